@@ -1,0 +1,52 @@
+"""`cxrbench check`: the conformance suite for a provider, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import sys
+import uuid
+from typing import Annotated
+
+import typer
+
+
+def check(
+    provider: Annotated[str, typer.Argument(help="A name, file.py:Class, folder:PATH or 'command:...'.")],
+    preset: Annotated[str, typer.Option(help="Settings to check with.")] = "quick",
+    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value of the provider.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N, mps or auto.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+) -> None:
+    """Check that a provider keeps the contract: shapes, ranges, seeds, save and load, time."""
+    from ..errors import InputError
+    from ..execution import run_job
+    from ..home import home
+    from ..registry import find_provider
+    from ..runner import portable, resolve_device
+    from ..settings import parse_pairs
+    from ..worker import Job
+
+    plugin = find_provider(provider)
+    name = uuid.uuid4().hex
+    root = home() / "store"
+    job = Job(
+        kind="check",
+        store=str(root),
+        outcome=str(root / "outcomes" / f"{name}.json"),
+        progress=str(root / "progress" / f"{name}.json"),
+        provider=portable(plugin),
+        preset=preset,
+        overrides=[list(pair) for pair in parse_pairs(set_ or [])],
+        device=resolve_device(device),
+    )
+    outcome = run_job(job, time_limit=3600)
+    if outcome.error:
+        raise InputError(outcome.error)
+    if as_json:
+        print(json.dumps(outcome.value, indent=1))
+    else:
+        for row in outcome.value:
+            print(f"{'ok    ' if row['holds'] else 'FAILED'}  {row['claim']}: {row['seen']}")
+    if not all(row["holds"] for row in outcome.value):
+        print(f"error: {plugin.name} does not keep the provider contract", file=sys.stderr)
+        raise SystemExit(1)

@@ -1,0 +1,291 @@
+"""`cxrbench data`: list, import, verify and show datasets.
+
+Nothing heavy is imported until a command runs.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from ..dataset import Dataset
+
+app = typer.Typer(no_args_is_help=True, help="Datasets: list, import, verify, show.")
+importing = typer.Typer(no_args_is_help=True, help="Import a download or any csv of films.")
+app.add_typer(importing, name="import")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace a dataset of this name.")]
+
+
+@app.command("list")
+def list_(as_json: Json = False) -> None:
+    """The datasets that a run can use, with one line each."""
+    from ..catalogue import list_datasets
+
+    found = list_datasets()
+    if as_json:
+        _print_json([{**vars(entry), "folder": entry.folder and str(entry.folder)} for entry in found])
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("name", "films", "pixels", "organs", "findings", "about", box=None, header_style="bold")
+    for entry in found:
+        table.add_row(
+            entry.name,
+            "?" if entry.films is None else str(entry.films),
+            "any" if entry.folder is None else str(entry.resolution or "?"),
+            ", ".join(entry.organs) or "-",
+            ", ".join(entry.findings) or "-",
+            entry.about,
+        )
+    Console().print(table)
+
+
+@importing.command("jsrt")
+def import_jsrt_(
+    source: Annotated[Path, typer.Argument(help="Folder or zip with the 247 .IMG files, as downloaded.")],
+    scr: Annotated[
+        Path | None, typer.Option(help="Folder or zip with SCR's .gif masks; default: below SOURCE.")
+    ] = None,
+    resolution: Annotated[int, typer.Option(help="Pixels a side to keep (16 to 2048).")] = 512,
+    name: Annotated[str, typer.Option(help="Name of the dataset.")] = "jsrt_scr",
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """The official JSRT films with SCR masks."""
+    from ..catalogue import check_free
+    from ..importers.jsrt import import_jsrt
+    from .progress_bar import shown_progress
+
+    check_free(name, force=force)
+    with shown_progress("import jsrt") as progress:
+        dataset = import_jsrt(source, scr, resolution, name=name, progress=progress)
+    _keep(dataset, force=force, as_json=as_json)
+
+
+@importing.command("manifest")
+def import_manifest_(
+    csv: Annotated[Path, typer.Argument(help="A csv with a header, one film a line.")],
+    resolution: Annotated[
+        int, typer.Option(help="Pixels a side to keep; films are padded to a square.")
+    ] = 256,
+    name: Annotated[str | None, typer.Option(help="Name of the dataset; default: the csv's folder.")] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="Folder that paths are relative to; default: the csv's.")
+    ] = None,
+    columns: Annotated[
+        str, typer.Option(help="Names of the csv's columns where they differ: id=stem,patient=person.")
+    ] = "",
+    path: Annotated[
+        str | None, typer.Option(help="Template of the film's path: images/{stem}.png; default: column path.")
+    ] = None,
+    mask: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Template of the mask: masks/{stem}.png, or one an organ: heart=masks/heart/{stem}.png."
+        ),
+    ] = None,
+    mask_values: Annotated[
+        str,
+        typer.Option(
+            help="What a mask of all organs holds: labels (a value each) or bits (a bit flag each)."
+        ),
+    ] = "labels",
+    organs: Annotated[str, typer.Option(help="Organs of that mask: left_lung=1,right_lung=2,heart=4.")] = "",
+    ignore: Annotated[str, typer.Option(help="Values or bit flags of that mask to leave out: 8,16.")] = "",
+    boxes: Annotated[
+        Path | None, typer.Option(help="A csv id,finding,x,y,w,h in pixels of the original films.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Draw train and test by patient: patients:0.5 trains on half of them.")
+    ] = None,
+    fold: Annotated[str | None, typer.Option(help="Draw folds by patient: patients:3.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of those draws.")] = 0,
+    keep: Annotated[str, typer.Option(help="Further columns to take over: view,age.")] = "",
+    white: Annotated[
+        float | None, typer.Option(help="Stored value that is white; default 255, or 65535 for 16 bit files.")
+    ] = None,
+    pixel_mm: Annotated[
+        float | None,
+        typer.Option(help="Side of a pixel of the original files in mm, where they do not say it."),
+    ] = None,
+    allow_shared_patients: Annotated[
+        bool, typer.Option("--allow-shared-patients", help="Accept patients in both train and test (a leak).")
+    ] = False,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Films of any csv: png, jpeg or DICOM, with masks, findings and boxes.
+
+    Columns: path, and where there are any: id, patient, split, fold, mask or mask_<organ>, finding_<Name> (0
+    or 1) or findings (names with | between).
+    """
+    from ..catalogue import check_free
+    from ..importers.manifest import import_manifest
+    from ..importers.manifest_table import ManifestOptions
+    from .progress_bar import shown_progress
+
+    name = name or csv.resolve().parent.name
+    check_free(name, force=force)
+    options = ManifestOptions(
+        root=root,
+        columns=_pairs(columns, "--columns"),
+        path=path,
+        masks=tuple(mask or ()),
+        mask_values=mask_values,
+        organs={organ: _whole(value, "--organs") for organ, value in _pairs(organs, "--organs").items()},
+        ignored=[_whole(value, "--ignore") for value in _words(ignore)],
+        boxes=boxes,
+        split=split,
+        fold=fold,
+        seed=seed,
+        white=white,
+        pixel_mm=pixel_mm,
+        keep=_words(keep),
+        allow_shared_patients=allow_shared_patients,
+    )
+    with shown_progress("import manifest") as progress:
+        dataset = import_manifest(csv, resolution, name=name, options=options, progress=progress)
+    _keep(dataset, force=force, as_json=as_json)
+
+
+@app.command()
+def verify(
+    name: Annotated[str, typer.Argument(help="Name in the catalogue, or path of a dataset folder.")],
+    as_json: Json = False,
+) -> None:
+    """Hold every file of a dataset against its sha256, and its splits against the official ones."""
+    from ..catalogue import find_dataset
+    from ..dataset import verify_dataset
+
+    dataset = find_dataset(name)
+    if dataset.folder is None:
+        raise InputError(f"dataset {name} has no folder to verify")
+    verify_dataset(dataset.folder)
+    summary = _summary(dataset)
+    if as_json:
+        _print_json({**summary, "ok": True})
+        return
+    files = len(dataset.info.files)
+    typer.echo(
+        f"{dataset.info.name}: {files} files are what dataset.json says (sha256), and so is the content"
+    )
+    _print_summary(summary)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="Name in the catalogue, or path of a dataset folder.")],
+    out: Annotated[Path | None, typer.Option(help="The PNG to write; default: <name>.png here.")] = None,
+    count: Annotated[int, typer.Option(help="How many films.")] = 24,
+    columns: Annotated[int, typer.Option(help="Films a row.")] = 6,
+    seed: Annotated[int, typer.Option(help="Seed of the draw of films.")] = 0,
+    resolution: Annotated[
+        int | None, typer.Option(help="Pixels a side; default: as the dataset is kept.")
+    ] = None,
+) -> None:
+    """Write a contact sheet: films with the outlines of their masks, and boxes."""
+    from ..catalogue import find_dataset
+    from ..contact_sheet import contact_sheet
+    from .progress_bar import shown_progress
+
+    with shown_progress("show") as progress:
+        dataset = find_dataset(name, resolution, progress)
+    path = contact_sheet(dataset, out or Path(f"{dataset.info.name}.png"), count, columns, seed)
+    typer.echo(f"{min(count, len(dataset))} of {len(dataset)} films of {dataset.info.name}: {path}")
+
+
+def _keep(dataset: Dataset, *, force: bool, as_json: bool) -> None:
+    from ..catalogue import keep
+
+    summary = _summary(keep(dataset, force=force))
+    if as_json:
+        _print_json(summary)
+    else:
+        _print_summary(summary)
+
+
+def _summary(dataset: Dataset) -> dict[str, Any]:
+    """What an import found; official splits are held against their rules on the way (InputError)."""
+    from .. import splits
+
+    cases, ids = dataset.cases, dataset.ids
+    columns = {column: _counts(cases[column]) for column in ("split", "fold") if column in cases}
+    official = {}
+    if splits.is_jsrt_like(ids):
+        for rule, column in (("scr_official", "split"), ("scr_3fold", "fold")):
+            official[rule] = splits.check_split(rule, ids, list(cases[column]))
+    return {
+        "name": dataset.info.name,
+        "films": len(dataset),
+        "resolution": dataset.resolution,
+        "patients": int(cases["patient"].nunique()),
+        "organs": list(dataset.organs),
+        "findings": {finding: int(cases[finding].sum()) for finding in dataset.info.findings},
+        "boxes": None if dataset.boxes is None else len(dataset.boxes),
+        "pixel_mm": dataset.info.pixel_mm,
+        **columns,
+        "official_splits": official,
+        "digest": dataset.digest,
+        "folder": str(dataset.folder),
+    }
+
+
+def _counts(column: Any) -> dict[str, int]:
+    return {str(part): int(count) for part, count in column.value_counts().sort_index().items()}
+
+
+def _print_summary(summary: dict[str, Any]) -> None:
+    size = f"{summary['resolution']} x {summary['resolution']} pixels"
+    spacing = "" if summary["pixel_mm"] is None else f" of {summary['pixel_mm']:.3g} mm"
+    lines = [("found", f"{summary['films']} films of {summary['patients']} patients, {size}{spacing}")]
+    if summary["organs"]:
+        lines.append(("organs", ", ".join(summary["organs"])))
+    if summary["findings"]:
+        lines.append(
+            ("findings", ", ".join(f"{name} {count}" for name, count in summary["findings"].items()))
+        )
+    if summary["boxes"] is not None:
+        lines.append(("boxes", str(summary["boxes"])))
+    lines += [
+        (column, ", ".join(f"{part} {count}" for part, count in summary[column].items()))
+        for column in ("split", "fold")
+        if column in summary
+    ]
+    lines += [(rule, f"split digest ok ({sha[:12]})") for rule, sha in summary["official_splits"].items()]
+    lines += [("digest", summary["digest"]), ("in", summary["folder"])]
+    for word, text in lines:
+        typer.echo(f"{word:<13} {text}")
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=1))
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _pairs(text: str, option: str) -> dict[str, str]:
+    """ "a=b,c=d" as a dictionary."""
+    pairs = {}
+    for word in _words(text):
+        ours, equals, theirs = (part.strip() for part in word.partition("="))
+        if not (ours and equals and theirs) or ours in pairs:
+            raise InputError(f"{option}: expected name=value pairs with commas between, found {word!r}")
+        pairs[ours] = theirs
+    return pairs
+
+
+def _whole(text: str, option: str) -> int:
+    if not text.isdecimal():
+        raise InputError(f"{option}: expected a whole number, found {text!r}")
+    return int(text)

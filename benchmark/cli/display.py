@@ -1,0 +1,172 @@
+"""Shows a run while it goes: bars with the time left on a terminal, plain lines where there is none."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..runner import Prepared, Step
+
+POLL_SECONDS = 0.25
+LINE_SECONDS = 20.0
+
+
+def clock(seconds: float) -> str:
+    """Seconds as m:ss or h:mm:ss."""
+    whole = max(0, round(seconds))
+    hours, rest = divmod(whole, 3600)
+    minutes, seconds_left = divmod(rest, 60)
+    return f"{hours}:{minutes:02d}:{seconds_left:02d}" if hours else f"{minutes}:{seconds_left:02d}"
+
+
+@dataclass
+class _State:
+    """What is known of one step while it runs."""
+
+    step: Step
+    started: float = 0.0
+    fraction: float = 0.0
+    note: str = ""
+    finished: bool = False
+
+    def seconds_left(self, now: float) -> float | None:
+        """By its own pace once that can be told, else by how long such a step took before."""
+        if self.finished:
+            return 0.0
+        if self.started and self.fraction > 0.05:
+            return (now - self.started) * (1 - self.fraction) / self.fraction
+        expected = self.step.expected
+        return None if expected is None else max(expected - (now - self.started if self.started else 0.0), 0.0)
+
+
+@dataclass
+class Watcher:
+    """Reads the progress files of running steps and shows them from a thread of its own."""
+
+    prepared: Prepared
+    states: list[_State] = field(default_factory=list)
+    _end: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.states = [_State(step) for step in self.prepared.left]
+        self._chains = [
+            [state for state in self.states if any(state.step is step for step in chain)]
+            for chain in self.prepared.chains
+        ]
+
+    def poll(self) -> None:
+        """Take what the steps wrote since the last look; a step is over when the next of its chain has begun."""
+        now = time.monotonic()
+        for chain in self._chains:
+            active = -1
+            for index, state in enumerate(chain):
+                found = _read(Path(state.step.job.progress))
+                if found is not None:
+                    state.started = state.started or now
+                    state.fraction, state.note = found
+                    active = index
+            for state in chain[: max(active, 0)]:
+                state.finished = True
+
+    def finish(self, keys: Sequence[str]) -> None:
+        """Mark steps whose outcome is known."""
+        for state in self.states:
+            if state.step.job.key in keys:
+                state.finished, state.fraction = True, 1.0
+
+    def seconds_left(self) -> float | None:
+        """Time left over all steps and jobs; None while a step's duration is unknown."""
+        now = time.monotonic()
+        left = [state.seconds_left(now) for state in self.states]
+        if any(value is None for value in left):
+            return None
+        by_step = {id(state): value or 0.0 for state, value in zip(self.states, left, strict=True)}
+        longest = max((sum(by_step[id(state)] for state in chain) for chain in self._chains), default=0.0)
+        return max(longest, sum(by_step.values()) / self.prepared.jobs)
+
+    def summary(self) -> str:
+        """One line: how many steps are over, and the time left."""
+        over = sum(state.finished for state in self.states)
+        left = self.seconds_left()
+        return f"{over}/{len(self.states)} steps · {clock(left) + ' left' if left is not None else 'time left unknown'}"
+
+    @contextmanager
+    def showing(self) -> Iterator[None]:
+        """Show the steps while the block runs."""
+        show = self._bars if sys.stderr.isatty() else self._lines
+        thread = threading.Thread(target=show, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._end.set()
+            thread.join()
+
+    def _lines(self) -> None:
+        shown = time.monotonic()
+        begun: set[int] = set()
+        over: set[int] = set()
+        while not self._end.wait(POLL_SECONDS):
+            self.poll()
+            for state in self.states:
+                if state.started and id(state) not in begun:
+                    begun.add(id(state))
+                    _say(f"  {state.step.label}: started · {self.summary()}")
+                if state.finished and id(state) not in over:
+                    over.add(id(state))
+                    _say(f"  {state.step.label}: over · {self.summary()}")
+            if time.monotonic() - shown > LINE_SECONDS:
+                shown = time.monotonic()
+                running = [s for s in self.states if s.started and not s.finished]
+                text = ", ".join(f"{s.step.label} {100 * s.fraction:.0f} % ({s.note})" for s in running)
+                _say(f"  {self.summary()} · {text}")
+
+    def _bars(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+        columns = (
+            TextColumn("  {task.description:<24}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>3.0f} %  {task.fields[left]:>8}  {task.fields[note]}"),
+        )
+        with Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=5) as bars:
+            total = bars.add_task("all steps", total=1.0, left="", note="")
+            tasks: dict[int, TaskID] = {}
+            while not self._end.wait(POLL_SECONDS):
+                self.poll()
+                now = time.monotonic()
+                for state in self.states:
+                    if state.started and id(state) not in tasks:
+                        tasks[id(state)] = bars.add_task(state.step.label, total=1.0, left="", note="")
+                    if id(state) in tasks:
+                        left = state.seconds_left(now)
+                        bars.update(
+                            tasks[id(state)],
+                            completed=1.0 if state.finished else state.fraction,
+                            left="" if left is None or state.finished else clock(left),
+                            note="" if state.finished else state.note,
+                            visible=not state.finished,
+                        )
+                fraction = sum(1.0 if s.finished else s.fraction for s in self.states) / max(len(self.states), 1)
+                bars.update(total, completed=fraction, note=self.summary())
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _read(path: Path) -> tuple[float, str] | None:
+    try:
+        fraction, note = json.loads(path.read_bytes())
+        return float(fraction), str(note)
+    except (OSError, ValueError, TypeError):
+        return None

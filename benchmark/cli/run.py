@@ -1,0 +1,199 @@
+"""`cxrbench run`: fit a provider, train on real and synthetic films, test, and say what the difference is."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from ..execution import Outcome
+    from ..results import Results
+    from ..runner import Prepared
+
+COMPLETE, INCOMPLETE = 0, 1
+
+
+def run(
+    provider: Annotated[
+        str, typer.Option(help="A name (cxrbench list), file.py:Class, folder:PATH or 'command:PROGRAM ...'.")
+    ],
+    task: Annotated[str | None, typer.Option(help="Task; default: the provider's home task.")] = None,
+    data: Annotated[str | None, typer.Option(help="Dataset name or folder; default: the phantom.")] = None,
+    preset: Annotated[str, typer.Option(help="quick (two CPU cores), standard (one GPU) or paper.")] = "quick",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value of the provider, task.key=value of the task.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Repetitions; 5 or more allow a claim about the generator.")] = 1,
+    arms: Annotated[str, typer.Option(help="Arms, comma-separated: real,synthetic,mixed,finetune.")] = "",
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N, mps or auto.")] = "auto",
+    jobs: Annotated[int | None, typer.Option(help="Steps at a time; default: cores / threads of a step.")] = None,
+    engine: Annotated[str, typer.Option(help="processes (this machine) or dask.")] = "processes",
+    address: Annotated[str | None, typer.Option(help="Dask scheduler, tcp://HOST:PORT.")] = None,
+    time_limit: Annotated[float | None, typer.Option(help="Seconds that one step may take.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results; default: runs/<time>-<provider>.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the cells and the estimated time, do nothing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print results.json and nothing else.")] = False,
+) -> None:
+    """Measure how useful a provider's synthetic films are."""
+    from ..runner import Request, prepare
+
+    request = Request(
+        provider=provider,
+        task=task,
+        data=data,
+        preset=preset,
+        overrides=tuple(set_ or ()),
+        seeds=seeds,
+        arms=tuple(name.strip() for name in arms.split(",") if name.strip()),
+        device=device,
+        jobs=jobs,
+        engine=engine,
+        address=address,
+        time_limit=time_limit,
+    )
+    prepared = prepare(request)
+    _say(_header(prepared))
+    if dry_run:
+        _show_plan(prepared, as_json)
+        return
+    _check_writable(out)
+    failures = _work(prepared)
+    _finish(prepared, failures, out, as_json)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _header(prepared: Prepared) -> str:
+    from ... import __version__
+
+    plan = prepared.plan
+    return (
+        f"cxrbench {__version__} · {plan.provider.name} · {plan.task.name} v{plan.task.version} · {plan.preset} · "
+        f"data: {plan.data.info.name} ({plan.data.info.provenance or 'no provenance given'})\n{_plan_line(prepared)}"
+    )
+
+
+def _plan_line(prepared: Prepared) -> str:
+    from .display import clock
+
+    plan, left = prepared.plan, prepared.left
+    sizes = list(dict.fromkeys(cell.slot.size for cell in plan.cells))
+    arms = list(dict.fromkeys(cell.slot.arm.value for cell in plan.cells))
+    seeds = "seed 0" if len(plan.seeds) == 1 else f"seeds 0 to {len(plan.seeds) - 1}"
+    if not left:
+        return f"plan   {len(plan.cells)} cells in the store, nothing to do"
+    expected = prepared.expected_seconds()
+    about = f"about {clock(expected)}" if expected is not None else "no estimate yet"
+    kept = len(plan.cells) - sum(step.job.kind == "cell" for step in left)
+    stored = f" ({kept} in the store)" if kept > 0 else ""
+    return (
+        f"plan   {len(plan.cells)} cells{stored}: {', '.join(sizes)} x {', '.join(arms)} · {seeds} · {about} on "
+        f"{plan.device} ({prepared.jobs} at a time, {plan.task.settings.threads} thread each)"
+    )
+
+
+def _show_plan(prepared: Prepared, as_json: bool) -> None:
+    steps = [
+        {
+            "step": step.label,
+            "key": step.job.key,
+            "in_store": step.job.key in prepared.done,
+            "expected_seconds": step.expected,
+        }
+        for chain in prepared.chains
+        for step in chain
+    ]
+    if as_json:
+        print(json.dumps({"steps": steps, "expected_seconds": prepared.expected_seconds()}, indent=1))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    from .display import clock
+
+    table = Table("step", "key", "state", "expected", box=None, header_style="bold")
+    for step in steps:
+        seconds = step["expected_seconds"]
+        expected = clock(seconds) if isinstance(seconds, float | int) else "unknown"
+        table.add_row(
+            str(step["step"]), str(step["key"])[:12], "in the store" if step["in_store"] else "to do", expected
+        )
+    Console().print(table)
+
+
+def _check_writable(out: Path | None) -> None:
+    """Say before the work, not after it, that results cannot be written."""
+    target = out or Path("runs")
+    if target.is_file():
+        raise InputError(f"--out {target}: expected a folder, found a file")
+    place = target
+    while not place.exists():
+        place = place.parent
+    import os
+
+    if not os.access(place, os.W_OK):
+        raise InputError(f"cannot write {target}: {place} is not writable; choose another --out")
+
+
+def _work(prepared: Prepared) -> list[Outcome]:
+    """Do what is left and show it; the outcomes that failed. Ctrl-C stops all steps and leaves the store resumable."""
+    from ..execution import stop_all
+    from ..runner import execute, remember
+    from .display import Watcher
+
+    failures: list[Outcome] = []
+    if not prepared.left:
+        return failures
+    watcher = Watcher(prepared)
+    try:
+        with watcher.showing():
+            for outcome in execute(prepared):
+                watcher.finish([outcome.key])
+                if outcome.error:
+                    failures.append(outcome)
+    except KeyboardInterrupt:
+        stop_all()
+        _say("interrupted: finished steps are in the store; the same command goes on from here")
+        raise SystemExit(130) from None
+    remember(prepared, prepared.store)
+    return failures
+
+
+def _finish(prepared: Prepared, failures: list[Outcome], out: Path | None, as_json: bool) -> None:
+    from ..assembly import assemble
+    from ..output import write_run
+    from ..tables import print_table
+
+    plan = prepared.plan
+    results = assemble(plan, prepared.store, ["cxrbench", *sys.argv[1:]])
+    stamp = datetime.now().strftime("%Y-%m-%d-%H%M%S")
+    folder = out or Path("runs") / f"{stamp}-{plan.provider.name}"
+    write_run(folder, results, plan, prepared.store)
+    if as_json:
+        print(json.dumps(_as_json(results), indent=1))
+    else:
+        from rich.console import Console
+
+        print_table(results, Console())
+    for line in dict.fromkeys(outcome.error for outcome in failures):
+        _say(f"error: {line}")
+    _say(f"report {folder / 'report.html'}")
+    if any(cell.status != "done" for cell in results.cells):
+        missing = sum(cell.status != "done" for cell in results.cells)
+        _say(f"{missing} of {len(results.cells)} cells are missing; the rest is in the store")
+        raise SystemExit(INCOMPLETE)
+
+
+def _as_json(results: Results) -> Any:
+    return results.model_dump(mode="json", by_alias=True)

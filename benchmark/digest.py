@@ -1,0 +1,138 @@
+"""Digests: canonical JSON, files, arrays, and the code that makes a number.
+
+A cell's key must change whenever anything that can change its numbers changes (design section 4), so the code digest
+covers a module and every module of this package (or of its own folder) that it imports, found by reading the source.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+PACKAGE = Path(__file__).resolve().parent.parent
+_NUMERIC_PACKAGES = (
+    "numpy",
+    "scipy",
+    "pandas",
+    "opencv-python-headless",
+    "torch",
+    "torchvision",
+    "timm",
+    "segmentation-models-pytorch",
+    "lightning-fabric",
+)
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces; NaN and infinity are refused (ValueError)."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def of_json(value: Any) -> str:
+    """sha256 (64 hex digits) of a JSON value."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def of_file(path: Path) -> str:
+    """sha256 of a file's bytes."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def of_folder(folder: Path) -> str:
+    """sha256 over the names and bytes of every file below a folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return of_json([[path.relative_to(folder).as_posix(), of_file(path)] for path in files])
+
+
+def of_array(array: np.ndarray) -> str:
+    """sha256 of an array's type, shape and values, read in blocks so that a memory map need not fit in memory."""
+    import numpy as np
+
+    hasher = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
+    for start in range(0, len(array), 256):
+        hasher.update(np.ascontiguousarray(array[start : start + 256]).tobytes())
+    return hasher.hexdigest()
+
+
+def derive_seed(*parts: object) -> int:
+    """A seed (0 to 2**31 - 1) from the names of a draw, so that the order of runs changes nothing."""
+    text = canonical_json([str(part) for part in parts])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+
+
+@cache
+def of_packages() -> dict[str, str]:
+    """Versions of the packages that compute numbers; an absent one is named so."""
+    versions = {}
+    for name in _NUMERIC_PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "absent"
+    return versions
+
+
+def _module_file(base: Path, dotted: str) -> Path | None:
+    """The source file of a dotted name below a folder, or None when it is not there."""
+    target = base.joinpath(*dotted.split(".")) if dotted else base
+    if target.with_suffix(".py").is_file():
+        return target.with_suffix(".py")
+    if (target / "__init__.py").is_file():
+        return target / "__init__.py"
+    return None
+
+
+def _imported_files(source: Path) -> set[Path]:
+    """Files of the same project that a source file imports: relative imports, and plain ones found beside it."""
+    found: set[Path] = set()
+
+    def add(base: Path, dotted: str, names: list[str]) -> None:
+        for candidate in (dotted, *(f"{dotted}.{name}".lstrip(".") for name in names)):
+            path = _module_file(base, candidate)
+            if path is not None:
+                found.add(path)
+
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"), filename=str(source))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            add(source.parents[node.level - 1], node.module or "", [alias.name for alias in node.names])
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.module.startswith("cxrbench"):
+            add(source.parent, node.module, [alias.name for alias in node.names])
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            add(PACKAGE, node.module.removeprefix("cxrbench").lstrip("."), [alias.name for alias in node.names])
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.startswith("cxrbench."):
+                    add(PACKAGE, alias.name.removeprefix("cxrbench."), [])
+                else:
+                    add(source.parent, alias.name, [])
+    return found
+
+
+def source_closure(source: Path) -> list[Path]:
+    """A source file and every project file it reaches through imports, sorted."""
+    reached: set[Path] = set()
+    waiting = [source.resolve()]
+    while waiting:
+        path = waiting.pop()
+        if path in reached:
+            continue
+        reached.add(path)
+        waiting.extend(file.resolve() for file in _imported_files(path))
+    return sorted(reached)
+
+
+@cache
+def of_code(source: Path) -> str:
+    """sha256 over a source file and everything of the project it imports."""
+    closure = source_closure(source)
+    names = [path.relative_to(PACKAGE).as_posix() if path.is_relative_to(PACKAGE) else path.name for path in closure]
+    return of_json([[name, of_file(path)] for name, path in zip(names, closure, strict=True)])

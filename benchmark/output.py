@@ -1,0 +1,180 @@
+"""A run's folder: `results.json`, `tables/`, `figures/` and `report.html`.
+
+Everything that a report needs is in the folder (case scores, curves, the films shown), so it can be made again, and
+compared with another run, without the store. Files are written whole, `results.json` last: a folder that has one is whole.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import tables
+from .assembly import Harvest
+from .errors import InputError, StoreError
+from .plan import Plan
+from .record import Curve, read_json
+from .results import SCHEMA, Results
+from .store import Level, Store
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from .report.pictures import Film
+
+RESULTS = "results.json"
+REPORT = "report.html"
+SCORES = "tables/scores.parquet"
+CURVES = "tables/curves.parquet"
+FILMS = "figures/films"
+CURVE_COLUMNS = ["owner", "size", "fold", "arm", "seed", "curve", "step", "loss", "value"]
+
+
+def write_run(folder: Path, results: Results, plan: Plan, store: Store) -> Path:
+    """Write a run's folder (or write it again) and return the path of its report."""
+    from .report.pictures import case_films, sample_films
+
+    harvest = Harvest(plan, store)
+    write_bytes(folder / SCORES, _parquet(harvest.scores))
+    write_bytes(folder / CURVES, _parquet(curves_of(harvest)))
+    samples, cases = sample_films(harvest), case_films(harvest, results)
+    organs = [] if plan.data.masks is None else list(plan.data.organs)
+    _write_films(folder / FILMS, [*samples, *cases], organs, results.task.structures)
+    return write_views(folder, results)
+
+
+def write_views(folder: Path, results: Results) -> Path:
+    """Write what follows from a run's results and the files beside them: tables, figures, report; then the results."""
+    from .report import build
+
+    for name, text in table_files(results).items():
+        write_bytes(folder / "tables" / name, text.encode())
+    report = build(folder, results)
+    for name, content in report.figures.items():
+        write_bytes(folder / "figures" / name, content)
+    write_bytes(folder / REPORT, report.html.encode())
+    write_bytes(folder / RESULTS, (results.model_dump_json(by_alias=True, indent=1) + "\n").encode())
+    return folder / REPORT
+
+
+def table_files(results: Results) -> dict[str, str]:
+    """The files of `tables/` that hold text, by name."""
+    files = {f"table.{ending}": write(results) for ending, write in tables.FORMATS.items()}
+    return files | {"tests.csv": tables.tests_csv(results), "cells.csv": tables.models_csv(results.cells)}
+
+
+def load_run(folder: Path) -> Results:
+    """The results of a run's folder (or of a `results.json`); InputError says what is wrong."""
+    path = folder if folder.is_file() else folder / RESULTS
+    if not path.is_file():
+        raise InputError(f"{folder}: no {RESULTS} here; expected the folder of a finished `cxrbench run`")
+    try:
+        return read_json(path, Results, SCHEMA)
+    except StoreError as error:
+        raise InputError(str(error)) from None
+
+
+def load_scores(folder: Path) -> pd.DataFrame:
+    """The case scores of a run's folder in long form (`pairing.COLUMNS`)."""
+    return _read(folder / SCORES)
+
+
+def load_curves(folder: Path) -> pd.DataFrame:
+    """The training curves of a run's folder in long form (`CURVE_COLUMNS`)."""
+    return _read(folder / CURVES)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: not readable ({reason}); `cxrbench run` writes it again") from None
+
+
+def _parquet(frame: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def write_bytes(target: Path, content: bytes) -> None:
+    """Write a file whole or not at all. A disk that cannot be written is an InputError."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = target.with_name(f".{target.name}.{os.getpid()}")
+        draft.write_bytes(content)
+        draft.replace(target)
+    except OSError as error:
+        raise InputError(f"cannot write {target}: {error.strerror or error}; free space or choose another place") from error
+
+
+# ------------------------------------------------------------------------------------------------------- curves
+
+
+def curves_of(harvest: Harvest) -> pd.DataFrame:
+    """All training curves that the store has: the providers' (from `fit.json`) and the downstream models' (records)."""
+    import pandas as pd
+
+    rows: list[tuple[object, ...]] = []
+    fits: set[str] = set()
+    for cell in harvest.plan.cells:
+        slot, arm = cell.slot, cell.slot.arm.value
+        if cell.fit_key is not None and cell.fit_key not in fits:
+            fits.add(cell.fit_key)
+            for name, curve in _fit_curves(harvest.store, cell.fit_key).items():
+                rows += _long(("provider", slot.size, slot.fold, "", cell.seed, name), curve)
+        record = harvest.records.get(cell.key)
+        for name, curve in (record.downstream.curves if record else {}).items():
+            rows += _long(("downstream", slot.size, slot.fold, arm, cell.seed, name), curve)
+    return pd.DataFrame(rows, columns=CURVE_COLUMNS).astype({"value": float, "step": float})
+
+
+def _fit_curves(store: Store, key: str) -> dict[str, Curve]:
+    path = store.path(Level.FITS, key) / "fit.json"
+    if not path.is_file():
+        return {}
+    return {name: Curve.model_validate(curve) for name, curve in json.loads(path.read_bytes()).get("curves", {}).items()}
+
+
+def _long(place: tuple[object, ...], curve: Curve) -> Iterable[tuple[object, ...]]:
+    for number, row in enumerate(curve.rows):
+        step = row.get("step", float(number))
+        for loss, value in row.items():
+            if loss != "step":
+                yield (*place, step, loss, value)
+
+
+# ------------------------------------------------------------------------------------------------------- films
+
+
+def _write_films(folder: Path, films: Iterable[Film], organs: list[str], structures: list[str]) -> None:
+    """Write every film as PNG, then the index; films of an earlier report that are no longer shown are removed."""
+    from .report.pictures import INDEX, PictureIndex
+
+    kept = []
+    for film in films:
+        write_bytes(folder / film.picture.plain, _png(film.plain))
+        write_bytes(folder / film.picture.outlined, _png(film.outlined))
+        kept.append(film.picture)
+    index = PictureIndex(organs=organs, case_organs=structures, pictures=kept)
+    write_bytes(folder / INDEX, index.model_dump_json(indent=1).encode())
+    current = {name for picture in kept for name in (picture.plain, picture.outlined)}
+    for path in folder.glob("*.png"):
+        if path.name not in current:
+            path.unlink(missing_ok=True)
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()

@@ -1,0 +1,87 @@
+"""Case scores side by side: the same test cases under two arms or in two runs (design section 8).
+
+Scores are kept in long form (`COLUMNS`), one file a run, so that a run folder can be compared without its store. With
+several seeds a case's score is its mean over the seeds; the cases of several folds are taken together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from .results import AVERAGE, finite
+from .statistics import holm, paired_comparison
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ["size", "fold", "arm", "seed", "case", "structure", "metric", "value"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models on the same `n` cases: mean difference with a 95 % BCa interval, p-values, and Holm's."""
+
+    structure: str
+    n: int
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p_t: float | None = None
+    p_t_holm: float | None = None
+    p_wilcoxon: float | None = None
+    p_wilcoxon_holm: float | None = None
+    note: str = ""
+
+
+def case_scores(scores: pd.DataFrame, structures: Sequence[str], metric: str) -> pd.DataFrame:
+    """A row per (fold, case), a column per structure and `average`: means over seeds, float64.
+
+    `average` is the mean over the structures; it is NaN where one of them is missing, so that no case drops out unseen.
+    """
+    chosen = scores[(scores["metric"] == metric) & scores["structure"].isin(list(structures))]
+    wide = chosen.pivot_table(
+        index=["fold", "case"], columns="structure", values="value", aggfunc="mean", dropna=False, observed=True
+    ).reindex(columns=list(structures))
+    wide = wide.dropna(how="all")
+    if len(structures) > 1:
+        wide[AVERAGE] = wide.mean(axis=1, skipna=False)
+    return wide.sort_index()
+
+
+def compare_cases(
+    ours: pd.DataFrame, theirs: pd.DataFrame, structures: Sequence[str], metric: str
+) -> list[Comparison]:
+    """`ours` minus `theirs` for every structure and the average, on the same cases; no Holm values yet.
+
+    Both are scores in long form of one size and arm. Where the cases are not the same there is a note and no number.
+    """
+    a, b = case_scores(ours, structures, metric), case_scores(theirs, structures, metric)
+    if not a.index.equals(b.index):
+        note = f"not the same cases ({len(a)} and {len(b)}): no test"
+        return [Comparison(structure, 0, note=note) for structure in a.columns]
+    found = []
+    for structure in a.columns:
+        test = paired_comparison(a[structure].to_numpy(), b[structure].to_numpy())
+        found.append(
+            Comparison(
+                structure=str(structure),
+                n=test.n,
+                difference=finite(test.difference),
+                low=finite(test.low),
+                high=finite(test.high),
+                p_t=finite(test.t_p),
+                p_wilcoxon=finite(test.wilcoxon_p),
+                note=test.note,
+            )
+        )
+    return found
+
+
+def with_holm(comparisons: Iterable[Comparison]) -> list[Comparison]:
+    """The same comparisons with Holm's p-values over all of them: one table."""
+    rows = list(comparisons)
+    t = holm([row.p_t for row in rows])
+    w = holm([row.p_wilcoxon for row in rows])
+    return [replace(row, p_t_holm=t[i], p_wilcoxon_holm=w[i]) for i, row in enumerate(rows)]

@@ -1,0 +1,176 @@
+"""The task contract: what is measured, on which films, by which trainings.
+
+A task turns a Dataset into training sets and test sets, trains a downstream model on an Arm, predicts the test set and
+scores the predictions. It knows no provider; the engine knows no metric.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from .dataset import Annotation, Dataset
+from .progress import Progress
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from .training import History
+
+
+class ArmName(StrEnum):
+    """What a downstream model is trained on."""
+
+    REAL = "real"
+    SYNTHETIC = "synthetic"
+    MIXED = "mixed"
+    FINETUNE = "finetune"  # synthetic first, then real
+
+    @property
+    def uses_provider(self) -> bool:
+        """Whether the arm needs synthetic films; an arm that does not is shared by all providers."""
+        return self is not ArmName.REAL
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One downstream training of a task's plan: which part of the data, which arm."""
+
+    fold: str
+    size: str
+    arm: ArmName
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What one downstream training gets. `start` is the model that the synthetic arm trained (finetune alone)."""
+
+    name: ArmName
+    real: Dataset | None = None
+    synthetic: Dataset | None = None
+    start: nn.Module | None = None
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model said about the test films: small arrays by name, in the order of `ids`."""
+
+    ids: tuple[str, ...]
+    arrays: Mapping[str, np.ndarray]
+
+    def save(self, path: Path) -> None:
+        """Write a compressed npz without pickle."""
+        np.savez_compressed(path, allow_pickle=False, ids=np.array(self.ids, dtype=np.str_), **self.arrays)  # type: ignore[arg-type]  # numpy's stub takes every keyword for allow_pickle
+
+    @classmethod
+    def load(cls, path: Path) -> Predictions:
+        """Read what `save` wrote."""
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files if name != "ids"}
+            return cls(ids=tuple(map(str, stored["ids"])), arrays=arrays)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A downstream model and how its training went."""
+
+    model: nn.Module
+    histories: Mapping[str, History] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number of a task's table. `percent` metrics are fractions shown times 100."""
+
+    name: str
+    label: str
+    higher_is_better: bool = True
+    percent: bool = False
+    decimals: int = 2
+    unit: str = ""
+
+
+class Task(ABC):
+    """A protocol: splits, sizes, arms, downstream model and metrics."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    needs: ClassVar[Annotation]
+    summary: ClassVar[str]
+    presets: ClassVar[Mapping[str, Any]]
+    """The only home of its defaults: one frozen dataclass instance per preset. Every one has at least `resolution`
+    (pixels at which films are tested), `fit_resolution` (pixels at which providers are fitted and sampled), `threads`
+    (CPU threads of one cell: part of the numbers, so that they do not depend on the machine)."""
+    downstream_only: ClassVar[frozenset[str]] = frozenset()
+    """Settings that do not change what providers are fitted on: changing one keeps fitted providers and their films."""
+    default_data: ClassVar[str]
+    """The dataset a run takes when none is named."""
+    primary: ClassVar[str]
+    """The metric (a name of `metrics`) whose average is the utility."""
+    metrics: ClassVar[tuple[Metric, ...]]
+
+    def __init__(self, settings: Any = None) -> None:
+        self.settings = self.presets["quick"] if settings is None else settings
+
+    @abstractmethod
+    def check(self, data: Dataset) -> None:
+        """InputError when the dataset cannot carry this protocol (annotation, splits, counts); names the ids."""
+
+    @abstractmethod
+    def slots(self, data: Dataset) -> Sequence[Slot]:
+        """The downstream trainings of one seed: folds x sizes x arms."""
+
+    @abstractmethod
+    def structures(self, data: Dataset) -> tuple[str, ...]:
+        """What is scored (organs, findings), in table order."""
+
+    @abstractmethod
+    def training_set(self, data: Dataset, slot: Slot) -> Dataset:
+        """The real films a provider is fitted on and the real arms are trained on (augmented as the protocol says)."""
+
+    @abstractmethod
+    def test_set(self, data: Dataset, slot: Slot) -> Dataset:
+        """The fixed real films every arm of the slot's fold is tested on, at the resolution of the test."""
+
+    @abstractmethod
+    def synthetic_count(self, slot: Slot) -> int:
+        """How many films a provider is asked for."""
+
+    @abstractmethod
+    def train(self, arm: Arm, *, seed: int, device: str, progress: Progress) -> Trained:
+        """Train the downstream model on an arm."""
+
+    @abstractmethod
+    def predict(self, model: nn.Module, test: Dataset, *, device: str) -> Predictions:
+        """Predict the test films."""
+
+    @abstractmethod
+    def score(self, predictions: Predictions, test: Dataset) -> pd.DataFrame:
+        """Case scores: columns `case, structure, metric, value` (long form, float64), from predictions and truth alone."""
+
+    @abstractmethod
+    def summarise(self, scores: pd.DataFrame) -> pd.DataFrame:
+        """The table of one cell: columns `metric, structure, value`, with the rows the paper prints (averages too)."""
+
+    @abstractmethod
+    def paired_metrics(self) -> tuple[str, ...]:
+        """The metrics of `score` on which two models are compared case by case."""
+
+    @abstractmethod
+    def save_model(self, model: nn.Module, path: Path) -> None:
+        """Keep a trained model (safetensors)."""
+
+    @abstractmethod
+    def load_model(self, path: Path, data: Dataset) -> nn.Module:
+        """The model that `save_model` kept."""
+
+    def weights_used(self) -> str:
+        """Where initial weights came from: 'none' (from scratch) or the sha256 of the file."""
+        return "none"

@@ -1,0 +1,215 @@
+"""The provider contract: a generator of annotated chest X-rays, and the border checks on what it returns.
+
+A provider is fitted on a training Dataset and sampled. It never sees a test case. Writing one takes `fit` and `sample`;
+`save` and `load` have a default that covers arrays, datasets and plain values kept as attributes.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+
+from .dataset import Annotation, Dataset, DatasetInfo, load_dataset, pack_masks
+from .errors import InputError, ProviderError
+from .progress import Progress
+
+if TYPE_CHECKING:
+    from .training import History
+
+
+@dataclass(frozen=True)
+class NoSettings:
+    """The settings of a provider that has none."""
+
+
+@dataclass
+class Batch:
+    """Some synthetic films.
+
+    images: float32 (B, 1, H, W) in [0, 1]. masks: bool (B, O, H, W) in the organ order of the training set.
+    labels: uint8 (B, F). boxes: per film a list of (finding, x, y, w, h) in pixels. source_ids: per film the ids of the
+    real cases it shows pixels of (empty for a film that is wholly generated).
+    """
+
+    images: np.ndarray
+    masks: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    boxes: Sequence[Sequence[tuple[str, float, float, float, float]]] | None = None
+    source_ids: Sequence[Sequence[str]] | None = None
+
+
+class Provider(ABC):
+    """A generator of annotated chest X-rays."""
+
+    produces: ClassVar[frozenset[Annotation]]
+    """What its films are annotated with."""
+    presets: ClassVar[Mapping[str, Any]] = {name: NoSettings() for name in ("quick", "standard", "paper")}
+    """The only home of its defaults: one frozen dataclass instance per preset."""
+    checkpoints: Path | None = None
+    """A folder for the state of a long fit (see `training.train`); set by the engine before `fit`."""
+    weights_used: str = "none"
+    """Where initial weights came from, for the record: 'none' (from scratch) or the sha256 of the file."""
+
+    def __init__(self, settings: Any = None, *, device: str = "cpu") -> None:
+        self.settings = self.presets["quick"] if settings is None else settings
+        self.device = device
+
+    @abstractmethod
+    def fit(self, train: Dataset, *, seed: int, progress: Progress) -> None:
+        """Learn from the training set. Everything random comes from `seed`."""
+
+    @abstractmethod
+    def sample(self, n: int, *, seed: int) -> Iterator[Batch]:
+        """Yield batches with exactly `n` films in all. Everything random comes from `seed`."""
+
+    def parameter_count(self) -> int:
+        """Trainable parameters of the networks that sampling uses; 0 for a provider without networks."""
+        return 0
+
+    def histories(self) -> Mapping[str, History]:
+        """How each training of `fit` went, by name: curves for the report, images seen for the cost."""
+        return {}
+
+    def save(self, folder: Path) -> None:
+        """Keep the fitted provider in an existing empty folder. The default keeps plain values, arrays and datasets."""
+        plain: dict[str, Any] = {}
+        for name, value in vars(self).items():
+            if name in ("settings", "device", "checkpoints"):
+                continue
+            if isinstance(value, Dataset):
+                value.save(folder / f"{name}.dataset")
+            elif isinstance(value, np.ndarray):
+                np.save(folder / f"{name}.npy", value, allow_pickle=False)
+            else:
+                try:
+                    plain[name] = json.loads(json.dumps(value, allow_nan=False))
+                except (TypeError, ValueError):
+                    raise ProviderError(
+                        f"provider {type(self).__name__}: attribute '{name}' is {type(value).__name__}; the default "
+                        "save() keeps numbers, text, lists, arrays and datasets: write save() and load()"
+                    ) from None
+        (folder / "attributes.json").write_text(json.dumps(plain), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path, settings: Any = None, *, device: str = "cpu") -> Self:
+        """The fitted provider that `save` kept."""
+        provider = cls(settings, device=device)
+        for name, value in json.loads((folder / "attributes.json").read_text(encoding="utf-8")).items():
+            setattr(provider, name, value)
+        for path in folder.glob("*.npy"):
+            setattr(provider, path.stem, np.load(path, allow_pickle=False))
+        for path in folder.glob("*.dataset"):
+            setattr(provider, path.stem, load_dataset(path))
+        return provider
+
+
+@dataclass
+class Collector:
+    """Checks batches at the border and makes a Dataset of them."""
+
+    provider: str
+    train: Dataset
+    produces: frozenset[Annotation]
+    expected: int
+    _batches: list[Batch] = field(default_factory=list)
+    _count: int = 0
+
+    def _require(self, condition: bool, what: str, expected: str, found: object) -> None:
+        if not condition:
+            raise ProviderError(f"provider {self.provider}: sample() gave {what} {found}, expected {expected}")
+
+    def add(self, batch: Batch) -> None:
+        """Check one batch; ProviderError names the provider, the field, what was expected and what was found."""
+        side = self.train.resolution
+        self._require(isinstance(batch, Batch), "a", "a Batch", type(batch).__name__)
+        images = batch.images
+        self._require(isinstance(images, np.ndarray), "images as", "a numpy array", type(images).__name__)
+        shape = (len(images), 1, side, side)
+        self._require(images.shape == shape, "images of shape", str(shape), images.shape)
+        self._require(images.dtype == np.float32, "images of type", "float32", images.dtype)
+        self._require(bool(np.isfinite(images).all()), "images with", "finite values", "NaN or infinity")
+        if images.size:
+            low, high = float(images.min()), float(images.max())
+            self._require(low >= 0 and high <= 1, "images in", "values in [0, 1]", f"[{low:.4g}, {high:.4g}]")
+        if Annotation.MASKS in self.produces:
+            self._check_masks(batch)
+        if Annotation.LABELS in self.produces:
+            self._check_labels(batch)
+        if Annotation.BOXES in self.produces:
+            found = None if batch.boxes is None else len(batch.boxes)
+            self._require(found == len(images), "boxes for", f"{len(images)} films", found)
+        if batch.source_ids is not None:
+            self._require(
+                len(batch.source_ids) == len(images), "source_ids for", f"{len(images)} films", len(batch.source_ids)
+            )
+        self._count += len(images)
+        self._require(self._count <= self.expected, "at least", f"{self.expected} films in all", self._count)
+        self._batches.append(batch)
+
+    def _check_masks(self, batch: Batch) -> None:
+        side, organs = self.train.resolution, self.train.organs
+        shape = (len(batch.images), len(organs), side, side)
+        found = None if batch.masks is None else batch.masks.shape
+        self._require(found == shape, "masks of shape", f"{shape} for organs {', '.join(organs)}", found)
+        dtype = None if batch.masks is None else batch.masks.dtype
+        self._require(dtype == np.bool_, "masks of type", "bool", dtype)
+
+    def _check_labels(self, batch: Batch) -> None:
+        shape = (len(batch.images), len(self.train.info.findings))
+        found = None if batch.labels is None else batch.labels.shape
+        self._require(found == shape, "labels of shape", str(shape), found)
+        values = set() if batch.labels is None else set(np.unique(batch.labels).tolist())
+        self._require(values <= {0, 1}, "labels with values", "0 and 1", sorted(values))
+
+    def dataset(self, name: str) -> Dataset:
+        """The checked films as a Dataset; ProviderError when their number is not the asked one."""
+        self._require(self._count == self.expected, "", f"{self.expected} films", f"{self._count} films in all")
+        images = np.concatenate([np.rint(batch.images[:, 0] * 255).astype(np.uint8) for batch in self._batches])
+        ids = [f"{name}-{index:06d}" for index in range(len(images))]
+        sources = [
+            list(map(str, row))
+            for batch in self._batches
+            for row in (batch.source_ids if batch.source_ids is not None else [[]] * len(batch.images))
+        ]
+        cases = pd.DataFrame({"id": ids, "patient": ids, "source_ids": sources})
+        masks = None
+        if Annotation.MASKS in self.produces:
+            masks = np.concatenate([pack_masks(batch.masks) for batch in self._batches if batch.masks is not None])
+        findings = self.train.info.findings if Annotation.LABELS in self.produces else ()
+        if findings:
+            labels = np.concatenate([batch.labels for batch in self._batches if batch.labels is not None])
+            cases[list(findings)] = labels.astype(np.uint8)
+        info = DatasetInfo(
+            name=name,
+            resolution=self.train.resolution,
+            organs=self.train.organs if masks is not None else (),
+            findings=findings,
+            pixel_mm=self.train.info.pixel_mm,
+            provenance=f"sampled from {self.provider}",
+        )
+        return Dataset(info=info, images=images, cases=cases, masks=masks, boxes=self._boxes(ids))
+
+    def _boxes(self, ids: list[str]) -> pd.DataFrame | None:
+        if Annotation.BOXES not in self.produces:
+            return None
+        per_film = [boxes for batch in self._batches for boxes in (batch.boxes or [])]
+        rows = [(case, *box) for case, boxes in zip(ids, per_film, strict=True) for box in boxes]
+        return pd.DataFrame(rows, columns=["id", "finding", "x", "y", "w", "h"])
+
+
+def collect(name: str, provider: Provider, train: Dataset, n: int, *, seed: int, progress: Progress) -> Dataset:
+    """Sample `n` films from a fitted provider through the border checks."""
+    if n < 1:
+        raise InputError(f"expected at least 1 synthetic film, found {n}")
+    collector = Collector(name, train, provider.produces, n)
+    for batch in provider.sample(n, seed=seed):
+        collector.add(batch)
+        progress.update(collector._count / n)
+    return collector.dataset(name)

@@ -1,0 +1,187 @@
+"""Names to classes, nothing imported until it is used.
+
+Providers and tasks are found through entry points (groups `cxrbench.providers` and `cxrbench.tasks`), so a third
+party's provider and a baseline are the same thing; a provider may also be a path (`file.py:Class`), a folder of films
+(`folder:path`) or a program (`command:...`).
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import sys
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from . import digest
+from .errors import CxrbenchError, InputError, unknown
+
+PROVIDERS = "cxrbench.providers"
+TASKS = "cxrbench.tasks"
+_SCHEMES = {"folder": "FolderProvider", "command": "CommandProvider"}
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A provider or task by name: where its class is, and the text it was asked for by."""
+
+    name: str
+    spec: str
+    module: str
+    attribute: str
+    file: Path | None = None
+    """The source file of a plugin given by path; None for one that is installed."""
+    argument: str = ""
+    """What follows the colon of `folder:` and `command:`."""
+
+    def source(self) -> Path:
+        """The file that defines the class."""
+        if self.file is not None:
+            return self.file
+        found = importlib.util.find_spec(self.module)
+        if found is None or found.origin is None:
+            raise InputError(f"'{self.name}' names the module {self.module}, which cannot be found; is it installed?")
+        return Path(found.origin)
+
+    def code_digest(self) -> str:
+        """sha256 over the source that defines the class, all it imports of its project, and its argument's content."""
+        parts = [self.attribute, digest.of_code(self.source())]
+        if self.argument:
+            parts.append(_argument_digest(self.argument))
+        return digest.of_json(parts)
+
+    def load(self) -> type[Any]:
+        """Import the class. InputError when the module or class is not there or cannot be imported."""
+        try:
+            module = _module_of_file(self.file) if self.file is not None else importlib.import_module(self.module)
+            return getattr(module, self.attribute)
+        except AttributeError:
+            raise InputError(f"{self.source()} has no class '{self.attribute}'") from None
+        except CxrbenchError:
+            raise
+        except Exception as error:
+            raise InputError(f"cannot import {self.spec}: {type(error).__name__}: {error}") from error
+
+    def make(self, settings: Any = None, **options: Any) -> Any:
+        """An instance with the given settings."""
+        cls = self.load()
+        return cls(self.argument, settings, **options) if self.argument else cls(settings, **options)
+
+
+def _argument_digest(argument: str) -> str:
+    """Content of a folder, or the text of a command and of the files it names."""
+    path = Path(argument)
+    if path.is_dir():
+        return digest.of_folder(path)
+    files = [word for word in argument.split() if Path(word).is_file()]
+    return digest.of_json([argument, *(digest.of_file(Path(word)) for word in files)])
+
+
+@cache
+def _module_of_file(file: Path) -> Any:
+    name = f"cxrbench_by_path_{digest.of_json(str(file))[:12]}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{file} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    if str(file.parent) not in sys.path:
+        sys.path.insert(0, str(file.parent))
+    spec.loader.exec_module(module)
+    return module
+
+
+@cache
+def plugins(group: str) -> dict[str, Plugin]:
+    """All installed plugins of a group, by name."""
+    found = {}
+    for point in sorted(metadata.entry_points(group=group), key=lambda point: point.name):
+        module, _, attribute = point.value.partition(":")
+        found[point.name] = Plugin(point.name, point.name, module, attribute)
+    if not found:
+        raise InputError(f"no plugin of group {group} is installed: install cxrbench with pip instead of copying it")
+    return found
+
+
+def find_task(name: str) -> Plugin:
+    """A task by name; InputError names the nearest known ones."""
+    known = plugins(TASKS)
+    if name not in known:
+        raise unknown("task", name, known, "cxrbench list tasks")
+    return known[name]
+
+
+def find_provider(spec: str) -> Plugin:
+    """A provider by name, `file.py:Class`, `folder:path` or `command:...`; InputError says what was expected."""
+    scheme, _, rest = spec.partition(":")
+    if scheme in _SCHEMES:
+        if not rest:
+            raise InputError(f"provider '{spec}': expected something after '{scheme}:'")
+        argument = str(Path(rest).expanduser().resolve()) if scheme == "folder" else rest
+        if scheme == "folder" and not Path(argument).is_dir():
+            raise InputError(f"provider '{spec}': {rest} is not a folder")
+        label = Path(argument).name if scheme == "folder" else Path(rest.split()[-1]).stem
+        return Plugin(label, spec, f"{__package__}.external", _SCHEMES[scheme], argument=argument)
+    path, _, attribute = spec.rpartition(":")
+    if spec.endswith(".py") or path.endswith(".py"):
+        file = Path(path or spec).expanduser().resolve()
+        if not path or not attribute:
+            raise InputError(f"provider '{spec}': expected path/to/file.py:Class")
+        if not file.is_file():
+            raise InputError(f"provider '{spec}': there is no file {path}")
+        return Plugin(attribute, spec, "", attribute, file=file)
+    known = plugins(PROVIDERS)
+    if spec not in known:
+        raise unknown("provider", spec, known, "cxrbench list providers")
+    return known[spec]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a class says of itself, read from its source without importing it."""
+
+    line: str
+    values: dict[str, Any]
+
+
+def describe(plugin: Plugin) -> Summary:
+    """First line of the docstring and the class attributes that are plain or sets of annotations."""
+    tree = ast.parse(plugin.source().read_text(encoding="utf-8"))
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    if plugin.attribute not in classes:
+        raise InputError(f"{plugin.source()} has no class '{plugin.attribute}'")
+    values: dict[str, Any] = {}
+    line = (ast.get_docstring(classes[plugin.attribute]) or "").split("\n")[0]
+    for name in reversed(_lineage(plugin.attribute, classes)):
+        for node in classes[name].body:
+            target, value = _assignment(node)
+            if target:
+                values[target] = value
+    return Summary(line, values)
+
+
+def _lineage(name: str, classes: dict[str, ast.ClassDef]) -> list[str]:
+    found = [name]
+    for base in classes[name].bases:
+        if isinstance(base, ast.Name) and base.id in classes:
+            found += _lineage(base.id, classes)
+    return found
+
+
+def _assignment(node: ast.stmt) -> tuple[str, Any]:
+    """Name and plain value of a class attribute; attribute references (Annotation.MASKS) become their lower-case name."""
+    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
+        target, value = node.target.id, node.value
+    elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+        target, value = node.targets[0].id, node.value
+    else:
+        return "", None
+    try:
+        return target, ast.literal_eval(value)
+    except ValueError:
+        names = [part.attr.lower() for part in ast.walk(value) if isinstance(part, ast.Attribute)]
+        return target, names

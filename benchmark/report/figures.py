@@ -1,0 +1,262 @@
+"""The figures of a run: per-film scores as box plots, differences against REAL as a forest plot, training curves.
+
+Drawn with matplotlib's object interface (no display, no global state), one panel a figure so that a page can put them
+side by side or below each other, and in two themes. The same run gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from ..pairing import case_scores
+from ..results import MetricInfo, PairedRow, Results, words
+from ..tables import metric_title
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+WIDTH = 5.6  # inches of a figure
+TRAIN_WIDTH = 3.7
+SVG = {"svg.hashsalt": "cxrbench", "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": 9.5}
+NOT_LOSSES = {"step", "images_per_second"}
+LOG_SPAN = 50  # a curve of positive values that spans more than this is drawn on a logarithmic axis
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of a figure; the ground is transparent."""
+
+    name: str
+    ink: str
+    faint: str
+    grid: str
+    arms: dict[str, str]
+    lines: tuple[str, ...]
+
+
+LIGHT = Theme(
+    "light",
+    ink="#1b2430",
+    faint="#5b6673",
+    grid="#dfe4ea",
+    arms={"real": "#6b7684", "synthetic": "#c2570c", "finetune": "#0f6fb8", "mixed": "#1a7f4b"},
+    lines=("#0f6fb8", "#c2570c", "#1a7f4b", "#8a4fbf", "#8c6d00", "#b3345f"),
+)
+DARK = Theme(
+    "dark",
+    ink="#e6ebf1",
+    faint="#9aa7b5",
+    grid="#2b3644",
+    arms={"real": "#9aa7b5", "synthetic": "#f0883e", "finetune": "#58a6ff", "mixed": "#4cc38a"},
+    lines=("#58a6ff", "#f0883e", "#4cc38a", "#c297ff", "#d8b33a", "#ff7b9c"),
+)
+THEMES = (LIGHT, DARK)
+
+
+def svg(figure: Figure) -> bytes:
+    """A figure as SVG; transparent, without a date."""
+    buffer = io.BytesIO()
+    with mpl.rc_context(SVG):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def png(figure: Figure) -> bytes:
+    """A figure as PNG at 200 dots per inch on white."""
+    buffer = io.BytesIO()
+    with mpl.rc_context(SVG):
+        FigureCanvasAgg(figure).print_png(
+            buffer, metadata={"Software": None}, pil_kwargs={"optimize": True}
+        )
+    return buffer.getvalue()
+
+
+def _panel(width: float, height: float, theme: Theme) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), dpi=200, layout="constrained", facecolor="white")
+    axes = figure.add_subplot()
+    axes.set_facecolor("none")
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("bottom", "left"):
+        axes.spines[side].set_color(theme.grid)
+    axes.tick_params(colors=theme.faint, labelcolor=theme.ink, length=0)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def scale(metric: MetricInfo) -> float:
+    """Factor from a metric's value to what is shown."""
+    return 100.0 if metric.percent else 1.0
+
+
+# ------------------------------------------------------------------------------------------------------- box plots
+
+
+def box_plot(results: Results, scores: pd.DataFrame, size: str, metric: MetricInfo, theme: Theme) -> Figure | None:
+    """Per-film scores of one size: a group per structure, a box per arm (median, quartiles, whiskers at 1.5 IQR).
+
+    Outliers are dots; dots far below are drawn too, so the axis holds every film. None without scores.
+    """
+    structures = results.task.structures
+    mine = scores[scores["size"] == size]
+    by_arm = {arm: case_scores(mine[mine["arm"] == arm], structures, metric.name) for arm in results.arms}
+    by_arm = {arm: table for arm, table in by_arm.items() if len(table)}
+    if not by_arm:
+        return None
+    with mpl.rc_context(SVG):
+        figure, axes = _panel(max(WIDTH, 0.38 * len(structures) * len(by_arm) + 1), 3.3, theme)
+        slot = 0.8 / len(by_arm)
+        for index, (arm, table) in enumerate(by_arm.items()):
+            colour = theme.arms.get(arm, theme.ink)
+            places = np.arange(len(structures)) - 0.4 + slot * (index + 0.5)
+            columns = [table[name].dropna().to_numpy() * scale(metric) for name in structures]
+            axes.boxplot(
+                columns,
+                positions=places,
+                widths=slot * 0.72,
+                patch_artist=True,
+                boxprops={"facecolor": _mixed(colour, 0.28), "edgecolor": colour, "linewidth": 1.2},
+                medianprops={"color": colour, "linewidth": 2.2},
+                whiskerprops={"color": colour, "linewidth": 1.0},
+                capprops={"color": colour, "linewidth": 1.0},
+                flierprops={
+                    "marker": "o",
+                    "markersize": 2.6,
+                    "markerfacecolor": colour,
+                    "markeredgecolor": "none",
+                    "alpha": 0.65,
+                },
+                manage_ticks=False,
+            )
+            axes.plot([], [], color=colour, linewidth=6, alpha=0.75, label=arm.upper())
+        axes.set_xticks(np.arange(len(structures)), [_label(words(name)) for name in structures])
+        if len(structures) > 6:
+            axes.tick_params(axis="x", labelrotation=60)
+        axes.set_xlim(-0.55, len(structures) - 0.45)
+        axes.grid(axis="y", color=theme.grid, linewidth=0.8)
+        axes.set_ylabel(f"{_label(metric_title(metric))} per film", color=theme.ink)
+        _legend(figure, axes, theme, len(by_arm))
+    return figure
+
+
+def _mixed(colour: str, alpha: float) -> tuple[float, float, float, float]:
+    red, green, blue = mpl.colors.to_rgb(colour)
+    return (red, green, blue, alpha)
+
+
+def _label(text: str) -> str:
+    """A name as matplotlib prints it: no mathematics, short enough for an axis."""
+    text = text.replace("$", r"\$")
+    return text if len(text) <= 24 else f"{text[:23]}…"
+
+
+def _legend(figure: Figure, axes: Axes, theme: Theme, columns: int) -> None:
+    figure.legend(
+        *axes.get_legend_handles_labels(),
+        loc="outside upper left",
+        ncols=columns,
+        frameon=False,
+        labelcolor=theme.ink,
+        handlelength=1.0,
+        columnspacing=1.4,
+        borderpad=0,
+    )
+
+
+# ------------------------------------------------------------------------------------------------------- differences
+
+
+def forest_plot(results: Results, size: str, metric: MetricInfo, theme: Theme) -> Figure | None:
+    """Mean difference of each arm from REAL per structure with its 95 % BCa interval; filled where p < 0.05 (Holm).
+
+    None without a paired comparison.
+    """
+    rows = [row for row in results.paired if (row.size, row.metric) == (size, metric.name)]
+    rows = [row for row in rows if row.difference is not None]
+    arms = [arm for arm in results.arms if any(row.arm == arm for row in rows)]
+    structures = list(dict.fromkeys(row.structure for row in rows))
+    if not rows:
+        return None
+    with mpl.rc_context(SVG):
+        figure, axes = _panel(WIDTH, 0.62 + 0.26 * len(rows) + 0.18 * len(structures), theme)
+        for index, arm in enumerate(arms):
+            colour = theme.arms.get(arm, theme.ink)
+            for row in (row for row in rows if row.arm == arm):
+                place = structures.index(row.structure) + (index - (len(arms) - 1) / 2) * 0.8 / max(len(arms), 1)
+                _interval(axes, row, place, scale(metric), colour)
+            axes.plot([], [], color=colour, marker="o", linewidth=1.6, markersize=5, label=f"{arm.upper()} − REAL")
+        axes.axvline(0, color=theme.faint, linewidth=1.2, zorder=1)
+        for border in np.arange(len(structures) - 1) + 0.5:
+            axes.axhline(border, color=theme.grid, linewidth=0.8)
+        axes.set_yticks(np.arange(len(structures)), [_label(words(name)) for name in structures])
+        axes.set_ylim(len(structures) - 0.5, -0.5)
+        axes.grid(axis="x", color=theme.grid, linewidth=0.8)
+        better = "right is better" if metric.higher_is_better else "left is better"
+        unit = "points of " if metric.percent else ""
+        axes.set_xlabel(f"difference in {unit}{_label(metric_title(metric))} ({better})", color=theme.ink)
+        _legend(figure, axes, theme, len(arms))
+    return figure
+
+
+def _interval(axes: Axes, row: PairedRow, place: float, factor: float, colour: str) -> None:
+    assert row.difference is not None
+    if row.low is not None and row.high is not None:
+        axes.plot([row.low * factor, row.high * factor], [place, place], color=colour, linewidth=1.8, zorder=2)
+    told = row.p_t_holm is not None and row.p_t_holm < 0.05
+    axes.plot(
+        [row.difference * factor],
+        [place],
+        marker="o",
+        markersize=5.5,
+        color=colour,
+        markerfacecolor=colour if told else "white",
+        markeredgewidth=1.5,
+        zorder=3,
+    )
+
+
+# ------------------------------------------------------------------------------------------------------- curves
+
+
+def curve_plot(rows: pd.DataFrame, theme: Theme) -> Figure | None:
+    """One training (columns `seed, fold, step, loss, value`): a colour per loss, a thin line per seed and fold."""
+    rows = rows[~rows["loss"].isin(NOT_LOSSES) & np.isfinite(rows["value"])]
+    if rows.empty:
+        return None
+    names = list(dict.fromkeys(rows["loss"]))
+    with mpl.rc_context(SVG):
+        figure, axes = _panel(TRAIN_WIDTH, 2.5, theme)
+        for index, name in enumerate(names):
+            colour = theme.lines[index % len(theme.lines)]
+            style = ("-", "--", ":")[index // len(theme.lines) % 3]
+            label: str | None = _label(words(str(name)))
+            for _, line in rows[rows["loss"] == name].groupby(["seed", "fold"], sort=False):
+                marker = "." if len(line) < 3 else ""
+                axes.plot(
+                    line["step"], line["value"], color=colour, linestyle=style, marker=marker, linewidth=1.2, label=label
+                )
+                label = None
+        values = rows["value"].to_numpy()
+        if values.min() > 0 and values.max() / values.min() > LOG_SPAN:
+            axes.set_yscale("log")
+        axes.grid(color=theme.grid, linewidth=0.8)
+        axes.tick_params(which="both", length=0)
+        axes.set_xlabel("step", color=theme.ink)
+        _legend(figure, axes, theme, 2 if len(names) > 1 else 1)
+    return figure
+
+
+def curve_groups(curves: pd.DataFrame, owner: str) -> list[tuple[str, str, str]]:
+    """(size, arm, curve) of every training of an owner (`provider` or `downstream`), in order."""
+    mine = curves[curves["owner"] == owner]
+    places: Sequence[tuple[str, str, str]] = list(zip(mine["size"], mine["arm"], mine["curve"], strict=True))
+    return list(dict.fromkeys(places))

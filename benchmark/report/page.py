@@ -1,0 +1,348 @@
+"""The report's page: what the template `report.html.j2` is given, and the figures it shows.
+
+The page asks nobody for anything: styles, drawings (inline SVG) and films (data URIs) are in it. Names that users choose
+reach it through the template's escaping alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import output, tables
+from ..contact_sheet import organ_colours
+from ..record import read_json
+from ..results import AVERAGE, MetricInfo, Results, Status, words
+from ..statistics import stars
+from . import figures
+from .figures import LIGHT
+from .pictures import INDEX, TRUTH, Picture, PictureIndex
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+    from matplotlib.figure import Figure
+
+JPEG_QUALITY = 86
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A drawing with its heading and its words for those who do not see it."""
+
+    title: str
+    drawing: Markup
+    alt: str
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A film as two data URIs: plain and with outlines."""
+
+    alt: str
+    caption: str
+    plain: str
+    outlined: str
+
+
+@dataclass
+class Report:
+    """A page and the files of `figures/` it was made with."""
+
+    html: str
+    figures: dict[str, bytes] = field(default_factory=dict)
+
+
+def build(folder: Path, results: Results) -> Report:
+    """The page of a run's folder (its scores, curves and films are read from there)."""
+    drawn = _Drawer()
+    context = {
+        "results": results,
+        "boxes": _boxes(results, folder, drawn),
+        "forests": _forests(results, drawn),
+        "training": _training(results, folder, drawn),
+        **_films(results, folder),
+        **_numbers(results),
+    }
+    return Report(_environment().get_template("report.html.j2").render(context), drawn.files)
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+    environment = Environment(
+        loader=PackageLoader(__name__.rpartition(".")[0], "."),
+        autoescape=select_autoescape(enabled_extensions=("j2", "html"), default=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        words=words,
+        probability=tables.probability,
+        duration=tables.duration,
+        amount=tables.amount,
+        rate=tables.rate,
+        memory=tables.memory,
+        stars=stars,
+    )
+    return environment
+
+
+# ------------------------------------------------------------------------------------------------------- numbers
+
+
+@dataclass(frozen=True)
+class Card:
+    """One arm at a glance: the average of the primary metric and its distance from REAL."""
+
+    arm: str
+    value: str
+    difference: str = ""
+    interval: str = ""
+    mark: str = ""
+    note: str = ""
+
+
+def _numbers(results: Results) -> dict[str, Any]:
+    primary = results.task.metric(results.task.primary)
+    headline = tables.headline_metrics(results)
+    rest = [metric for metric in results.shown_metrics if metric not in headline]
+    seconds = [cell.seconds for cell in results.cells if cell.seconds is not None]
+    return {
+        "primary": primary,
+        "cards": {info.size: _cards(results, info.size, primary) for info in results.sizes},
+        "titles": {info.size: tables.size_title(results, info.size) for info in results.sizes},
+        "headline": tables.wide(results, headline),
+        "rest": tables.wide(results, rest) if rest else [],
+        "metric_title": tables.metric_title,
+        "legend": tables.legend(results),
+        "claims": tables.claims(results),
+        "absent": [(cell, tables.absence(cell)) for cell in tables.absent(results)],
+        "done": sum(cell.status is Status.DONE for cell in results.cells),
+        "tests": _tests(results),
+        "phantom": tables.PHANTOM,
+        "downstream_seconds": sum(seconds),
+        "command": " ".join(results.command),
+        "settings": _settings(results),
+        "average": AVERAGE,
+    }
+
+
+def _cards(results: Results, size: str, metric: MetricInfo) -> list[Card]:
+    cards = []
+    structure = AVERAGE if AVERAGE in results.structures else (results.structures or [AVERAGE])[0]
+    for arm in results.arms:
+        row = results.row(size, arm, metric.name, structure)
+        if row is None or row.value is None:
+            cards.append(Card(arm, "–", note=row.note if row else "missing"))
+            continue
+        value = tables.shown(row.value, metric) + (f" ± {tables.shown(row.sd, metric)}" if row.sd is not None else "")
+        test = results.test(size, arm, metric.name, structure)
+        if test is None or test.difference is None:
+            cards.append(Card(arm, value, note=test.note if test else ""))
+            continue
+        cards.append(
+            Card(
+                arm,
+                value,
+                difference=tables.shown(test.difference, metric, signed=True),
+                interval=_interval(test.low, test.high, metric),
+                mark=stars(test.p_t_holm),
+                note=test.note,
+            )
+        )
+    return cards
+
+
+def _interval(low: float | None, high: float | None, metric: MetricInfo) -> str:
+    if low is None or high is None:
+        return ""
+    return f"{tables.shown(low, metric, signed=True)} to {tables.shown(high, metric, signed=True)}"
+
+
+def _tests(results: Results) -> list[dict[str, Any]]:
+    """The rows of the paired tests in words."""
+    found = []
+    for row in results.paired:
+        metric = results.task.metric(row.metric)
+        found.append(
+            {
+                "row": row,
+                "metric": tables.metric_title(metric),
+                "difference": tables.shown(row.difference, metric, signed=True),
+                "interval": _interval(row.low, row.high, metric) or "–",
+            }
+        )
+    return found
+
+
+def _settings(results: Results) -> list[tuple[str, list[tuple[str, str]]]]:
+    groups: list[tuple[str, Mapping[str, Any]]] = [
+        (f"task {results.task.name}", results.task.settings),
+        (f"provider {results.provider.name}", results.provider.settings),
+    ]
+    return [(title, [(name, str(value)) for name, value in values.items()]) for title, values in groups if values]
+
+
+# ------------------------------------------------------------------------------------------------------- drawings
+
+
+@dataclass
+class _Drawer:
+    """Draws figures once: a file for `figures/` (SVG and PNG), and an inline drawing whose colours follow the page."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    count: int = 0
+
+    def add(self, name: str, figure: Figure) -> Markup:
+        """Keep a figure under a file name (without ending) and return it for the page."""
+        stem = re.sub(r"[^A-Za-z0-9_-]", "_", name)
+        text = figures.svg(figure)
+        self.files[f"{stem}.svg"] = text
+        self.files[f"{stem}.png"] = figures.png(figure)
+        self.count += 1
+        return inline_svg(text.decode(), f"d{self.count}-")
+
+
+def inline_svg(text: str, prefix: str) -> Markup:
+    """A matplotlib SVG for use inside a page: no header, metadata, comments or fixed size; ids of its own (`prefix`);
+    the theme's colours as the page's variables."""
+    from markupsafe import Markup
+
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    head, _, body = text.partition(">")
+    box = re.search(r'viewBox="[\d. ]+"', head)
+    body = re.sub(r'\bid="', f'id="{prefix}', body)
+    body = re.sub(r'(xlink:)?href="#', f'href="#{prefix}', body)
+    body = body.replace("url(#", f"url(#{prefix}")
+    for colour, variable in _variables():
+        body = body.replace(colour, f"var({variable})")
+    body = re.sub(r">\s+<", "><", body)
+    opening = f'<svg aria-hidden="true" focusable="false" {box.group(0) if box else ""}>'
+    # Safe: matplotlib escaped every text it drew (as shapes), and its comments, the one place with text, are gone.
+    return Markup(opening + body)  # noqa: S704
+
+
+def _variables() -> Iterable[tuple[str, str]]:
+    yield LIGHT.ink, "--ink"
+    yield LIGHT.faint, "--faint"
+    yield LIGHT.grid, "--grid"
+    yield "#ffffff", "--card"
+    yield from ((colour, f"--arm-{arm}") for arm, colour in LIGHT.arms.items())
+    yield from ((colour, f"--line-{index}") for index, colour in enumerate(LIGHT.lines) if colour not in LIGHT.arms.values())
+
+
+def _boxes(results: Results, folder: Path, drawn: _Drawer) -> list[Panel]:
+    name = results.paired_primary
+    if name is None:
+        return []
+    metric, scores, panels = results.task.metric(name), output.load_scores(folder), []
+    for info in results.sizes:
+        figure = figures.box_plot(results, scores, info.size, metric, LIGHT)
+        if figure is not None:
+            medians = scores[(scores["size"] == info.size) & (scores["metric"] == name)]
+            said = "; ".join(
+                f"{arm} {tables.shown(float(medians[medians['arm'] == arm]['value'].median()), metric)}"
+                for arm in results.arms
+                if (medians["arm"] == arm).any()
+            )
+            alt = f"Box plots of {metric.label} per film and structure, {info.size}. Medians over all structures: {said}."
+            panels.append(Panel(tables.size_title(results, info.size), drawn.add(f"scores-{info.size}", figure), alt))
+    return panels
+
+
+def _forests(results: Results, drawn: _Drawer) -> list[Panel]:
+    name = results.paired_primary
+    if name is None:
+        return []
+    metric, panels = results.task.metric(name), []
+    for info in results.sizes:
+        figure = figures.forest_plot(results, info.size, metric, LIGHT)
+        if figure is not None:
+            rows = [r for r in results.paired if (r.size, r.metric, r.structure) == (info.size, name, AVERAGE)]
+            said = "; ".join(
+                f"{row.arm} {tables.shown(row.difference, metric, signed=True)} ({_interval(row.low, row.high, metric)})"
+                for row in rows
+            )
+            alt = f"Differences from REAL in {metric.label} with 95 % intervals, {info.size}. Average: {said}."
+            panels.append(
+                Panel(tables.size_title(results, info.size), drawn.add(f"differences-{info.size}", figure), alt)
+            )
+    return panels
+
+
+def _training(results: Results, folder: Path, drawn: _Drawer) -> list[tuple[str, list[Panel]]]:
+    curves, groups = output.load_curves(folder), []
+    for owner, heading in (("provider", f"Provider {results.provider.name}"), ("downstream", "Downstream models")):
+        panels = []
+        for size, arm, curve in figures.curve_groups(curves, owner):
+            place = (curves["owner"] == owner) & (curves["size"] == size) & (curves["arm"] == arm)
+            figure = figures.curve_plot(curves[place & (curves["curve"] == curve)], LIGHT)
+            if figure is not None:
+                title = f"{size} · {words(curve)}" if arm in ("", curve) else f"{size} · {arm} · {words(curve)}"
+                alt = f"Training curves of {owner} {words(curve)}, {size}."
+                panels.append(Panel(title, drawn.add(f"training-{owner}-{size}-{arm}-{curve}", figure), alt))
+        if panels:
+            groups.append((heading, panels))
+    return groups
+
+
+# ------------------------------------------------------------------------------------------------------- films
+
+
+def _films(results: Results, folder: Path) -> dict[str, Any]:
+    films = folder / output.FILMS
+    if not (films / INDEX).is_file():
+        return {"samples": [], "cases": [], "organ_legend": [], "case_legend": []}
+    index = read_json(films / INDEX, PictureIndex)
+    samples = []
+    for info in results.sizes:
+        mine = [picture for picture in index.pictures if picture.size == info.size]
+        groups = [
+            (words_of, [_shot(films, picture, f"{group} film {picture.case}") for picture in mine if picture.group == group])
+            for group, words_of in (("real", "Real training films"), ("synthetic", "Synthetic films"))
+        ]
+        samples.append((info.size, [(title, shots) for title, shots in groups if shots]))
+    return {
+        "samples": [(size, groups) for size, groups in samples if groups],
+        "cases": [(info.size, rows) for info in results.sizes if (rows := _case_rows(films, index, info.size))],
+        "organ_legend": _colours(index.organs),
+        "case_legend": _colours(index.case_organs),
+    }
+
+
+def _colours(organs: Sequence[str]) -> list[tuple[str, str]]:
+    return [(organ, "#{:02x}{:02x}{:02x}".format(*colour)) for organ, colour in zip(organs, organ_colours(organs), strict=True)]
+
+
+def _case_rows(films: Path, index: PictureIndex, size: str) -> list[tuple[str, str, list[tuple[str, Shot]]]]:
+    """(case, which it is, its films by column) of every test film shown."""
+    mine = [picture for picture in index.pictures if (picture.size, picture.group) == (size, "case")]
+    rows = []
+    for case in dict.fromkeys(picture.case for picture in mine):
+        row = [picture for picture in mine if picture.case == case]
+        rank = next((picture.caption for picture in row if picture.column == TRUTH), "")
+        shots = [(p.column, _shot(films, p, f"test film {case}, {p.column}: {p.caption}")) for p in row]
+        rows.append((case, rank, shots))
+    return rows
+
+
+def _shot(folder: Path, picture: Picture, alt: str) -> Shot:
+    return Shot(alt, picture.caption, _data_uri(folder / picture.plain), _data_uri(folder / picture.outlined))
+
+
+def _data_uri(path: Path) -> str:
+    """A PNG file as a JPEG data URI (a fifth of the size; the exact pixels are in `figures/films`)."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    with Image.open(path) as picture:
+        picture.save(buffer, format="JPEG", quality=JPEG_QUALITY, subsampling=0, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,184 @@
+"""Films to look at: real training films beside synthetic ones, and test films with what each arm's model found on them.
+
+Each is kept as a PNG of its own (plain and with outlines) beside an index, so that a report can be made again from the
+run's folder alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..assembly import REAL, Harvest, originals
+from ..contact_sheet import outlined
+from ..dataset import Dataset, pack_masks
+from ..pairing import case_scores
+from ..protocol import ArmName, Predictions, Slot
+from ..record import Strict
+from ..results import Results
+from ..tables import shown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TILE = 192  # pixels of a film's side
+GRID_FILMS = 10
+BITS = 8
+TRUTH = "truth"
+INDEX = "index.json"
+
+
+class Picture(Strict):
+    """One film in the report. `group`: real, synthetic or case; a case has a `case` (row) and a `column` (truth or arm)."""
+
+    size: str
+    group: str
+    case: str
+    column: str = ""
+    caption: str = ""
+    plain: str
+    outlined: str
+
+
+class PictureIndex(Strict):
+    """All films of a report, and the organs whose outlines they show."""
+
+    organs: list[str]
+    case_organs: list[str]
+    pictures: list[Picture]
+
+
+@dataclass(frozen=True)
+class Film:
+    """A picture with its pixels: uint8 grey (TILE, TILE) and RGB with outlines (TILE, TILE, 3)."""
+
+    picture: Picture
+    plain: np.ndarray
+    outlined: np.ndarray
+
+
+def sample_films(harvest: Harvest) -> list[Film]:
+    """For every size: real training films (before augmentation), then synthetic ones of the first seed that has them."""
+    plan, films = harvest.plan, []
+    for size in harvest.sizes:
+        cells = [cell for cell in harvest.plan.cells if cell.slot.size == size]
+        train = plan.task.training_set(plan.fit_data, Slot(cells[0].slot.fold, size, ArmName.REAL))
+        films += _tiles(train, _spread(originals(train.cases), GRID_FILMS), size, "real")
+        made = next((c for c in cells if c.key in harvest.records and c.synthetic_key), None)
+        if made is not None and made.synthetic_key is not None:
+            synthetic = harvest.store.synthetic(made.synthetic_key)
+            films += _tiles(synthetic, _spread(range(len(synthetic)), GRID_FILMS), size, "synthetic")
+    return films
+
+
+def _spread(rows: Sequence[int], count: int) -> list[int]:
+    """Up to `count` of the rows, evenly spread: no choice by looks."""
+    places = np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)
+    return [rows[place] for place in places]
+
+
+def _tiles(dataset: Dataset, rows: Sequence[int], size: str, group: str) -> list[Film]:
+    films = []
+    for number, row in enumerate(rows):
+        bits = None if dataset.masks is None else np.asarray(dataset.masks[row])
+        stem = f"{size}-{group}-{number:02d}"
+        films.append(
+            _film(
+                np.asarray(dataset.images[row]), bits, dataset.organs, stem, size=size, group=group, case=dataset.ids[row]
+            )
+        )
+    return films
+
+
+def _film(
+    image: np.ndarray, bits: np.ndarray | None, organs: Sequence[str], stem: str, **facts: str
+) -> Film:
+    name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in stem)
+    picture = Picture(plain=f"{name}.png", outlined=f"{name}-outlined.png", **facts)
+    plain = outlined(image, None, organs, TILE)[..., 0]
+    return Film(picture, plain, outlined(image, bits, organs, TILE))
+
+
+# ------------------------------------------------------------------------------------------------------- test cases
+
+
+def case_films(harvest: Harvest, results: Results) -> list[Film]:
+    """For every size, test films with the truth and each arm's prediction: the two worst, the median and the best film of
+    the synthetic arm (or of the last arm), by the average of the primary case score. None for tasks without label maps."""
+    metric = results.paired_primary
+    structures = results.task.structures
+    data = harvest.plan.data
+    if metric is None or data.masks is None or not set(structures) <= set(data.organs) or len(structures) > BITS:
+        return []
+    films = []
+    for size in harvest.sizes:
+        cells = _shown_cells(harvest, size)
+        if not cells:
+            continue
+        predictions = {arm: harvest.store.predictions(cell) for arm, (cell, _) in cells.items()}
+        if not all(_has_labels(one) for one in predictions.values()):
+            continue
+        scores = {arm: _averages(harvest, cell, structures, metric) for arm, (cell, _) in cells.items()}
+        judge = ArmName.SYNTHETIC.value if ArmName.SYNTHETIC.value in cells else list(cells)[-1]
+        slot = next(iter(cells.values()))[1]
+        test = harvest.plan.task.test_set(data, slot)
+        films += _case_rows(test, size, structures, predictions, scores, judge, results)
+    return films
+
+
+def _shown_cells(harvest: Harvest, size: str) -> dict[str, tuple[str, Slot]]:
+    """Key and slot of one finished cell per arm, all of the same fold and seed, REAL first."""
+    cells = [cell for cell in harvest.plan.cells if cell.slot.size == size]
+    first = next((cell for cell in cells if cell.key in harvest.records), None)
+    if first is None:
+        return {}
+    same = [c for c in cells if (c.slot.fold, c.seed) == (first.slot.fold, first.seed) and c.key in harvest.records]
+    found = {cell.slot.arm.value: (cell.key, cell.slot) for cell in same}
+    return dict(sorted(found.items(), key=lambda item: item[0] != REAL))
+
+
+def _has_labels(predictions: Predictions) -> bool:
+    labels = predictions.arrays.get("labels")
+    return labels is not None and labels.ndim == 3 and labels.dtype == np.uint8
+
+
+def _averages(harvest: Harvest, key: str, structures: Sequence[str], metric: str) -> pd.Series:
+    scores = harvest.store.scores(key).assign(fold="", seed=0)
+    return case_scores(scores, structures, metric).iloc[:, -1].droplevel("fold")
+
+
+def _case_rows(
+    test: Dataset,
+    size: str,
+    structures: Sequence[str],
+    predictions: Mapping[str, Predictions],
+    scores: Mapping[str, pd.Series],
+    judge: str,
+    results: Results,
+) -> list[Film]:
+    metric = results.task.metric(results.paired_primary or "")
+    worst_first = scores[judge].sort_values(ascending=metric.higher_is_better, kind="stable")
+    ranks = {0: "worst", 1: "second worst", len(worst_first) // 2: "median", len(worst_first) - 1: "best"}
+    films = []
+    for place, (rank, word) in enumerate(sorted(ranks.items())):
+        case = str(worst_first.index[rank])
+        row = test.ids.index(case)
+        truth = pack_masks(test.organ_masks(structures, np.array([row])))[0]
+        shown_bits = {TRUTH: truth}
+        for arm, one in predictions.items():
+            shown_bits[arm] = label_bits(one.arrays["labels"][one.ids.index(case)])
+        for column, bits in shown_bits.items():
+            caption = word if column == TRUTH else f"{metric.label} {shown(float(scores[column][case]), metric)}"
+            stem = f"{size}-case-{place}-{column}"
+            facts = {"size": size, "group": "case", "case": case, "column": column, "caption": caption}
+            films.append(_film(np.asarray(test.images[row]), bits, structures, stem, **facts))
+    return films
+
+
+def label_bits(labels: np.ndarray) -> np.ndarray:
+    """A label map uint8 (H, W), 0 for background and i + 1 for structure i, as bit flags uint8 (H, W)."""
+    flags = np.array([0, *(1 << bit for bit in range(BITS))], dtype=np.uint8)
+    return flags[np.minimum(labels, BITS)]

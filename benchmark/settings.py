@@ -1,0 +1,79 @@
+"""Settings: frozen dataclasses, changed by `--set key=value`, sent between processes as JSON, digested for keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from . import digest
+from .errors import InputError, unknown
+
+
+def plain(settings: Any) -> dict[str, Any]:
+    """Settings as JSON values; a path becomes its text."""
+    return json.loads(json.dumps(asdict(settings), default=str))
+
+
+def keyed(settings: Any) -> dict[str, Any]:
+    """Settings as JSON values for a key: a path becomes the sha256 of its file. InputError when there is no file."""
+
+    def text(value: object) -> str:
+        path = Path(str(value)).expanduser()
+        if not path.is_file():
+            raise InputError(f"no file {value}: expected a local file of weights")
+        return f"sha256:{digest.of_file(path)}"
+
+    return json.loads(json.dumps(asdict(settings), default=text))
+
+
+def restore(default: Any, values: Mapping[str, Any]) -> Any:
+    """Settings of the class of `default` from JSON values; InputError names the key that does not fit."""
+    try:
+        return TypeAdapter(type(default)).validate_python(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"setting '{where}': {first['msg']}, found {first.get('input')!r}") from None
+
+
+def names(settings: Any, prefix: str = "") -> list[str]:
+    """All dotted keys that `--set` knows."""
+    found = []
+    for name, value in vars(settings).items():
+        nested = is_dataclass(value) and not isinstance(value, type)
+        found += names(value, f"{prefix}{name}.") if nested else [f"{prefix}{name}"]
+    return found
+
+
+def override(settings: Any, pairs: Sequence[tuple[str, str]], kind: str) -> Any:
+    """Settings with some dotted keys changed. Values are JSON or plain text. InputError names the nearest keys."""
+    values = asdict(settings)
+    for key, text in pairs:
+        known = names(settings)
+        if key not in known:
+            raise unknown(f"setting of {kind}", key, known or ["(it has no settings)"])
+        *path, last = key.split(".")
+        target = values
+        for part in path:
+            target = target[part]
+        try:
+            target[last] = json.loads(text)
+        except ValueError:
+            target[last] = text
+    return restore(settings, values)
+
+
+def parse_pairs(texts: Sequence[str]) -> list[tuple[str, str]]:
+    """`key=value` texts as pairs; InputError when there is no `=`."""
+    pairs = []
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"--set {text}: expected key=value")
+        pairs.append((key.strip(), value.strip()))
+    return pairs

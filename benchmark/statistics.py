@@ -1,0 +1,337 @@
+"""Two questions, never mixed: are two fixed models different, and is a generator better?
+
+**Fixed models, same test cases** (`paired_comparison`, over folds or resplits `nadeau_bengio`, over a table
+`holm`): the answer is about these two trained models. Training them again with another seed may turn it
+round.
+
+**Generators** (`welch_over_seeds`, `permutation_over_seeds`): what is compared are independent refits of
+provider and downstream model, at least five a side. Only this ranks a generator, and every result says in
+`claim` what may be said.
+
+Where a p-value would mean nothing (too few pairs, no variance, values that are not finite) it is None and a
+note says why. Sources: Efron 1987 (BCa), Holm 1979, Nadeau and Bengio 2003, Welch 1947, Pitman 1937
+(permutation interval).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from .errors import InputError
+
+Values = npt.NDArray[np.float64]
+
+MIN_PAIRS = 6
+"""Five pairs cannot reach p < 0.05 with a two-tailed Wilcoxon test (2 / 2**5 = 0.0625)."""
+MIN_FOLDS = 3
+"""Folds or resplits that a corrected t-test needs: two would leave one degree of freedom."""
+MIN_SEEDS = 5
+"""Refits a side below which nothing is said about a generator."""
+
+_LEVEL = 0.05
+_RESAMPLES = 5_000
+_CHUNK = 1_000_000
+_EXACT_ARRANGEMENTS = 200_000
+
+
+# ----------------------------------------------------------------------------------- two fixed models, paired
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """The comparison of two models on the same cases. None is what must not be printed; `note` says why."""
+
+    n: int
+    difference: float | None
+    """Mean of a - b."""
+    low: float | None
+    high: float | None
+    """95 % BCa bootstrap interval of the mean difference, cases resampled."""
+    t_p: float | None
+    """Two-tailed paired t-test."""
+    wilcoxon_p: float | None
+    """Two-tailed Wilcoxon signed-rank test, pairs without a difference left out."""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class ResampledTest:
+    """A t-test over folds or resplits, corrected for their overlap. None as in `PairedTest`."""
+
+    n: int
+    difference: float | None
+    low: float | None
+    high: float | None
+    t: float | None
+    p: float | None
+    note: str = ""
+
+
+def paired_comparison(
+    a: npt.ArrayLike, b: npt.ArrayLike, *, seed: int = 0, resamples: int = _RESAMPLES
+) -> PairedTest:
+    """Compare two models by their scores on the same cases, in the same order: (n,) and (n,).
+
+    Deterministic: the bootstrap draws from `seed`. Raises InputError where the lengths differ.
+    """
+    x, y = _vector(a, "a"), _vector(b, "b")
+    if len(x) != len(y):
+        raise InputError(f"paired scores of the same cases expected, got {len(x)} and {len(y)}")
+    n = len(x)
+    if n == 0:
+        return PairedTest(0, None, None, None, None, None, "no pairs")
+    lost = n - int(np.count_nonzero(np.isfinite(x) & np.isfinite(y)))
+    if lost:
+        return PairedTest(n, None, None, None, None, None, f"{lost} of {n} pairs not finite: no test")
+    differences = x - y
+    differences[np.abs(differences) <= _rounding(x, y)] = 0.0
+    mean = float(differences.mean())
+    if not differences.any():
+        return PairedTest(n, 0.0, None, None, None, None, "identical: no test")
+    if n < MIN_PAIRS:
+        return PairedTest(n, mean, None, None, None, None, f"{n} pairs, a test needs {MIN_PAIRS}: no test")
+    if np.ptp(differences) <= 2 * _rounding(x, y):
+        return PairedTest(
+            n, mean, None, None, None, None, "every pair differs by the same: no variance, no test"
+        )
+    low, high = bca_interval(differences, seed=seed, resamples=resamples)
+    unequal = int(np.count_nonzero(differences))
+    if unequal < MIN_PAIRS:
+        note = f"only {unequal} of {n} pairs differ, a test needs {MIN_PAIRS}: no test"
+        return PairedTest(n, mean, low, high, None, None, note)
+    t_p = float(stats.ttest_1samp(differences, 0.0).pvalue)
+    return PairedTest(n, mean, low, high, t_p, float(stats.wilcoxon(differences).pvalue))
+
+
+def bca_interval(
+    values: npt.ArrayLike, *, seed: int = 0, resamples: int = _RESAMPLES, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Bias-corrected and accelerated bootstrap interval of the mean of `values` (n,): n >= 2, not all equal.
+
+    Efron 1987, with the acceleration of a mean in closed form. The same draws in the same order as
+    scipy.stats.bootstrap, which needs n x n memory for the acceleration.
+    """
+    x = _vector(values, "values")
+    if len(x) < 2 or not np.isfinite(x).all() or np.ptp(x) == 0:
+        raise InputError("a bootstrap interval needs two or more finite values that are not all equal")
+    means = np.sort(_bootstrap_means(x, np.random.default_rng(seed), resamples))
+    mean = x.mean()
+    # the share of resampled means below the mean; ties count half
+    below = (np.searchsorted(means, mean, "left") + np.searchsorted(means, mean, "right")) / (2 * resamples)
+    bias = stats.norm.ppf(np.clip(below, 0.5 / resamples, 1 - 0.5 / resamples))
+    deviation = x - mean
+    acceleration = (deviation**3).sum() / (6 * (deviation**2).sum() ** 1.5)
+    tails = bias + stats.norm.ppf(np.array([1 - confidence, 1 + confidence]) / 2)
+    levels = stats.norm.cdf(bias + tails / (1 - acceleration * tails))
+    low, high = np.quantile(means, levels)
+    return float(low), float(high)
+
+
+def _bootstrap_means(x: Values, rng: np.random.Generator, resamples: int) -> Values:
+    rows = max(1, _CHUNK // len(x))
+    parts = [
+        x[rng.integers(0, len(x), (min(rows, resamples - start), len(x)))].mean(axis=1)
+        for start in range(0, resamples, rows)
+    ]
+    return np.concatenate(parts)
+
+
+def nadeau_bengio(differences: npt.ArrayLike, n_train: int, n_test: int) -> ResampledTest:
+    """Corrected resampled t-test over J folds: t = mean / (s sqrt(1 / J + n_test / n_train)), J - 1 df.
+
+    `differences` (J,): score of a minus score of b on each. Their training sets overlap, so that the plain
+    t-test finds a difference where there is none about five times too often (Nadeau and Bengio 2003, section
+    3).
+    """
+    if n_train < 1 or n_test < 1:
+        raise InputError(f"positive numbers of training and test cases expected, got {n_train} and {n_test}")
+    d = _vector(differences, "differences")
+    n = len(d)
+    if n == 0:
+        return ResampledTest(0, None, None, None, None, None, "no folds")
+    lost = n - int(np.count_nonzero(np.isfinite(d)))
+    if lost:
+        return ResampledTest(n, None, None, None, None, None, f"{lost} of {n} folds not finite: no test")
+    mean = float(d.mean())
+    if not d.any():
+        return ResampledTest(n, 0.0, None, None, None, None, "identical: no test")
+    if n < MIN_FOLDS:
+        return ResampledTest(n, mean, None, None, None, None, f"{n} folds, a test needs {MIN_FOLDS}: no test")
+    if np.ptp(d) <= 2 * _rounding(d):
+        note = "every fold differs by the same: no variance, no test"
+        return ResampledTest(n, mean, None, None, None, None, note)
+    error = float(d.std(ddof=1)) * math.sqrt(1 / n + n_test / n_train)
+    t = mean / error
+    half = float(stats.t.ppf(0.975, n - 1)) * error
+    return ResampledTest(n, mean, mean - half, mean + half, t, float(2 * stats.t.sf(abs(t), n - 1)))
+
+
+def holm(pvalues: Sequence[float | None]) -> list[float | None]:
+    """Holm's adjusted p-values, in the order given: they hold for the whole table at once (Holm 1979).
+
+    None stays None and does not count. Raises InputError for anything that is not a probability.
+    """
+    kept = [(p, i) for i, p in enumerate(pvalues) if p is not None]
+    wrong = [p for p, _ in kept if not 0 <= p <= 1]
+    if wrong:
+        raise InputError(f"p-values in [0, 1] or None expected, got {wrong[0]}")
+    adjusted: list[float | None] = [None] * len(pvalues)
+    highest = 0.0
+    for rank, (p, i) in enumerate(sorted(kept)):
+        highest = max(highest, min(1.0, (len(kept) - rank) * p))
+        adjusted[i] = highest
+    return adjusted
+
+
+def stars(p: float | None) -> str:
+    """The marks of the tables: "**" for p < 0.01, "*" for p < 0.05, "" otherwise or without a p-value."""
+    if p is None or not p < 0.05:
+        return ""
+    return "**" if p < 0.01 else "*"
+
+
+# ------------------------------------------------------------------------------------- generators, over seeds
+
+
+@dataclass(frozen=True)
+class SeedTest:
+    """The comparison of two generators over independent refits. None is what must not be printed."""
+
+    n_a: int
+    n_b: int
+    difference: float | None
+    """Mean of a minus mean of b."""
+    low: float | None
+    high: float | None
+    """95 % interval of the difference, by the same test."""
+    p: float | None
+    claim: str
+    """The sentence that may be said."""
+
+
+def welch_over_seeds(a: npt.ArrayLike, b: npt.ArrayLike, *, names: tuple[str, str] = ("a", "b")) -> SeedTest:
+    """Welch's two-tailed t-test on the primary metric of each refit: (n_a,) and (n_b,), not paired."""
+    x, y = _vector(a, names[0]), _vector(b, names[1])
+    refused = _refusal(x, y, names)
+    if refused:
+        return refused
+    test = stats.ttest_ind(x, y, equal_var=False)
+    interval = test.confidence_interval(0.95)
+    return _seed_test(x, y, float(interval.low), float(interval.high), float(test.pvalue), names)
+
+
+def permutation_over_seeds(
+    a: npt.ArrayLike,
+    b: npt.ArrayLike,
+    *,
+    names: tuple[str, str] = ("a", "b"),
+    seed: int = 0,
+    resamples: int = 20_000,
+) -> SeedTest:
+    """Two-tailed permutation test of the difference of means, and the interval of turning it round.
+
+    All arrangements where they are at most 200,000 (ten against ten seeds), else the given one and
+    `resamples` random ones drawn from `seed`. The interval holds every difference that the test does not
+    reject at 5 % (Pitman 1937), so that it excludes 0 exactly where p <= 0.05. With five seeds a side no p is
+    below 2 / 252.
+    """
+    x, y = _vector(a, names[0]), _vector(b, names[1])
+    refused = _refusal(x, y, names)
+    if refused:
+        return refused
+    pool, n_a, n_b = np.concatenate([x, y]), len(x), len(y)
+    chosen = _arrangements(n_a, n_b, np.random.default_rng(seed), resamples)
+    taken = pool[chosen].sum(axis=1)
+    differences = taken / n_a - (pool.sum() - taken) / n_b
+    observed = float(x.mean() - y.mean())
+    p = float((np.abs(differences) >= abs(observed) - _rounding(x, y)).mean())
+    low, high = _not_rejected(differences, (chosen < n_a).sum(axis=1), observed, n_a, n_b)
+    return _seed_test(x, y, low, high, p, names)
+
+
+def _arrangements(n_a: int, n_b: int, rng: np.random.Generator, resamples: int) -> npt.NDArray[np.intp]:
+    """Which n_a of the pooled values are called a: (arrangements, n_a), the given arrangement first."""
+    total = n_a + n_b
+    if math.comb(total, n_a) <= _EXACT_ARRANGEMENTS:
+        return np.array(list(itertools.combinations(range(total), n_a)), np.intp)
+    drawn = np.argsort(rng.random((resamples, total)), axis=1)[:, :n_a]
+    return np.concatenate([np.arange(n_a)[None], drawn])
+
+
+def _not_rejected(
+    differences: Values, in_place: npt.NDArray[np.intp], observed: float, n_a: int, n_b: int
+) -> tuple[float, float]:
+    """The true differences s that a two-tailed permutation test does not reject at 5 %: one interval.
+
+    With s taken off every value of a, the observed difference is observed - s, and that of an arrangement
+    with `in_place` values of a still in a is difference - share * s, |share| <= 1. The arrangement is as
+    extreme as the observed one for every s between the two roots below, which enclose s = observed. Hence the
+    share of extreme arrangements falls on both sides of it, and the ends of the interval are order statistics
+    of the roots.
+    """
+    share = in_place / n_a - (n_a - in_place) / n_b
+    always = (
+        np.abs(share) > 1 - 1e-9
+    )  # the given arrangement, and its mirror image where the groups are equal
+    one = (observed - differences) / np.where(always, 1.0, 1 - share)
+    other = (observed + differences) / np.where(always, 1.0, 1 + share)
+    lows = np.sort(np.where(always, -np.inf, np.minimum(one, other)))
+    highs = np.sort(np.where(always, np.inf, np.maximum(one, other)))
+    rejectable = int(_LEVEL * len(differences))
+    return float(lows[rejectable]), float(highs[-1 - rejectable])
+
+
+def _refusal(x: Values, y: Values, names: tuple[str, str]) -> SeedTest | None:
+    """The result where no test may be made, with the reason as its claim."""
+    fewest, n_a, n_b = min(len(x), len(y)), len(x), len(y)
+    finite = bool(np.isfinite(x).all() and np.isfinite(y).all())
+    difference = float(x.mean() - y.mean()) if fewest and finite else None
+    if fewest == 0:
+        claim = f"no seeds: nothing to compare (use --seeds {MIN_SEEDS})"
+    elif fewest < MIN_SEEDS:
+        found = f"{n_a} and {n_b} seeds" if n_a != n_b else "one seed" if n_a == 1 else f"{n_a} seeds"
+        models = "two trained models" if n_a == n_b == 1 else "trained models"
+        claim = f"{found}: these compare {models}, not the generator (use --seeds {MIN_SEEDS})"
+    elif not finite:
+        lost = [int(np.count_nonzero(~np.isfinite(v))) for v in (x, y)]
+        claim = f"{lost[0]} scores of {names[0]} and {lost[1]} of {names[1]} are not finite: no claim"
+    elif max(np.ptp(x), np.ptp(y)) <= _rounding(x, y):
+        claim = "every seed gave the same score: no variance, no claim"
+    else:
+        return None
+    return SeedTest(n_a, n_b, difference, None, None, None, claim)
+
+
+def _seed_test(x: Values, y: Values, low: float, high: float, p: float, names: tuple[str, str]) -> SeedTest:
+    difference = float(x.mean() - y.mean())
+    said = "p < 0.0001" if p < 0.0001 else f"p = {p:.2g}"
+    numbers = f"difference {difference:+.4g}, 95 % interval {low:+.4g} to {high:+.4g}, {said}"
+    seeds = f"{len(x)} seeds each" if len(x) == len(y) else f"{len(x)} and {len(y)} seeds"
+    if p <= _LEVEL:
+        direction = "higher" if difference > 0 else "lower"
+        claim = f"{names[0]} scores {direction} than {names[1]} over {seeds} ({numbers})"
+    else:
+        claim = f"no difference can be told between {names[0]} and {names[1]} over {seeds} ({numbers})"
+    return SeedTest(len(x), len(y), difference, low, high, p, claim)
+
+
+# ---------------------------------------------------------------------------------------------------- numbers
+
+
+def _vector(values: npt.ArrayLike, name: str) -> Values:
+    x = np.array(values, np.float64)
+    if x.ndim != 1:
+        raise InputError(f"scores {name}: a row of numbers (n,) expected, got shape {x.shape}")
+    return x
+
+
+def _rounding(*arrays: Values) -> float:
+    """What two equal scores may differ by after a few operations in float64."""
+    return 8 * float(np.finfo(np.float64).eps) * max(float(np.abs(x).max()) for x in arrays)

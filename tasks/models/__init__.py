@@ -1,0 +1,1 @@
+"""The downstream models: what is trained on real and on synthetic films."""

@@ -1,0 +1,68 @@
+"""ResNet encoders of timm for grey films: narrower ones for small presets, and weights from a local file.
+
+He et al., Deep Residual Learning (2016). Nothing is downloaded: a pretrained encoder is a file that the user names.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import timm
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from ...benchmark.errors import InputError
+
+STAGES = (64, 128, 256, 512)
+STEM = 64
+
+
+def scaled(channels: int, width: float) -> int:
+    """A number of channels times `width`, to a multiple of 8, at least 8."""
+    return max(8, round(channels * width / 8) * 8)
+
+
+def check_encoder(name: str) -> None:
+    """InputError unless timm has a ResNet of this name."""
+    if name not in timm.list_models("resnet*"):
+        raise InputError(f"encoder '{name}': expected a ResNet of timm, for example resnet18 or resnet50")
+
+
+def encoder_options(width: float) -> dict[str, Any]:
+    """What `timm.create_model` needs for a ResNet with `width` times its channels."""
+    if width == 1:
+        return {}
+    return {"channels": tuple(scaled(stage, width) for stage in STAGES), "stem_width": scaled(STEM, width)}
+
+
+def load_encoder(encoder: nn.Module, path: Path) -> None:
+    """Put weights of a timm ResNet, trained on colour pictures or grey ones, into an encoder for grey films."""
+    own = encoder.state_dict()
+    given = _read_weights(path)
+    ready: dict[str, Tensor] = {}
+    for name, expected in own.items():
+        if name not in given:
+            raise InputError(
+                f"encoder weights {path}: '{name}' is missing; expected a timm state dict of this encoder"
+            )
+        value = given[name]
+        if value.ndim == 4 and value.shape[1] == 3 and expected.shape[1] == 1:
+            value = value.sum(dim=1, keepdim=True)  # a grey film in three equal channels gives the same
+        if value.shape != expected.shape:
+            raise InputError(
+                f"encoder weights {path}: '{name}' has shape {tuple(value.shape)}, expected {tuple(expected.shape)}; "
+                "take the file of this encoder, with width 1"
+            )
+        ready[name] = value
+    encoder.load_state_dict(ready)
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise InputError(f"encoder weights {path}: no such file")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"encoder weights {path}: not a readable .safetensors file ({error})") from None

@@ -1,0 +1,186 @@
+"""Organ segmentation on the official SCR split: the protocol of the multi-stage paper (Ciano et al. 2021).
+
+Odd-numbered JSRT films train (124), even ones test (123), each training film six-fold by the paper's augmentation. `full`
+takes all of them, `tiny` 11. J and DSC are pooled over the test films. Any other dataset with masks and a `split` column of
+train and test runs by the same rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from torch import nn
+
+from ..benchmark import digest
+from ..benchmark.augmentation import paper_augmentation
+from ..benchmark.dataset import Dataset
+from ..benchmark.errors import InputError, unknown
+from ..benchmark.protocol import ArmName, Slot
+from ..benchmark.splits import JSRT_IDS, check_split, is_jsrt_like
+from .segmentation import SegmentationTask, scored_structures
+
+FOLD = "official"
+TINY = 11
+COPIES = 5
+AUGMENTATION_SEED = 2021  # fixed: which films are trained on is part of the protocol, not of a run's seed
+MODELS = ("smanet_like", "unet")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The protocol's numbers. Lengths are in pixels and training steps, never in seconds."""
+
+    resolution: int = 64
+    fit_resolution: int = 64
+    threads: int = 1
+    synthetic: int = 240
+    model: str = "smanet_like"
+    encoder: str = "resnet10t"
+    encoder_weights: Path | None = None
+    width: float = 0.125
+    """Factor on the network's channels."""
+    crop: int = 57
+    """Side of a training crop and of a sliding window; 8 k + 1 suits the network."""
+    batch: int = 8
+    rate: float = 4e-3
+    finetune_rate: float = 1e-3
+    decay: bool = True
+    """Whether the rate falls along half a cosine."""
+    steps: int = 600
+    finetune_steps: int = 350
+    epochs: int = 0
+    """Where it is not 0, a training lasts so many passes through its films, checked after each, and `steps` is not used."""
+    check_every: int = 75
+    """Steps between two looks at the held-out films."""
+    patience: int = 4
+    """A training stops when so many looks in a row brought nothing better."""
+    organs: tuple[str, ...] = ()
+    """What is scored; empty: left lung, heart, right lung and other organs that the dataset has."""
+    clavicles: bool = False
+    """Whether clavicles are scored too (they cut holes into the lungs of the painted label map)."""
+
+
+QUICK = Settings()
+STANDARD = Settings(
+    resolution=256,
+    fit_resolution=256,
+    synthetic=2000,
+    encoder="resnet18",
+    width=1.0,
+    crop=193,
+    batch=16,
+    rate=1e-3,
+    finetune_rate=3e-4,
+    steps=3000,
+    finetune_steps=1500,
+    check_every=150,
+    patience=6,
+)
+PAPER = Settings(
+    resolution=512,
+    fit_resolution=1024,
+    synthetic=10_000,
+    encoder="resnet50",
+    width=1.0,
+    crop=377,
+    batch=17,
+    rate=1e-4,
+    finetune_rate=1e-4,
+    decay=False,
+    epochs=50,
+    patience=10,
+)
+
+
+class ScrOfficial(SegmentationTask):
+    """Lungs and heart on the official SCR split: 124 films (or 11) train, 123 test."""
+
+    name = "scr_official"
+    version = 1
+    summary = "organ segmentation on the official SCR split (124 train, 123 test), J and DSC pooled"
+    presets: ClassVar[Mapping[str, Settings]] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
+    default_data = "phantom"
+    arms: ClassVar[tuple[ArmName, ...]] = (ArmName.REAL, ArmName.SYNTHETIC, ArmName.FINETUNE)
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        super().__init__(settings)
+        if self.settings.model not in MODELS:
+            raise unknown("model", self.settings.model, MODELS)
+
+    def check(self, data: Dataset) -> None:
+        if data.masks is None:
+            raise InputError(f"{self.name}: dataset {data.info.name} has no masks")
+        scored_structures(data.organs, self.settings.organs, clavicles=self.settings.clavicles)
+        if "split" not in data.cases:
+            raise InputError(
+                f"{self.name}: dataset {data.info.name} has no column 'split' with train and test; found "
+                f"{', '.join(map(str, data.cases.columns))}"
+            )
+        splits = data.cases["split"].astype(str)
+        for wanted in ("train", "test"):
+            if not (splits == wanted).any():
+                raise InputError(f"{self.name}: no case of dataset {data.info.name} has split '{wanted}'")
+        patients = data.cases["patient"].astype(str)
+        shared = sorted(set(patients[splits == "train"]) & set(patients[splits == "test"]))
+        if shared:
+            raise InputError(
+                f"{self.name}: {len(shared)} patients are in train and in test, for example {', '.join(shared[:3])}"
+            )
+        # JSRT in whole or nearly so, not a handful of its films taken for a trial
+        if is_jsrt_like(data.ids) and len(data) > len(JSRT_IDS) // 2:
+            check_split(self.name, data.ids, list(splits))
+
+    def slots(self, data: Dataset, arms: Sequence[ArmName] | None = None) -> list[Slot]:
+        """Sizes x arms; `arms` may also name `mixed`. A dataset with 11 training films or fewer has no size `tiny`."""
+        sizes = ("full", "tiny") if len(training_rows(data)) > TINY else ("full",)
+        return [Slot(FOLD, size, arm) for size in sizes for arm in (self.arms if arms is None else arms)]
+
+    def training_set(self, data: Dataset, slot: Slot) -> Dataset:
+        rows = training_rows(data)
+        if slot.size == "tiny":
+            rows = tiny_rows(data)
+        films = data.select(rows, name=f"{data.info.name}, {slot.size} training set")
+        return paper_augmentation(films.resized(self.settings.fit_resolution), COPIES, seed=AUGMENTATION_SEED)
+
+    def test_set(self, data: Dataset, slot: Slot) -> Dataset:
+        rows = np.flatnonzero(data.cases["split"].astype(str) == "test")
+        return data.select(rows, name=f"{data.info.name}, test set").resized(self.settings.resolution)
+
+    def synthetic_count(self, slot: Slot) -> int:
+        return self.settings.synthetic
+
+    def network(self, classes: int) -> nn.Module:
+        s = self.settings
+        if s.model == "unet":
+            from .models.unet import UNet
+
+            depth = 3 if s.resolution <= 64 else 5
+            return UNet(
+                classes, encoder=s.encoder, depth=depth, width=s.width, encoder_weights=s.encoder_weights
+            )
+        from .models.smanet_like import SMANetLike
+
+        return SMANetLike(classes, encoder=s.encoder, width=s.width, encoder_weights=s.encoder_weights)
+
+    def weights_used(self) -> str:
+        path = self.settings.encoder_weights
+        return "none" if path is None else digest.of_file(path)
+
+
+def training_rows(data: Dataset) -> np.ndarray:
+    """Rows of the training films, in order of their ids."""
+    rows = np.flatnonzero(data.cases["split"].astype(str) == "train")
+    ids = data.ids
+    return np.array(sorted(rows, key=lambda row: ids[row]), dtype=np.int64)
+
+
+def tiny_rows(data: Dataset) -> np.ndarray:
+    """Rows of the 11 films of the tiny training set ("randomly chosen", says the paper): the training films whose id has
+    the smallest sha256, so that the choice depends on the ids alone and not on their order."""
+    ids = data.ids
+    drawn = sorted(training_rows(data), key=lambda row: digest.of_json(["tiny", ids[row]]))[:TINY]
+    return np.array(sorted(drawn, key=lambda row: ids[row]), dtype=np.int64)

@@ -1,0 +1,424 @@
+"""What every segmentation task shares: painted label maps, crops, one training recipe, sliding windows, scores.
+
+A task that builds on `SegmentationTask` says which films are for training and testing, and which network is trained.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Adam, Optimizer
+
+from ..benchmark.dataset import Annotation, Dataset
+from ..benchmark.digest import derive_seed
+from ..benchmark.errors import InputError
+from ..benchmark.metrics.segmentation import confusion, dice_from_counts, hausdorff_cases, jaccard_from_counts
+from ..benchmark.progress import Progress
+from ..benchmark.protocol import Arm, ArmName, Metric, Predictions, Task, Trained
+from ..benchmark.training import History, Patience, Recipe, Step, Validation, seeded, train
+
+REAL_HELD_OUT = 0.10  # share of the real training films that only early stopping sees
+SYNTHETIC_HELD_OUT = 0.25  # the paper's 2,500 of 10,000
+TABLE_ORDER = (
+    "left_lung",
+    "heart",
+    "right_lung",
+)  # the rows of the multi-stage paper's tables, then other organs
+LUNGS = ("left_lung", "right_lung")
+STRIDE_RATE = 2 / 3  # of sliding windows (PSPNet)
+
+
+# ------------------------------------------------------------------------------------------- films and labels
+
+
+def scored_structures(
+    organs: Sequence[str], wanted: Sequence[str] = (), *, clavicles: bool = False
+) -> tuple[str, ...]:
+    """Organs in table order: left lung, heart, right lung, then the others; clavicles only when asked for.
+
+    `wanted` names them instead; InputError when the films have no such organ, or none is left.
+    """
+    missing = [name for name in wanted if name not in organs]
+    if missing:
+        raise InputError(
+            f"organ '{missing[0]}' has no mask here; the films have {', '.join(organs) or 'none'}"
+        )
+    if wanted:
+        return tuple(wanted)
+    first = [name for name in TABLE_ORDER if name in organs]
+    others = [name for name in organs if name not in TABLE_ORDER and (clavicles or "clavicle" not in name)]
+    if not first + others:
+        raise InputError(f"no organ to segment: the films have {', '.join(organs) or 'none'}")
+    return tuple(first + others)
+
+
+def paint(films: Dataset, structures: Sequence[str]) -> np.ndarray:
+    """One label a pixel, uint8 (N, H, W): 0 background, i + 1 for `structures[i]`.
+
+    Organs overlap, labels cannot: lungs are painted first, then the heart and the others over them, in order.
+    """
+    if films.masks is None:
+        raise InputError(f"dataset {films.info.name} has no masks")
+    labels = np.zeros(films.masks.shape, dtype=np.uint8)
+    for name in sorted(structures, key=lambda name: name not in LUNGS):
+        bit = np.uint8(1 << films.organs.index(name))
+        labels[(films.masks & bit) != 0] = structures.index(name) + 1
+    return labels
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Films with their painted labels, uint8 (N, H, W) each."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    @classmethod
+    def of(cls, films: Dataset, structures: Sequence[str]) -> Examples:
+        """All films of a dataset."""
+        return cls(np.asarray(films.images), paint(films, structures))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, rows: np.ndarray) -> Examples:
+        return Examples(self.images[rows], self.labels[rows])
+
+    def __add__(self, other: Examples) -> Examples:
+        return Examples(
+            np.concatenate([self.images, other.images]), np.concatenate([self.labels, other.labels])
+        )
+
+
+def hold_out_patients(films: Dataset, share: float, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers (for training, held out): whole patients, so that no copy of a held-out film is trained on.
+
+    At least one patient and about `share` of the films are held out; InputError when there is only one patient.
+    """
+    patients = films.cases["patient"].astype(str).to_numpy()
+    names = np.unique(patients)
+    if len(names) < 2:
+        raise InputError(
+            f"dataset {films.info.name}: at least 2 patients are needed to hold one out, found {len(names)}"
+        )
+    held: list[str] = []
+    for name in np.random.default_rng(derive_seed("held out", seed)).permutation(names)[:-1]:
+        held.append(name)
+        if np.isin(patients, held).sum() >= share * len(films):
+            break
+    out = np.isin(patients, held)
+    return np.flatnonzero(~out), np.flatnonzero(out)
+
+
+def hold_out_last(count: int, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers (for training, held out) of synthetic films: the last `share` of them, at least one."""
+    if count < 2:
+        raise InputError(f"at least 2 synthetic films are needed to hold one out, found {count}")
+    held = min(max(1, round(share * count)), count - 1)
+    return np.arange(count - held), np.arange(count - held, count)
+
+
+# ------------------------------------------------------------------------------------------- windows and crops
+
+
+def window_starts(side: int, crop: int) -> list[int]:
+    """Where sliding windows of `crop` pixels start on a side: steps of 2/3 crop, the last one flush with the end."""
+    if crop >= side:
+        return [0]
+    stride = int(np.ceil(crop * STRIDE_RATE))
+    count = int(np.ceil((side - crop) / stride)) + 1
+    return [min(index * stride, side - crop) for index in range(count)]
+
+
+def windows(height: int, width: int, crop: int) -> Iterator[tuple[slice, slice]]:
+    """The sliding windows of a film: (rows, columns)."""
+    for top, left in product(window_starts(height, crop), window_starts(width, crop)):
+        yield slice(top, top + crop), slice(left, left + crop)
+
+
+def as_input(images: np.ndarray) -> Tensor:
+    """uint8 (B, H, W) to float32 (B, 1, H, W), about zero mean and unit spread."""
+    return torch.from_numpy(np.ascontiguousarray(images)).unsqueeze(1).float().div_(64.0).sub_(2.0)
+
+
+def class_probabilities(network: nn.Module, films: Tensor, crop: int) -> Tensor:
+    """Probabilities (B, C, H, W) of films (B, 1, H, W): the mean over the sliding windows that see a pixel."""
+    total: Tensor | None = None
+    seen = torch.zeros(films.shape[-2:], device=films.device)
+    for rows, columns in windows(*films.shape[-2:], crop):
+        part = network(films[..., rows, columns]).float().softmax(dim=1)
+        if total is None:
+            total = part.new_zeros(len(films), part.shape[1], *films.shape[-2:])
+        total[..., rows, columns] += part
+        seen[rows, columns] += 1
+    assert total is not None  # there is always a window
+    return total / seen
+
+
+class Crops:
+    """A training `Source`: each film at a random crop of `crop` pixels. No flips: left and right would change sides."""
+
+    def __init__(self, examples: Examples, crop: int) -> None:
+        self.examples, self.crop = examples, min(crop, examples.images.shape[-1])
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def batch(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
+        """`film` float32 (B, 1, crop, crop) and `label` int64 (B, crop, crop)."""
+        room = self.examples.images.shape[-1] - self.crop + 1
+        corners = rng.integers(0, room, size=(len(rows), 2))
+        cuts = [
+            (row, slice(top, top + self.crop), slice(left, left + self.crop))
+            for row, (top, left) in zip(rows, corners, strict=True)
+        ]
+        films = np.stack([self.examples.images[cut] for cut in cuts])
+        labels = np.stack([self.examples.labels[cut] for cut in cuts])
+        return {"film": as_input(films), "label": torch.from_numpy(labels).long()}
+
+
+# ------------------------------------------------------------------------------------------- training
+
+
+class Segmentation(Recipe):
+    """Softmax cross-entropy with Adam; the rate falls along half a cosine when `decay` is set."""
+
+    def __init__(self, network: nn.Module, *, rate: float, batch: int, decay: bool) -> None:
+        self.network, self.rate, self.batch, self.decay = network, rate, batch, decay
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        return {"network": self.network}
+
+    def optimizers(self) -> Mapping[str, Optimizer]:
+        self.optimizer = Adam(self.network.parameters(), lr=self.rate)
+        return {"adam": self.optimizer}
+
+    def batch_size(self, images_seen: int) -> int:
+        return self.batch
+
+    def step(self, batch: Mapping[str, Tensor], at: Step) -> Mapping[str, Tensor]:
+        if self.decay:
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.rate * 0.5 * (1 + np.cos(np.pi * at.index / at.total))
+        loss = functional.cross_entropy(self.network(batch["film"]).float(), batch["label"])
+        at.update(loss, self.optimizer)
+        return {"cross_entropy": loss}
+
+
+def held_out_loss(network: nn.Module, examples: Examples, *, crop: int, batch: int, device: str) -> float:
+    """Mean cross-entropy of held-out films, of the averaged probabilities that a test would use."""
+    total = 0.0
+    for start in range(0, len(examples), batch):
+        part = examples[np.arange(start, min(start + batch, len(examples)))]
+        probabilities = class_probabilities(network, as_input(part.images).to(device), crop)
+        labels = torch.from_numpy(part.labels).long().to(device)
+        loss = functional.nll_loss(probabilities.clamp_min(1e-7).log(), labels)
+        total += float(loss) * len(part)
+    return total / len(examples)
+
+
+class SegmentationTask(Task):
+    """A segmentation protocol; a subclass adds splits, sizes, arms, presets and `network`.
+
+    Its settings have at least `resolution, crop, batch, rate, finetune_rate, decay, steps, finetune_steps, epochs,
+    check_every, patience, organs, clavicles` (see `scr_official.Settings`).
+    """
+
+    needs = Annotation.MASKS
+    primary = "dsc"
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric("dsc", "DSC", percent=True),
+        Metric("j", "J", percent=True),
+        Metric("dsc_image", "DSC, mean over films", percent=True),
+        Metric("j_image", "J, mean over films", percent=True),
+        Metric("hausdorff", "Hausdorff", higher_is_better=False, unit="px"),
+        Metric("hausdorff_mm", "Hausdorff", higher_is_better=False, unit="mm"),
+        Metric("missed", "missed organs", higher_is_better=False, decimals=0),
+    )
+
+    @abstractmethod
+    def network(self, classes: int) -> nn.Module:
+        """The downstream network before training: films (B, 1, H, W) to logits (B, classes, H, W)."""
+
+    def structures(self, data: Dataset) -> tuple[str, ...]:
+        return scored_structures(data.organs, self.settings.organs, clavicles=self.settings.clavicles)
+
+    def train(self, arm: Arm, *, seed: int, device: str, progress: Progress) -> Trained:
+        training, held = self.examples(arm, seed=seed)
+        if arm.name is ArmName.FINETUNE:
+            if arm.start is None:
+                raise InputError(
+                    f"{self.name}: the finetune arm starts from the synthetic arm's model, found none"
+                )
+            network = copy.deepcopy(arm.start)
+        else:
+            films = arm.real if arm.real is not None else arm.synthetic
+            assert films is not None  # `examples` would have refused the arm
+            with seeded(derive_seed(self.name, "weights", seed)):
+                network = self.network(len(self.structures(films)) + 1)
+        history = self.fit(network, training, held, tuned=arm.name is ArmName.FINETUNE, seed=seed, device=device,
+                           progress=progress)  # fmt: skip
+        return Trained(network.cpu(), {str(arm.name): history})
+
+    def examples(self, arm: Arm, *, seed: int) -> tuple[Examples, Examples]:
+        """(training, held out) of an arm. Real films are held out by patient, synthetic ones are the last quarter.
+
+        Both halves of a mixed arm are trained on; only real films are held out there.
+        """
+        parts: list[Examples] = []
+        held: Examples | None = None
+        if arm.name is not ArmName.SYNTHETIC:
+            real = self._films(arm.real, arm.name)
+            rows, out = hold_out_patients(real, REAL_HELD_OUT, seed=seed)
+            every = Examples.of(real, self.structures(real))
+            parts.append(every[rows])
+            held = every[out]
+        if arm.name in (ArmName.SYNTHETIC, ArmName.MIXED):
+            synthetic = self._films(arm.synthetic, arm.name)
+            every = Examples.of(synthetic, self.structures(synthetic))
+            if held is None:
+                rows, out = hold_out_last(len(every), SYNTHETIC_HELD_OUT)
+                every, held = every[rows], every[out]
+            parts.append(every)
+        assert held is not None  # every arm has real or synthetic films
+        return (parts[0] if len(parts) == 1 else parts[0] + parts[1]), held
+
+    def _films(self, films: Dataset | None, arm: ArmName) -> Dataset:
+        if films is None:
+            raise InputError(f"{self.name}: the {arm} arm lacks its films")
+        return films.resized(self.settings.resolution)
+
+    def fit(
+        self,
+        network: nn.Module,
+        training: Examples,
+        held: Examples,
+        *,
+        tuned: bool,
+        seed: int,
+        device: str,
+        progress: Progress,
+    ) -> History:
+        """Train a network with early stopping; `tuned`: with the rate and the steps of a fine-tuning."""
+        s = self.settings
+        steps, every = s.finetune_steps if tuned else s.steps, s.check_every
+        if s.epochs:
+            every = -(-len(training) // s.batch)
+            steps = s.epochs * every
+        recipe = Segmentation(
+            network, rate=s.finetune_rate if tuned else s.rate, batch=s.batch, decay=s.decay
+        )
+        validation = Validation(
+            measure=lambda: held_out_loss(network, held, crop=s.crop, batch=s.batch, device=device),
+            every=every,
+            stop=Patience(s.patience),
+        )
+        return train(
+            recipe,
+            Crops(training, s.crop),
+            steps=steps,
+            seed=derive_seed(self.name, "training", seed),
+            device=device,
+            progress=progress,
+            validation=validation,
+        )
+
+    def predict(self, model: nn.Module, test: Dataset, *, device: str) -> Predictions:
+        """`labels`: uint8 (N, H, W), 0 background, i + 1 for the i-th structure."""
+        model = model.to(device).eval()
+        labels = np.empty(test.images.shape, dtype=np.uint8)
+        with torch.no_grad():
+            for start in range(0, len(test), self.settings.batch):
+                chosen = slice(start, start + self.settings.batch)
+                films = as_input(test.images[chosen]).to(device)
+                found = class_probabilities(model, films, self.settings.crop).argmax(dim=1)
+                labels[chosen] = found.to(torch.uint8).cpu().numpy()
+        return Predictions(ids=tuple(test.ids), arrays={"labels": labels})
+
+    # --------------------------------------------------------------------------------------- scores
+
+    def score(self, predictions: Predictions, test: Dataset) -> pd.DataFrame:
+        """Per case and structure: `tp, fp, fn` (pixels), `dsc, j` (0 to 1), `hausdorff` (px) and `hausdorff_mm`.
+
+        The truth is the same painted label map that was trained on. A missed organ has Dice 0 and the diagonal as distance.
+        """
+        if list(predictions.ids) != test.ids:
+            raise InputError(f"{self.name}: the predictions are not of these {len(test)} test films")
+        structures = self.structures(test)
+        found, truth = predictions.arrays["labels"], paint(test, structures)
+        if found.shape != truth.shape:
+            raise InputError(f"{self.name}: predictions of shape {found.shape}, expected {truth.shape}")
+        parts = []
+        for code, structure in enumerate(structures, start=1):
+            pred, true = found == code, truth == code
+            tp, fp, fn = confusion(pred, true)
+            distance = hausdorff_cases(pred, true)
+            columns = {
+                "tp": tp, "fp": fp, "fn": fn,
+                "dsc": dice_from_counts(tp, fp, fn), "j": jaccard_from_counts(tp, fp, fn), "hausdorff": distance,
+            }  # fmt: skip
+            if test.info.pixel_mm is not None:
+                columns["hausdorff_mm"] = distance * test.info.pixel_mm
+            wide = pd.DataFrame({"case": test.ids, "structure": structure, **columns})
+            parts.append(wide.melt(id_vars=["case", "structure"], var_name="metric", value_name="value"))
+        scores = pd.concat(parts, ignore_index=True)
+        return scores.astype({"value": np.float64})[["case", "structure", "metric", "value"]]
+
+    def summarise(self, scores: pd.DataFrame) -> pd.DataFrame:
+        """J and DSC pooled over the test films (sums of pixels, as in the paper's tables), means over films, misses.
+
+        `average` is the mean over the structures; of `missed`, test films with an organ that got no pixel, it is the sum.
+        """
+        structures = list(dict.fromkeys(scores["structure"]))
+        wide = scores.pivot(index=["structure", "case"], columns="metric", values="value")
+        rows: list[tuple[str, str, float]] = []
+        for structure in structures:
+            one = wide.loc[structure]
+            tp, fp, fn = (one[name].sum() for name in ("tp", "fp", "fn"))
+            rows.append(("dsc", structure, float(dice_from_counts(tp, fp, fn))))
+            rows.append(("j", structure, float(jaccard_from_counts(tp, fp, fn))))
+            rows += [(f"{name}_image", structure, float(one[name].mean())) for name in ("dsc", "j")]
+            rows += [
+                (name, structure, float(one[name].mean()))
+                for name in ("hausdorff", "hausdorff_mm")
+                if name in one
+            ]
+            rows.append(("missed", structure, float(((one.tp + one.fp == 0) & (one.fn > 0)).sum())))
+        table = pd.DataFrame(rows, columns=["metric", "structure", "value"])
+        means = table.groupby("metric", sort=False)["value"].agg("mean")
+        means["missed"] = table.loc[table.metric == "missed", "value"].sum()
+        average = pd.DataFrame({"metric": means.index, "structure": "average", "value": means.to_numpy()})
+        order = {metric.name: index for index, metric in enumerate(self.metrics)}
+        table = pd.concat([table, average], ignore_index=True)
+        return table.sort_values(
+            "metric", key=lambda names: names.map(order), kind="stable", ignore_index=True
+        )
+
+    def paired_metrics(self) -> tuple[str, ...]:
+        return ("dsc", "j", "hausdorff")
+
+    # --------------------------------------------------------------------------------------- weights on disk
+
+    def save_model(self, model: nn.Module, path: Path) -> None:
+        weights: dict[str, Any] = {
+            key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()
+        }
+        save_file(weights, path)
+
+    def load_model(self, path: Path, data: Dataset) -> nn.Module:
+        with seeded(0):
+            network = self.network(len(self.structures(data)) + 1)
+        network.load_state_dict(load_file(path))
+        return network.eval()

@@ -1,0 +1,135 @@
+"""The split rules against the counts of the papers, and the errors that name the ids."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+from cxrbench.benchmark import splits
+from cxrbench.benchmark.errors import InputError
+
+
+def test_jsrt_has_154_films_with_and_93_without_nodule():
+    assert len(splits.JSRT_IDS) == len(set(splits.JSRT_IDS)) == 247
+    assert Counter(name[:5] for name in splits.JSRT_IDS) == {"JPCLN": 154, "JPCNN": 93}
+
+
+def test_odd_numbers_train_and_even_numbers_test():
+    assert splits.odd_even_split(["JPCLN001", "JPCLN002", "JPCNN093", "PHNN010"]) == [
+        "train",
+        "test",
+        "train",
+        "test",
+    ]
+    parts = splits.odd_even_split(splits.JSRT_IDS)
+    found = Counter((name[:5], part) for name, part in zip(splits.JSRT_IDS, parts, strict=True))
+    assert found == {  # dossier of the official folds: 77 + 47 odd, 77 + 46 even
+        ("JPCLN", "train"): 77,
+        ("JPCNN", "train"): 47,
+        ("JPCLN", "test"): 77,
+        ("JPCNN", "test"): 46,
+    }
+
+
+def test_an_id_without_number_has_no_odd_even_split():
+    with pytest.raises(InputError, match="id 'film_a' does not end in a number"):
+        splits.odd_even_split(["film_a"])
+
+
+def test_three_folds_have_83_82_82_films_whatever_the_order():
+    folds = splits.three_folds(splits.JSRT_IDS)
+    assert Counter(folds) == {0: 83, 1: 82, 2: 82}
+    backwards = splits.three_folds(splits.JSRT_IDS[::-1])
+    assert backwards[::-1] == folds
+
+
+def test_the_phantom_is_split_as_jsrt():
+    assert splits.odd_even_split(splits.PHANTOM_IDS) == splits.odd_even_split(splits.JSRT_IDS)
+    assert splits.three_folds(splits.PHANTOM_IDS) == splits.three_folds(splits.JSRT_IDS)
+
+
+@pytest.mark.parametrize("name", list(splits.PINNED))
+@pytest.mark.parametrize("ids", [splits.JSRT_IDS, splits.PHANTOM_IDS], ids=["jsrt", "phantom"])
+def test_every_rule_gives_its_pinned_digest(name, ids):
+    rule, pinned = splits.PINNED[name]
+    assert splits.check_split(name, ids, rule(ids)) == pinned
+
+
+def test_split_digest_sees_the_parts_but_not_the_order():
+    ids, parts = ["a", "b", "c"], ["train", "test", "train"]
+    same = splits.split_digest(ids[::-1], parts[::-1])
+    assert same == splits.split_digest(ids, parts)
+    assert splits.split_digest(ids, ["train", "train", "test"]) != same
+
+
+def test_a_missing_test_film_is_named():
+    ids = [name for name in splits.JSRT_IDS if name != "JPCNN044"]
+    with pytest.raises(InputError) as caught:
+        splits.check_split("scr_official", ids, splits.odd_even_split(ids))
+    assert str(caught.value) == "scr_official: the test split has 122 cases, expected 123; missing: JPCNN044"
+
+
+def test_a_film_in_the_wrong_part_is_named():
+    parts = splits.odd_even_split(splits.JSRT_IDS)
+    parts[splits.JSRT_IDS.index("JPCLN011")] = "test"
+    expected = "scr_official: the test split has 124 cases, expected 123; unexpected: JPCLN011"
+    with pytest.raises(InputError, match=expected):
+        splits.check_split("scr_official", splits.JSRT_IDS, parts)
+
+
+def test_many_missing_ids_are_counted_not_listed():
+    ids = splits.JSRT_IDS[100:]
+    with pytest.raises(
+        InputError, match=r"missing: JPCLN002, JPCLN004, JPCLN006, JPCLN008, JPCLN010 and 45 more"
+    ):
+        splits.check_split("scr_official", ids, splits.odd_even_split(ids))
+
+
+def test_a_wrong_fold_is_named_by_its_number():
+    folds = splits.three_folds(splits.JSRT_IDS)
+    folds[0] = (folds[0] + 1) % 3
+    with pytest.raises(
+        InputError, match=r"scr_3fold: fold \d has \d\d cases, expected \d\d; (missing|unexpected): JPCLN001"
+    ):
+        splits.check_split("scr_3fold", splits.JSRT_IDS, folds)
+
+
+def test_a_changed_rule_does_not_pass_for_the_pinned_one(monkeypatch):
+    monkeypatch.setitem(
+        splits.PINNED, "scr_official", (lambda ids: ["train"] * len(ids), splits.PINNED["scr_official"][1])
+    )
+    with pytest.raises(InputError, match="does not give the pinned split"):
+        splits.check_split("scr_official", splits.JSRT_IDS, ["train"] * 247)
+
+
+def test_an_unknown_split_gets_the_nearest_name():
+    with pytest.raises(InputError, match=re.escape("unknown split 'scr_oficial'. Did you mean scr_official")):
+        splits.check_split("scr_oficial", [], [])
+
+
+def test_patient_split_keeps_patients_together_and_depends_on_the_seed():
+    patients = [f"p{number // 3}" for number in range(60)]
+    parts = splits.patient_split(patients, 0.25, seed=0)
+    of_patient = {
+        patient: {part for one, part in zip(patients, parts, strict=True) if one == patient}
+        for patient in patients
+    }
+    assert all(len(found) == 1 for found in of_patient.values())
+    assert Counter(parts) == {"train": 15, "test": 45}
+    assert parts == splits.patient_split(patients, 0.25, seed=0)
+    assert parts != splits.patient_split(patients, 0.25, seed=1)
+
+
+def test_a_split_that_leaves_a_part_empty_is_refused():
+    with pytest.raises(InputError, match=r"2 patients at 0\.1 leave train or test empty"):
+        splits.patient_split(["a", "b"], 0.1, seed=0)
+    with pytest.raises(InputError, match="expected 2 to 2"):
+        splits.patient_folds(["a", "b"], 3, seed=0)
+
+
+def test_only_ids_of_the_official_form_are_held_against_the_official_split():
+    assert splits.is_jsrt_like(["JPCLN001", "JPCNN093"])
+    assert splits.is_jsrt_like(["PHLN001"])
+    assert not splits.is_jsrt_like(["JPCLN001", "IM-0125-0001"])
+    assert not splits.is_jsrt_like([])

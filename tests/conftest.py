@@ -1,0 +1,17 @@
+"""What all tests share: an empty home for datasets and results, and one thread, so that results are the same everywhere."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory, monkeypatch):
+    """Every test has its own `CXRBENCH_HOME`."""
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("CXRBENCH_HOME", str(folder))
+    return folder
