@@ -1,8 +1,8 @@
-"""Controls: generators whose usefulness is known beforehand. They calibrate the scale, and each is an example of a provider.
+"""Controls: generators whose usefulness is known beforehand. They calibrate the scale, and show how to write one.
 
-`copy_train` gives the training films back (the memorisation alarm must go off, and the utility be that of real films);
-`classical` turns, shifts, scales and bends them; `degraded` gives a chosen share of them wrong masks; `noise` is the floor.
-A benchmark that cannot rank these ranks nothing.
+`copy_train` gives the training films back (the memorisation alarm must go off, and the utility be that of real
+films); `classical` turns, shifts, scales and bends them; `degraded` gives a chosen share of them wrong masks; `noise`
+is the floor. A benchmark that cannot rank these ranks nothing.
 """
 
 from __future__ import annotations
@@ -24,17 +24,15 @@ BATCH = 64
 
 
 def originals(films: Dataset) -> list[str]:
-    """Of every film the id of the real case whose pixels it shows: its own, or its original's if it is an augmented copy."""
+    """Of every film the id of the real case whose pixels it shows: its original's, if it is an augmented copy."""
     if "source_ids" not in films.cases:
         return films.ids
-    return [
-        str(sources[0]) if len(sources) else name
-        for name, sources in zip(films.ids, films.cases["source_ids"])
-    ]
+    pairs = zip(films.ids, films.cases["source_ids"], strict=True)
+    return [str(sources[0]) if len(sources) else name for name, sources in pairs]
 
 
 def draw(films: Dataset, n: int, rng: np.random.Generator) -> np.ndarray:
-    """`n` row numbers, in rounds that take one copy of every original each: as much variety as n films can have."""
+    """`n` row numbers, in rounds that take one copy of every original each: all the variety n films can have."""
     copies: dict[str, list[int]] = {}
     for row, original in enumerate(originals(films)):
         copies.setdefault(original, []).append(row)
@@ -45,9 +43,7 @@ def draw(films: Dataset, n: int, rng: np.random.Generator) -> np.ndarray:
     return np.array(rounds[:n])
 
 
-def batches(
-    images: np.ndarray, flags: np.ndarray, organs: int, sources: list[list[str]] | None
-) -> Iterator[Batch]:
+def batches(images: np.ndarray, flags: np.ndarray, organs: int, sources: list[list[str]] | None) -> Iterator[Batch]:
     """uint8 films (N, H, W) and bit flags (N, H, W) as batches of at most 64."""
     bits = (1 << np.arange(organs)).astype(np.uint8)
     for start in range(0, len(images), BATCH):
@@ -65,14 +61,19 @@ class CopyTrain(Provider):
     produces = frozenset({Annotation.MASKS})
 
     def fit(self, train: Dataset, *, seed: int, progress: Progress) -> None:
-        if train.masks is None:
-            raise InputError(f"{type(self).__name__}: the training set {train.info.name} has no masks")
         self.films = train
+        self.masks()
+
+    def masks(self) -> np.ndarray:
+        """Bit flags of the training films; InputError when they have none."""
+        if self.films.masks is None:
+            raise InputError(f"{type(self).__name__}: the training set {self.films.info.name} has no masks")
+        return self.films.masks
 
     def sample(self, n: int, *, seed: int) -> Iterator[Batch]:
         rng = np.random.default_rng(seed)
         rows = draw(self.films, n, rng)
-        images, flags = self.change(self.films.images[rows], self.films.masks[rows], rows, rng)
+        images, flags = self.change(self.films.images[rows], self.masks()[rows], rows, rng)
         shown = originals(self.films)
         yield from batches(images, flags, len(self.films.organs), [[shown[row]] for row in rows])
 
@@ -120,9 +121,7 @@ class Classical(CopyTrain):
                 shift_x=shift_x,
                 shift_y=shift_y,
                 scale=1 + rng.uniform(-s.scale, s.scale),
-                displacement=elastic_field(
-                    side, amplitude=s.bend * side, smoothness=s.bend_width * side, rng=rng
-                ),
+                displacement=elastic_field(side, amplitude=s.bend * side, smoothness=s.bend_width * side, rng=rng),
             )
             factor = 1 + rng.uniform(-s.contrast, s.contrast)
             films[index] = np.clip((film - film.mean()) * factor + film.mean(), 0, 255)
@@ -137,7 +136,7 @@ class DegradedSettings:
 
 
 class Degraded(CopyTrain):
-    """Training films, a share of them with a wrong mask: that of another patient, upside down and at half its size.
+    """Training films, a share of them with a wrong mask: another patient's, upside down, at half its size.
 
     Wrong masks that differed from each other in every way would cancel out; these all pull the same way.
     """
@@ -160,7 +159,7 @@ class Degraded(CopyTrain):
             others = np.flatnonzero(patients != patients[rows[index]])
             if not len(others):
                 raise InputError("degraded: a wrong mask is another patient's, and there is only one patient")
-            half = self.films.masks[rng.choice(others)][::-2, ::2]
+            half = self.masks()[rng.choice(others)][::-2, ::2]
             margin = (flags.shape[-1] - len(half)) // 2
             flags[index] = 0
             flags[index, margin : margin + len(half), margin : margin + len(half)] = half
@@ -168,7 +167,7 @@ class Degraded(CopyTrain):
 
 
 class Noise(Provider):
-    """Blurred noise, and a blob for every organ that has nothing to do with it: what a useless generator is worth."""
+    """Blurred noise, with a blob for every organ that has nothing to do with it: what a useless generator gives."""
 
     produces = frozenset({Annotation.MASKS})
 
@@ -184,9 +183,7 @@ class Noise(Provider):
 
     def film(self, rng: np.random.Generator) -> np.ndarray:
         """uint8 (H, W): Gaussian noise, blurred, about mid-grey."""
-        noise = cv2.GaussianBlur(
-            rng.normal(size=(self.side, self.side)), (0, 0), self.side * rng.uniform(0.01, 0.1)
-        )
+        noise = cv2.GaussianBlur(rng.normal(size=(self.side, self.side)), (0, 0), self.side * rng.uniform(0.01, 0.1))
         return np.clip(128 + 48 * noise / noise.std(), 0, 255).astype(np.uint8)
 
     def blobs(self, rng: np.random.Generator) -> np.ndarray:
@@ -195,8 +192,6 @@ class Noise(Provider):
         for organ in range(self.organs):
             blob = np.zeros_like(flags)
             centre, axes = rng.integers(0, self.side, size=2), rng.uniform(0.05, 0.25, size=2) * self.side
-            cv2.ellipse(
-                blob, centre.tolist(), np.rint(axes).astype(int).tolist(), rng.uniform(0, 180), 0, 360, 1, -1
-            )
+            cv2.ellipse(blob, centre.tolist(), np.rint(axes).astype(int).tolist(), rng.uniform(0, 180), 0, 360, 1, -1)
             flags |= blob << np.uint8(organ)
         return flags

@@ -24,7 +24,7 @@ from ..benchmark.errors import InputError, ProviderError
 from ..benchmark.progress import Progress
 from ..benchmark.provider import Batch, Provider
 from ..benchmark.training import History
-from .organ_maps import OrganMaps, grey_codes, mode_filter, nearest_class, paint, upsize
+from .organ_maps import DOT_RADIUS, OrganMaps, grey_codes, mode_filter, nearest_class, paint, upsize
 from .pggan import PGGAN, PGGANSettings
 from .pix2pixhd import Pairs, Pix2PixHD, Pix2PixHDSettings
 
@@ -50,12 +50,16 @@ class TwoStageSettings:
 
 @dataclass(frozen=True)
 class ThreeStageSettings:
-    """PGGAN on dots of `dot_side` pixels, dots to label map, then label map to film."""
+    """PGGAN on dots, dots to label map, then label map to film.
+
+    Dot maps have `dot_side` pixels a side; `dot_radius` is the radius of a dot in pixels of a 64 x 64 map.
+    """
 
     dots: PGGANSettings = field(default_factory=PGGANSettings)
     labels: Pix2PixHDSettings = field(default_factory=Pix2PixHDSettings)
     films: Pix2PixHDSettings = field(default_factory=Pix2PixHDSettings)
     dot_side: int = 64
+    dot_radius: float = DOT_RADIUS
 
 
 class MultiStage(Provider):
@@ -221,7 +225,7 @@ class ThreeStage(MultiStage):
     part_types = {"dots": PGGAN, "labels": Pix2PixHD, "films": Pix2PixHD}
 
     def _fit_parts(self, train: Dataset, classes: np.ndarray, seed: int, progress: Progress) -> None:
-        dots = self.maps.dots(train.organ_masks(), self.settings.dot_side)
+        dots = self.maps.dots(train.organ_masks(), self.settings.dot_side, self.settings.dot_radius)
         codes = grey_codes(classes, self.maps.classes)
         small = grey_codes(dots, self.maps.classes)[:, None]
         self._grow("dots", small, self.settings.dots, seed, progress.part("dots", 0, 0.3))
@@ -248,7 +252,8 @@ class ThreeStage(MultiStage):
                         "organ: train the dots longer (dots.stabilise_kimg)"
                     )
                 values = self.parts["dots"].sample(BATCH, rng)[:, 0]
-                dots, complete = self.maps.clean_dots(nearest_class(values, self.maps.classes))
+                found = nearest_class(values, self.maps.classes)
+                dots, complete = self.maps.clean_dots(found, self.settings.dot_radius)
                 waiting, drawn = np.concatenate([waiting, dots[complete]]), drawn + BATCH
             yield waiting[:BATCH]
             waiting, used = waiting[BATCH:], used + BATCH

@@ -16,7 +16,7 @@ from scipy import ndimage
 
 LEARN_FROM = 200  # films that are enough to learn which organs overlap
 SPECK = 0.005  # a background island smaller than this share of the film is a defect
-DOT_RADIUS, DOT_SIDE = 2.0, 64  # the dots of 64 x 64 maps; other sides in proportion
+DOT_RADIUS, DOT_SIDE = 2.0, 64  # pixels on a 64 x 64 map; in proportion on others, but at least 1
 
 
 def paint_order(organs: Sequence[str]) -> list[int]:
@@ -135,26 +135,27 @@ class OrganMaps:
                 film[:] = film[rows, columns]
         return cleaned
 
-    def dots(self, masks: np.ndarray, side: int) -> np.ndarray:
+    def dots(self, masks: np.ndarray, side: int, radius: float = DOT_RADIUS) -> np.ndarray:
         """Bool masks (N, O, H, W) to dot maps uint8 (N, side, side): a disc of its class at each organ's centroid."""
-        order, scale = paint_order(self.organs), side / masks.shape[-1]
+        order, scale, disc = paint_order(self.organs), side / masks.shape[-1], _disc(side, radius)
         maps = np.zeros((len(masks), side, side), dtype=np.uint8)
         for film, dots in zip(masks, maps, strict=True):
             for k, organ in enumerate(order, start=1):
                 if film[organ].any():
-                    _draw_dot(dots, (_centroid(film[organ]) + 0.5) * scale - 0.5, k)
+                    _draw_dot(dots, (_centroid(film[organ]) + 0.5) * scale - 0.5, k, disc)
         return maps
 
-    def clean_dots(self, dots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def clean_dots(self, dots: np.ndarray, radius: float = DOT_RADIUS) -> tuple[np.ndarray, np.ndarray]:
         """Generated dot maps uint8 (N, side, side) redrawn from the largest blob of each class, and which of them (N,)
         have a dot for every required organ. A blob under a quarter of a dot's area is none."""
         redrawn, complete = np.zeros_like(dots), np.ones(len(dots), dtype=bool)
-        least = np.count_nonzero(_disc(dots.shape[-1])) / 4
+        disc = _disc(dots.shape[-1], radius)
+        least = np.count_nonzero(disc) / 4
         for index, film in enumerate(dots):
             for k, organ in enumerate(paint_order(self.organs), start=1):
                 blob = _components(film == k, most=1, least=least)
                 if blob.any():
-                    _draw_dot(redrawn[index], _centroid(blob), k)
+                    _draw_dot(redrawn[index], _centroid(blob), k, disc)
                 elif self.required[organ]:
                     complete[index] = False
         return redrawn, complete
@@ -177,16 +178,15 @@ def _centroid(mask: np.ndarray) -> np.ndarray:
     return np.argwhere(mask).mean(axis=0)
 
 
-def _disc(side: int) -> np.ndarray:
+def _disc(side: int, radius: float) -> np.ndarray:
     """The pixels of one dot on a map of `side` pixels: bool, square, odd side."""
-    radius = max(1.0, DOT_RADIUS * side / DOT_SIDE)
+    radius = max(1.0, radius * side / DOT_SIDE)
     reach = np.arange(-int(radius), int(radius) + 1)
     return reach[:, None] ** 2 + reach**2 <= radius**2
 
 
-def _draw_dot(dots: np.ndarray, centre: np.ndarray, number: int) -> None:
+def _draw_dot(dots: np.ndarray, centre: np.ndarray, number: int, disc: np.ndarray) -> None:
     """Paint one dot at the pixel nearest to `centre`, cut at the border."""
-    disc = _disc(len(dots))
     offsets = np.argwhere(disc) - len(disc) // 2
     pixels = offsets + np.rint(centre).astype(int)
     rows, columns = pixels[((pixels >= 0) & (pixels < len(dots))).all(axis=1)].T

@@ -317,8 +317,8 @@ class PGGANRecipe(Recipe):
 
     def optimizers(self) -> Mapping[str, Optimizer]:
         betas = self.settings.betas
-        self.adam_g = Adam(self.generator.parameters(), lr=self.phases[0].learning_rate, betas=betas, eps=1e-8)
-        self.adam_d = Adam(self.discriminator.parameters(), lr=self.phases[0].learning_rate, betas=betas, eps=1e-8)
+        self.adam_g = Adam(self.generator.parameters(), lr=self.phases[0].learning_rate, betas=betas, fused=True)
+        self.adam_d = Adam(self.discriminator.parameters(), lr=self.phases[0].learning_rate, betas=betas, fused=True)
         return {"generator": self.adam_g, "discriminator": self.adam_d}
 
     def batch_size(self, images_seen: int) -> int:

@@ -236,8 +236,8 @@ class Pix2PixHDRecipe(Recipe):
 
     def optimizers(self) -> Mapping[str, Optimizer]:
         rate, betas = self.settings.learning_rate, self.settings.betas
-        self.adam_g = Adam(self.generator.parameters(), lr=rate, betas=betas)
-        self.adam_d = Adam(self.discriminator.parameters(), lr=rate, betas=betas)
+        self.adam_g = Adam(self.generator.parameters(), lr=rate, betas=betas, fused=True)
+        self.adam_d = Adam(self.discriminator.parameters(), lr=rate, betas=betas, fused=True)
         if self.vgg is not None:
             self.vgg.to(next(self.generator.parameters()).device)
         return {"generator": self.adam_g, "discriminator": self.adam_d}

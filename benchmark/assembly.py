@@ -314,29 +314,30 @@ def primary_by_seed(values: Sequence[SeedValue], metric: str, size: str, arm: st
     return found
 
 
+def over_seeds(
+    a: Sequence[float], b: Sequence[float], names: tuple[str, str], *, percent: bool
+) -> dict[str, Any]:
+    """Welch's test over seeds: difference, low, high, p and the sentence, which speaks in percent where tables do."""
+    factor = 100.0 if percent else 1.0
+    test = welch_over_seeds(np.array(a) * factor, np.array(b) * factor, names=names)
+    numbers = {"difference": test.difference, "low": test.low, "high": test.high}
+    scaled = {name: None if value is None else finite(value / factor) for name, value in numbers.items()}
+    return scaled | {"p": finite(test.p), "sentence": test.claim}
+
+
 def _seed_tests(harvest: Harvest, values: Sequence[SeedValue]) -> list[SeedRow]:
     """Every arm against REAL over seeds; an arm with a missing cell has no row."""
     metric, rows = harvest.plan.task.primary, []
+    percent = any(one.percent for one in harvest.plan.task.metrics if one.name == metric)
     for size in harvest.sizes:
         for arm in harvest.arms:
             if arm == REAL or not all(harvest.done(harvest.cells(size, name)) for name in (arm, REAL)):
                 continue
             ours = list(primary_by_seed(values, metric, size, arm).values())
             real = list(primary_by_seed(values, metric, size, REAL).values())
-            test = welch_over_seeds(ours, real, names=(f"{harvest.plan.provider.name} ({arm})", "real films"))
-            rows.append(
-                SeedRow(
-                    size=size,
-                    arm=arm,
-                    metric=metric,
-                    seeds=len(ours),
-                    difference=finite(test.difference),
-                    low=finite(test.low),
-                    high=finite(test.high),
-                    p=finite(test.p),
-                    sentence=test.claim,
-                )
-            )
+            names = (f"{harvest.plan.provider.name} ({arm})", "real films")
+            numbers = over_seeds(ours, real, names, percent=percent)
+            rows.append(SeedRow(size=size, arm=arm, metric=metric, seeds=len(ours), **numbers))
     return rows
 
 

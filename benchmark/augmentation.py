@@ -1,8 +1,8 @@
 """Seeded geometric augmentation of films together with their masks (OpenCV and numpy).
 
-`paper_augmentation` is the one of the multi-stage paper (Ciano et al. 2021, section 3: small rotations, translations and
-Gaussian noise, applied before everything else); `elastic_field` is Simard et al. 2003 (random displacements, smoothed).
-Films are never mirrored: left and right lung would change sides.
+`paper_augmentation` is the one of the multi-stage paper (Ciano et al. 2021, section 3: small rotations, translations
+and Gaussian noise, applied before everything else); `elastic_field` is Simard et al. 2003 (random displacements,
+smoothed). Films are never mirrored: left and right lung would change sides.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ def warp(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Turn, enlarge, shift and bend a film and its mask in the same way.
 
-    `image`: uint8 (H, W), interpolated linearly. `mask`: uint8 (H, W) bit flags, each pixel the flags of the nearest
-    source pixel, so that no flag is invented. `angle`: degrees, anticlockwise, about the centre. `shift_x`, `shift_y`: to
-    the right and down, as shares of the width and height. `scale` > 1 enlarges. `displacement`: float32 (2, H, W), how far
-    right and down of it, in pixels, an output pixel looks. Beyond the edge both continue with their edge pixels.
+    `image`: uint8 (H, W), interpolated linearly. `mask`: uint8 (H, W) bit flags, each pixel the flags of the
+    nearest source pixel, so that no combination is invented. `angle`: degrees, anticlockwise, about the centre.
+    `shift_x`, `shift_y`: to the right and down, as shares of width and height. `scale` > 1 enlarges.
+    `displacement`: float32 (2, H, W), how many pixels to the right and down an output pixel looks. Beyond the edge
+    film and mask continue with their edge pixels.
     """
     height, width = image.shape
     centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
@@ -59,13 +60,11 @@ def warp(
 def elastic_field(side: int, *, amplitude: float, smoothness: float, rng: np.random.Generator) -> np.ndarray:
     """A smooth random displacement, float32 (2, side, side), for `warp`.
 
-    Uniform noise under a Gaussian of standard deviation `smoothness` pixels, scaled to a root mean square of `amplitude`
-    pixels in each direction (Simard et al. 2003).
+    Uniform noise under a Gaussian of standard deviation `smoothness` pixels, scaled to a root mean square of
+    `amplitude` pixels in each direction (Simard et al. 2003).
     """
     noise = rng.uniform(-1, 1, size=(2, side, side)).astype(np.float32)
-    field = np.stack(
-        [cv2.GaussianBlur(plane, (0, 0), smoothness, borderType=cv2.BORDER_REFLECT) for plane in noise]
-    )
+    field = np.stack([cv2.GaussianBlur(plane, (0, 0), smoothness, borderType=cv2.BORDER_REFLECT) for plane in noise])
     spread = np.sqrt(np.mean(field**2, axis=(1, 2), keepdims=True))
     return (field * (amplitude / np.maximum(spread, 1e-12))).astype(np.float32)
 
@@ -73,9 +72,10 @@ def elastic_field(side: int, *, amplitude: float, smoothness: float, rng: np.ran
 def paper_augmentation(dataset: Dataset, copies: int = 5, *, seed: int) -> Dataset:
     """Every film followed by `copies` augmented ones: N films become N x (1 + copies), 124 become 744.
 
-    A copy is turned by up to 2 degrees, shifted by up to 3 % (horizontally, vertically or both, drawn), and its film, not
-    its mask, gets Gaussian noise. The draws depend on `seed` and the id alone, so a film has the same copies in whichever
-    set it is. Ids are `<id>-a0` (the original) to `<id>-a5`, `source_ids` holds the original's id; boxes are left out.
+    A copy is turned by up to 2 degrees, shifted by up to 3 % (horizontally, vertically or both, drawn), and its
+    film, not its mask, gets Gaussian noise. The draws depend on `seed` and the id alone, so a film has the same
+    copies in every set. Ids are `<id>-a0` (the original) to `<id>-a5`; `source_ids` holds the original's id; boxes
+    are left out.
     """
     order = np.repeat(np.arange(len(dataset)), copies + 1)
     images = np.array(dataset.images[order])

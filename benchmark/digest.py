@@ -81,7 +81,7 @@ def of_packages() -> dict[str, str]:
     return versions
 
 
-def _module_file(base: Path, dotted: str) -> Path | None:
+def module_file(base: Path, dotted: str) -> Path | None:
     """The source file of a dotted name below a folder, or None when it is not there."""
     target = base.joinpath(*dotted.split(".")) if dotted else base
     if target.with_suffix(".py").is_file():
@@ -97,7 +97,7 @@ def _imported_files(source: Path) -> set[Path]:
 
     def add(base: Path, dotted: str, names: list[str]) -> None:
         for candidate in (dotted, *(f"{dotted}.{name}".lstrip(".") for name in names)):
-            path = _module_file(base, candidate)
+            path = module_file(base, candidate)
             if path is not None:
                 found.add(path)
 

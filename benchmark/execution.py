@@ -21,6 +21,7 @@ from typing import Any
 
 from .errors import InputError
 from .record import Failure
+from .registry import find_provider
 from .store import Level, Store
 from .worker import Job, job_line, now
 
@@ -39,9 +40,16 @@ class Outcome:
     value: Any = None
 
 
+def step_label(job: Job) -> str:
+    """What a step is called where it is shown."""
+    what = job.arm if job.kind == "cell" else f"{job.kind} {find_provider(job.provider).name}"
+    return f"{what} {job.size}".strip()
+
+
 def run_job(job: Job, time_limit: float | None) -> Outcome:
     """Do one job in a fresh process. A hang, an exit or a crash becomes an Outcome with an error, never an exception."""
-    label = f"{job.kind} {job.provider if job.kind != 'cell' else job.arm} {job.size}".strip()
+    name = find_provider(job.provider).name
+    label = step_label(job)
     outcome_path = Path(job.outcome)
     outcome_path.parent.mkdir(parents=True, exist_ok=True)
     threads = {name: str(job.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
@@ -77,7 +85,7 @@ def run_job(job: Job, time_limit: float | None) -> Outcome:
         last = said.strip().splitlines()[-1:] or ["nothing was said"]
         how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
         error, detail, bad_input = f"the process {how}: {last[0]}", said, False
-    who = f"provider {job.provider}: " if job.kind != "cell" and found is None else ""
+    who = f"provider {name}: " if job.kind != "cell" and found is None else ""
     message = f"{who}{error}"
     if job.key:
         Store(Path(job.store)).fail(Failure(key=job.key, step=label, message=message, detail=detail, created=now()))
@@ -133,7 +141,7 @@ def run_chain(jobs: Sequence[Mapping[str, Any]], time_limit: float | None) -> li
     failed = ""
     for values in jobs:
         job = Job(**values)
-        label = f"{job.kind} {job.arm} {job.size}"
+        label = step_label(job)
         if _stopped.is_set():
             break
         if step_done(job):

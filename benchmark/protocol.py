@@ -20,9 +20,11 @@ from .dataset import Annotation, Dataset
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from .training import History
+
+
+Model = Any
+"""A downstream model: whatever the task trains, keeps and loads (for our tasks an `nn.Module`)."""
 
 
 class ArmName(StrEnum):
@@ -55,7 +57,7 @@ class Arm:
     name: ArmName
     real: Dataset | None = None
     synthetic: Dataset | None = None
-    start: nn.Module | None = None
+    start: Model | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Predictions:
 class Trained:
     """A downstream model and how its training went."""
 
-    model: nn.Module
+    model: Model
     histories: Mapping[str, History] = field(default_factory=dict)
 
 
@@ -148,7 +150,7 @@ class Task(ABC):
         """Train the downstream model on an arm."""
 
     @abstractmethod
-    def predict(self, model: nn.Module, test: Dataset, *, device: str) -> Predictions:
+    def predict(self, model: Model, test: Dataset, *, device: str) -> Predictions:
         """Predict the test films."""
 
     @abstractmethod
@@ -164,11 +166,11 @@ class Task(ABC):
         """The metrics of `score` on which two models are compared case by case."""
 
     @abstractmethod
-    def save_model(self, model: nn.Module, path: Path) -> None:
+    def save_model(self, model: Model, path: Path) -> None:
         """Keep a trained model (safetensors)."""
 
     @abstractmethod
-    def load_model(self, path: Path, data: Dataset) -> nn.Module:
+    def load_model(self, path: Path, data: Dataset) -> Model:
         """The model that `save_model` kept."""
 
     def weights_used(self) -> str:

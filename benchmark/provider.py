@@ -123,7 +123,8 @@ class Collector:
 
     def _require(self, condition: bool, what: str, expected: str, found: object) -> None:
         if not condition:
-            raise ProviderError(f"provider {self.provider}: sample() gave {what} {found}, expected {expected}")
+            given = f"{what} {found}".strip()
+            raise ProviderError(f"provider {self.provider}: sample() gave {given}, expected {expected}")
 
     def add(self, batch: Batch) -> None:
         """Check one batch; ProviderError names the provider, the field, what was expected and what was found."""
@@ -150,7 +151,7 @@ class Collector:
                 len(batch.source_ids) == len(images), "source_ids for", f"{len(images)} films", len(batch.source_ids)
             )
         self._count += len(images)
-        self._require(self._count <= self.expected, "at least", f"{self.expected} films in all", self._count)
+        self._require(self._count <= self.expected, "more than the asked films:", f"{self.expected} films in all", self._count)
         self._batches.append(batch)
 
     def _check_masks(self, batch: Batch) -> None:

@@ -107,12 +107,29 @@ def plugins(group: str) -> dict[str, Plugin]:
     return found
 
 
-def find_task(name: str) -> Plugin:
-    """A task by name; InputError names the nearest known ones."""
-    known = plugins(TASKS)
+def find_task(spec: str) -> Plugin:
+    """A task by name or `file.py:Class`; InputError names the nearest known ones."""
+    return _by_path("task", spec) or _by_name("task", spec, TASKS)
+
+
+def _by_name(kind: str, name: str, group: str) -> Plugin:
+    known = plugins(group)
     if name not in known:
-        raise unknown("task", name, known, "cxrbench list tasks")
+        raise unknown(kind, name, known, f"cxrbench list {kind}s")
     return known[name]
+
+
+def _by_path(kind: str, spec: str) -> Plugin | None:
+    """The plugin of `path/to/file.py:Class`; None when the text is not of that form."""
+    path, _, attribute = spec.rpartition(":")
+    if not (spec.endswith(".py") or path.endswith(".py")):
+        return None
+    file = Path(path or spec).expanduser().resolve()
+    if not path or not attribute:
+        raise InputError(f"{kind} '{spec}': expected path/to/file.py:Class")
+    if not file.is_file():
+        raise InputError(f"{kind} '{spec}': there is no file {path}")
+    return Plugin(attribute, spec, "", attribute, file=file)
 
 
 def find_provider(spec: str) -> Plugin:
@@ -126,18 +143,7 @@ def find_provider(spec: str) -> Plugin:
             raise InputError(f"provider '{spec}': {rest} is not a folder")
         label = Path(argument).name if scheme == "folder" else Path(rest.split()[-1]).stem
         return Plugin(label, spec, f"{__package__}.external", _SCHEMES[scheme], argument=argument)
-    path, _, attribute = spec.rpartition(":")
-    if spec.endswith(".py") or path.endswith(".py"):
-        file = Path(path or spec).expanduser().resolve()
-        if not path or not attribute:
-            raise InputError(f"provider '{spec}': expected path/to/file.py:Class")
-        if not file.is_file():
-            raise InputError(f"provider '{spec}': there is no file {path}")
-        return Plugin(attribute, spec, "", attribute, file=file)
-    known = plugins(PROVIDERS)
-    if spec not in known:
-        raise unknown("provider", spec, known, "cxrbench list providers")
-    return known[spec]
+    return _by_path("provider", spec) or _by_name("provider", spec, PROVIDERS)
 
 
 @dataclass(frozen=True)
@@ -149,27 +155,35 @@ class Summary:
 
 
 def describe(plugin: Plugin) -> Summary:
-    """First line of the docstring and the class attributes that are plain or sets of annotations."""
-    tree = ast.parse(plugin.source().read_text(encoding="utf-8"))
-    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    if plugin.attribute not in classes:
+    """First line of the docstring and the class attributes that are plain or sets of annotations, inherited ones too."""
+    lineage = _lineage(plugin.source(), plugin.attribute)
+    if not lineage:
         raise InputError(f"{plugin.source()} has no class '{plugin.attribute}'")
+    line = (ast.get_docstring(lineage[0]) or "").split("\n")[0]
     values: dict[str, Any] = {}
-    line = (ast.get_docstring(classes[plugin.attribute]) or "").split("\n")[0]
-    for name in reversed(_lineage(plugin.attribute, classes)):
-        for node in classes[name].body:
-            target, value = _assignment(node)
+    for node in reversed(lineage):
+        for statement in node.body:
+            target, value = _assignment(statement)
             if target:
                 values[target] = value
     return Summary(line, values)
 
 
-def _lineage(name: str, classes: dict[str, ast.ClassDef]) -> list[str]:
-    found = [name]
-    for base in classes[name].bases:
-        if isinstance(base, ast.Name) and base.id in classes:
-            found += _lineage(base.id, classes)
+def _lineage(source: Path, name: str) -> list[ast.ClassDef]:
+    """A class and its bases, nearest first, followed through relative imports; empty when it is not there."""
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    found = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name]
+    for base in [base for node in found for base in node.bases if isinstance(base, ast.Name)]:
+        found += _lineage(source, base.id) or _lineage_of_import(source, tree, base.id)
     return found
+
+
+def _lineage_of_import(source: Path, tree: ast.Module, name: str) -> list[ast.ClassDef]:
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.level and name in {alias.name for alias in node.names}:
+            file = digest.module_file(source.parents[node.level - 1], node.module or "")
+            return _lineage(file, name) if file is not None else []
+    return []
 
 
 def _assignment(node: ast.stmt) -> tuple[str, Any]:

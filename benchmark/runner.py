@@ -268,7 +268,7 @@ def _step(request: Request, plan: Plan, store: Store, cell: PlannedCell, kind: s
         provider=portable(plan.provider_plugin),
         provider_settings=dict(plan.provider_settings),
         preset=plan.preset,
-        task=plan.task.name,
+        task=portable(plan.task_plugin),
         task_settings=plain(plan.task.settings),
         data=str(plan.data.folder),
         fit_data=str(plan.fit_data.folder),

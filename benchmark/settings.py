@@ -61,11 +61,22 @@ def override(settings: Any, pairs: Sequence[tuple[str, str]], kind: str) -> Any:
         target = values
         for part in path:
             target = target[part]
-        try:
-            target[last] = json.loads(text)
-        except ValueError:
-            target[last] = text
+        target[last] = _parsed(settings, values, target, last, text)
     return restore(settings, values)
+
+
+def _parsed(settings: Any, values: dict[str, Any], target: dict[str, Any], last: str, text: str) -> Any:
+    """The text as JSON where that fits the setting, else as plain text (a name may look like a number)."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    target[last] = text
+    try:
+        restore(settings, values)
+    except InputError:
+        return value
+    return text
 
 
 def parse_pairs(texts: Sequence[str]) -> list[tuple[str, str]]:

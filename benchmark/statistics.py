@@ -41,7 +41,7 @@ _CHUNK = 1_000_000
 _EXACT_ARRANGEMENTS = 200_000
 
 
-# ----------------------------------------------------------------------------------- two fixed models, paired
+# ------------------------------------------------------------------------------- two fixed models, paired
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,7 @@ class ResampledTest:
     note: str = ""
 
 
-def paired_comparison(
-    a: npt.ArrayLike, b: npt.ArrayLike, *, seed: int = 0, resamples: int = _RESAMPLES
-) -> PairedTest:
+def paired_comparison(a: npt.ArrayLike, b: npt.ArrayLike, *, seed: int = 0, resamples: int = _RESAMPLES) -> PairedTest:
     """Compare two models by their scores on the same cases, in the same order: (n,) and (n,).
 
     Deterministic: the bootstrap draws from `seed`. Raises InputError where the lengths differ.
@@ -96,15 +94,13 @@ def paired_comparison(
     if not differences.any():
         return PairedTest(n, 0.0, None, None, None, None, "identical: no test")
     if n < MIN_PAIRS:
-        return PairedTest(n, mean, None, None, None, None, f"{n} pairs, a test needs {MIN_PAIRS}: no test")
+        return PairedTest(n, mean, None, None, None, None, f"fewer than {MIN_PAIRS} pairs ({n}): no test")
     if np.ptp(differences) <= 2 * _rounding(x, y):
-        return PairedTest(
-            n, mean, None, None, None, None, "every pair differs by the same: no variance, no test"
-        )
+        return PairedTest(n, mean, None, None, None, None, "every pair differs by the same: no variance, no test")
     low, high = bca_interval(differences, seed=seed, resamples=resamples)
     unequal = int(np.count_nonzero(differences))
     if unequal < MIN_PAIRS:
-        note = f"only {unequal} of {n} pairs differ, a test needs {MIN_PAIRS}: no test"
+        note = f"fewer than {MIN_PAIRS} of {n} pairs differ ({unequal}): no test"
         return PairedTest(n, mean, low, high, None, None, note)
     t_p = float(stats.ttest_1samp(differences, 0.0).pvalue)
     return PairedTest(n, mean, low, high, t_p, float(stats.wilcoxon(differences).pvalue))
@@ -163,7 +159,7 @@ def nadeau_bengio(differences: npt.ArrayLike, n_train: int, n_test: int) -> Resa
     if not d.any():
         return ResampledTest(n, 0.0, None, None, None, None, "identical: no test")
     if n < MIN_FOLDS:
-        return ResampledTest(n, mean, None, None, None, None, f"{n} folds, a test needs {MIN_FOLDS}: no test")
+        return ResampledTest(n, mean, None, None, None, None, f"fewer than {MIN_FOLDS} folds ({n}): no test")
     if np.ptp(d) <= 2 * _rounding(d):
         note = "every fold differs by the same: no variance, no test"
         return ResampledTest(n, mean, None, None, None, None, note)
@@ -197,7 +193,7 @@ def stars(p: float | None) -> str:
     return "**" if p < 0.01 else "*"
 
 
-# ------------------------------------------------------------------------------------- generators, over seeds
+# --------------------------------------------------------------------------------- generators, over seeds
 
 
 @dataclass(frozen=True)
@@ -277,9 +273,7 @@ def _not_rejected(
     of the roots.
     """
     share = in_place / n_a - (n_a - in_place) / n_b
-    always = (
-        np.abs(share) > 1 - 1e-9
-    )  # the given arrangement, and its mirror image where the groups are equal
+    always = np.abs(share) > 1 - 1e-9  # the given arrangement, and its mirror image where the groups are equal
     one = (observed - differences) / np.where(always, 1.0, 1 - share)
     other = (observed + differences) / np.where(always, 1.0, 1 + share)
     lows = np.sort(np.where(always, -np.inf, np.minimum(one, other)))
@@ -301,7 +295,7 @@ def _refusal(x: Values, y: Values, names: tuple[str, str]) -> SeedTest | None:
         claim = f"{found}: these compare {models}, not the generator (use --seeds {MIN_SEEDS})"
     elif not finite:
         lost = [int(np.count_nonzero(~np.isfinite(v))) for v in (x, y)]
-        claim = f"{lost[0]} scores of {names[0]} and {lost[1]} of {names[1]} are not finite: no claim"
+        claim = f"scores not finite ({names[0]}: {lost[0]}, {names[1]}: {lost[1]}): no claim"
     elif max(np.ptp(x), np.ptp(y)) <= _rounding(x, y):
         claim = "every seed gave the same score: no variance, no claim"
     else:
@@ -322,7 +316,7 @@ def _seed_test(x: Values, y: Values, low: float, high: float, p: float, names: t
     return SeedTest(len(x), len(y), difference, low, high, p, claim)
 
 
-# ---------------------------------------------------------------------------------------------------- numbers
+# ------------------------------------------------------------------------------------------------ numbers
 
 
 def _vector(values: npt.ArrayLike, name: str) -> Values:

@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -156,8 +157,8 @@ def header_sentence(results: Results) -> str:
     )
 
 
-def legend(results: Results) -> list[str]:
-    """What the marks mean, and what may be claimed: the lines below the table."""
+def marks(results: Results) -> list[str]:
+    """What the stars and deviations of the table mean."""
     lines = []
     counts = sorted({row.n for row in results.paired if row.p_t is not None})
     if counts:
@@ -165,10 +166,15 @@ def legend(results: Results) -> list[str]:
         lines.append(
             f"against REAL on the same {cases}: ** p < 0.01, * p < 0.05 (paired t-test of scores per film, Holm)"
         )
-        if len(results.seeds) > 1:
-            lines.append(f"a film's score is its mean over {len(results.seeds)} seeds; ± is the deviation over seeds")
-        lines.append("Wilcoxon, intervals and differences: report.html and tables/tests.csv")
-    return lines + claims(results)
+    if len(results.seeds) > 1:
+        lines.append(f"a film's score is its mean over {len(results.seeds)} seeds; ± is the deviation over seeds")
+    return lines
+
+
+def legend(results: Results) -> list[str]:
+    """The lines below the table: what the marks mean, where the rest is, and what may be claimed."""
+    pointer = ["Wilcoxon, intervals and differences: report.html and tables/tests.csv"] if results.paired else []
+    return [*marks(results), *pointer, *claims(results)]
 
 
 def claims(results: Results) -> list[str]:
@@ -176,7 +182,23 @@ def claims(results: Results) -> list[str]:
     sentences = dict.fromkeys(row.sentence for row in results.seed_tests)
     if len(sentences) == 1:
         return list(sentences)
-    return [f"{row.size}: {row.sentence}" for row in results.seed_tests]
+    return [
+        f"{row.size}, {metric_title(results.task.metric(row.metric))}: {row.sentence}" for row in results.seed_tests
+    ]
+
+
+def check_notes(results: Results) -> list[tuple[str, str, bool]]:
+    """(what was checked, what was found, alarm): one line for all sizes and seeds that found the same."""
+    groups: dict[tuple[str, str, bool], list[str]] = {}
+    for check in results.checks:
+        place = check.size + (f" seed {check.seed}" if len(results.seeds) > 1 else "")
+        groups.setdefault((check.name, check.sentence, check.alarm), []).append(place)
+    everywhere = {place for places in groups.values() for place in places}
+    notes = []
+    for (name, sentence, alarm), places in groups.items():
+        where = "" if set(places) == everywhere else f" ({', '.join(dict.fromkeys(places))})"
+        notes.append((f"{name}{where}", sentence, alarm))
+    return notes
 
 
 def absent(results: Results) -> list[CellRow]:
@@ -214,11 +236,10 @@ def terminal(results: Results, width: int = 100) -> Text:
         text.append_text(block)
         text.append("\n")
     for sentence in legend(results):
-        text.append(_clean(sentence) + "\n", style="dim")
+        text.append(textwrap.fill(_clean(sentence), width, subsequent_indent="  ") + "\n", style="dim")
     notes = [("cost", f"{results.provider.name} {row.size}", cost_sentence(row), "") for row in results.cost]
     notes += [
-        ("check", f"{check.size} {check.name}", check.sentence, "bold red" if check.alarm else "")
-        for check in results.checks
+        ("check", place, sentence, "bold red" if alarm else "") for place, sentence, alarm in check_notes(results)
     ]
     notes += [(str(cell.status), "", absence(cell), "red") for cell in absent(results)]
     if notes:

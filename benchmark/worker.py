@@ -122,12 +122,16 @@ def synthesise(job: Job, progress: Progress) -> dict[str, Any]:
     provider = _load(plugin, kept / "provider", settings, job.device)
     count = task.synthetic_count(job.slot)
     start = time.perf_counter()
-    name = f"{plugin.name}-{job.size}-{job.fold}-s{job.seed}"
     films = _guarded(
         plugin.name,
         "sample",
         lambda: collect(
-            name, provider, train, count, seed=job.draw(task, "sample"), progress=progress.part("sample", 0.9, 0.98)
+            plugin.name,
+            provider,
+            train,
+            count,
+            seed=job.draw(task, "sample"),
+            progress=progress.part("sample", 0.9, 0.98),
         ),
     )
     seconds = time.perf_counter() - start
@@ -344,10 +348,11 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _prepare_torch(job: Job) -> None:
+def _require_device(job: Job) -> None:
+    if job.device == "cpu":
+        return
     import torch
 
-    torch.set_num_threads(job.threads)
     if job.device.startswith("cuda") and not torch.cuda.is_available():
         raise CxrbenchError(
             f"device {job.device}: this machine has no CUDA device that torch can use; try --device cpu"
@@ -373,7 +378,7 @@ def perform(job: Job) -> Any:
     """Do the job; CxrbenchError for what a user should read."""
     if job.kind == "describe":
         return describe(job)
-    _prepare_torch(job)
+    _require_device(job)
     progress = Progress(_ProgressFile(Path(job.progress)))
     actions = {"synthesise": synthesise, "cell": run_cell, "check": check}
     return actions[job.kind](job, progress)
@@ -389,8 +394,8 @@ def main() -> None:
         outcome = {"error": str(error), "detail": "", "input": type(error).__name__ == "InputError"}
     except Exception as error:
         outcome = {"error": f"{type(error).__name__}: {error}", "detail": traceback.format_exc(), "input": False}
-    if "error" in outcome:
-        mismatch = torch_mismatch()
+    if "torch" in str(outcome.get("error")) + str(outcome.get("detail")):
+        mismatch = torch_mismatch() if "error" in outcome else None
         outcome = {"error": mismatch, "detail": outcome["detail"], "input": True} if mismatch else outcome
     write_text(Path(job.outcome), json.dumps(outcome))
 

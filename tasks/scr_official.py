@@ -1,14 +1,14 @@
 """Organ segmentation on the official SCR split: the protocol of the multi-stage paper (Ciano et al. 2021).
 
-Odd-numbered JSRT films train (124), even ones test (123), each training film six-fold by the paper's augmentation. `full`
-takes all of them, `tiny` 11. J and DSC are pooled over the test films. Any other dataset with masks and a `split` column of
-train and test runs by the same rules.
+Odd-numbered JSRT films train (124), even ones test (123), each training film six-fold by the paper's
+augmentation. `full` takes all of them, `tiny` 11. J and DSC are pooled over the test films. Any other dataset with
+masks and a `split` column of train and test runs by the same rules.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import ClassVar
 
@@ -28,6 +28,7 @@ TINY = 11
 COPIES = 5
 AUGMENTATION_SEED = 2021  # fixed: which films are trained on is part of the protocol, not of a run's seed
 MODELS = ("smanet_like", "unet")
+ARMS = (ArmName.REAL, ArmName.SYNTHETIC, ArmName.FINETUNE)
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Settings:
     steps: int = 600
     finetune_steps: int = 350
     epochs: int = 0
-    """Where it is not 0, a training lasts so many passes through its films, checked after each, and `steps` is not used."""
+    """Where not 0, a training lasts so many passes through its films, checked after each, instead of `steps`."""
     check_every: int = 75
     """Steps between two looks at the held-out films."""
     patience: int = 4
@@ -104,7 +105,7 @@ class ScrOfficial(SegmentationTask):
     summary = "organ segmentation on the official SCR split (124 train, 123 test), J and DSC pooled"
     presets: ClassVar[Mapping[str, Settings]] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
     default_data = "phantom"
-    arms: ClassVar[tuple[ArmName, ...]] = (ArmName.REAL, ArmName.SYNTHETIC, ArmName.FINETUNE)
+    downstream_only = frozenset(field.name for field in fields(Settings)) - {"fit_resolution", "threads"}
 
     def __init__(self, settings: Settings | None = None) -> None:
         super().__init__(settings)
@@ -128,16 +129,17 @@ class ScrOfficial(SegmentationTask):
         shared = sorted(set(patients[splits == "train"]) & set(patients[splits == "test"]))
         if shared:
             raise InputError(
-                f"{self.name}: {len(shared)} patients are in train and in test, for example {', '.join(shared[:3])}"
+                f"{self.name}: {len(shared)} patients are in train and in test: {', '.join(shared[:5])}"
+                f"{' ...' if len(shared) > 5 else ''}"
             )
         # JSRT in whole or nearly so, not a handful of its films taken for a trial
         if is_jsrt_like(data.ids) and len(data) > len(JSRT_IDS) // 2:
             check_split(self.name, data.ids, list(splits))
 
-    def slots(self, data: Dataset, arms: Sequence[ArmName] | None = None) -> list[Slot]:
-        """Sizes x arms; `arms` may also name `mixed`. A dataset with 11 training films or fewer has no size `tiny`."""
+    def slots(self, data: Dataset) -> list[Slot]:
+        """Sizes x arms; with 11 training films or fewer there is no size `tiny`. `mixed` runs when it is asked for."""
         sizes = ("full", "tiny") if len(training_rows(data)) > TINY else ("full",)
-        return [Slot(FOLD, size, arm) for size in sizes for arm in (self.arms if arms is None else arms)]
+        return [Slot(FOLD, size, arm) for size in sizes for arm in ARMS]
 
     def training_set(self, data: Dataset, slot: Slot) -> Dataset:
         rows = training_rows(data)
@@ -159,16 +161,14 @@ class ScrOfficial(SegmentationTask):
             from .models.unet import UNet
 
             depth = 3 if s.resolution <= 64 else 5
-            return UNet(
-                classes, encoder=s.encoder, depth=depth, width=s.width, encoder_weights=s.encoder_weights
-            )
+            return UNet(classes, encoder=s.encoder, depth=depth, width=s.width, encoder_weights=s.encoder_weights)
         from .models.smanet_like import SMANetLike
 
         return SMANetLike(classes, encoder=s.encoder, width=s.width, encoder_weights=s.encoder_weights)
 
     def weights_used(self) -> str:
         path = self.settings.encoder_weights
-        return "none" if path is None else digest.of_file(path)
+        return "none" if path is None else digest.of_file(path.expanduser())
 
 
 def training_rows(data: Dataset) -> np.ndarray:
@@ -179,8 +179,10 @@ def training_rows(data: Dataset) -> np.ndarray:
 
 
 def tiny_rows(data: Dataset) -> np.ndarray:
-    """Rows of the 11 films of the tiny training set ("randomly chosen", says the paper): the training films whose id has
-    the smallest sha256, so that the choice depends on the ids alone and not on their order."""
+    """Rows of the 11 films of the tiny training set ("randomly chosen", says the paper).
+
+    They are the training films whose ids have the smallest sha256: the choice depends on no order and no generator.
+    """
     ids = data.ids
     drawn = sorted(training_rows(data), key=lambda row: digest.of_json(["tiny", ids[row]]))[:TINY]
     return np.array(sorted(drawn, key=lambda row: ids[row]), dtype=np.int64)

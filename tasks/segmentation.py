@@ -1,6 +1,6 @@
-"""What every segmentation task shares: painted label maps, crops, one training recipe, sliding windows, scores.
+"""What every segmentation task shares: label maps, crops, one training recipe, sliding windows, scores.
 
-A task that builds on `SegmentationTask` says which films are for training and testing, and which network is trained.
+A task that builds on `SegmentationTask` says which films train and test, and which network is trained.
 """
 
 from __future__ import annotations
@@ -38,23 +38,17 @@ TABLE_ORDER = (
 )  # the rows of the multi-stage paper's tables, then other organs
 LUNGS = ("left_lung", "right_lung")
 STRIDE_RATE = 2 / 3  # of sliding windows (PSPNet)
+# ---------------------------------------------------------------------- films and labels
 
 
-# ------------------------------------------------------------------------------------------- films and labels
-
-
-def scored_structures(
-    organs: Sequence[str], wanted: Sequence[str] = (), *, clavicles: bool = False
-) -> tuple[str, ...]:
+def scored_structures(organs: Sequence[str], wanted: Sequence[str] = (), *, clavicles: bool = False) -> tuple[str, ...]:
     """Organs in table order: left lung, heart, right lung, then the others; clavicles only when asked for.
 
     `wanted` names them instead; InputError when the films have no such organ, or none is left.
     """
     missing = [name for name in wanted if name not in organs]
     if missing:
-        raise InputError(
-            f"organ '{missing[0]}' has no mask here; the films have {', '.join(organs) or 'none'}"
-        )
+        raise InputError(f"organ '{missing[0]}' has no mask here; the films have {', '.join(organs) or 'none'}")
     if wanted:
         return tuple(wanted)
     first = [name for name in TABLE_ORDER if name in organs]
@@ -97,15 +91,13 @@ class Examples:
         return Examples(self.images[rows], self.labels[rows])
 
     def __add__(self, other: Examples) -> Examples:
-        return Examples(
-            np.concatenate([self.images, other.images]), np.concatenate([self.labels, other.labels])
-        )
+        return Examples(np.concatenate([self.images, other.images]), np.concatenate([self.labels, other.labels]))
 
 
 def hold_out_patients(films: Dataset, share: float, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Row numbers (for training, held out): whole patients, so that no copy of a held-out film is trained on.
 
-    At least one patient and about `share` of the films are held out; InputError when there is only one patient.
+    At least one patient and `share` of the films are held out; InputError when there is only one patient.
     """
     patients = films.cases["patient"].astype(str).to_numpy()
     names = np.unique(patients)
@@ -130,11 +122,11 @@ def hold_out_last(count: int, share: float) -> tuple[np.ndarray, np.ndarray]:
     return np.arange(count - held), np.arange(count - held, count)
 
 
-# ------------------------------------------------------------------------------------------- windows and crops
+# ---------------------------------------------------------------------- windows and crops
 
 
 def window_starts(side: int, crop: int) -> list[int]:
-    """Where sliding windows of `crop` pixels start on a side: steps of 2/3 crop, the last one flush with the end."""
+    """Where sliding windows of `crop` pixels start: steps of 2/3 crop, the last one flush with the end."""
     if crop >= side:
         return [0]
     stride = int(np.ceil(crop * STRIDE_RATE))
@@ -154,13 +146,14 @@ def as_input(images: np.ndarray) -> Tensor:
 
 
 def class_probabilities(network: nn.Module, films: Tensor, crop: int) -> Tensor:
-    """Probabilities (B, C, H, W) of films (B, 1, H, W): the mean over the sliding windows that see a pixel."""
+    """Probabilities (B, C, H, W) of films (B, 1, H, W): the mean over the windows that see a pixel."""
     total: Tensor | None = None
-    seen = torch.zeros(films.shape[-2:], device=films.device)
-    for rows, columns in windows(*films.shape[-2:], crop):
+    height, width = films.shape[-2:]
+    seen = torch.zeros((height, width), device=films.device)
+    for rows, columns in windows(height, width, crop):
         part = network(films[..., rows, columns]).float().softmax(dim=1)
         if total is None:
-            total = part.new_zeros(len(films), part.shape[1], *films.shape[-2:])
+            total = part.new_zeros(len(films), part.shape[1], height, width)
         total[..., rows, columns] += part
         seen[rows, columns] += 1
     assert total is not None  # there is always a window
@@ -168,7 +161,7 @@ def class_probabilities(network: nn.Module, films: Tensor, crop: int) -> Tensor:
 
 
 class Crops:
-    """A training `Source`: each film at a random crop of `crop` pixels. No flips: left and right would change sides."""
+    """A training `Source`: a random crop of every film. No flips: left and right would change sides."""
 
     def __init__(self, examples: Examples, crop: int) -> None:
         self.examples, self.crop = examples, min(crop, examples.images.shape[-1])
@@ -189,7 +182,7 @@ class Crops:
         return {"film": as_input(films), "label": torch.from_numpy(labels).long()}
 
 
-# ------------------------------------------------------------------------------------------- training
+# ---------------------------------------------------------------------- training
 
 
 class Segmentation(Recipe):
@@ -232,8 +225,8 @@ def held_out_loss(network: nn.Module, examples: Examples, *, crop: int, batch: i
 class SegmentationTask(Task):
     """A segmentation protocol; a subclass adds splits, sizes, arms, presets and `network`.
 
-    Its settings have at least `resolution, crop, batch, rate, finetune_rate, decay, steps, finetune_steps, epochs,
-    check_every, patience, organs, clavicles` (see `scr_official.Settings`).
+    Its settings have at least `resolution, crop, batch, rate, finetune_rate, decay, steps, finetune_steps,
+    epochs, check_every, patience, organs, clavicles` (see `scr_official.Settings`).
     """
 
     needs = Annotation.MASKS
@@ -259,21 +252,19 @@ class SegmentationTask(Task):
         training, held = self.examples(arm, seed=seed)
         if arm.name is ArmName.FINETUNE:
             if arm.start is None:
-                raise InputError(
-                    f"{self.name}: the finetune arm starts from the synthetic arm's model, found none"
-                )
+                raise InputError(f"{self.name}: the finetune arm starts from the synthetic arm's model, found none")
             network = copy.deepcopy(arm.start)
         else:
             films = arm.real if arm.real is not None else arm.synthetic
             assert films is not None  # `examples` would have refused the arm
             with seeded(derive_seed(self.name, "weights", seed)):
                 network = self.network(len(self.structures(films)) + 1)
-        history = self.fit(network, training, held, tuned=arm.name is ArmName.FINETUNE, seed=seed, device=device,
-                           progress=progress)  # fmt: skip
+        tuned = arm.name is ArmName.FINETUNE
+        history = self.fit(network, training, held, tuned=tuned, seed=seed, device=device, progress=progress)
         return Trained(network.cpu(), {str(arm.name): history})
 
     def examples(self, arm: Arm, *, seed: int) -> tuple[Examples, Examples]:
-        """(training, held out) of an arm. Real films are held out by patient, synthetic ones are the last quarter.
+        """(training, held out) of an arm: real films are held out by patient, of synthetic ones the last quarter.
 
         Both halves of a mixed arm are trained on; only real films are held out there.
         """
@@ -317,9 +308,7 @@ class SegmentationTask(Task):
         if s.epochs:
             every = -(-len(training) // s.batch)
             steps = s.epochs * every
-        recipe = Segmentation(
-            network, rate=s.finetune_rate if tuned else s.rate, batch=s.batch, decay=s.decay
-        )
+        recipe = Segmentation(network, rate=s.finetune_rate if tuned else s.rate, batch=s.batch, decay=s.decay)
         validation = Validation(
             measure=lambda: held_out_loss(network, held, crop=s.crop, batch=s.batch, device=device),
             every=every,
@@ -347,12 +336,13 @@ class SegmentationTask(Task):
                 labels[chosen] = found.to(torch.uint8).cpu().numpy()
         return Predictions(ids=tuple(test.ids), arrays={"labels": labels})
 
-    # --------------------------------------------------------------------------------------- scores
+    # ---------------------------------------------------------------------- scores
 
     def score(self, predictions: Predictions, test: Dataset) -> pd.DataFrame:
-        """Per case and structure: `tp, fp, fn` (pixels), `dsc, j` (0 to 1), `hausdorff` (px) and `hausdorff_mm`.
+        """Per case and structure: `tp, fp, fn` (pixels), `dsc, j` (0 to 1), `hausdorff` (px), `hausdorff_mm`.
 
-        The truth is the same painted label map that was trained on. A missed organ has Dice 0 and the diagonal as distance.
+        The truth is painted like the label maps that were trained on. A missed organ has Dice 0 and the image
+        diagonal as distance.
         """
         if list(predictions.ids) != test.ids:
             raise InputError(f"{self.name}: the predictions are not of these {len(test)} test films")
@@ -365,10 +355,8 @@ class SegmentationTask(Task):
             pred, true = found == code, truth == code
             tp, fp, fn = confusion(pred, true)
             distance = hausdorff_cases(pred, true)
-            columns = {
-                "tp": tp, "fp": fp, "fn": fn,
-                "dsc": dice_from_counts(tp, fp, fn), "j": jaccard_from_counts(tp, fp, fn), "hausdorff": distance,
-            }  # fmt: skip
+            columns = {"tp": tp, "fp": fp, "fn": fn, "hausdorff": distance}
+            columns |= {"dsc": dice_from_counts(tp, fp, fn), "j": jaccard_from_counts(tp, fp, fn)}
             if test.info.pixel_mm is not None:
                 columns["hausdorff_mm"] = distance * test.info.pixel_mm
             wide = pd.DataFrame({"case": test.ids, "structure": structure, **columns})
@@ -377,9 +365,10 @@ class SegmentationTask(Task):
         return scores.astype({"value": np.float64})[["case", "structure", "metric", "value"]]
 
     def summarise(self, scores: pd.DataFrame) -> pd.DataFrame:
-        """J and DSC pooled over the test films (sums of pixels, as in the paper's tables), means over films, misses.
+        """J and DSC pooled over the test films (as in the paper's tables), means over films, misses.
 
-        `average` is the mean over the structures; of `missed`, test films with an organ that got no pixel, it is the sum.
+        `missed` counts films with an organ that got no pixel. `average` is the mean over the structures, of
+        `missed` the sum.
         """
         structures = list(dict.fromkeys(scores["structure"]))
         wide = scores.pivot(index=["structure", "case"], columns="metric", values="value")
@@ -391,9 +380,7 @@ class SegmentationTask(Task):
             rows.append(("j", structure, float(jaccard_from_counts(tp, fp, fn))))
             rows += [(f"{name}_image", structure, float(one[name].mean())) for name in ("dsc", "j")]
             rows += [
-                (name, structure, float(one[name].mean()))
-                for name in ("hausdorff", "hausdorff_mm")
-                if name in one
+                (name, structure, float(one[name].mean())) for name in ("hausdorff", "hausdorff_mm") if name in one
             ]
             rows.append(("missed", structure, float(((one.tp + one.fp == 0) & (one.fn > 0)).sum())))
         table = pd.DataFrame(rows, columns=["metric", "structure", "value"])
@@ -402,19 +389,15 @@ class SegmentationTask(Task):
         average = pd.DataFrame({"metric": means.index, "structure": "average", "value": means.to_numpy()})
         order = {metric.name: index for index, metric in enumerate(self.metrics)}
         table = pd.concat([table, average], ignore_index=True)
-        return table.sort_values(
-            "metric", key=lambda names: names.map(order), kind="stable", ignore_index=True
-        )
+        return table.sort_values("metric", key=lambda names: names.map(order), kind="stable", ignore_index=True)
 
     def paired_metrics(self) -> tuple[str, ...]:
         return ("dsc", "j", "hausdorff")
 
-    # --------------------------------------------------------------------------------------- weights on disk
+    # ---------------------------------------------------------------------- weights on disk
 
     def save_model(self, model: nn.Module, path: Path) -> None:
-        weights: dict[str, Any] = {
-            key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()
-        }
+        weights: dict[str, Any] = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
         save_file(weights, path)
 
     def load_model(self, path: Path, data: Dataset) -> nn.Module:

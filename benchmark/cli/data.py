@@ -6,6 +6,7 @@ Nothing heavy is imported until a command runs.
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,7 +47,8 @@ def list_(as_json: Json = False) -> None:
             ", ".join(entry.findings) or "-",
             entry.about,
         )
-    Console().print(table)
+    width = None if sys.stdout.isatty() else 160
+    Console(width=width, markup=False, highlight=False).print(table)
 
 
 @importing.command("jsrt")

@@ -15,6 +15,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, MaxNLocator, NullFormatter
 
 from ..pairing import case_scores
 from ..results import MetricInfo, PairedRow, Results, words
@@ -63,10 +64,11 @@ THEMES = (LIGHT, DARK)
 
 
 def svg(figure: Figure) -> bytes:
-    """A figure as SVG; transparent, without a date."""
+    """A figure as SVG; transparent, without a date. The layout is found here, once, and kept for `png`."""
     buffer = io.BytesIO()
     with mpl.rc_context(SVG):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        figure.set_layout_engine("none")
     return buffer.getvalue()
 
 
@@ -74,9 +76,7 @@ def png(figure: Figure) -> bytes:
     """A figure as PNG at 200 dots per inch on white."""
     buffer = io.BytesIO()
     with mpl.rc_context(SVG):
-        FigureCanvasAgg(figure).print_png(
-            buffer, metadata={"Software": None}, pil_kwargs={"optimize": True}
-        )
+        FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()
 
 
@@ -113,7 +113,7 @@ def box_plot(results: Results, scores: pd.DataFrame, size: str, metric: MetricIn
     if not by_arm:
         return None
     with mpl.rc_context(SVG):
-        figure, axes = _panel(max(WIDTH, 0.38 * len(structures) * len(by_arm) + 1), 3.3, theme)
+        figure, axes = _panel(max(WIDTH, 0.24 * len(structures) * len(by_arm) + 1), 3.3, theme)
         slot = 0.8 / len(by_arm)
         for index, (arm, table) in enumerate(by_arm.items()):
             colour = theme.arms.get(arm, theme.ink)
@@ -187,7 +187,7 @@ def forest_plot(results: Results, size: str, metric: MetricInfo, theme: Theme) -
     if not rows:
         return None
     with mpl.rc_context(SVG):
-        figure, axes = _panel(WIDTH, 0.62 + 0.26 * len(rows) + 0.18 * len(structures), theme)
+        figure, axes = _panel(WIDTH, 0.75 + 0.2 * len(rows) + 0.14 * len(structures), theme)
         for index, arm in enumerate(arms):
             colour = theme.arms.get(arm, theme.ink)
             for row in (row for row in rows if row.arm == arm):
@@ -248,6 +248,9 @@ def curve_plot(rows: pd.DataFrame, theme: Theme) -> Figure | None:
         values = rows["value"].to_numpy()
         if values.min() > 0 and values.max() / values.min() > LOG_SPAN:
             axes.set_yscale("log")
+            axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.grid(color=theme.grid, linewidth=0.8)
         axes.tick_params(which="both", length=0)
         axes.set_xlabel("step", color=theme.ink)

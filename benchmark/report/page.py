@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 JPEG_QUALITY = 86
+MANY_BOXES = 24  # above it, box plots need the whole width of the page
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def _numbers(results: Results) -> dict[str, Any]:
         "headline": tables.wide(results, headline),
         "rest": tables.wide(results, rest) if rest else [],
         "metric_title": tables.metric_title,
-        "legend": tables.legend(results),
+        "marks": tables.marks(results),
         "claims": tables.claims(results),
         "absent": [(cell, tables.absence(cell)) for cell in tables.absent(results)],
         "done": sum(cell.status is Status.DONE for cell in results.cells),
@@ -131,6 +132,8 @@ def _numbers(results: Results) -> dict[str, Any]:
         "command": " ".join(results.command),
         "settings": _settings(results),
         "average": AVERAGE,
+        "machines": _machines(results),
+        "many": len(results.structures) * len(results.arms) > MANY_BOXES,
     }
 
 
@@ -182,6 +185,18 @@ def _tests(results: Results) -> list[dict[str, Any]]:
     return found
 
 
+def _machines(results: Results) -> list[str]:
+    """Where the provider was fitted and sampled; said once where it is the same for all sizes."""
+    said = {
+        row.size: f"{row.device}, {row.threads} thread{'s' * (row.threads != 1)}, precision {row.precision}, "
+        f"initial weights: {row.weights}"
+        for row in results.cost
+    }
+    if len(set(said.values())) == 1:
+        return list(said.values())[:1]
+    return [f"{size}: {sentence}" for size, sentence in said.items()]
+
+
 def _settings(results: Results) -> list[tuple[str, list[tuple[str, str]]]]:
     groups: list[tuple[str, Mapping[str, Any]]] = [
         (f"task {results.task.name}", results.task.settings),
@@ -200,12 +215,13 @@ class _Drawer:
     files: dict[str, bytes] = field(default_factory=dict)
     count: int = 0
 
-    def add(self, name: str, figure: Figure) -> Markup:
-        """Keep a figure under a file name (without ending) and return it for the page."""
+    def add(self, name: str, figure: Figure, *, raster: bool = True) -> Markup:
+        """Keep a figure under a file name (without ending; `raster`: as PNG too) and return it for the page."""
         stem = re.sub(r"[^A-Za-z0-9_-]", "_", name)
         text = figures.svg(figure)
         self.files[f"{stem}.svg"] = text
-        self.files[f"{stem}.png"] = figures.png(figure)
+        if raster:
+            self.files[f"{stem}.png"] = figures.png(figure)
         self.count += 1
         return inline_svg(text.decode(), f"d{self.count}-")
 
@@ -288,7 +304,7 @@ def _training(results: Results, folder: Path, drawn: _Drawer) -> list[tuple[str,
             if figure is not None:
                 title = f"{size} · {words(curve)}" if arm in ("", curve) else f"{size} · {arm} · {words(curve)}"
                 alt = f"Training curves of {owner} {words(curve)}, {size}."
-                panels.append(Panel(title, drawn.add(f"training-{owner}-{size}-{arm}-{curve}", figure), alt))
+                panels.append(Panel(title, drawn.add(f"training-{owner}-{size}-{arm}-{curve}", figure, raster=False), alt))
         if panels:
             groups.append((heading, panels))
     return groups
@@ -323,7 +339,7 @@ def _colours(organs: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _case_rows(films: Path, index: PictureIndex, size: str) -> list[tuple[str, str, list[tuple[str, Shot]]]]:
-    """(case, which it is, its films by column) of every test film shown."""
+    """(case, which it is, its films: the truth, then each arm's prediction) of every test film shown."""
     mine = [picture for picture in index.pictures if (picture.size, picture.group) == (size, "case")]
     rows = []
     for case in dict.fromkeys(picture.case for picture in mine):

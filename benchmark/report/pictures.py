@@ -171,7 +171,7 @@ def _case_rows(
         for arm, one in predictions.items():
             shown_bits[arm] = label_bits(one.arrays["labels"][one.ids.index(case)])
         for column, bits in shown_bits.items():
-            caption = word if column == TRUTH else f"{metric.label} {shown(float(scores[column][case]), metric)}"
+            caption = f"{word} for {judge.upper()}" if column == TRUTH else f"{metric.label} {shown(float(scores[column][case]), metric)}"
             stem = f"{size}-case-{place}-{column}"
             facts = {"size": size, "group": "case", "case": case, "column": column, "caption": caption}
             films.append(_film(np.asarray(test.images[row]), bits, structures, stem, **facts))

@@ -1,6 +1,6 @@
 """ResNet encoders of timm for grey films: narrower ones for small presets, and weights from a local file.
 
-He et al., Deep Residual Learning (2016). Nothing is downloaded: a pretrained encoder is a file that the user names.
+He et al., Deep Residual Learning (2016). Nothing is downloaded: a pretrained encoder is a file the user names.
 """
 
 from __future__ import annotations
@@ -38,22 +38,21 @@ def encoder_options(width: float) -> dict[str, Any]:
 
 
 def load_encoder(encoder: nn.Module, path: Path) -> None:
-    """Put weights of a timm ResNet, trained on colour pictures or grey ones, into an encoder for grey films."""
+    """Put weights of a timm ResNet, trained on colour or grey pictures, into an encoder for grey films."""
+    path = path.expanduser()
     own = encoder.state_dict()
     given = _read_weights(path)
     ready: dict[str, Tensor] = {}
     for name, expected in own.items():
         if name not in given:
-            raise InputError(
-                f"encoder weights {path}: '{name}' is missing; expected a timm state dict of this encoder"
-            )
+            raise InputError(f"encoder weights {path}: '{name}' is missing; expected a timm state dict of this encoder")
         value = given[name]
         if value.ndim == 4 and value.shape[1] == 3 and expected.shape[1] == 1:
             value = value.sum(dim=1, keepdim=True)  # a grey film in three equal channels gives the same
         if value.shape != expected.shape:
             raise InputError(
-                f"encoder weights {path}: '{name}' has shape {tuple(value.shape)}, expected {tuple(expected.shape)}; "
-                "take the file of this encoder, with width 1"
+                f"encoder weights {path}: '{name}' has shape {tuple(value.shape)}, expected "
+                f"{tuple(expected.shape)}; take the file of this encoder, with width 1"
             )
         ready[name] = value
     encoder.load_state_dict(ready)

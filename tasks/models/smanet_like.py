@@ -1,13 +1,14 @@
-"""A segmentation network in the manner of SMANet, the downstream model of the multi-stage paper (Ciano et al. 2021).
+"""A segmentation network in the manner of SMANet, the downstream model of the multi-stage paper (Ciano 2021).
 
-No code of SMANet is public. Known from Bonechi et al. (Pattern Recognition Letters 138, 2020) and the paper: PSPNet with a
-dilated ResNet encoder, its pyramid pooling replaced by multi-scale attention, a two-level convolutional decoder. The rest
-is this benchmark's reconstruction, hence "like".
+No code of SMANet is public. Known from Bonechi et al. (Pattern Recognition Letters 138, 2020) and the paper:
+PSPNet with a dilated ResNet encoder, its pyramid pooling replaced by multi-scale attention, a two-level
+convolutional decoder. The rest is this benchmark's reconstruction, hence "like".
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -20,7 +21,7 @@ SCALES = (1, 2, 3, 6)  # the bins of PSPNet's pyramid
 
 
 def resize(maps: Tensor, like: Tensor) -> Tensor:
-    """Bilinear to the height and width of `like`, corners on corners: exact for sides of 8 k + 1, as in PSPNet."""
+    """Bilinear to the size of `like`, corners on corners: exact for sides of 8 k + 1, as in PSPNet."""
     return functional.interpolate(maps, size=like.shape[-2:], mode="bilinear", align_corners=True)
 
 
@@ -34,7 +35,7 @@ def conv_bn_relu(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
 
 
 class ScaleAttention(nn.Module):
-    """Where to look at one scale: pool to `bins` x `bins`, 1x1 convolutions, a sigmoid map that weighs the input."""
+    """Where to look at one scale: pool to `bins` x `bins`, 1x1 convolutions, a sigmoid that weighs the input."""
 
     def __init__(self, channels: int, bins: int) -> None:
         super().__init__()
@@ -60,9 +61,9 @@ class DecoderLevel(nn.Module):
 class SMANetLike(nn.Module):
     """Films (B, 1, H, W) to logits (B, classes, H, W).
 
-    `encoder`: a timm ResNet, at output stride 8 (the last two stages dilated). `width`: factor on every number of channels
-    (1 is the paper's 512-wide attention), the encoder's too. `encoder_weights`: a local timm state dict of that encoder
-    (.safetensors), of the unscaled width. InputError where it cannot be used.
+    `encoder`: a timm ResNet, at output stride 8 (the last two stages dilated). `width`: factor on every number
+    of channels (1: attention 512 wide), the encoder's too. `encoder_weights`: a local timm state dict of that
+    encoder (.safetensors), of the unscaled width. InputError where it cannot be used.
     """
 
     def __init__(
@@ -76,19 +77,16 @@ class SMANetLike(nn.Module):
         super().__init__()
 
         def wide(channels: int) -> int:
-            return max(8, round(channels * width / 8) * 8)
+            return scaled(channels, width)
 
-        scaled = {} if width == 1 else {"channels": tuple(map(wide, RESNET_STAGES)), "stem_width": wide(64)}
-        if not encoder.startswith("resnet") or encoder not in timm.list_models("resnet*"):
-            raise InputError(
-                f"encoder '{encoder}': expected a ResNet of timm, for example resnet18 or resnet50"
-            )
-        self.encoder = timm.create_model(
-            encoder, pretrained=False, features_only=True, output_stride=8, in_chans=1, **scaled
+        check_encoder(encoder)
+        backbone: Any = timm.create_model(
+            encoder, pretrained=False, features_only=True, output_stride=8, in_chans=1, **encoder_options(width)
         )
         if encoder_weights is not None:
-            load_encoder(self.encoder, encoder_weights)
-        stem, first, *_, last = self.encoder.feature_info.channels()
+            load_encoder(backbone, encoder_weights)
+        self.encoder = backbone
+        stem, first, *_, last = backbone.feature_info.channels()
         attention = wide(512)
         self.reduce = nn.Conv2d(last, attention, 1)
         self.attentions = nn.ModuleList(ScaleAttention(attention, bins) for bins in SCALES)

@@ -1,4 +1,4 @@
-"""A U-Net (Ronneberger et al. 2015) with a ResNet encoder, from segmentation-models-pytorch, for films of any size."""
+"""A U-Net (Ronneberger et al. 2015) with a ResNet encoder, from segmentation-models-pytorch."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ DECODER = (256, 128, 64, 32, 16)
 
 
 class UNet(nn.Module):
-    """Films (B, 1, H, W) to logits (B, classes, H, W). Sides need not be multiples of 2^depth: edges are continued.
+    """Films (B, 1, H, W) of any size to logits (B, classes, H, W).
 
-    `depth`: number of halvings, 3 to 5. `width`: factor on the channels of encoder and decoder. `encoder_weights`: a local
-    timm state dict of the encoder (.safetensors), of the unscaled width.
+    Sides that are not multiples of 2^depth are filled up with their edge pixels. `depth`: number of halvings, 3
+    to 5. `width`: factor on the channels of encoder and decoder. `encoder_weights`: a local timm state dict of the
+    encoder (.safetensors), of the unscaled width.
     """
 
     def __init__(

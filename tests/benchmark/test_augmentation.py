@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-
 from cxrbench.benchmark.augmentation import elastic_field, paper_augmentation, warp
 from cxrbench.benchmark.dataset import Dataset, DatasetInfo
 
@@ -19,9 +18,7 @@ def films(count: int, side: int = 64) -> Dataset:
     masks[:, block, block] |= 1
     masks[:, side // 2 : side * 3 // 4, block] |= 4
     ids = [f"film-{index:03d}" for index in range(count)]
-    cases = pd.DataFrame(
-        {"id": ids, "patient": [f"p{index // 2}" for index in range(count)], "split": "train"}
-    )
+    cases = pd.DataFrame({"id": ids, "patient": [f"p{index // 2}" for index in range(count)], "split": "train"})
     return Dataset(DatasetInfo(name="blocks", resolution=side, organs=("a", "b", "c")), images, cases, masks)
 
 

@@ -73,13 +73,14 @@ def test_the_same_seed_draws_the_same_sheet_and_another_seed_another(tmp_path):
 
 
 def test_boxes_are_drawn_at_their_place(tmp_path):
-    boxes = pd.DataFrame(
-        {"id": ["f0"], "finding": ["Mass"], "x": [4.0], "y": [20.0], "w": [10.0], "h": [8.0]}
-    )
+    boxes = pd.DataFrame({"id": ["f0"], "finding": ["Mass"], "x": [4.0], "y": [20.0], "w": [10.0], "h": [8.0]})
     plain = np.asarray(Image.open(contact_sheet(_dataset(1), tmp_path / "a.png")))
     boxed = np.asarray(Image.open(contact_sheet(_dataset(1, boxes), tmp_path / "b.png")))
     changed = np.argwhere((plain != boxed).any(axis=2))
     height, width = changed.max(axis=0) - changed.min(axis=0) + 1
+    bottom, right = changed.max(axis=0)
+    assert right == pytest.approx(6 + 14 * 8, abs=1)  # a gap of 6, then x + w in pixels of the sheet
+    assert bottom == pytest.approx(24 + 28 * 8, abs=1)  # legend and gap, then y + h
     assert width == pytest.approx(10 * 8, abs=2)  # 32 pixels are shown as 256
     assert height == pytest.approx(8 * 8 + 16, abs=6)  # the name stands above the box
 

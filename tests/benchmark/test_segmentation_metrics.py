@@ -34,7 +34,7 @@ EXACT = 1e-6
 VARIANTS = [hausdorff, hausdorff_boundary, hausdorff95]
 
 
-# ---------------------------------------------------------------------------------------------- the masks
+# ------------------------------------------------------------------------------------------ the masks
 
 
 def square(side, top, left, shape=(40, 40)):
@@ -99,7 +99,7 @@ def directed(a, b):
     return cKDTree(np.argwhere(b)).query(np.argwhere(a))[0]
 
 
-# ---------------------------------------------------------------------------------------------- overlap
+# ------------------------------------------------------------------------------------------ overlap
 
 
 @pytest.mark.parametrize(("pred", "truth"), EVERY_KIND)
@@ -171,13 +171,14 @@ def test_pooled_scores_come_from_the_sums_and_not_from_the_mean():
     assert abs(dice_from_counts(tp, fp, fn).mean(axis=0)[0] - 182 / 201) > 0.3
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**6))
 def test_dice_is_2j_over_1_plus_j(tp, fp, fn):
     j = float(jaccard_from_counts(tp, fp, fn))
     assert float(dice_from_counts(tp, fp, fn)) == pytest.approx(2 * j / (1 + j), abs=1e-12)
 
 
-# ---------------------------------------------------------------------------------------------- distance
+# ------------------------------------------------------------------------------------------ distance
 
 
 @pytest.mark.parametrize(("pred", "truth"), EVERY_KIND)
@@ -231,6 +232,7 @@ def test_hausdorff_of_shifted_pixel_is_the_shift(distance, shift):
     assert distance(np.roll(pixel, shift, (0, 1)), pixel) == pytest.approx(np.hypot(*shift))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 9), st.integers(-9, 9), st.integers(-9, 9))
 def test_hausdorff_of_shifted_square_is_the_shift(side, down, right):
     truth = square(side, 12, 12)
@@ -254,9 +256,7 @@ def test_cases_take_any_variant():
         np.testing.assert_array_equal(hausdorff_cases(pred, truth, 0.5, variant=distance), each)
 
 
-masks = hnp.arrays(
-    bool, st.shared(hnp.array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=14), key="shape")
-)
+masks = hnp.arrays(bool, st.shared(hnp.array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=14), key="shape"))
 
 
 @settings(max_examples=150, deadline=None)
@@ -292,7 +292,7 @@ def test_hausdorff_keeps_the_triangle_inequality(a, b, c):
         assert hausdorff(a, c) <= hausdorff(a, b) + hausdorff(b, c) + 1e-9
 
 
-# ---------------------------------------------------------------------------------------------- wrong input
+# ------------------------------------------------------------------------------------------ wrong input
 
 
 def test_wrong_masks_are_refused_in_one_line():

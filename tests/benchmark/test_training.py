@@ -7,13 +7,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import nn
-from torch.nn import functional
-
 from cxrbench.benchmark import checkpoint, training
 from cxrbench.benchmark.errors import TrainingError
 from cxrbench.benchmark.progress import Progress
 from cxrbench.benchmark.training import Patience, Recipe, Rows, Validation, train
+from torch import nn
+from torch.nn import functional
 
 torch.set_num_threads(1)
 
@@ -54,11 +53,7 @@ class Numbers:
         return len(self.values)
 
     def batch(self, rows, rng):
-        return {
-            "x": torch.from_numpy(self.values[rows] + rng.normal(0, 0.01, len(rows)).astype(np.float32))[
-                :, None
-            ]
-        }
+        return {"x": torch.from_numpy(self.values[rows] + rng.normal(0, 0.01, len(rows)).astype(np.float32))[:, None]}
 
 
 def weights(recipe: Recipe) -> torch.Tensor:
@@ -155,9 +150,7 @@ def interrupted(monkeypatch, folder, validation_values, stop_at):
 
     stop = Validation(measured(validation_values), every=4, stop=Patience(2))
     with pytest.raises(Killed):
-        train(
-            Line(), Numbers(), steps=30, seed=9, checkpoints=folder, validation=stop, progress=Progress(sink)
-        )
+        train(Line(), Numbers(), steps=30, seed=9, checkpoints=folder, validation=stop, progress=Progress(sink))
     assert (folder / "training.safetensors").is_file()
     resumed = Line()
     done = (stop_at - 1) // 4

@@ -8,8 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch import nn
-
 from cxrbench.benchmark.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
@@ -28,13 +26,12 @@ from cxrbench.tasks.segmentation import (
     window_starts,
     windows,
 )
+from torch import nn
 
 torch.set_num_threads(1)
 
 ORGANS = ("left_lung", "right_lung", "heart", "left_clavicle", "right_clavicle")
-FAST = replace(
-    QUICK, resolution=16, fit_resolution=16, crop=9, batch=4, steps=3, finetune_steps=2, check_every=2
-)
+FAST = replace(QUICK, resolution=16, fit_resolution=16, crop=9, batch=4, steps=3, finetune_steps=2, check_every=2)
 
 
 def chests(ids: list[str], splits: list[str], side: int = 16, patients: list[str] | None = None) -> Dataset:
@@ -49,9 +46,7 @@ def chests(ids: list[str], splits: list[str], side: int = 16, patients: list[str
     masks[:, quarter - 1 : quarter + 1, half:-1] |= 8
     masks[:, quarter - 1 : quarter + 1, 1:half] |= 16
     cases = pd.DataFrame({"id": ids, "patient": patients or ids, "split": splits})
-    return Dataset(
-        DatasetInfo(name="chests", resolution=side, organs=ORGANS, pixel_mm=2.0), images, cases, masks
-    )
+    return Dataset(DatasetInfo(name="chests", resolution=side, organs=ORGANS, pixel_mm=2.0), images, cases, masks)
 
 
 def official(side: int = 8) -> Dataset:
@@ -101,13 +96,23 @@ def test_no_training_film_shows_a_test_film():
         assert not shown & test
 
 
-def test_every_size_has_three_arms_and_mixed_comes_when_asked():
+def test_every_size_has_three_arms_and_a_small_dataset_one_size():
     task = ScrOfficial(FAST)
     assert [(one.size, str(one.arm)) for one in task.slots(few())] == [
         (size, arm) for size in ("full", "tiny") for arm in ("real", "synthetic", "finetune")
     ]
     assert {one.size for one in task.slots(few(train=11))} == {"full"}
-    assert [one.arm for one in task.slots(few(train=11), [ArmName.MIXED])] == [ArmName.MIXED]
+
+
+def test_a_provider_is_fitted_again_only_when_its_training_films_change():
+    kept = ScrOfficial.downstream_only
+    assert {"steps", "model", "resolution", "organs", "synthetic"} <= kept
+    assert not {"fit_resolution", "threads"} & kept
+    films = [
+        ScrOfficial(replace(FAST, resolution=32, organs=("heart",))).training_set(few(), slot()),
+        ScrOfficial(FAST).training_set(few(), slot()),
+    ]
+    assert films[0].digest == films[1].digest
 
 
 def test_a_missing_official_case_is_named():
@@ -190,8 +195,7 @@ def test_arms_train_on_what_they_say():
     real = task.training_set(data, slot())
     synthetic = chests([f"s{index}" for index in range(8)], ["train"] * 8)
     count = {
-        name: tuple(map(len, task.examples(Arm(name, real=real, synthetic=synthetic), seed=1)))
-        for name in ArmName
+        name: tuple(map(len, task.examples(Arm(name, real=real, synthetic=synthetic), seed=1))) for name in ArmName
     }
     assert count == {
         ArmName.REAL: (72, 12),
@@ -288,9 +292,7 @@ def test_finetune_starts_from_the_given_weights_and_leaves_them_alone(tmp_path):
     still = ScrOfficial(replace(FAST, finetune_rate=0.0, finetune_steps=1))
     arm = Arm(ArmName.FINETUNE, real=still.training_set(data, slot()), start=pretrained)
     tuned = still.train(arm, seed=1, device="cpu", progress=Progress()).model
-    assert all(
-        torch.equal(one, two) for one, two in zip(tuned.parameters(), pretrained.parameters(), strict=True)
-    )
+    assert all(torch.equal(one, two) for one, two in zip(tuned.parameters(), pretrained.parameters(), strict=True))
     moved = start.train(arm, seed=1, device="cpu", progress=Progress()).model
     assert not torch.equal(weights(moved), before)
     assert torch.equal(weights(pretrained), before)
@@ -364,9 +366,7 @@ def test_scores_are_long_counts_and_metrics_for_every_case_and_structure():
     labels = np.zeros_like(data.images)
     labels[0, 0, :5] = 2
     scores = scores_of(labels, data)
-    assert (
-        list(scores.columns) == ["case", "structure", "metric", "value"] and scores.value.dtype == np.float64
-    )
+    assert list(scores.columns) == ["case", "structure", "metric", "value"] and scores.value.dtype == np.float64
     assert len(scores) == 2 * 3 * 7
     first = scores[(scores.case == "case-00") & (scores.structure == "heart")].set_index("metric").value
     heart = int(np.count_nonzero(data.masks[0] & 4))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 import timm
 import torch
-from safetensors.torch import save_file
-
 from cxrbench.benchmark.errors import InputError
 from cxrbench.tasks.models.smanet_like import SMANetLike, resize
+from safetensors.torch import save_file
 
 
 def small(**options) -> SMANetLike:
@@ -65,7 +64,7 @@ def test_wrong_weights_are_one_clear_line(tmp_path):
         small(encoder_weights=tmp_path / "absent.safetensors")
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"nothing")
-    with pytest.raises(InputError, match="not a readable .safetensors"):
+    with pytest.raises(InputError, match=r"not a readable \.safetensors"):
         small(encoder_weights=broken)
     other = tmp_path / "resnet18.safetensors"
     save_file(timm.create_model("resnet18", pretrained=False).state_dict(), other)
@@ -73,7 +72,7 @@ def test_wrong_weights_are_one_clear_line(tmp_path):
         small(encoder_weights=other)
     wide = tmp_path / "resnet10t.safetensors"
     save_file(timm.create_model("resnet10t", pretrained=False).state_dict(), wide)
-    with pytest.raises(InputError, match="expected .* with width 1"):
+    with pytest.raises(InputError, match=r"expected .* with width 1"):
         small(encoder_weights=wide)
 
 

@@ -1,0 +1,135 @@
+"""The border checks name the provider, the field, what was expected and what was found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cxrbench.benchmark.dataset import Annotation, Dataset, DatasetInfo
+from cxrbench.benchmark.errors import InputError, ProviderError
+from cxrbench.benchmark.progress import Progress
+from cxrbench.benchmark.provider import Batch, Provider, collect
+
+SIDE, N = 8, 4
+
+
+def films(n: int = N, **extra) -> Batch:
+    values = {
+        "images": np.full((n, 1, SIDE, SIDE), 0.5, dtype=np.float32),
+        "masks": np.zeros((n, 2, SIDE, SIDE), dtype=bool),
+        "labels": np.zeros((n, 1), dtype=np.uint8),
+        "boxes": [[("Mass", 1.0, 1.0, 2.0, 2.0)]] * n,
+    }
+    return Batch(**(values | extra))
+
+
+@pytest.fixture
+def train() -> Dataset:
+    info = DatasetInfo(name="t", resolution=SIDE, organs=("left_lung", "heart"), findings=("Mass",), pixel_mm=2.0)
+    cases = pd.DataFrame({"id": ["a", "b"], "patient": ["a", "b"], "Mass": [0, 1]})
+    zeros = np.zeros((2, SIDE, SIDE), dtype=np.uint8)
+    return Dataset(info, zeros, cases, masks=zeros)
+
+
+class Given(Provider):
+    """Yields what the test gives it."""
+
+    produces = frozenset({Annotation.MASKS, Annotation.LABELS, Annotation.BOXES})
+
+    def __init__(self, *batches: object) -> None:
+        super().__init__()
+        self.batches = batches
+
+    def fit(self, train: Dataset, *, seed: int, progress: Progress) -> None:
+        """Nothing to fit."""
+
+    def sample(self, n: int, *, seed: int) -> Iterator[Batch]:
+        yield from self.batches
+
+
+def sampled(train: Dataset, *batches: object) -> Dataset:
+    return collect("given", Given(*batches), train, N, seed=0, progress=Progress())
+
+
+def test_good_batches_become_a_dataset_with_masks_labels_boxes_and_sources(train):
+    masks = np.zeros((1, 2, SIDE, SIDE), dtype=bool)
+    masks[0, 1, 2, 3] = True
+    last = films(1, masks=masks, labels=np.ones((1, 1), np.uint8), source_ids=[["a"]])
+    made = sampled(train, films(3), last)
+    assert len(made) == N
+    assert made.organ_masks(["heart"]).sum() == 1
+    assert made.organ_masks(["heart"])[3, 0, 2, 3]
+    assert made.labels()[:, 0].tolist() == [0, 0, 0, 1]
+    assert list(made.cases["source_ids"].iloc[3]) == ["a"]
+    assert made.boxes is not None and len(made.boxes) == 4
+    assert made.images.dtype == np.uint8 and made.images[0, 0, 0] == 128
+    assert made.info.pixel_mm == 2.0
+
+
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        ("text", "gave a str, expected a Batch"),
+        (films(images=[1]), "images as list, expected a numpy array"),
+        (films(images=np.zeros((N, SIDE, SIDE), np.float32)), r"images of shape \(4, 8, 8\), expected \(4, 1, 8, 8\)"),
+        (films(images=np.zeros((N, 1, SIDE, SIDE))), "images of type float64, expected float32"),
+        (films(images=np.full((N, 1, SIDE, SIDE), np.nan, np.float32)), "images with NaN or infinity"),
+        (films(images=np.full((N, 1, SIDE, SIDE), 1.5, np.float32)), r"images in \[1.5, 1.5\], expected values in"),
+        (films(masks=None), r"masks of shape None, expected \(4, 2, 8, 8\) for organs left_lung, heart"),
+        (films(masks=np.zeros((N, 2, SIDE, SIDE), np.uint8)), "masks of type uint8, expected bool"),
+        (films(labels=np.zeros((N, 3), np.uint8)), r"labels of shape \(4, 3\), expected \(4, 1\)"),
+        (films(labels=np.full((N, 1), 2, np.uint8)), r"labels with values \[2\], expected 0 and 1"),
+        (films(boxes=[[]]), "boxes for 1, expected 4 films"),
+        (films(source_ids=[["a"]]), "source_ids for 1, expected 4 films"),
+        (films(5), "more than the asked films: 5, expected 4 films in all"),
+    ],
+)
+def test_a_batch_that_breaks_the_contract_is_named(train, batch, message):
+    with pytest.raises(ProviderError, match=message) as error:
+        sampled(train, batch)
+    assert str(error.value).startswith("provider given: sample() gave")
+
+
+def test_too_few_films_are_an_error(train):
+    with pytest.raises(ProviderError, match="3 films in all, expected 4 films"):
+        sampled(train, films(3))
+
+
+def test_asking_for_no_film_is_an_input_error(train):
+    with pytest.raises(InputError, match="at least 1"):
+        collect("given", Given(), train, 0, seed=0, progress=Progress())
+
+
+class Kept(Given):
+    """Keeps an array, a dataset, numbers and text."""
+
+    def __init__(self, settings: object = None, *, device: str = "cpu") -> None:
+        super().__init__()
+        del self.batches
+
+    def fit(self, train: Dataset, *, seed: int, progress: Progress) -> None:
+        self.train, self.mean, self.words, self.number = train, np.arange(3.0), ["a"], seed
+
+
+def test_the_default_save_keeps_arrays_datasets_and_plain_values(train, tmp_path):
+    provider = Kept()
+    provider.fit(train, seed=5, progress=Progress())
+    provider.save(tmp_path)
+    again = Kept.load(tmp_path)
+    assert again.number == 5 and again.words == ["a"]
+    np.testing.assert_array_equal(again.mean, provider.mean)
+    assert again.train.digest == train.digest
+
+
+def test_the_default_save_says_which_attribute_it_cannot_keep(tmp_path):
+    provider = Kept()
+    provider.strange = object()
+    with pytest.raises(ProviderError, match="attribute 'strange' is object"):
+        provider.save(tmp_path)
+    assert not (tmp_path / "attributes.json").exists() or "strange" not in json.loads(
+        (tmp_path / "attributes.json").read_text()
+    )

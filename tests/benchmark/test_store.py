@@ -1,0 +1,86 @@
+"""The store keeps whole entries, notices damage, and never takes a failure for a result."""
+
+from __future__ import annotations
+
+import pytest
+
+from cxrbench.benchmark.errors import StoreError
+from cxrbench.benchmark.record import Failure
+from cxrbench.benchmark.store import Level, Store
+
+KEY = "ab" * 32
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def put(store: Store, content: str = "good") -> None:
+    with store.adding(Level.RECORDS, KEY) as draft:
+        (draft / "scores.txt").write_text(content)
+
+
+def test_an_entry_is_sound_after_it_was_added(store):
+    assert not store.sound(Level.RECORDS, KEY)
+    put(store)
+    assert store.sound(Level.RECORDS, KEY)
+    assert not store.sound(Level.FITS, KEY)
+
+
+@pytest.mark.parametrize("damage", ["change", "remove", "entry", "empty_entry"])
+def test_a_damaged_entry_is_noticed_and_removed(store, damage):
+    put(store)
+    folder = store.path(Level.RECORDS, KEY)
+    if damage == "change":
+        (folder / "scores.txt").write_text("goof")
+    elif damage == "remove":
+        (folder / "scores.txt").unlink()
+    elif damage == "entry":
+        (folder / "entry.json").write_text('{"files": {}, "digest": ""}')
+    else:
+        (folder / "entry.json").write_bytes(b"")
+    assert not store.sound(Level.RECORDS, KEY)
+    assert not folder.exists()
+    put(store)
+    assert store.sound(Level.RECORDS, KEY)
+
+
+def test_a_draft_that_fails_leaves_nothing(store):
+    with pytest.raises(RuntimeError), store.adding(Level.FITS, KEY) as draft:
+        (draft / "half.txt").write_text("half")
+        raise RuntimeError("killed")
+    parent = store.path(Level.FITS, KEY).parent
+    assert list(parent.iterdir()) == []
+
+
+def test_the_second_of_two_equal_entries_changes_nothing(store):
+    put(store)
+    put(store)
+    assert store.sound(Level.RECORDS, KEY)
+
+
+def test_a_failure_is_kept_until_the_step_succeeds(store):
+    store.fail(Failure(key=KEY, step="real full", message="no luck", created="2026-01-01T00:00:00Z"))
+    failure = store.failure(KEY)
+    assert failure is not None and failure.message == "no luck"
+    assert not store.sound(Level.RECORDS, KEY)
+    put(store)
+    assert store.failure(KEY) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{}", "not a valid Record"),
+        ("not json", "not a valid Record"),
+        (None, "is missing"),
+    ],
+)
+def test_a_record_that_cannot_be_read_says_why(store, text, message):
+    folder = store.path(Level.RECORDS, KEY)
+    folder.mkdir(parents=True)
+    if text is not None:
+        (folder / "record.json").write_text(text)
+    with pytest.raises(StoreError, match=message):
+        store.record(KEY)

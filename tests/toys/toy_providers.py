@@ -1,0 +1,127 @@
+"""Providers for tests: one that keeps the contract and many that break it, each in one way."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from cxrbench.benchmark.dataset import Annotation, Dataset
+from cxrbench.benchmark.progress import Progress
+from cxrbench.benchmark.provider import Batch, Provider
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`grey` is added to the films."""
+
+    grey: float = 0.05
+
+
+class Toy(Provider):
+    """Training films, a little brighter."""
+
+    produces = frozenset({Annotation.MASKS})
+    presets = {name: Settings() for name in ("quick", "standard", "paper")}
+    reference_seconds = {"quick": 1.0}
+
+    def fit(self, train: Dataset, *, seed: int, progress: Progress) -> None:
+        self.train = train
+
+    def sample(self, n: int, *, seed: int) -> Iterator[Batch]:
+        rows = np.random.default_rng(seed).integers(0, len(self.train), n)
+        films = self.train.select(np.unique(rows))
+        where = np.searchsorted(np.unique(rows), rows)
+        images = films.images[where, None].astype(np.float32) / np.float32(255)
+        yield self.change(Batch(np.clip(images + np.float32(self.settings.grey), 0, 1), films.organ_masks()[where]))
+
+    def change(self, batch: Batch) -> Batch:
+        return batch
+
+
+class TooFew(Toy):
+    """Returns one film less."""
+
+    def change(self, batch: Batch) -> Batch:
+        return Batch(batch.images[1:], batch.masks[1:])
+
+
+class WrongShape(Toy):
+    """Leaves out an organ."""
+
+    def change(self, batch: Batch) -> Batch:
+        return Batch(batch.images, batch.masks[:, 1:])
+
+
+class WrongRange(Toy):
+    """Returns films in [0, 255]."""
+
+    def change(self, batch: Batch) -> Batch:
+        return Batch(batch.images * np.float32(255), batch.masks)
+
+
+class NotANumber(Toy):
+    """Returns films with NaN."""
+
+    def change(self, batch: Batch) -> Batch:
+        return Batch(np.full_like(batch.images, np.nan), batch.masks)
+
+
+class WrongType(Toy):
+    """Returns films in float64."""
+
+    def change(self, batch: Batch) -> Batch:
+        return Batch(batch.images.astype(np.float64), batch.masks)
+
+
+class NoBatch(Toy):
+    """Returns something else."""
+
+    def change(self, batch: Batch) -> Batch:
+        return batch.images
+
+
+class Raises(Toy):
+    """Raises in fit."""
+
+    def fit(self, train: Dataset, *, seed: int, progress: Progress) -> None:
+        raise RuntimeError("no luck today")
+
+
+class Hangs(Toy):
+    """Never ends."""
+
+    def fit(self, train: Dataset, *, seed: int, progress: Progress) -> None:
+        time.sleep(3600)
+
+
+class Exits(Toy):
+    """Ends the process."""
+
+    def fit(self, train: Dataset, *, seed: int, progress: Progress) -> None:
+        os._exit(7)
+
+
+class Leaks(Toy):
+    """Says that it shows a test film."""
+
+    def change(self, batch: Batch) -> Batch:
+        return Batch(batch.images, batch.masks, source_ids=[["PHLN002"]] * len(batch.images))
+
+
+class Unseeded(Toy):
+    """Draws from a global generator."""
+
+    def change(self, batch: Batch) -> Batch:
+        speck = np.float32(time.time_ns() % 1000 / 1000)
+        return Batch(np.clip(batch.images * speck, 0, 1), batch.masks)
+
+
+class Constant(Toy):
+    """Ignores the seed."""
+
+    def sample(self, n: int, *, seed: int) -> Iterator[Batch]:
+        yield from super().sample(n, seed=0)

@@ -1,0 +1,115 @@
+"""A task that trains in milliseconds without torch: one grey threshold per organ. For tests of the engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cxrbench.benchmark.dataset import Annotation, Dataset
+from cxrbench.benchmark.errors import InputError
+from cxrbench.benchmark.progress import Progress
+from cxrbench.benchmark.protocol import Arm, ArmName, Metric, Predictions, Slot, Task, Trained
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`seconds` makes a training last, so that it can be killed in the middle."""
+
+    resolution: int = 32
+    fit_resolution: int = 32
+    threads: int = 1
+    films: int = 8
+    seconds: float = 0.0
+
+
+class ToyTask(Task):
+    """Segments lungs by a threshold between the mean greys inside and outside."""
+
+    name = "toy"
+    version = 1
+    needs = Annotation.MASKS
+    summary = "thresholds for tests"
+    presets = {name: Settings() for name in ("quick", "standard", "paper")}
+    downstream_only = frozenset({"seconds"})
+    default_data = "phantom"
+    primary = "dsc"
+    metrics = (Metric("dsc", "DSC", percent=True),)
+    reference_seconds = {"quick": 1.0}
+
+    def check(self, data: Dataset) -> None:
+        if data.masks is None:
+            raise InputError(f"toy: dataset {data.info.name} has no masks")
+
+    def slots(self, data: Dataset) -> Sequence[Slot]:
+        return [Slot("all", size, arm) for size in ("full", "tiny") for arm in ArmName if arm is not ArmName.MIXED]
+
+    def structures(self, data: Dataset) -> tuple[str, ...]:
+        return ("left_lung", "right_lung")
+
+    def training_set(self, data: Dataset, slot: Slot) -> Dataset:
+        rows = np.flatnonzero((data.cases["split"] == "train").to_numpy())
+        films = data.select(rows[: 16 if slot.size == "full" else 4])
+        films.cases["source_ids"] = [[case] for case in films.ids]
+        return films
+
+    def test_set(self, data: Dataset, slot: Slot) -> Dataset:
+        return data.select(np.flatnonzero((data.cases["split"] == "test").to_numpy())[:16])
+
+    def synthetic_count(self, slot: Slot) -> int:
+        return self.settings.films
+
+    def train(self, arm: Arm, *, seed: int, device: str, progress: Progress) -> Trained:
+        end = time.monotonic() + self.settings.seconds
+        while time.monotonic() < end:
+            time.sleep(0.02)
+        films = arm.real if arm.real is not None else arm.synthetic
+        assert films is not None
+        model = dict(arm.start or {})
+        noise = np.random.default_rng(seed).normal(0, 1)
+        for organ, mask in zip(
+            self.structures(films), np.moveaxis(films.organ_masks(("left_lung", "right_lung")), 1, 0)
+        ):
+            inside = films.images[mask].mean() if mask.any() else 0.0
+            model[organ] = float((inside + films.images[~mask].mean()) / 2 + noise)
+        model["process"] = 0.0 if "TOY_PID" not in os.environ else float(os.getpid())
+        return Trained(model)
+
+    def predict(self, model: Any, test: Dataset, *, device: str) -> Predictions:
+        half = np.arange(test.resolution) >= test.resolution // 2
+        left = (test.images < model["left_lung"]) & half
+        right = (test.images < model["right_lung"]) & ~half
+        return Predictions(tuple(test.ids), {"masks": np.stack([left, right], 1)})
+
+    def score(self, predictions: Predictions, test: Dataset) -> pd.DataFrame:
+        truth = test.organ_masks(("left_lung", "right_lung"))
+        predicted = predictions.arrays["masks"]
+        both = (truth & predicted).sum((2, 3))
+        dice = 2 * both / (truth.sum((2, 3)) + predicted.sum((2, 3)))
+        rows = [
+            {"case": case, "structure": organ, "metric": "dsc", "value": float(dice[index, column])}
+            for index, case in enumerate(predictions.ids)
+            for column, organ in enumerate(("left_lung", "right_lung"))
+        ]
+        return pd.DataFrame(rows)
+
+    def summarise(self, scores: pd.DataFrame) -> pd.DataFrame:
+        table = scores.groupby(["metric", "structure"], as_index=False)["value"].mean()
+        average = {"metric": "dsc", "structure": "average", "value": table["value"].mean()}
+        return pd.concat([table, pd.DataFrame([average])], ignore_index=True)
+
+    def paired_metrics(self) -> tuple[str, ...]:
+        return ("dsc",)
+
+    def save_model(self, model: Any, path: Path) -> None:
+        path.write_text(json.dumps(model))
+
+    def load_model(self, path: Path, data: Dataset) -> Any:
+        return json.loads(path.read_text())
