@@ -1,5 +1,5 @@
-"""The generators of Ciano et al., "A Multi-Stage GAN for Multi-Organ Chest X-ray Image Generation and Segmentation"
-(Mathematics 9(22), 2021): films with organ masks in one, two or three stages.
+"""The generators of Ciano et al., "A Multi-Stage GAN for Multi-Organ Chest X-ray Image Generation and
+Segmentation" (Mathematics 9(22), 2021): films with organ masks in one, two or three stages.
 
     single_stage   PGGAN -> film and label map, as two channels
     two_stage      PGGAN -> label map -> Pix2PixHD -> film
@@ -26,7 +26,7 @@ from ..benchmark.provider import Batch, Provider
 from ..benchmark.training import History
 from .organ_maps import DOT_RADIUS, OrganMaps, grey_codes, mode_filter, nearest_class, paint, upsize
 from .pggan import PGGAN, PGGANSettings
-from .pix2pixhd import Pairs, Pix2PixHD, Pix2PixHDSettings
+from .pix2pixhd import ClassPairs, Pairs, Pix2PixHD, Pix2PixHDSettings
 
 BATCH = 16  # films drawn together; the same draws whatever the asked number
 DRAWS = 20  # dot maps drawn per asked film before giving up
@@ -52,7 +52,8 @@ class TwoStageSettings:
 class ThreeStageSettings:
     """PGGAN on dots, dots to label map, then label map to film.
 
-    Dot maps have `dot_side` pixels a side; `dot_radius` is the radius of a dot in pixels of a 64 x 64 map.
+    Dot maps have `dot_side` pixels a side; `dot_radius` is the radius of a dot in pixels of a 64 x 64 map. Label maps
+    are one channel of grey codes as in the paper, or one channel per class (`label_channels`), learnt in fewer steps.
     """
 
     dots: PGGANSettings = field(default_factory=PGGANSettings)
@@ -60,6 +61,7 @@ class ThreeStageSettings:
     films: Pix2PixHDSettings = field(default_factory=Pix2PixHDSettings)
     dot_side: int = 64
     dot_radius: float = DOT_RADIUS
+    label_channels: bool = False
 
 
 class MultiStage(Provider):
@@ -72,11 +74,13 @@ class MultiStage(Provider):
     def __init__(self, settings: Any = None, *, device: str = "cpu") -> None:
         super().__init__(settings, device=device)
         self.parts: dict[str, Any] = {}
-        self.curves: dict[str, list[dict[str, float]]] = {}
+        self.curves: dict[str, History] = {}
 
     def fit(self, train: Dataset, *, seed: int, progress: Progress) -> None:
         if train.masks is None or not train.organs:
-            raise InputError(f"{type(self).__name__} learns from organ masks; dataset {train.info.name} has none")
+            raise InputError(
+                f"{type(self).__name__} learns from organ masks; dataset {train.info.name} has none: give it masks"
+            )
         self.side = train.resolution
         self.maps = OrganMaps.learn(train.organ_masks(), train.organs)
         self._fit_parts(train, paint(train.organ_masks(), train.organs), seed, progress)
@@ -99,34 +103,41 @@ class MultiStage(Provider):
             yield Batch(images=images, masks=self.maps.masks(classes))
 
     def _grow(self, name: str, films: np.ndarray, settings: PGGANSettings, seed: int, progress: Progress) -> None:
-        self._keep(
-            name,
-            PGGAN.fit(films, settings, seed=digest.derive_seed(name, seed), device=self.device, progress=progress),
+        self.parts[name], self.curves[name] = PGGAN.fit(
+            films,
+            settings,
+            seed=digest.derive_seed(name, seed),
+            device=self.device,
+            progress=progress,
+            checkpoints=self._checkpoints(name),
         )
 
-    def _translate(
-        self, name: str, pairs: Pairs, settings: Pix2PixHDSettings, seed: int, progress: Progress
-    ) -> None:
+    def _translate(self, name: str, pairs: Pairs, settings: Pix2PixHDSettings, seed: int, progress: Progress) -> None:
         if settings.vgg_weights is not None:
             self.weights_used = digest.of_file(Path(settings.vgg_weights))
-        part_seed, classes = digest.derive_seed(name, seed), self.maps.classes
-        self._keep(
-            name, Pix2PixHD.fit(pairs, classes, settings, seed=part_seed, device=self.device, progress=progress)
+        self.parts[name], self.curves[name] = Pix2PixHD.fit(
+            pairs,
+            self.maps.classes,
+            settings,
+            seed=digest.derive_seed(name, seed),
+            device=self.device,
+            progress=progress,
+            checkpoints=self._checkpoints(name),
         )
 
-    def _keep(self, name: str, fitted: tuple[PGGAN | Pix2PixHD, History]) -> None:
-        part, history = fitted
-        self.parts[name] = part
-        self.curves[name] = [{**row, "images_per_second": history.images_per_second} for row in history.rows]
+    def _checkpoints(self, name: str) -> Path | None:
+        return None if self.checkpoints is None else self.checkpoints / name
 
     def _labels(self, values: np.ndarray) -> np.ndarray:
-        """Generated grey values (B, H, W) to a clean label map."""
-        return self.maps.clean(mode_filter(nearest_class(values, self.maps.classes), self.maps.classes))
+        """Generated grey codes (B, 1, H, W), or a channel per class, to clean label maps (B, H, W)."""
+        count = self.maps.classes
+        classes = nearest_class(values[:, 0], count) if values.shape[1] == 1 else values.argmax(axis=1).astype(np.uint8)
+        return self.maps.clean(mode_filter(classes, count))
 
     def parameter_count(self) -> int:
         return sum(weight.numel() for part in self.parts.values() for weight in part.generator.parameters())
 
-    def histories(self) -> Mapping[str, list[dict[str, float]]]:
+    def histories(self) -> Mapping[str, History]:
         return self.curves
 
     def save(self, folder: Path) -> None:
@@ -135,7 +146,7 @@ class MultiStage(Provider):
         kept = {
             "side": self.side,
             "maps": asdict(self.maps),
-            "curves": self.curves,
+            "curves": {name: asdict(history) for name, history in self.curves.items()},
             "weights_used": self.weights_used,
         }
         (folder / "provider.json").write_text(json.dumps(kept), encoding="utf-8")
@@ -144,7 +155,9 @@ class MultiStage(Provider):
     def load(cls, folder: Path, settings: Any = None, *, device: str = "cpu") -> Self:
         provider = cls(settings, device=device)
         kept = json.loads((folder / "provider.json").read_text(encoding="utf-8"))
-        provider.side, provider.curves, provider.weights_used = kept["side"], kept["curves"], kept["weights_used"]
+        provider.side = kept["side"]
+        provider.curves = {name: History(**history) for name, history in kept["curves"].items()}
+        provider.weights_used = kept["weights_used"]
         maps = kept["maps"]
         provider.maps = OrganMaps(
             organs=tuple(maps["organs"]),
@@ -158,30 +171,47 @@ class MultiStage(Provider):
 
 
 QUICK_FILMS = Pix2PixHDSettings(
-    ngf=16, n_downsample=3, n_blocks=2, ndf=16, n_layers=2, batch_size=8, epochs=1, decay_epochs=1, steps=300
+    ngf=12,
+    n_downsample=3,
+    n_blocks=2,
+    ndf=12,
+    n_layers=2,
+    batch_size=4,
+    epochs=1,
+    decay_epochs=1,
+    steps=400,
+    learning_rate=1e-3,
 )
+QUICK_LABELS = replace(QUICK_FILMS, ndf=8, steps=450)
 QUICK_GROWTH = PGGANSettings(
-    fmap_base=512,
-    fmap_max=64,
-    stabilise_kimg=2.0,
-    fade_kimg=2.0,
-    batch_sizes=((4, 16),),
-    learning_rates=((4, 2e-3),),
-    ema=0.99,
+    fmap_base=256,
+    fmap_max=32,
+    stabilise_kimg=0.8,
+    fade_kimg=0.8,
+    final_kimg=1.2,
+    batch_sizes=((4, 8),),
+    learning_rates=((4, 5e-3),),
+    ema=0.98,
 )
-STANDARD_FILMS = Pix2PixHDSettings(ngf=32, batch_size=8, epochs=25, decay_epochs=25)
-STANDARD_GROWTH = PGGANSettings(stabilise_kimg=30.0, fade_kimg=30.0, batch_sizes=((4, 64), (128, 32), (256, 16)))
+QUICK_DOTS = replace(QUICK_GROWTH, fmap_base=512, stabilise_kimg=0.6, fade_kimg=0.6, final_kimg=3.2)
+STANDARD_FILMS = Pix2PixHDSettings(ngf=32, batch_size=8, epochs=25, decay_epochs=25, learning_rate=4e-4)
+STANDARD_GROWTH = PGGANSettings(
+    stabilise_kimg=30.0,
+    fade_kimg=30.0,
+    batch_sizes=((4, 64), (128, 32), (256, 16)),
+    learning_rates=((4, 2e-3),),
+)
 
 
 class SingleStage(MultiStage):
     """Film and label map together, from one PGGAN with two channels."""
 
-    presets = {
+    presets: ClassVar = {
         "quick": SingleStageSettings(QUICK_GROWTH),
         "standard": SingleStageSettings(STANDARD_GROWTH),
         "paper": SingleStageSettings(),
     }
-    part_types = {"films": PGGAN}
+    part_types: ClassVar = {"films": PGGAN}
 
     def _fit_parts(self, train: Dataset, classes: np.ndarray, seed: int, progress: Progress) -> None:
         both = np.stack([train.images, grey_codes(classes, self.maps.classes)], axis=1)
@@ -190,46 +220,53 @@ class SingleStage(MultiStage):
     def _films(self, rng: torch.Generator, asked: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         while True:
             both = self.parts["films"].sample(BATCH, rng)
-            yield both[:, 0], self._labels(both[:, 1])
+            yield both[:, 0], self._labels(both[:, 1:])
 
 
 class TwoStage(MultiStage):
     """Label maps from a PGGAN, films from label maps."""
 
-    presets = {
+    presets: ClassVar = {
         "quick": TwoStageSettings(QUICK_GROWTH, QUICK_FILMS),
         "standard": TwoStageSettings(STANDARD_GROWTH, STANDARD_FILMS),
         "paper": TwoStageSettings(),
     }
-    part_types = {"labels": PGGAN, "films": Pix2PixHD}
+    part_types: ClassVar = {"labels": PGGAN, "films": Pix2PixHD}
 
     def _fit_parts(self, train: Dataset, classes: np.ndarray, seed: int, progress: Progress) -> None:
         codes = grey_codes(classes, self.maps.classes)
         self._grow("labels", codes[:, None], self.settings.labels, seed, progress.part("labels", 0, 0.5))
-        self._translate("films", Pairs(classes, train.images), self.settings.films, seed, progress.part("films", 0.5, 1))
+        pairs = Pairs(classes, train.images)
+        self._translate("films", pairs, self.settings.films, seed, progress.part("films", 0.5, 1))
 
     def _films(self, rng: torch.Generator, asked: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         while True:
-            classes = self._labels(self.parts["labels"].sample(BATCH, rng)[:, 0])
-            yield self.parts["films"].translate(classes), classes
+            classes = self._labels(self.parts["labels"].sample(BATCH, rng))
+            yield self.parts["films"].translate(classes)[:, 0], classes
 
 
 class ThreeStage(MultiStage):
     """Dots at the organs' centroids from a PGGAN, label maps from dots, films from label maps."""
 
-    presets = {
-        "quick": ThreeStageSettings(QUICK_GROWTH, QUICK_FILMS, QUICK_FILMS, dot_side=32),
-        "standard": ThreeStageSettings(replace(STANDARD_GROWTH), STANDARD_FILMS, STANDARD_FILMS),
+    presets: ClassVar = {
+        "quick": ThreeStageSettings(
+            QUICK_DOTS, QUICK_LABELS, QUICK_FILMS, dot_side=16, dot_radius=6.0, label_channels=True
+        ),
+        "standard": ThreeStageSettings(
+            STANDARD_GROWTH, STANDARD_FILMS, STANDARD_FILMS, dot_side=32, dot_radius=4.0, label_channels=True
+        ),
         "paper": ThreeStageSettings(),
     }
-    part_types = {"dots": PGGAN, "labels": Pix2PixHD, "films": Pix2PixHD}
+    part_types: ClassVar = {"dots": PGGAN, "labels": Pix2PixHD, "films": Pix2PixHD}
 
     def _fit_parts(self, train: Dataset, classes: np.ndarray, seed: int, progress: Progress) -> None:
         dots = self.maps.dots(train.organ_masks(), self.settings.dot_side, self.settings.dot_radius)
         codes = grey_codes(classes, self.maps.classes)
         small = grey_codes(dots, self.maps.classes)[:, None]
         self._grow("dots", small, self.settings.dots, seed, progress.part("dots", 0, 0.3))
-        pairs = Pairs(upsize(dots, self.side), codes)
+        large = upsize(dots, self.side)
+        per_class = self.settings.label_channels
+        pairs = ClassPairs(large, classes, self.maps.classes) if per_class else Pairs(large, codes)
         self._translate("labels", pairs, self.settings.labels, seed, progress.part("labels", 0.3, 0.65))
         pairs = Pairs(classes, train.images)
         self._translate("films", pairs, self.settings.films, seed, progress.part("films", 0.65, 1))
@@ -237,10 +274,10 @@ class ThreeStage(MultiStage):
     def _films(self, rng: torch.Generator, asked: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for dots in self._complete_dots(rng, asked):
             classes = self._labels(self.parts["labels"].translate(upsize(dots, self.side)))
-            yield self.parts["films"].translate(classes), classes
+            yield self.parts["films"].translate(classes)[:, 0], classes
 
     def _complete_dots(self, rng: torch.Generator, asked: int) -> Iterator[np.ndarray]:
-        """Batches of dot maps in which no required organ is missing; incomplete ones are drawn again, up to a limit."""
+        """Batches of dot maps with every required organ; incomplete ones are drawn again, up to a limit."""
         waiting = np.empty((0, self.settings.dot_side, self.settings.dot_side), dtype=np.uint8)
         drawn = used = 0
         limit = max(LEAST_DRAWS, DRAWS * asked)
@@ -248,8 +285,8 @@ class ThreeStage(MultiStage):
             while len(waiting) < BATCH:
                 if drawn >= limit:
                     raise ProviderError(
-                        f"three_stage: only {used + len(waiting)} of {drawn} generated dot maps had a dot for every "
-                        "organ: train the dots longer (dots.stabilise_kimg)"
+                        f"three_stage: only {used + len(waiting)} of {drawn} generated dot maps had a dot for "
+                        "every organ: train the dots longer (dots.stabilise_kimg)"
                     )
                 values = self.parts["dots"].sample(BATCH, rng)[:, 0]
                 found = nearest_class(values, self.maps.classes)

@@ -1,8 +1,8 @@
-"""Organ masks as the pictures that generators draw: one label map with a grey code per organ, and maps of dots.
+"""Organ masks as pictures that generators draw: a label map with a grey code per organ, and maps of dots.
 
-Ciano et al. (2021) give every organ a grey value and mark it by a dot at its centroid. Where organs overlap, the label map
-shows the one painted last: background, lungs, everything else, clavicles. Going back to masks, an organ that the training
-set shows to continue under another (lung under clavicle) is completed inside its convex hull.
+Ciano et al. (2021) give every organ a grey value and mark it by a dot at its centroid. Where organs overlap, the
+label map shows the one painted last: background, lungs, everything else, clavicles. Going back to masks, an organ
+that the training set shows to continue under another (lung under clavicle) is completed inside its convex hull.
 """
 
 from __future__ import annotations
@@ -21,11 +21,15 @@ DOT_RADIUS, DOT_SIDE = 2.0, 64  # pixels on a 64 x 64 map; in proportion on othe
 
 def paint_order(organs: Sequence[str]) -> list[int]:
     """Organ numbers in the order in which they are painted: lungs, others, clavicles."""
-    return sorted(range(len(organs)), key=lambda o: 0 if "lung" in organs[o] else 2 if "clavicle" in organs[o] else 1)
+
+    def layer(organ: int) -> int:
+        return 0 if "lung" in organs[organ].lower() else 2 if "clavicle" in organs[organ].lower() else 1
+
+    return sorted(range(len(organs)), key=layer)
 
 
 def paint(masks: np.ndarray, organs: Sequence[str]) -> np.ndarray:
-    """Bool masks (N, O, H, W) to classes uint8 (N, H, W): 0 is background, k the k-th organ of the paint order."""
+    """Bool masks (N, O, H, W) to classes uint8 (N, H, W): 0 is background, k the k-th organ painted."""
     classes = np.zeros((len(masks), *masks.shape[2:]), dtype=np.uint8)
     for number, organ in enumerate(paint_order(organs), start=1):
         classes[masks[:, organ]] = number
@@ -33,7 +37,7 @@ def paint(masks: np.ndarray, organs: Sequence[str]) -> np.ndarray:
 
 
 def grey_codes(classes: np.ndarray, count: int) -> np.ndarray:
-    """Classes 0 to count - 1 as grey levels 0 to 255, equally spaced: codes in [-1, 1] once scaled like a film."""
+    """Classes 0 to count - 1 as equally spaced grey levels 0 to 255: codes in [-1, 1] once scaled like a film."""
     return np.rint(np.linspace(0, 255, count)).astype(np.uint8)[classes]
 
 
@@ -43,8 +47,8 @@ def nearest_class(values: np.ndarray, count: int) -> np.ndarray:
 
 
 def mode_filter(classes: np.ndarray, count: int) -> np.ndarray:
-    """Every pixel of (N, H, W) becomes the commonest class of its 3 x 3 neighbourhood; a tie keeps the pixel, or takes
-    the lower class."""
+    """Every pixel of (N, H, W) becomes the commonest class of its 3 x 3 neighbourhood; a tie keeps the pixel, or
+    takes the lower class."""
     votes = np.empty((count, *classes.shape[1:]), dtype=np.float32)
     filtered = np.empty_like(classes)
     for index, film in enumerate(classes):
@@ -80,8 +84,8 @@ def _components(mask: np.ndarray, *, most: int | None = None, least: float = 0) 
 class OrganMaps:
     """How the organs of a training set become label maps and dots, and back.
 
-    organs: in the order of the dataset. continued: (over, under) organ numbers where `under` goes on beneath `over`.
-    parts: connected parts an organ has. required: organs that every training film shows.
+    organs: in the order of the dataset. continued: (over, under) organ numbers where `under` goes on beneath
+    `over`. parts: connected parts an organ has. required: organs that every training film shows.
     """
 
     organs: tuple[str, ...]
@@ -113,7 +117,7 @@ class OrganMaps:
         return len(self.organs) + 1
 
     def masks(self, classes: np.ndarray) -> np.ndarray:
-        """Classes uint8 (N, H, W) to bool masks (N, O, H, W), organs completed under those painted over them."""
+        """Classes uint8 (N, H, W) to bool masks (N, O, H, W), organs completed under those painted over."""
         order = paint_order(self.organs)
         masks = np.stack([classes == 1 + order.index(o) for o in range(len(self.organs))], axis=1)
         visible = masks.copy()
@@ -123,20 +127,23 @@ class OrganMaps:
         return masks
 
     def clean(self, classes: np.ndarray) -> np.ndarray:
-        """Label maps (N, H, W) whose organs have no more parts than in the training set; the removed pixels and small
-        islands of background take the class of the nearest pixel that stays."""
+        """Label maps (N, H, W) whose organs have no more parts than in the training set; the removed pixels and
+        small islands of background take the class of the nearest pixel that stays."""
         cleaned = classes.copy()
         for film, masks in zip(cleaned, self.masks(classes), strict=True):
             stays = _components(film == 0, least=SPECK * film.size)
             for k, organ in enumerate(paint_order(self.organs), start=1):
                 stays |= (film == k) & _components(masks[organ], most=self.parts[organ])
             if stays.any() and not stays.all():
-                rows, columns = ndimage.distance_transform_edt(~stays, return_distances=False, return_indices=True)
-                film[:] = film[rows, columns]
+                nearest = ndimage.distance_transform_edt(~stays, return_distances=False, return_indices=True)
+                film[:] = film[tuple(nearest)]
         return cleaned
 
     def dots(self, masks: np.ndarray, side: int, radius: float = DOT_RADIUS) -> np.ndarray:
-        """Bool masks (N, O, H, W) to dot maps uint8 (N, side, side): a disc of its class at each organ's centroid."""
+        """Bool masks (N, O, H, W) to dot maps uint8 (N, side, side): a disc of its class at each centroid.
+
+        `radius` is in pixels of a 64 x 64 map.
+        """
         order, scale, disc = paint_order(self.organs), side / masks.shape[-1], _disc(side, radius)
         maps = np.zeros((len(masks), side, side), dtype=np.uint8)
         for film, dots in zip(masks, maps, strict=True):
@@ -146,8 +153,8 @@ class OrganMaps:
         return maps
 
     def clean_dots(self, dots: np.ndarray, radius: float = DOT_RADIUS) -> tuple[np.ndarray, np.ndarray]:
-        """Generated dot maps uint8 (N, side, side) redrawn from the largest blob of each class, and which of them (N,)
-        have a dot for every required organ. A blob under a quarter of a dot's area is none."""
+        """Generated dot maps uint8 (N, side, side) redrawn from the largest blob of each class, and which of them
+        (N,) have a dot for every required organ. A blob under a quarter of a dot's area is none."""
         redrawn, complete = np.zeros_like(dots), np.ones(len(dots), dtype=bool)
         disc = _disc(dots.shape[-1], radius)
         least = np.count_nonzero(disc) / 4

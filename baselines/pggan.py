@@ -18,7 +18,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -398,13 +398,28 @@ class PGGAN:
 
     @classmethod
     def fit(
-        cls, films: np.ndarray, settings: PGGANSettings, *, seed: int, device: str, progress: Progress
+        cls,
+        films: np.ndarray,
+        settings: PGGANSettings,
+        *,
+        seed: int,
+        device: str,
+        progress: Progress,
+        checkpoints: Path | None = None,
     ) -> tuple[PGGAN, History]:
         """Learn uint8 films (N, channels, side, side); the fitted generator and its training curve."""
         with seeded(seed):
             recipe = PGGANRecipe(films, settings)
         rows = RowNumbers(len(films))
-        history = train(recipe, rows, steps=recipe.steps, seed=seed, device=device, progress=progress)
+        history = train(
+            recipe,
+            rows,
+            steps=recipe.steps,
+            seed=seed,
+            device=device,
+            progress=progress,
+            checkpoints=checkpoints,
+        )
         return cls(recipe.sampler(), (films.shape[-1], films.shape[1]), settings, device), history
 
     @torch.no_grad()
@@ -424,8 +439,7 @@ class PGGAN:
         """The generator that `save` kept."""
         with safe_open(path, framework="pt") as kept:
             header = kept.metadata()
-            weights = {name: kept.get_tensor(name) for name in kept.keys()}
-        shape, settings = json.loads(header["shape"]), PGGANSettings(**json.loads(header["settings"]))
-        generator = Generator(*shape, settings)
-        generator.load_state_dict(weights)
-        return cls(generator, tuple(shape), settings, device)
+        (side, channels), settings = json.loads(header["shape"]), PGGANSettings(**json.loads(header["settings"]))
+        generator = Generator(side, channels, settings)
+        generator.load_state_dict(load_file(path))
+        return cls(generator, (side, channels), settings, device)

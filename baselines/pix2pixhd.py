@@ -159,12 +159,12 @@ class VGGLoss(nn.Module):
 def _vgg_features(path: Path, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The convolutions of a VGG19 weight file; InputError when it is absent or something else. Reads tensors alone."""
     if not path.is_file():
-        raise InputError(f"{path}: no such file; vgg_weights expects torchvision's VGG19 weights (.pth or .safetensors)")
+        raise InputError(
+            f"{path}: no such file; vgg_weights expects torchvision's VGG19 weights (.pth or .safetensors)"
+        )
     try:
-        if path.suffix == ".safetensors":
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+        tensors = path.suffix == ".safetensors"
+        state = load_file(path) if tensors else torch.load(path, map_location="cpu", weights_only=True)
         return {name: state[f"features.{name}"] for name in wanted}
     except Exception as error:  # the two readers raise many types for a damaged or foreign file
         raise InputError(
@@ -174,7 +174,7 @@ def _vgg_features(path: Path, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]
 
 def lsgan_loss(features: Sequence[Sequence[Tensor]], target: float) -> Tensor:
     """Mean squared distance of the scores from `target`, summed over scales."""
-    return torch.stack([(scale[-1] - target).square().mean() for scale in features]).sum()
+    return torch.stack([(scale[-1].float() - target).square().mean() for scale in features]).sum()
 
 
 def feature_matching(
@@ -205,6 +205,8 @@ def one_hot(codes: Tensor, classes: int) -> Tensor:
 class Pairs:
     """Training source: class maps uint8 (N, H, W) and the images uint8 (N, H, W) they belong to."""
 
+    channels = 1
+
     def __init__(self, codes: np.ndarray, images: np.ndarray) -> None:
         self.codes, self.images = codes, images
 
@@ -217,13 +219,26 @@ class Pairs:
         return {"codes": torch.from_numpy(self.codes[rows]), "images": images}
 
 
-class Pix2PixHDRecipe(Recipe):
-    """Training of the translation from one-hot maps of `classes` classes to one-channel images, on `count` pairs."""
+class ClassPairs(Pairs):
+    """Training source whose images are class maps uint8 (N, H, W) too: one channel in [-1, 1] per class."""
 
-    def __init__(self, count: int, classes: int, settings: Pix2PixHDSettings) -> None:
+    def __init__(self, codes: np.ndarray, images: np.ndarray, channels: int) -> None:
+        super().__init__(codes, images)
+        self.channels = channels
+
+    def batch(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
+        """Class numbers (B, H, W) and one-hot maps (B, channels, H, W), -1 and 1."""
+        images = 2 * one_hot(torch.from_numpy(self.images[rows]), self.channels) - 1
+        return {"codes": torch.from_numpy(self.codes[rows]), "images": images}
+
+
+class Pix2PixHDRecipe(Recipe):
+    """Training of the translation from one-hot maps of `classes` classes to images, on `count` pairs."""
+
+    def __init__(self, count: int, classes: int, settings: Pix2PixHDSettings, channels: int = 1) -> None:
         self.settings, self.classes = settings, classes
-        self.generator = GlobalGenerator(classes, 1, settings)
-        self.discriminator = MultiscaleDiscriminator(classes + 1, settings)
+        self.generator = GlobalGenerator(classes, channels, settings)
+        self.discriminator = MultiscaleDiscriminator(classes + channels, settings)
         initialise(self.generator)
         initialise(self.discriminator)
         self.vgg = None if settings.vgg_weights is None else VGGLoss(Path(settings.vgg_weights))
@@ -273,15 +288,25 @@ class Pix2PixHDRecipe(Recipe):
 
 
 class Pix2PixHD:
-    """A fitted translation of class maps to one-channel images."""
+    """A fitted translation of class maps to images."""
 
-    def __init__(self, generator: GlobalGenerator, classes: int, settings: Pix2PixHDSettings, device: str) -> None:
+    def __init__(
+        self, generator: GlobalGenerator, shape: tuple[int, int], settings: Pix2PixHDSettings, device: str
+    ) -> None:
         self.generator = generator.eval().to(device)
-        self.classes, self.settings, self.device = classes, settings, device
+        self.shape, self.settings, self.device = shape, settings, device  # shape: classes in, channels out
 
     @classmethod
     def fit(
-        cls, source: Pairs, classes: int, settings: Pix2PixHDSettings, *, seed: int, device: str, progress: Progress
+        cls,
+        source: Pairs,
+        classes: int,
+        settings: Pix2PixHDSettings,
+        *,
+        seed: int,
+        device: str,
+        progress: Progress,
+        checkpoints: Path | None = None,
     ) -> tuple[Pix2PixHD, History]:
         """Learn pairs of class maps (0 to classes - 1) and images; the fitted generator and its training curve."""
         side, step = source.codes.shape[-1], 1 << settings.n_downsample
@@ -291,20 +316,28 @@ class Pix2PixHD:
                 f"found {side}: resize the dataset"
             )
         with seeded(seed):
-            recipe = Pix2PixHDRecipe(len(source), classes, settings)
-        history = train(recipe, source, steps=recipe.steps, seed=seed, device=device, progress=progress)
-        return cls(recipe.generator, classes, settings, device), history
+            recipe = Pix2PixHDRecipe(len(source), classes, settings, source.channels)
+        history = train(
+            recipe,
+            source,
+            steps=recipe.steps,
+            seed=seed,
+            device=device,
+            progress=progress,
+            checkpoints=checkpoints,
+        )
+        return cls(recipe.generator, (classes, source.channels), settings, device), history
 
     @torch.no_grad()
     def translate(self, codes: np.ndarray) -> np.ndarray:
-        """Class maps uint8 (N, H, W) to images float32 (N, H, W) in [-1, 1]."""
-        labels = one_hot(torch.from_numpy(codes).to(self.device), self.classes)
-        return self.generator(labels)[:, 0].float().cpu().numpy()
+        """Class maps uint8 (N, H, W) to images float32 (N, channels, H, W) in [-1, 1]."""
+        labels = one_hot(torch.from_numpy(codes).to(self.device), self.shape[0])
+        return self.generator(labels).float().cpu().numpy()
 
     def save(self, path: Path) -> None:
-        """Keep the weights as safetensors, classes and settings in the header."""
+        """Keep the weights as safetensors, shape and settings in the header."""
         settings = {**asdict(self.settings), "vgg_weights": None}  # only the fit needs them
-        header = {"classes": str(self.classes), "settings": json.dumps(settings)}
+        header = {"shape": json.dumps(self.shape), "settings": json.dumps(settings)}
         weights = {name: weight.contiguous() for name, weight in self.generator.state_dict().items()}
         save_file(weights, path, metadata=header)
 
@@ -313,8 +346,7 @@ class Pix2PixHD:
         """The generator that `save` kept."""
         with safe_open(path, framework="pt") as kept:
             header = kept.metadata()
-            weights = {name: kept.get_tensor(name) for name in kept.keys()}
-        classes, settings = int(header["classes"]), Pix2PixHDSettings(**json.loads(header["settings"]))
-        generator = GlobalGenerator(classes, 1, settings)
-        generator.load_state_dict(weights)
-        return cls(generator, classes, settings, device)
+        (classes, channels), settings = json.loads(header["shape"]), Pix2PixHDSettings(**json.loads(header["settings"]))
+        generator = GlobalGenerator(classes, channels, settings)
+        generator.load_state_dict(load_file(path))
+        return cls(generator, (classes, channels), settings, device)

@@ -246,7 +246,7 @@ def _table(harvest: Harvest, values: Sequence[SeedValue]) -> list[TableRow]:
             note = "" if harvest.done(planned) else _lack(harvest, planned)
             for metric, structure in kinds:
                 found = by_place.get((size, arm, metric, structure), [])
-                whole = not note and len(found) == seeds
+                whole = bool(found)
                 rows.append(
                     TableRow(
                         size=size,
@@ -294,9 +294,7 @@ def _paired(harvest: Harvest) -> list[PairedRow]:
                 if arm == REAL or not all(harvest.done(harvest.cells(size, name)) for name in (arm, REAL)):
                     continue
                 scores = harvest.scores[harvest.scores["size"] == size]
-                found = compare_cases(
-                    scores[scores["arm"] == arm], scores[scores["arm"] == REAL], structures, metric
-                )
+                found = compare_cases(scores[scores["arm"] == arm], scores[scores["arm"] == REAL], structures, metric)
                 comparisons += found
                 arms += [arm] * len(found)
             for arm, one in zip(arms, with_holm(comparisons), strict=True):
@@ -314,9 +312,7 @@ def primary_by_seed(values: Sequence[SeedValue], metric: str, size: str, arm: st
     return found
 
 
-def over_seeds(
-    a: Sequence[float], b: Sequence[float], names: tuple[str, str], *, percent: bool
-) -> dict[str, Any]:
+def over_seeds(a: Sequence[float], b: Sequence[float], names: tuple[str, str], *, percent: bool) -> dict[str, Any]:
     """Welch's test over seeds: difference, low, high, p and the sentence, which speaks in percent where tables do."""
     factor = 100.0 if percent else 1.0
     test = welch_over_seeds(np.array(a) * factor, np.array(b) * factor, names=names)
@@ -384,9 +380,7 @@ def _checks(harvest: Harvest) -> list[CheckRow]:
             slot = cell.slot
             rows.setdefault(
                 place,
-                CheckRow(
-                    size=slot.size, fold=slot.fold, seed=cell.seed, name=label, sentence=sentence, alarm=alarm
-                ),
+                CheckRow(size=slot.size, fold=slot.fold, seed=cell.seed, name=label, sentence=sentence, alarm=alarm),
             )
     return list(rows.values())
 

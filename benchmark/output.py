@@ -40,12 +40,22 @@ def write_run(folder: Path, results: Results, plan: Plan, store: Store) -> Path:
     from .report.pictures import case_films, sample_films
 
     harvest = Harvest(plan, store)
-    write_bytes(folder / SCORES, _parquet(harvest.scores))
-    write_bytes(folder / CURVES, _parquet(curves_of(harvest)))
+    write_numbers(folder, harvest)
     samples, cases = sample_films(harvest), case_films(harvest, results)
     organs = [] if plan.data.masks is None else list(plan.data.organs)
     _write_films(folder / FILMS, [*samples, *cases], organs, results.task.structures)
     return write_views(folder, results)
+
+
+def write_numbers(folder: Path, harvest: Harvest) -> None:
+    """Write what the store says and a report or comparison is made of: case scores and training curves."""
+    write_bytes(folder / SCORES, _parquet(harvest.scores))
+    write_bytes(folder / CURVES, _parquet(curves_of(harvest)))
+
+
+def write_results(folder: Path, results: Results) -> None:
+    """Write `results.json`: the last file of a run's folder."""
+    write_bytes(folder / RESULTS, (results.model_dump_json(by_alias=True, indent=1) + "\n").encode())
 
 
 def write_views(folder: Path, results: Results) -> Path:
@@ -58,7 +68,7 @@ def write_views(folder: Path, results: Results) -> Path:
     for name, content in report.figures.items():
         write_bytes(folder / "figures" / name, content)
     write_bytes(folder / REPORT, report.html.encode())
-    write_bytes(folder / RESULTS, (results.model_dump_json(by_alias=True, indent=1) + "\n").encode())
+    write_results(folder, results)
     return folder / REPORT
 
 
@@ -113,7 +123,9 @@ def write_bytes(target: Path, content: bytes) -> None:
         draft.write_bytes(content)
         draft.replace(target)
     except OSError as error:
-        raise InputError(f"cannot write {target}: {error.strerror or error}; free space or choose another place") from error
+        raise InputError(
+            f"cannot write {target}: {error.strerror or error}; free space or choose another place"
+        ) from error
 
 
 # ------------------------------------------------------------------------------------------------------- curves
@@ -141,7 +153,9 @@ def _fit_curves(store: Store, key: str) -> dict[str, Curve]:
     path = store.path(Level.FITS, key) / "fit.json"
     if not path.is_file():
         return {}
-    return {name: Curve.model_validate(curve) for name, curve in json.loads(path.read_bytes()).get("curves", {}).items()}
+    return {
+        name: Curve.model_validate(curve) for name, curve in json.loads(path.read_bytes()).get("curves", {}).items()
+    }
 
 
 def _long(place: tuple[object, ...], curve: Curve) -> Iterable[tuple[object, ...]]:

@@ -50,9 +50,7 @@ def case_scores(scores: pd.DataFrame, structures: Sequence[str], metric: str) ->
     return wide.sort_index()
 
 
-def compare_cases(
-    ours: pd.DataFrame, theirs: pd.DataFrame, structures: Sequence[str], metric: str
-) -> list[Comparison]:
+def compare_cases(ours: pd.DataFrame, theirs: pd.DataFrame, structures: Sequence[str], metric: str) -> list[Comparison]:
     """`ours` minus `theirs` for every structure and the average, on the same cases; no Holm values yet.
 
     Both are scores in long form of one size and arm. Where the cases are not the same there is a note and no number.

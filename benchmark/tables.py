@@ -15,75 +15,26 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .results import AVERAGE, CellRow, CostRow, MetricInfo, Results, Status, words
+from .results import AVERAGE, MetricInfo, Results, words
 from .statistics import stars
+from .wording import (
+    absence,
+    absent,
+    check_notes,
+    cost_sentence,
+    header_sentence,
+    legend,
+    metric_title,
+    shown,
+    size_title,
+)
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from rich.console import Console
     from rich.text import Text
 
-REAL = "real"
-PHANTOM = "phantom numbers: not comparable with published numbers"
 GAP = 3  # blanks between columns of the terminal table
-
-
-# ------------------------------------------------------------------------------------------------- numbers in words
-
-
-def shown(value: float | None, metric: MetricInfo, *, signed: bool = False) -> str:
-    """A value of a metric as text: percent metrics times 100; an en dash for what is not there."""
-    if value is None:
-        return "–"
-    number = value * 100 if metric.percent else value
-    text = f"{number:+.{metric.decimals}f}" if signed else f"{number:.{metric.decimals}f}"
-    return text.replace("-", "\N{MINUS SIGN}") if signed else text
-
-
-def probability(p: float | None) -> str:
-    """A p-value with two digits; small ones as a bound."""
-    if p is None:
-        return "–"
-    return "< 0.0001" if p < 0.0001 else f"{p:.4f}" if p < 0.01 else f"{p:.2f}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as `h:mm:ss`, `m:ss`, or with a decimal below ten seconds."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def amount(number: float) -> str:
-    """A count with a unit prefix: `1.2 M`, `12.3 k`, `312`."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= size:
-            return f"{number / size:.1f} {letter}"
-    return f"{number:.0f}"
-
-
-def rate(per_second: float | None) -> str:
-    """Films per second."""
-    if per_second is None:
-        return "–"
-    return f"{per_second:,.0f}" if per_second >= 10 else f"{per_second:.2g}"
-
-
-def memory(size: int) -> str:
-    """Bytes in GB."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.0f} MB"
-
-
-def films(count: int) -> str:
-    """A number of films."""
-    return "1 film" if count == 1 else f"{count} films"
-
-
-def size_title(results: Results, size: str) -> str:
-    """A size with its number of real training films: `full (124 films)`."""
-    return f"{size} ({next(films(info.films) for info in results.sizes if info.size == size)})"
 
 
 # ------------------------------------------------------------------------------------------------------- wide layout
@@ -106,11 +57,6 @@ class Line:
     structure: str
     first: bool
     entries: dict[str, dict[str, Entry]]
-
-
-def metric_title(metric: MetricInfo) -> str:
-    """A metric with its unit."""
-    return f"{metric.label} {metric.unit}".strip()
 
 
 def headline_metrics(results: Results) -> list[MetricInfo]:
@@ -143,82 +89,6 @@ def _entry(results: Results, size: str, arm: str, metric: MetricInfo, structure:
         text += f" ± {shown(row.sd, metric)}"
     test = results.test(size, arm, metric.name, structure)
     return Entry(text, stars(test.p_t_holm) if test else "")
-
-
-# ------------------------------------------------------------------------------------------------------- sentences
-
-
-def header_sentence(results: Results) -> str:
-    """What was run, on what."""
-    phantom = "; not comparable with published numbers" if results.data.phantom else ""
-    return (
-        f"cxrbench {results.cxrbench} · {results.provider.name} · {results.task.name} v{results.task.version} · "
-        f"{results.preset} · data: {results.data.name}{phantom}"
-    )
-
-
-def marks(results: Results) -> list[str]:
-    """What the stars and deviations of the table mean."""
-    lines = []
-    counts = sorted({row.n for row in results.paired if row.p_t is not None})
-    if counts:
-        cases = films(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]} films"
-        lines.append(
-            f"against REAL on the same {cases}: ** p < 0.01, * p < 0.05 (paired t-test of scores per film, Holm)"
-        )
-    if len(results.seeds) > 1:
-        lines.append(f"a film's score is its mean over {len(results.seeds)} seeds; ± is the deviation over seeds")
-    return lines
-
-
-def legend(results: Results) -> list[str]:
-    """The lines below the table: what the marks mean, where the rest is, and what may be claimed."""
-    pointer = ["Wilcoxon, intervals and differences: report.html and tables/tests.csv"] if results.paired else []
-    return [*marks(results), *pointer, *claims(results)]
-
-
-def claims(results: Results) -> list[str]:
-    """What the seeds allow to say about the generator; a sentence that holds for every row is said once."""
-    sentences = dict.fromkeys(row.sentence for row in results.seed_tests)
-    if len(sentences) == 1:
-        return list(sentences)
-    return [
-        f"{row.size}, {metric_title(results.task.metric(row.metric))}: {row.sentence}" for row in results.seed_tests
-    ]
-
-
-def check_notes(results: Results) -> list[tuple[str, str, bool]]:
-    """(what was checked, what was found, alarm): one line for all sizes and seeds that found the same."""
-    groups: dict[tuple[str, str, bool], list[str]] = {}
-    for check in results.checks:
-        place = check.size + (f" seed {check.seed}" if len(results.seeds) > 1 else "")
-        groups.setdefault((check.name, check.sentence, check.alarm), []).append(place)
-    everywhere = {place for places in groups.values() for place in places}
-    notes = []
-    for (name, sentence, alarm), places in groups.items():
-        where = "" if set(places) == everywhere else f" ({', '.join(dict.fromkeys(places))})"
-        notes.append((f"{name}{where}", sentence, alarm))
-    return notes
-
-
-def absent(results: Results) -> list[CellRow]:
-    """The planned cells that are not there."""
-    return [cell for cell in results.cells if cell.status is not Status.DONE]
-
-
-def absence(cell: CellRow) -> str:
-    """One line about a cell that is not there."""
-    place = f"{cell.size} {cell.arm} seed {cell.seed}" + (f" fold {cell.fold}" if cell.fold else "")
-    return f"{place}: {cell.message}" if cell.message else f"{place}: not computed yet"
-
-
-def cost_sentence(row: CostRow) -> str:
-    """What the provider cost, in one line."""
-    parts = [f"{amount(row.parameters)} parameters", f"fit {duration(row.fit_seconds)}"]
-    if row.train_images_per_second is not None:
-        parts.append(f"trains on {rate(row.train_images_per_second)} films/s")
-    parts += [f"samples {rate(row.sample_images_per_second)} films/s", f"peak {memory(row.peak_memory_bytes)}"]
-    return " · ".join(parts)
 
 
 # ------------------------------------------------------------------------------------------------------- terminal
@@ -425,7 +295,7 @@ def as_latex(results: Results) -> str:
     groups = [f"\\multicolumn{{{arms}}}{{c}}{{{latex_escaped(size_title(results, i.size))}}}" for i in results.sizes]
     rules = [f"\\cmidrule(lr){{{3 + k * arms}-{2 + (k + 1) * arms}}}" for k in range(len(results.sizes))]
     names = [latex_escaped(arm.upper()) for _ in results.sizes for arm in results.arms]
-    body = []
+    body: list[str] = []
     for line in wide(results):
         if line.first and body:
             body.append("\\midrule")

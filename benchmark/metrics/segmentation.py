@@ -67,8 +67,8 @@ def confusion(pred: Mask, truth: Mask) -> tuple[Counts, Counts, Counts]:
     both = np.empty(pred.shape[-2:], np.bool_)
     counts = np.zeros((3, int(np.prod(lead))), np.int64)
     for i, (p, t) in enumerate(zip(pred.reshape(planes), truth.reshape(planes), strict=True)):
-        tp = np.count_nonzero(np.logical_and(p, t, out=both))
-        counts[:, i] = tp, np.count_nonzero(p) - tp, np.count_nonzero(t) - tp
+        tp, in_pred, in_truth = _pixels(p, t, both)
+        counts[:, i] = tp, in_pred - tp, in_truth - tp
     tps, fps, fns = counts.reshape(3, *lead)
     return tps, fps, fns
 
@@ -96,12 +96,22 @@ def pooled(tp: Counts, fp: Counts, fn: Counts) -> tuple[Counts, Counts, Counts]:
 
 def dice(pred: Mask, truth: Mask) -> Scores:
     """Dice of every mask pair: bool (..., H, W) -> float64 (...) in [0, 1]."""
+    if pred.ndim == 2:  # what follows costs more than counting a small mask
+        _check(pred, truth)
+        tp, in_pred, in_truth = _pixels(pred, truth)
+        return np.asarray(2 * tp / (in_pred + in_truth) if in_pred or in_truth else 1.0)
     return dice_from_counts(*confusion(pred, truth))
 
 
 def jaccard(pred: Mask, truth: Mask) -> Scores:
     """Jaccard index of every mask pair: bool (..., H, W) -> float64 (...) in [0, 1]."""
     return jaccard_from_counts(*confusion(pred, truth))
+
+
+def _pixels(pred: Mask, truth: Mask, both: Mask | None = None) -> tuple[int, int, int]:
+    """Pixels in both masks, in the first, in the second; `both` is room for the intersection."""
+    both = np.logical_and(pred, truth, out=both)
+    return int(np.count_nonzero(both)), int(np.count_nonzero(pred)), int(np.count_nonzero(truth))
 
 
 def _share(part: Counts, whole: Counts) -> Scores:
@@ -327,5 +337,5 @@ def _check(pred: Mask, truth: Mask) -> None:
         raise InputError(f"masks of one shape expected, got prediction {pred.shape} and truth {truth.shape}")
     if pred.ndim < 2:
         raise InputError(f"masks (..., H, W) expected, got {pred.shape}")
-    if pred.dtype != np.bool_ or truth.dtype != np.bool_:
+    if pred.dtype.kind != "b" or truth.dtype.kind != "b":
         raise InputError(f"boolean masks expected, got {pred.dtype} and {truth.dtype}: threshold them first")

@@ -1,7 +1,7 @@
 """The figures of a run: per-film scores as box plots, differences against REAL as a forest plot, training curves.
 
 Drawn with matplotlib's object interface (no display, no global state), one panel a figure so that a page can put them
-side by side or below each other, and in two themes. The same run gives the same bytes.
+side by side or below each other. The same run gives the same bytes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -19,24 +19,23 @@ from matplotlib.ticker import FormatStrFormatter, MaxNLocator, NullFormatter
 
 from ..pairing import case_scores
 from ..results import MetricInfo, PairedRow, Results, words
-from ..tables import metric_title
+from ..wording import metric_title
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-WIDTH = 5.6  # inches of a figure
-TRAIN_WIDTH = 3.7
-SVG = {"svg.hashsalt": "cxrbench", "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": 9.5}
+WIDTH = 4.8  # inches of a figure
+TRAIN_WIDTH = 3.5
+SVG: Any = {"svg.hashsalt": "cxrbench", "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": 9.0}
 NOT_LOSSES = {"step", "images_per_second"}
 LOG_SPAN = 50  # a curve of positive values that spans more than this is drawn on a logarithmic axis
 
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of a figure; the ground is transparent."""
+    """Colours of a figure on a transparent ground; a page replaces them by its own (see `page.inline_svg`)."""
 
-    name: str
     ink: str
     faint: str
     grid: str
@@ -45,22 +44,12 @@ class Theme:
 
 
 LIGHT = Theme(
-    "light",
     ink="#1b2430",
     faint="#5b6673",
     grid="#dfe4ea",
     arms={"real": "#6b7684", "synthetic": "#c2570c", "finetune": "#0f6fb8", "mixed": "#1a7f4b"},
     lines=("#0f6fb8", "#c2570c", "#1a7f4b", "#8a4fbf", "#8c6d00", "#b3345f"),
 )
-DARK = Theme(
-    "dark",
-    ink="#e6ebf1",
-    faint="#9aa7b5",
-    grid="#2b3644",
-    arms={"real": "#9aa7b5", "synthetic": "#f0883e", "finetune": "#58a6ff", "mixed": "#4cc38a"},
-    lines=("#58a6ff", "#f0883e", "#4cc38a", "#c297ff", "#d8b33a", "#ff7b9c"),
-)
-THEMES = (LIGHT, DARK)
 
 
 def svg(figure: Figure) -> bytes:
@@ -113,7 +102,7 @@ def box_plot(results: Results, scores: pd.DataFrame, size: str, metric: MetricIn
     if not by_arm:
         return None
     with mpl.rc_context(SVG):
-        figure, axes = _panel(max(WIDTH, 0.24 * len(structures) * len(by_arm) + 1), 3.3, theme)
+        figure, axes = _panel(max(WIDTH, 0.24 * len(structures) * len(by_arm) + 1), 3.1, theme)
         slot = 0.8 / len(by_arm)
         for index, (arm, table) in enumerate(by_arm.items()):
             colour = theme.arms.get(arm, theme.ink)
@@ -242,7 +231,13 @@ def curve_plot(rows: pd.DataFrame, theme: Theme) -> Figure | None:
             for _, line in rows[rows["loss"] == name].groupby(["seed", "fold"], sort=False):
                 marker = "." if len(line) < 3 else ""
                 axes.plot(
-                    line["step"], line["value"], color=colour, linestyle=style, marker=marker, linewidth=1.2, label=label
+                    line["step"],
+                    line["value"],
+                    color=colour,
+                    linestyle=style,
+                    marker=marker,
+                    linewidth=1.2,
+                    label=label,
                 )
                 label = None
         values = rows["value"].to_numpy()

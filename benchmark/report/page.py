@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import output, tables
+from .. import output, tables, wording
 from ..contact_sheet import organ_colours
 from ..record import read_json
 from ..results import AVERAGE, MetricInfo, Results, Status, words
@@ -85,11 +85,11 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         words=words,
-        probability=tables.probability,
-        duration=tables.duration,
-        amount=tables.amount,
-        rate=tables.rate,
-        memory=tables.memory,
+        probability=wording.probability,
+        duration=wording.duration,
+        amount=wording.amount,
+        rate=wording.rate,
+        memory=wording.memory,
         stars=stars,
     )
     return environment
@@ -118,16 +118,16 @@ def _numbers(results: Results) -> dict[str, Any]:
     return {
         "primary": primary,
         "cards": {info.size: _cards(results, info.size, primary) for info in results.sizes},
-        "titles": {info.size: tables.size_title(results, info.size) for info in results.sizes},
+        "titles": {info.size: wording.size_title(results, info.size) for info in results.sizes},
         "headline": tables.wide(results, headline),
         "rest": tables.wide(results, rest) if rest else [],
-        "metric_title": tables.metric_title,
-        "marks": tables.marks(results),
-        "claims": tables.claims(results),
-        "absent": [(cell, tables.absence(cell)) for cell in tables.absent(results)],
+        "metric_title": wording.metric_title,
+        "marks": wording.marks(results),
+        "claims": wording.claims(results),
+        "absent": [(cell, wording.absence(cell)) for cell in wording.absent(results)],
         "done": sum(cell.status is Status.DONE for cell in results.cells),
         "tests": _tests(results),
-        "phantom": tables.PHANTOM,
+        "phantom": wording.PHANTOM,
         "downstream_seconds": sum(seconds),
         "command": " ".join(results.command),
         "settings": _settings(results),
@@ -145,7 +145,7 @@ def _cards(results: Results, size: str, metric: MetricInfo) -> list[Card]:
         if row is None or row.value is None:
             cards.append(Card(arm, "–", note=row.note if row else "missing"))
             continue
-        value = tables.shown(row.value, metric) + (f" ± {tables.shown(row.sd, metric)}" if row.sd is not None else "")
+        value = wording.shown(row.value, metric) + (f" ± {wording.shown(row.sd, metric)}" if row.sd is not None else "")
         test = results.test(size, arm, metric.name, structure)
         if test is None or test.difference is None:
             cards.append(Card(arm, value, note=test.note if test else ""))
@@ -154,7 +154,7 @@ def _cards(results: Results, size: str, metric: MetricInfo) -> list[Card]:
             Card(
                 arm,
                 value,
-                difference=tables.shown(test.difference, metric, signed=True),
+                difference=wording.shown(test.difference, metric, signed=True),
                 interval=_interval(test.low, test.high, metric),
                 mark=stars(test.p_t_holm),
                 note=test.note,
@@ -166,7 +166,7 @@ def _cards(results: Results, size: str, metric: MetricInfo) -> list[Card]:
 def _interval(low: float | None, high: float | None, metric: MetricInfo) -> str:
     if low is None or high is None:
         return ""
-    return f"{tables.shown(low, metric, signed=True)} to {tables.shown(high, metric, signed=True)}"
+    return f"{wording.shown(low, metric, signed=True)} to {wording.shown(high, metric, signed=True)}"
 
 
 def _tests(results: Results) -> list[dict[str, Any]]:
@@ -177,8 +177,8 @@ def _tests(results: Results) -> list[dict[str, Any]]:
         found.append(
             {
                 "row": row,
-                "metric": tables.metric_title(metric),
-                "difference": tables.shown(row.difference, metric, signed=True),
+                "metric": wording.metric_title(metric),
+                "difference": wording.shown(row.difference, metric, signed=True),
                 "interval": _interval(row.low, row.high, metric) or "–",
             }
         )
@@ -243,7 +243,7 @@ def inline_svg(text: str, prefix: str) -> Markup:
     body = re.sub(r">\s+<", "><", body)
     opening = f'<svg aria-hidden="true" focusable="false" {box.group(0) if box else ""}>'
     # Safe: matplotlib escaped every text it drew (as shapes), and its comments, the one place with text, are gone.
-    return Markup(opening + body)  # noqa: S704
+    return Markup(opening + body)
 
 
 def _variables() -> Iterable[tuple[str, str]]:
@@ -252,7 +252,9 @@ def _variables() -> Iterable[tuple[str, str]]:
     yield LIGHT.grid, "--grid"
     yield "#ffffff", "--card"
     yield from ((colour, f"--arm-{arm}") for arm, colour in LIGHT.arms.items())
-    yield from ((colour, f"--line-{index}") for index, colour in enumerate(LIGHT.lines) if colour not in LIGHT.arms.values())
+    yield from (
+        (colour, f"--line-{index}") for index, colour in enumerate(LIGHT.lines) if colour not in LIGHT.arms.values()
+    )
 
 
 def _boxes(results: Results, folder: Path, drawn: _Drawer) -> list[Panel]:
@@ -265,12 +267,14 @@ def _boxes(results: Results, folder: Path, drawn: _Drawer) -> list[Panel]:
         if figure is not None:
             medians = scores[(scores["size"] == info.size) & (scores["metric"] == name)]
             said = "; ".join(
-                f"{arm} {tables.shown(float(medians[medians['arm'] == arm]['value'].median()), metric)}"
+                f"{arm} {wording.shown(float(medians[medians['arm'] == arm]['value'].median()), metric)}"
                 for arm in results.arms
                 if (medians["arm"] == arm).any()
             )
-            alt = f"Box plots of {metric.label} per film and structure, {info.size}. Medians over all structures: {said}."
-            panels.append(Panel(tables.size_title(results, info.size), drawn.add(f"scores-{info.size}", figure), alt))
+            alt = (
+                f"Box plots of {metric.label} per film and structure, {info.size}. Medians over all structures: {said}."
+            )
+            panels.append(Panel(wording.size_title(results, info.size), drawn.add(f"scores-{info.size}", figure), alt))
     return panels
 
 
@@ -284,12 +288,12 @@ def _forests(results: Results, drawn: _Drawer) -> list[Panel]:
         if figure is not None:
             rows = [r for r in results.paired if (r.size, r.metric, r.structure) == (info.size, name, AVERAGE)]
             said = "; ".join(
-                f"{row.arm} {tables.shown(row.difference, metric, signed=True)} ({_interval(row.low, row.high, metric)})"
+                f"{row.arm} {wording.shown(row.difference, metric, signed=True)} ({_interval(row.low, row.high, metric)})"
                 for row in rows
             )
             alt = f"Differences from REAL in {metric.label} with 95 % intervals, {info.size}. Average: {said}."
             panels.append(
-                Panel(tables.size_title(results, info.size), drawn.add(f"differences-{info.size}", figure), alt)
+                Panel(wording.size_title(results, info.size), drawn.add(f"differences-{info.size}", figure), alt)
             )
     return panels
 
@@ -304,7 +308,9 @@ def _training(results: Results, folder: Path, drawn: _Drawer) -> list[tuple[str,
             if figure is not None:
                 title = f"{size} · {words(curve)}" if arm in ("", curve) else f"{size} · {arm} · {words(curve)}"
                 alt = f"Training curves of {owner} {words(curve)}, {size}."
-                panels.append(Panel(title, drawn.add(f"training-{owner}-{size}-{arm}-{curve}", figure, raster=False), alt))
+                panels.append(
+                    Panel(title, drawn.add(f"training-{owner}-{size}-{arm}-{curve}", figure, raster=False), alt)
+                )
         if panels:
             groups.append((heading, panels))
     return groups
@@ -322,7 +328,10 @@ def _films(results: Results, folder: Path) -> dict[str, Any]:
     for info in results.sizes:
         mine = [picture for picture in index.pictures if picture.size == info.size]
         groups = [
-            (words_of, [_shot(films, picture, f"{group} film {picture.case}") for picture in mine if picture.group == group])
+            (
+                words_of,
+                [_shot(films, picture, f"{group} film {picture.case}") for picture in mine if picture.group == group],
+            )
             for group, words_of in (("real", "Real training films"), ("synthetic", "Synthetic films"))
         ]
         samples.append((info.size, [(title, shots) for title, shots in groups if shots]))
@@ -335,7 +344,10 @@ def _films(results: Results, folder: Path) -> dict[str, Any]:
 
 
 def _colours(organs: Sequence[str]) -> list[tuple[str, str]]:
-    return [(organ, "#{:02x}{:02x}{:02x}".format(*colour)) for organ, colour in zip(organs, organ_colours(organs), strict=True)]
+    return [
+        (organ, "#{:02x}{:02x}{:02x}".format(*colour))
+        for organ, colour in zip(organs, organ_colours(organs), strict=True)
+    ]
 
 
 def _case_rows(films: Path, index: PictureIndex, size: str) -> list[tuple[str, str, list[tuple[str, Shot]]]]:

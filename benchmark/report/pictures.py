@@ -19,7 +19,7 @@ from ..pairing import case_scores
 from ..protocol import ArmName, Predictions, Slot
 from ..record import Strict
 from ..results import Results
-from ..tables import shown
+from ..wording import shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,15 +87,19 @@ def _tiles(dataset: Dataset, rows: Sequence[int], size: str, group: str) -> list
         stem = f"{size}-{group}-{number:02d}"
         films.append(
             _film(
-                np.asarray(dataset.images[row]), bits, dataset.organs, stem, size=size, group=group, case=dataset.ids[row]
+                np.asarray(dataset.images[row]),
+                bits,
+                dataset.organs,
+                stem,
+                size=size,
+                group=group,
+                case=dataset.ids[row],
             )
         )
     return films
 
 
-def _film(
-    image: np.ndarray, bits: np.ndarray | None, organs: Sequence[str], stem: str, **facts: str
-) -> Film:
+def _film(image: np.ndarray, bits: np.ndarray | None, organs: Sequence[str], stem: str, **facts: str) -> Film:
     name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in stem)
     picture = Picture(plain=f"{name}.png", outlined=f"{name}-outlined.png", **facts)
     plain = outlined(image, None, organs, TILE)[..., 0]
@@ -171,7 +175,11 @@ def _case_rows(
         for arm, one in predictions.items():
             shown_bits[arm] = label_bits(one.arrays["labels"][one.ids.index(case)])
         for column, bits in shown_bits.items():
-            caption = f"{word} for {judge.upper()}" if column == TRUTH else f"{metric.label} {shown(float(scores[column][case]), metric)}"
+            caption = (
+                f"{word} for {judge.upper()}"
+                if column == TRUTH
+                else f"{metric.label} {shown(float(scores[column][case]), metric)}"
+            )
             stem = f"{size}-case-{place}-{column}"
             facts = {"size": size, "group": "case", "case": case, "column": column, "caption": caption}
             films.append(_film(np.asarray(test.images[row]), bits, structures, stem, **facts))

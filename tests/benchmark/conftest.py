@@ -6,12 +6,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 import pytest
-
 from cxrbench.benchmark.dataset import Annotation, Dataset, DatasetInfo
 from cxrbench.benchmark.plan import Plan, PlannedCell
 from cxrbench.benchmark.protocol import ArmName, Metric, Predictions, Slot, Task
@@ -46,7 +45,7 @@ class TinyTask(Task):
     """Even films train, odd ones test; scores are Dice-like numbers that the test supplies."""
 
     name, version, needs, summary = "tiny_task", 1, Annotation.MASKS, "a task for tests"
-    presets = {"quick": TinySettings()}
+    presets: ClassVar[Mapping[str, Any]] = {"quick": TinySettings()}
     default_data = "tiny"
     primary = "dsc"
     metrics = (Metric("dsc", "DSC", percent=True), Metric("hd", "Hausdorff", higher_is_better=False, unit="px"))
@@ -121,7 +120,18 @@ Fabricate = Callable[..., Fabricated]
 
 @pytest.fixture
 def fabricate(tmp_path: Path) -> Fabricate:
-    """Make a plan and a store. `levels`: mean Dice by arm. `broken`: {(size, arm, seed): message or ''} cells that
+    """Make a plan and a store in the test's own folder (see `maker`)."""
+    return maker(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def fabricate_once(tmp_path_factory: pytest.TempPathFactory) -> Fabricate:
+    """Make a plan and a store that the tests of a module share."""
+    return maker(tmp_path_factory.mktemp("shared"))
+
+
+def maker(folder: Path) -> Fabricate:
+    """What makes a plan and a store. `levels`: mean Dice by arm. `broken`: {(size, arm, seed): message or ''} cells that
     failed ('' for never computed). `scores`: case Dice by (size, arm, seed, organ), else drawn about the arm's level."""
 
     def make(
@@ -152,7 +162,9 @@ def fabricate(tmp_path: Path) -> Fabricate:
                         slot = Slot(fold, size, ArmName(arm))
                         identity = CellIdentity(
                             task=TaskIdentity(name=task.name, version=version, code="t" * 64, settings={}),
-                            data=DataIdentity(name=films.info.name, digest=data_digest, provenance=films.info.provenance),
+                            data=DataIdentity(
+                                name=films.info.name, digest=data_digest, provenance=films.info.provenance
+                            ),
                             preset=preset,
                             fold=fold,
                             size=size,
@@ -188,7 +200,7 @@ def fabricate(tmp_path: Path) -> Fabricate:
             device="cpu",
             cells=tuple(cells),
         )
-        made = Fabricated(plan, Store(tmp_path / "store"))
+        made = Fabricated(plan, Store(folder / "store"))
         for number, cell in enumerate(cells):
             message = (broken or {}).get((cell.slot.size, cell.slot.arm.value, cell.seed))
             if message is None:
@@ -250,7 +262,12 @@ def _keep(
         ),
         cost=cost if provided else None,
         environment=Environment(
-            cxrbench="0.1.0", python="3.11.2", platform="Linux", device="a processor", threads=1, packages={"numpy": "2"}
+            cxrbench="0.1.0",
+            python="3.11.2",
+            platform="Linux",
+            device="a processor",
+            threads=1,
+            packages={"numpy": "2"},
         ),
         synthetic_key=cell.synthetic_key,
         fit_key=cell.fit_key,

@@ -73,7 +73,7 @@ class ToyTask(Task):
         films = arm.real if arm.real is not None else arm.synthetic
         assert films is not None
         model = dict(arm.start or {})
-        noise = np.random.default_rng(seed).normal(0, 1)
+        noise = np.random.default_rng(seed).normal(0, 10)
         for organ, mask in zip(
             self.structures(films), np.moveaxis(films.organ_masks(("left_lung", "right_lung")), 1, 0)
         ):

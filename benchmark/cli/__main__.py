@@ -1,0 +1,5 @@
+"""`python -m cxrbench.benchmark.cli` is `cxrbench`."""
+
+from . import main
+
+main()

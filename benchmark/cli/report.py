@@ -1,0 +1,96 @@
+"""`cxrbench report` and `cxrbench compare`: what was found, again, from the folders of finished runs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import InputError
+
+RUNS = Path("runs")
+
+
+class Format(StrEnum):
+    """What a table can be written as."""
+
+    CSV = "csv"
+    JSON = "json"
+    MD = "md"
+    TEX = "tex"
+    HTML = "html"
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="Folder of a run, for example runs/2026-01-31-three_stage.")],
+    format: Annotated[
+        Format | None, typer.Option("--format", "-f", help="Print the table in this format instead of the report.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write to this file; its ending says the format.")
+    ] = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+) -> None:
+    """Make a run's tables, figures and report.html again, or its table in one format."""
+    from ..output import load_run, write_bytes, write_views
+
+    results = load_run(run)
+    chosen = format or _format_of(out)
+    if chosen is None:
+        page = write_views(run, results)
+        typer.echo(f"report {page}")
+    else:
+        text = _written(run, chosen)
+        if out is None:
+            typer.echo(text, nl=False)
+            return
+        write_bytes(out, text.encode())
+        page = out
+        typer.echo(f"wrote  {out}")
+    if open_page:
+        typer.launch(str(page))
+
+
+def _format_of(out: Path | None) -> Format | None:
+    if out is None:
+        return None
+    ending = out.suffix.lstrip(".").lower()
+    try:
+        return Format({"markdown": "md", "latex": "tex", "htm": "html"}.get(ending, ending))
+    except ValueError:
+        raise InputError(
+            f"--out {out}: expected a file that ends in {', '.join(f'.{one}' for one in Format)}, or name a --format"
+        ) from None
+
+
+def _written(run: Path, chosen: Format) -> str:
+    from ..output import load_run
+    from ..tables import FORMATS
+
+    results = load_run(run)
+    if chosen is Format.HTML:
+        from ..report import build
+
+        return build(run, results).html
+    return FORMATS[chosen.value](results)
+
+
+def compare(
+    a: Annotated[str, typer.Argument(help="A provider, or the folder of a run.")],
+    b: Annotated[str, typer.Argument(help="The provider or run that a is compared with.")],
+    task: Annotated[str | None, typer.Option("--task", "-t", help="Only runs of this task.")] = None,
+    preset: Annotated[str | None, typer.Option("--preset", "-p", help="Only runs of this preset.")] = None,
+    runs: Annotated[Path, typer.Option("--runs", help="Where the runs of a provider are looked for.")] = RUNS,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Compare two providers or runs: differences with intervals, paired tests, and the sentence that may be claimed."""
+    from .. import comparison
+
+    first, second = comparison.find_pair(a, b, root=runs, task=task, preset=preset)
+    found = comparison.compare(first, second)
+    if as_json:
+        typer.echo(found.model_dump_json(by_alias=True, indent=1))
+    else:
+        typer.echo(comparison.in_words(found, first.results), nl=False)

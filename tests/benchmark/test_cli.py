@@ -1,0 +1,123 @@
+"""The command line: exit codes, one-line errors, JSON, dry run, resume, interruption."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+TOYS = Path(__file__).parents[1] / "toys"
+CXRBENCH = [sys.executable, "-m", "cxrbench.benchmark.cli"]
+PROVIDER = f"{TOYS / 'toy_providers.py'}:Toy"
+TOY = ["run", "--provider", PROVIDER, "--task", f"{TOYS / 'toy_task.py'}:ToyTask", "--device", "cpu"]
+
+
+def cxrbench(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [*CXRBENCH, *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, env=os.environ | environment, check=False, timeout=300
+    )
+
+
+def test_a_run_prints_the_table_and_leaves_a_folder_and_a_second_run_has_nothing_to_do(tmp_path):
+    first = cxrbench(*TOY, "--out", "out", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert "average" in first.stdout and "REAL" in first.stdout
+    assert "one seed" in first.stdout
+    assert "left" in first.stderr  # plain lines with the time left
+    for name in ("results.json", "report.html", "tables/table.csv", "tables/table.md", "tables/table.tex", "figures"):
+        assert (tmp_path / "out" / name).exists(), name
+    second = cxrbench(*TOY, "--out", "again", cwd=tmp_path)
+    assert second.returncode == 0
+    assert "6 cells in the store, nothing to do" in second.stderr
+    assert second.stdout == first.stdout
+
+
+def test_json_prints_json_alone(tmp_path):
+    done = cxrbench(*TOY, "--arms", "real", "--json", cwd=tmp_path)
+    results = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert [cell["status"] for cell in results["cells"]] == ["done", "done"]
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+
+
+def test_a_dry_run_shows_the_cells_and_does_nothing(tmp_path, home):
+    done = cxrbench(*TOY, "--dry-run", "--json", cwd=tmp_path)
+    plan = json.loads(done.stdout)
+    assert len(plan["steps"]) == 8 and plan["expected_seconds"] > 0
+    assert not any(step["in_store"] for step in plan["steps"])
+    assert not (tmp_path / "runs").exists() and not (home / "store" / "records").exists()
+
+
+def test_failed_cells_are_shown_and_the_exit_code_is_1(tmp_path):
+    arguments = [*TOY]
+    arguments[2] = PROVIDER.replace(":Toy", ":WrongShape")
+    done = cxrbench(*arguments, "--out", "out", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "masks of shape (8, 4, 32, 32), expected (8, 5, 32, 32)" in done.stderr
+    assert "4 of 6 cells are missing" in done.stderr
+    cells = json.loads((tmp_path / "out" / "results.json").read_text())["cells"]
+    assert sorted({cell["status"] for cell in cells}) == ["done", "failed"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "--provider", "tree_stage"], r"unknown provider 'tree_stage'. Did you mean three_stage"),
+        (["run", "--provider", "noise", "--task", "scr"], "unknown task 'scr'"),
+        (["run", "--provider", "noise", "--preset", "fast"], "unknown preset 'fast'"),
+        (["run", "--provider", "noise", "--set", "blobs"], "expected key=value"),
+        (["run", "--provider", "noise", "--data", "nowhere"], "unknown dataset 'nowhere'"),
+        (["run", "--provider", "noise", "--out", "/dev/null/x"], "expected a folder|is not writable|cannot write"),
+        (["list", "provider"], "unknown kind 'provider'. Did you mean providers"),
+        (["report", "nowhere"], "nowhere"),
+        (["compare", "nowhere", "nothing"], "nowhere"),
+        (["data", "show", "nowhere"], "unknown dataset 'nowhere'"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(arguments, message, tmp_path):
+    done = cxrbench(*arguments, cwd=tmp_path)
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert done.returncode == 2, done.stderr
+    assert len(errors) == 1 and re.search(message, errors[0]), done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_full_disk_is_one_line(tmp_path):
+    """/dev/full refuses every write with 'No space left on device', as a full disk does."""
+    (tmp_path / "home" / "store").mkdir(parents=True)
+    (tmp_path / "home" / "datasets").symlink_to("/dev/full")
+    done = cxrbench(*TOY, cwd=tmp_path, CXRBENCH_HOME=str(tmp_path / "home"))
+    assert done.returncode == 2, done.stderr
+    assert "error: cannot write" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_ctrl_c_leaves_a_store_that_resumes(tmp_path):
+    slow = [*CXRBENCH, *TOY, "--set", "task.seconds=2", "--jobs", "1"]
+    process = subprocess.Popen(slow, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    time.sleep(9)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "interrupted" in said and "Traceback" not in said
+    again = cxrbench(*TOY, "--set", "task.seconds=2", "--out", "out", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+
+
+def test_check_passes_a_good_provider_and_names_what_a_bad_one_breaks(tmp_path):
+    good = cxrbench("check", PROVIDER, "--json", cwd=tmp_path)
+    assert good.returncode == 0, good.stderr
+    assert all(row["holds"] for row in json.loads(good.stdout))
+    for name, claim in {"Unseeded": "same seed, same films", "Constant": "other seed, other films"}.items():
+        bad = cxrbench("check", PROVIDER.replace(":Toy", f":{name}"), "--json", cwd=tmp_path)
+        assert bad.returncode == 1
+        assert [row["claim"] for row in json.loads(bad.stdout) if not row["holds"]] == [claim] or name == "Unseeded"
+        assert claim in [row["claim"] for row in json.loads(bad.stdout) if not row["holds"]]

@@ -1,0 +1,174 @@
+"""Two runs against each other: the same films, hand-computed differences, claims over seeds alone, and refusals."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import typer
+from cxrbench.benchmark.assembly import Harvest, assemble
+from cxrbench.benchmark.cli.report import compare as compare_command
+from cxrbench.benchmark.comparison import Run, compare, find_pair, in_words
+from cxrbench.benchmark.errors import InputError
+from cxrbench.benchmark.output import write_numbers, write_results
+from scipy import stats
+from typer.testing import CliRunner
+
+SPREAD = np.array([-4, -3, -2, -1, 1, 2, 3, 4]) / 100
+
+
+@pytest.fixture
+def run_of(fabricate, tmp_path):
+    """Write the run of a provider to `runs/<name>` and open it."""
+
+    def make(name, *, folder=None, shift=0.0, created=None, **options):
+        def scores(size, arm, seed, organ):
+            own = 0 if arm == "real" else shift
+            return 0.8 + SPREAD + own * (1 + SPREAD * 4) + 0.003 * np.sin(seed + len(name) * (arm != "real"))
+
+        made = fabricate(name=name, scores=options.pop("scores", scores), **options)
+        results = assemble(made.plan, made.store, [])
+        if created:
+            results = results.model_copy(update={"created": created})
+        target = tmp_path / "runs" / (folder or name)
+        write_numbers(target, Harvest(made.plan, made.store))
+        write_results(target, results)
+        return Run.open(target)
+
+    return make
+
+
+def test_differences_are_a_minus_b_and_tests_are_scipys(run_of):
+    a, b = run_of("vae", shift=0.05), run_of("lsgan", shift=0.02)
+    found = compare(a, b)
+    row = next(r for r in found.rows if (r.size, r.arm, r.metric, r.structure) == ("full", "synthetic", "dsc", "heart"))
+    ours, theirs = (
+        run.scores().query("size == 'full' and arm == 'synthetic' and metric == 'dsc' and structure == 'heart'")[
+            "value"
+        ]
+        for run in (a, b)
+    )
+    assert row.a == pytest.approx(ours.mean()) and row.b == pytest.approx(theirs.mean())
+    assert row.difference == pytest.approx(row.a - row.b)
+    assert row.n == 8
+    assert row.case_difference == pytest.approx((ours.to_numpy() - theirs.to_numpy()).mean())
+    assert row.p_t == pytest.approx(stats.ttest_rel(ours.to_numpy(), theirs.to_numpy()).pvalue)
+    assert row.p_t_holm >= row.p_t
+    assert {row.arm for row in found.rows} == {"synthetic", "finetune"}
+
+
+def test_one_seed_allows_no_claim(run_of):
+    found = compare(run_of("vae", shift=0.05), run_of("lsgan"))
+    assert {claim.sentence for claim in found.claims} == {
+        "one seed: these compare two trained models, not the generator (use --seeds 5)"
+    }
+    assert all(claim.p is None for claim in found.claims)
+
+
+def test_five_seeds_each_allow_a_claim_by_welch(run_of):
+    few = {"seeds": (0, 1, 2, 3, 4), "sizes": ("full",), "arms": ("real", "synthetic")}
+    a, b = run_of("vae", shift=0.05, **few), run_of("lsgan", **few)
+    claim = next(c for c in compare(a, b).claims if (c.size, c.arm) == ("full", "synthetic"))
+
+    def averages(run):
+        chosen = run.scores().query("size == 'full' and arm == 'synthetic' and metric == 'dsc'")
+        return chosen.groupby("seed")["value"].mean()
+
+    assert claim.p == pytest.approx(stats.ttest_ind(averages(a), averages(b), equal_var=False).pvalue)
+    assert claim.sentence.startswith("vae scores higher than lsgan over 5 seeds each")
+
+
+def test_case_scores_are_paired_on_the_seeds_that_both_have(run_of):
+    a, b = run_of("vae", shift=0.05, seeds=(0, 1)), run_of("lsgan", seeds=(0,))
+    found = compare(a, b)
+    assert "paired tests on the seeds that both have: 0" in found.notes
+    row = next(r for r in found.rows if (r.arm, r.metric, r.structure) == ("synthetic", "dsc", "heart"))
+    at_0 = a.scores().query("seed == 0 and size == 'full' and arm == 'synthetic' and metric == 'dsc'")
+    theirs = b.scores().query("size == 'full' and arm == 'synthetic' and metric == 'dsc'")
+    expected = (
+        at_0[at_0["structure"] == "heart"]["value"].mean() - theirs[theirs["structure"] == "heart"]["value"].mean()
+    )
+    assert row.case_difference == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"preset": "standard"}, "preset quick and preset standard"),
+        ({"version": 2}, "task version 1 and task version 2"),
+        ({"data_digest": "e" * 64}, "dataset tiny films"),
+    ],
+)
+def test_what_never_shares_a_table_is_refused_in_one_line(run_of, change, word):
+    with pytest.raises(InputError, match=word) as caught:
+        compare(run_of("vae"), run_of("lsgan", **change))
+    assert "different presets or datasets never share a table" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_another_task_or_other_task_settings_are_refused(run_of):
+    a, b = run_of("vae"), run_of("lsgan")
+    for update, word in (({"name": "other_task"}, "task tiny_task"), ({"settings": {"steps": 7}}, "steps=7")):
+        task = b.results.task.model_copy(update=update)
+        other = Run(b.folder, b.results.model_copy(update={"task": task}))
+        with pytest.raises(InputError, match=word):
+            compare(a, other)
+
+
+def test_a_missing_cell_is_missing_in_the_comparison(run_of):
+    found = compare(run_of("vae"), run_of("lsgan", broken={("full", "synthetic", 0): "no memory"}))
+    row = next(r for r in found.rows if (r.size, r.arm, r.metric) == ("full", "synthetic", "dsc"))
+    assert (row.b, row.difference, row.p_t, row.note) == (None, None, None, "failed")
+    assert any("1 of 6 cells are not there" in note for note in found.notes)
+
+
+def test_two_runs_of_one_provider_are_told_apart_by_their_folders(run_of):
+    a, b = run_of("vae", folder="first"), run_of("vae", folder="second")
+    found = compare(a, b)
+    assert (found.a.label, found.b.label) == ("first", "second")
+    row = next(r for r in found.rows if r.metric == "dsc")
+    assert row.difference == 0 and row.p_t is None and "identical" in row.note
+
+
+def test_a_provider_means_its_newest_run_that_fits_the_other(run_of, tmp_path):
+    root = tmp_path / "runs"
+    run_of("vae", folder="broken", broken={("full", "real", 0): "x"}, created="2026-01-04T00:00:00Z")
+    run_of("vae", folder="old", created="2026-01-01T00:00:00Z")
+    run_of("vae", folder="new", created="2026-01-02T00:00:00Z")
+    run_of("vae", folder="newest-standard", preset="standard", created="2026-01-03T00:00:00Z")
+    run_of("lsgan", folder="other", created="2026-01-01T00:00:00Z")
+    a, b = find_pair("vae", "lsgan", root=root)
+    assert (a.folder.name, b.folder.name) == ("new", "other")
+    a, _ = find_pair("vae", str(root / "other"), root=root, preset="quick")
+    assert a.folder.name == "new"
+    with pytest.raises(InputError, match=r"no complete run of lsgan on standard; it has tiny_task quick"):
+        find_pair("vae", "lsgan", root=root, preset="standard")
+    with pytest.raises(InputError, match=r"unknown run 'lsgam'. Did you mean lsgan\?"):
+        find_pair("lsgam", "vae", root=root)
+    with pytest.raises(InputError, match="neither the folder of a run nor a provider"):
+        find_pair("vae", "lsgan", root=tmp_path / "elsewhere")
+
+
+def test_the_words_hold_numbers_tests_and_the_claim(run_of):
+    a, b = run_of("vae", shift=0.05), run_of("lsgan", shift=0.02)
+    found = compare(a, b)
+    text = in_words(found, a.results)
+    row = next(r for r in found.rows if (r.size, r.arm, r.metric, r.structure) == ("full", "synthetic", "dsc", "heart"))
+    line = next(line for line in text.splitlines() if "heart" in line)
+    assert f"{row.a * 100:.2f}" in line and f"{row.difference * 100:+.2f}" in line
+    assert "full (8 films), SYNTHETIC" in text
+    assert text.count("one seed: these compare two trained models") == 1
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_the_command_takes_folders_and_prints_json(run_of, tmp_path):
+    a, b = run_of("vae", shift=0.05), run_of("lsgan")
+    app = typer.Typer()
+    app.command()(compare_command)
+    outcome = CliRunner().invoke(app, [str(a.folder), str(b.folder), "--json"])
+    assert outcome.exit_code == 0, outcome.output
+    printed = json.loads(outcome.output, parse_constant=pytest.fail)
+    assert printed["a"]["label"] == "vae" and printed["schema"] == 1
+    words = CliRunner().invoke(app, ["vae", "lsgan", "--runs", str(tmp_path / "runs")])
+    assert words.output.startswith("vae against lsgan · tiny_task v1 · quick · data: tiny films")

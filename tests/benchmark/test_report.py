@@ -1,0 +1,270 @@
+"""A run's folder and its page: whole, self-contained, made again from the folder alone, and safe against names."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+import typer
+from cxrbench.benchmark.assembly import assemble
+from cxrbench.benchmark.cli.report import report as report_command
+from cxrbench.benchmark.errors import InputError
+from cxrbench.benchmark.output import load_curves, load_run, load_scores, write_run, write_views
+from cxrbench.benchmark.pairing import COLUMNS
+from cxrbench.benchmark.report.page import inline_svg
+from cxrbench.benchmark.report.pictures import label_bits
+from PIL import Image
+from typer.testing import CliRunner
+
+HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>--><b>$x_'
+SMALL = {"sizes": ("full",), "arms": ("real", "synthetic")}
+
+
+def written(fabricate, folder, **options):
+    made = fabricate(**options)
+    results = assemble(made.plan, made.store, ["cxrbench", "run", "--provider", "my_gan"])
+    write_run(folder, results, made.plan, made.store)
+    return results
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, ids, and what is open when a tag closes."""
+
+    void = frozenset({"meta", "img", "input", "br", "link", "path", "use", "rect", "image"})
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.open, self.texts, self.wrong = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        if tag in self.void:
+            return
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(tag)
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+    def of(self, tag):
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def run(fabricate_once, tmp_path_factory):
+    """A written run and its page; tests that change the folder take `own_run`."""
+    near = {"films": 240, "flagged": 0, "threshold": 0.1, "p": 1.0, "nearest": []}
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    results = written(fabricate_once, folder, checks={"near_test": near})
+    return folder, results, (folder / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def own_run(run, tmp_path):
+    """A copy of the run."""
+    folder, results, html = run
+    return shutil.copytree(folder, tmp_path / "own"), results, html
+
+
+def test_a_run_folder_has_everything_and_no_draft(run):
+    folder, results, _ = run
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    tables = {f"tables/table.{ending}" for ending in ("csv", "md", "tex", "json")}
+    assert tables | {"results.json", "report.html", "tables/tests.csv", "tables/scores.parquet"} <= names
+    assert {"figures/scores-full.svg", "figures/scores-full.png", "figures/differences-tiny.png"} <= names
+    assert not [name for name in names if name.rsplit("/", 1)[-1].startswith(".")]
+    assert load_run(folder) == results
+    json.loads((folder / "results.json").read_text(), parse_constant=pytest.fail)
+
+
+def test_case_scores_and_curves_are_kept_whole(run):
+    folder = run[0]
+    scores = load_scores(folder)
+    assert list(scores.columns) == COLUMNS
+    assert len(scores) == 6 * 8 * 2 * 2  # cells, test films, organs, metrics
+    curves = load_curves(folder)
+    assert set(curves["owner"]) == {"provider", "downstream"}
+    one = curves[(curves["owner"] == "provider") & (curves["size"] == "full") & (curves["loss"] == "validation")]
+    assert one["value"].to_numpy() == pytest.approx(1.5 / np.arange(1, 60))
+
+
+def test_the_page_asks_nobody_for_anything(run):
+    _, _, html = run
+    page = Page(html)
+    assert not re.search(r"https?:|//\w+\.", re.sub(r'(src|href)="data:[^"]*"', "", html))
+    for tag, attrs in page.tags:
+        for name in ("src", "href", "xlink:href", "srcset", "action"):
+            value = attrs.get(name)
+            assert value is None or value.startswith(("data:image/", "#")), (tag, value)
+    assert not page.of("script") and not page.of("link") and not page.of("iframe")
+    assert "@import" not in html and not re.search(r"url\((?!#)", html)
+
+
+def test_the_page_is_well_formed_with_unique_ids_and_words_for_pictures(run):
+    page = Page(run[2])
+    assert page.wrong == [] and page.open == []
+    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    anchors = {attrs["href"][1:] for attrs in page.of("a")}
+    assert anchors <= set(ids)
+    assert all("alt" in attrs for attrs in page.of("img"))
+    assert [attrs for attrs in page.of("figure") if attrs.get("role") == "group" and attrs.get("aria-label")]
+    assert page.of("main") and page.of("nav") and page.of("header")
+    assert all("scope" in attrs for attrs in page.of("th"))
+    assert page.of("html") == [{"lang": "en"}]
+
+
+def test_the_page_shows_the_numbers_of_the_table(run):
+    _, results, html = run
+    text = " ".join(Page(html).texts)
+    for row in results.table:
+        if row.metric == "dsc":
+            assert f"{row.value * 100:.2f}" in text
+    assert "one seed: these compare two trained models, not the generator" in text
+    assert "1,234,567" in text and "no near copies (0 of 240" in text
+    assert results.cells[0].key[:16] in text
+
+
+def test_names_cannot_become_markup(fabricate, tmp_path):
+    written(fabricate, tmp_path / "run", organs=(HOSTILE, "heart"), name=HOSTILE, **SMALL)
+    html = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    page = Page(html)
+    assert not page.of("script")
+    assert not [attrs for _, attrs in page.tags if any(name.startswith("on") for name in attrs)]
+    assert page.wrong == [] and page.open == []
+    assert "&lt;script&gt;" in html
+
+
+def test_a_failed_cell_is_told_at_the_top(fabricate, tmp_path):
+    written(fabricate, tmp_path / "run", broken={("full", "synthetic", 0): "gave <b>NaN</b>"}, **SMALL)
+    html = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    banner = html[html.index('role="alert"') : html.index("<nav")]
+    assert "1 of 2 cells is not there" in banner and "gave &lt;b&gt;NaN&lt;/b&gt;" in banner
+    assert '<span class="absent">failed</span>' in html
+
+
+def test_a_run_without_any_cell_still_has_a_page(fabricate, tmp_path):
+    broken = {("full", arm, 0): "" for arm in ("real", "synthetic")}
+    written(fabricate, tmp_path / "run", broken=broken, **SMALL)
+    assert "2 of 2 cells are not there" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
+def test_phantom_runs_carry_a_banner_and_others_do_not(own_run):
+    folder, results, html = own_run
+    assert "Phantom data." not in html
+    phantom = results.model_copy(update={"data": results.data.model_copy(update={"phantom": True})})
+    write_views(folder, phantom)
+    assert "Phantom numbers: not comparable with published numbers." in (folder / "report.html").read_text()
+
+
+def test_the_page_is_made_again_from_the_folder_alone(own_run):
+    folder, _, html = own_run
+    before = (folder / "tables" / "table.csv").read_bytes()
+    (folder / "report.html").unlink()
+    (folder / "tables" / "table.csv").unlink()
+    app = typer.Typer()
+    app.command()(report_command)
+    outcome = CliRunner().invoke(app, [str(folder)])
+    assert outcome.exit_code == 0, outcome.output
+    assert (folder / "report.html").read_text(encoding="utf-8") == html
+    assert (folder / "tables" / "table.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("ending", ["csv", "md", "tex", "json"])
+def test_the_report_command_prints_a_table_in_a_format(run, ending):
+    folder, _, _ = run
+    app = typer.Typer()
+    app.command()(report_command)
+    outcome = CliRunner().invoke(app, [str(folder), "--format", ending])
+    assert outcome.output == (folder / "tables" / f"table.{ending}").read_text(encoding="utf-8")
+    target = folder.parent / f"mine.{ending}"
+    assert CliRunner().invoke(app, [str(folder), "--out", str(target)]).exit_code == 0
+    assert target.read_text(encoding="utf-8") == outcome.output
+
+
+def test_a_folder_without_results_is_one_clear_line(tmp_path):
+    with pytest.raises(InputError, match=r"no results.json here; expected the folder of a finished"):
+        load_run(tmp_path)
+    (tmp_path / "results.json").write_text('{"schema": 99}', encoding="utf-8")
+    with pytest.raises(InputError, match="not a valid Results"):
+        load_run(tmp_path)
+
+
+def test_films_are_kept_in_pairs_and_stale_ones_go(fabricate, tmp_path):
+    made = fabricate(**SMALL)
+    results = assemble(made.plan, made.store, [])
+    films = tmp_path / "run" / "figures" / "films"
+    films.mkdir(parents=True)
+    (films / "old.png").write_bytes(b"")
+    write_run(tmp_path / "run", results, made.plan, made.store)
+    index = json.loads((films / "index.json").read_text())
+    groups = {(picture["size"], picture["group"]) for picture in index["pictures"]}
+    assert groups == {("full", group) for group in ("real", "synthetic", "case")}
+    assert {path.name for path in films.glob("*.png")} == {
+        name for picture in index["pictures"] for name in (picture["plain"], picture["outlined"])
+    }
+    columns = [p["column"] for p in index["pictures"] if (p["size"], p["group"]) == ("full", "case")]
+    assert columns[:3] == ["truth", "real", "synthetic"]
+    with Image.open(films / index["pictures"][0]["outlined"]) as outlined:
+        assert len(np.unique(np.asarray(outlined).reshape(-1, 3), axis=0)) > 2 and outlined.mode == "RGB"
+
+
+def test_worst_case_is_the_film_with_the_lowest_average(run):
+    folder, _, _ = run
+    scores = load_scores(folder).query("size == 'full' and arm == 'synthetic' and metric == 'dsc'")
+    worst = scores.groupby("case")["value"].mean().idxmin()
+    index = json.loads((folder / "figures" / "films" / "index.json").read_text())
+    shown = [p for p in index["pictures"] if (p["size"], p["group"], p["column"]) == ("full", "case", "truth")]
+    assert (shown[0]["case"], shown[0]["caption"]) == (worst, "worst for SYNTHETIC")
+
+
+def test_label_maps_become_bit_flags():
+    assert label_bits(np.array([[0, 1], [2, 8]], np.uint8)).tolist() == [[0, 1], [2, 128]]
+
+
+def test_drawings_follow_the_theme_and_bring_no_ids_or_comments_along():
+    text = (
+        '<?xml version="1.0"?><svg xmlns="x" viewBox="0 0 9 9" width="9pt"><metadata>who</metadata><!-- a name -->'
+        '<g id="a" style="fill: #1b2430; clip-path: url(#b)"><use xlink:href="#c"/></g></svg>'
+    )
+    drawn = inline_svg(text, "d1-")
+    assert drawn == (
+        '<svg aria-hidden="true" focusable="false" viewBox="0 0 9 9">'
+        '<g id="d1-a" style="fill: var(--ink); clip-path: url(#d1-b)"><use href="#d1-c"/></g></svg>'
+    )
+
+
+def test_a_page_stays_small(run):
+    assert len(run[2]) < 2_000_000
+
+
+def test_reading_and_comparing_runs_needs_no_torch(own_run):
+    code = (
+        "import sys; from cxrbench.benchmark import comparison, output; from cxrbench.benchmark.report import build; "
+        "from pathlib import Path; output.write_views(Path(sys.argv[1]), output.load_run(Path(sys.argv[1]))); "
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(own_run[0])], check=False).returncode == 0
+
+
+def test_scores_of_a_damaged_run_are_one_clear_line(own_run):
+    folder, results, _ = own_run
+    (folder / "tables" / "scores.parquet").write_bytes(b"not parquet")
+    with pytest.raises(InputError, match=r"scores\.parquet: not readable"):
+        write_views(folder, results)
+    assert isinstance(load_curves(folder), pd.DataFrame)

@@ -1,0 +1,258 @@
+"""Runs with a task that trains in milliseconds: resume, kills, damage, failures, order, sharing, Dask."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cxrbench.benchmark.errors import InputError
+from cxrbench.benchmark.execution import Outcome
+from cxrbench.benchmark.runner import Prepared, Request, execute, prepare, remember
+from cxrbench.benchmark.store import Level
+
+TOYS = Path(__file__).parents[1] / "toys"
+TASK = f"{TOYS / 'toy_task.py'}:ToyTask"
+
+
+def toy(provider: str = "Toy", **values) -> Request:
+    return Request(provider=f"{TOYS / 'toy_providers.py'}:{provider}", task=TASK, device="cpu", **values)
+
+
+def run(request: Request) -> tuple[Prepared, list[Outcome]]:
+    prepared = prepare(request)
+    return prepared, list(execute(prepared))
+
+
+def tables(prepared: Prepared) -> dict[str, object]:
+    """All numbers of a run by cell; absent cells are None."""
+    found: dict[str, object] = {}
+    for cell in prepared.plan.cells:
+        name = f"{cell.slot.size}/{cell.slot.arm}/{cell.seed}"
+        if prepared.store.sound(Level.RECORDS, cell.key):
+            scores = prepared.store.scores(cell.key)["value"].tolist()
+            found[name] = ([value.model_dump() for value in prepared.store.record(cell.key).table], scores)
+        else:
+            found[name] = None
+    return found
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The tables of a run that nothing disturbed."""
+    before = os.environ.get("CXRBENCH_HOME")
+    os.environ["CXRBENCH_HOME"] = str(tmp_path_factory.mktemp("undisturbed"))
+    try:
+        return tables(run(toy())[0])
+    finally:
+        if before is None:
+            del os.environ["CXRBENCH_HOME"]
+        else:
+            os.environ["CXRBENCH_HOME"] = before
+
+
+def test_a_run_fills_every_cell_and_a_second_one_has_nothing_to_do(undisturbed):
+    prepared, outcomes = run(toy())
+    assert [outcome.error for outcome in outcomes] == [""] * 8
+    assert set(tables(prepared)) == {f"{s}/{a}/0" for s in ("full", "tiny") for a in ("real", "synthetic", "finetune")}
+    assert tables(prepared) == undisturbed
+    again, outcomes = run(toy())
+    assert again.left == [] and outcomes == []
+
+
+def test_one_job_at_a_time_gives_the_same_numbers(undisturbed):
+    assert tables(run(toy(jobs=1))[0]) == undisturbed
+
+
+def test_real_cells_are_shared_between_providers():
+    run(toy())
+    prepared = prepare(toy("WrongShape"))
+    assert {step.job.arm for step in prepared.left if step.job.kind == "cell"} == {"synthetic", "finetune"}
+
+
+def test_every_setting_changes_the_keys_it_should():
+    base = {(c.slot.size, c.slot.arm): c for c in prepare(toy()).plan.cells}
+    grey = {(c.slot.size, c.slot.arm): c for c in prepare(toy(overrides=("grey=0.1",))).plan.cells}
+    slow = {(c.slot.size, c.slot.arm): c for c in prepare(toy(overrides=("task.seconds=0.1",))).plan.cells}
+    for place, cell in base.items():
+        real = place[1] == "real"
+        assert (grey[place].key == cell.key) == real
+        assert (grey[place].fit_key == cell.fit_key) == real
+        assert slow[place].key != cell.key
+        assert slow[place].fit_key == cell.fit_key  # a setting of the downstream model keeps the fitted provider
+
+
+def test_finetune_alone_trains_the_synthetic_cell_it_starts_from():
+    prepared, outcomes = run(toy(arms=("finetune",)))
+    assert not any(outcome.error for outcome in outcomes)
+    assert list(tables(prepared)) == ["full/finetune/0", "tiny/finetune/0"]
+
+
+def test_seeds_are_cells_of_their_own_and_extend_a_run():
+    first, _ = run(toy(arms=("real",)))
+    more = prepare(toy(arms=("real",), seeds=3))
+    assert len(more.plan.cells) == 6 and len(more.left) == 4
+    list(execute(more))
+    values = tables(more)
+    assert values["full/real/0"] == tables(first)["full/real/0"]
+    assert values["full/real/0"] != values["full/real/1"]
+
+
+def test_sigkill_at_random_moments_and_rerun_ends_in_the_same_numbers(undisturbed):
+    """Twenty kills of the whole run; what was finished is kept, nothing half-written is ever taken for a result."""
+    code = (
+        "from cxrbench.benchmark.runner import *\n"
+        f"list(execute(prepare(Request(provider={toy().provider!r}, task={TASK!r}, device='cpu'))))\n"
+    )
+    draw = random.Random(0)
+    for _ in range(20):
+        process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+        try:
+            process.wait(timeout=draw.uniform(0.3, 4.0))
+        except subprocess.TimeoutExpired:
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+    prepared, outcomes = run(toy())
+    assert not any(outcome.error for outcome in outcomes)
+    assert tables(prepared) == undisturbed
+
+
+def test_steps_of_a_killed_run_end_themselves(tmp_path):
+    request = toy(overrides=("task.seconds=120",), arms=("real",))
+    code = (
+        "from cxrbench.benchmark.runner import *\n"
+        f"list(execute(prepare(Request(provider={request.provider!r}, task={TASK!r}, device='cpu', arms=('real',), "
+        "overrides=('task.seconds=120',)))))\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not workers_of(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    running = workers_of(process.pid)
+    assert running
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    while any(alive(pid) for pid in running) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(alive(pid) for pid in running)
+
+
+def workers_of(parent: int) -> list[int]:
+    listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(parent)], capture_output=True, text=True)
+    return [int(line.split()[0]) for line in listed.stdout.splitlines() if "benchmark.worker" in line]
+
+
+def alive(pid: int) -> bool:
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
+    return bool(state) and not state.startswith("Z")
+
+
+def test_a_damaged_record_is_noticed_and_made_again(undisturbed):
+    prepared, _ = run(toy())
+    cell = prepared.plan.cells[0]
+    path = prepared.store.path(Level.RECORDS, cell.key) / "scores.parquet"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    again = prepare(toy())
+    assert [step.job.key for step in again.left] == [cell.key]
+    list(execute(again))
+    assert tables(again) == undisturbed
+
+
+@pytest.mark.parametrize(
+    ("provider", "message"),
+    [
+        ("WrongShape", "sample() gave masks of shape (8, 4, 32, 32), expected (8, 5, 32, 32) for organs left_lung"),
+        ("TooFew", "7 films in all, expected 8 films"),
+        ("WrongRange", "expected values in [0, 1]"),
+        ("NotANumber", "NaN or infinity"),
+        ("Raises", "fit() raised RuntimeError: no luck today"),
+        ("Exits", "the process exited with code 7"),
+        ("Leaks", "1 films of the test set are shown in samples: PHLN002"),
+    ],
+)
+def test_a_provider_that_fails_is_one_line_and_the_other_cells_go_on(provider, message):
+    prepared, outcomes = run(toy(provider))
+    failed = [outcome for outcome in outcomes if outcome.error]
+    assert len(failed) == 6
+    assert all(f"provider {provider}: " in outcome.error and message in outcome.error for outcome in failed)
+    assert all("\n" not in outcome.error for outcome in failed)
+    numbers = tables(prepared)
+    assert numbers["full/real/0"] is not None and numbers["full/synthetic/0"] is None
+    cell = next(cell for cell in prepared.plan.cells if cell.slot.arm == "synthetic")
+    failure = prepared.store.failure(cell.key)
+    assert failure is not None and message in failure.message
+
+
+def test_a_provider_that_hangs_is_stopped_at_the_time_limit():
+    start = time.monotonic()
+    _, outcomes = run(toy("Hangs", time_limit=4, arms=("synthetic",)))
+    assert all("took more than the time limit of 4 s" in outcome.error for outcome in outcomes)
+    assert time.monotonic() - start < 60
+
+
+def test_durations_are_remembered_for_the_next_estimate():
+    prepared, _ = run(toy())
+    assert prepared.expected_seconds() is not None  # from the reference of the classes
+    remember(prepared, prepared.store)
+    later = prepare(toy(seeds=2))
+    assert all(step.expected is not None and step.expected < 1.0 for step in later.left if step.job.kind == "cell")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"preset": "quik"}, "unknown preset 'quik'. Did you mean quick"),
+        ({"seeds": 0}, "--seeds: expected at least 1, found 0"),
+        ({"jobs": 0}, "--jobs: expected at least 1, found 0"),
+        ({"arms": ("reel",)}, "unknown arm 'reel'. Did you mean real"),
+        ({"overrides": ("gray=1",)}, "unknown setting of Toy 'gray'. Did you mean grey"),
+        ({"overrides": ("task.second=1",)}, "unknown setting of ToyTask 'second'. Did you mean seconds"),
+        ({"data": "fantom"}, "unknown dataset 'fantom'. Did you mean phantom"),
+        ({"device": "gpu"}, "unknown device 'gpu'"),
+        ({"task": "scr"}, "unknown task 'scr'"),
+    ],
+)
+def test_bad_requests_are_one_line_before_any_work(change, message):
+    with pytest.raises(InputError) as error:
+        prepare(replace(toy(), **change))
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_dask_workers_of_which_one_is_killed_give_the_same_numbers(undisturbed, tmp_path):
+    """A scheduler and two workers as processes of their own; one worker gets SIGKILL in the middle of its chain."""
+    contact = tmp_path / "scheduler.json"
+    launch = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--scheduler-file", str(contact), "--port", "0"]
+    scheduler = subprocess.Popen([*launch, "--no-dashboard"], stderr=subprocess.DEVNULL)
+    worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(contact)]
+    options = ["--nthreads", "1", "--no-dashboard", "--no-nanny", "--local-directory", str(tmp_path)]
+    workers = [subprocess.Popen([*worker, *options], stderr=subprocess.DEVNULL) for _ in range(2)]
+    try:
+        deadline = time.monotonic() + 60
+        while not contact.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        address = json.loads(contact.read_text())["address"]
+        prepared = prepare(toy(engine="dask", address=address))
+        outcomes = []
+        for outcome in execute(prepared):
+            outcomes.append(outcome)
+            workers[0].kill()
+        assert not any(outcome.error for outcome in outcomes)
+        assert tables(prepared) == undisturbed
+    finally:
+        for process in (*workers, scheduler):
+            process.kill()
+            process.wait()
+
+
+def test_a_dask_address_where_nobody_answers_is_one_line():
+    with pytest.raises(InputError, match="no Dask scheduler answers at tcp://127.0.0.1:9"):
+        run(toy(engine="dask", address="tcp://127.0.0.1:9"))
