@@ -113,8 +113,6 @@ class MultiStage(Provider):
         )
 
     def _translate(self, name: str, pairs: Pairs, settings: Pix2PixHDSettings, seed: int, progress: Progress) -> None:
-        if settings.vgg_weights is not None:
-            self.weights_used = digest.of_file(Path(settings.vgg_weights))
         self.parts[name], self.curves[name] = Pix2PixHD.fit(
             pairs,
             self.maps.classes,
@@ -124,6 +122,8 @@ class MultiStage(Provider):
             progress=progress,
             checkpoints=self._checkpoints(name),
         )
+        if settings.vgg_weights is not None:
+            self.weights_used = digest.of_file(settings.vgg_weights.expanduser())
 
     def _checkpoints(self, name: str) -> Path | None:
         return None if self.checkpoints is None else self.checkpoints / name
@@ -170,6 +170,7 @@ class MultiStage(Provider):
         return provider
 
 
+# Sized for under a minute of one core a provider at 64 x 64 pixels.
 QUICK_FILMS = Pix2PixHDSettings(
     ngf=12,
     n_downsample=3,
@@ -186,14 +187,15 @@ QUICK_LABELS = replace(QUICK_FILMS, ndf=8, steps=450)
 QUICK_GROWTH = PGGANSettings(
     fmap_base=256,
     fmap_max=32,
-    stabilise_kimg=0.8,
-    fade_kimg=0.8,
-    final_kimg=1.2,
+    stabilise_kimg=0.7,
+    fade_kimg=0.7,
+    final_kimg=1.0,
     batch_sizes=((4, 8),),
     learning_rates=((4, 5e-3),),
     ema=0.98,
 )
 QUICK_DOTS = replace(QUICK_GROWTH, fmap_base=512, stabilise_kimg=0.6, fade_kimg=0.6, final_kimg=3.2)
+# Sized for under an hour of one GPU a provider at 256 x 256 pixels.
 STANDARD_FILMS = Pix2PixHDSettings(ngf=32, batch_size=8, epochs=25, decay_epochs=25, learning_rate=4e-4)
 STANDARD_GROWTH = PGGANSettings(
     stabilise_kimg=30.0,

@@ -241,7 +241,7 @@ class Pix2PixHDRecipe(Recipe):
         self.discriminator = MultiscaleDiscriminator(classes + channels, settings)
         initialise(self.generator)
         initialise(self.discriminator)
-        self.vgg = None if settings.vgg_weights is None else VGGLoss(Path(settings.vgg_weights))
+        self.vgg = None if settings.vgg_weights is None else VGGLoss(settings.vgg_weights.expanduser())
         epochs = settings.epochs + settings.decay_epochs
         self.steps = settings.steps or epochs * math.ceil(count / settings.batch_size)
         self.constant_steps = self.steps * settings.epochs // epochs

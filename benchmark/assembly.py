@@ -246,7 +246,7 @@ def _table(harvest: Harvest, values: Sequence[SeedValue]) -> list[TableRow]:
             note = "" if harvest.done(planned) else _lack(harvest, planned)
             for metric, structure in kinds:
                 found = by_place.get((size, arm, metric, structure), [])
-                whole = bool(found)
+                whole = not note and len(found) == seeds
                 rows.append(
                     TableRow(
                         size=size,

@@ -69,7 +69,7 @@ class Predictions:
 
     def save(self, path: Path) -> None:
         """Write a compressed npz without pickle."""
-        np.savez_compressed(path, allow_pickle=False, ids=np.array(self.ids, dtype=np.str_), **self.arrays)  # type: ignore[arg-type]  # numpy's stub takes every keyword for allow_pickle
+        np.savez_compressed(path, allow_pickle=False, ids=np.array(self.ids, dtype=np.str_), **self.arrays)
 
     @classmethod
     def load(cls, path: Path) -> Predictions:

@@ -151,7 +151,9 @@ class Collector:
                 len(batch.source_ids) == len(images), "source_ids for", f"{len(images)} films", len(batch.source_ids)
             )
         self._count += len(images)
-        self._require(self._count <= self.expected, "more than the asked films:", f"{self.expected} films in all", self._count)
+        self._require(
+            self._count <= self.expected, "more than the asked films:", f"{self.expected} films in all", self._count
+        )
         self._batches.append(batch)
 
     def _check_masks(self, batch: Batch) -> None:

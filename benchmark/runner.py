@@ -112,7 +112,7 @@ def _ask_provider(request: Request, store: Store, pairs: Sequence[tuple[str, str
 
     Kept by the digest of its code, unless a setting names a file, whose content may change.
     """
-    key = digest.of_json([plugin.code_digest(), request.preset, pairs])
+    key = digest.of_json([plugin.code_digest(), digest.of_packages(), request.preset, pairs])
     kept = store.root / "described" / f"{key}.json"
     if kept.is_file():
         import json

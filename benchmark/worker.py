@@ -23,7 +23,7 @@ from typing import Any
 from . import digest
 from .atomic import write_text
 from .dataset import Dataset, load_dataset
-from .errors import CxrbenchError, ProviderError
+from .errors import CxrbenchError, InputError, ProviderError
 from .progress import Progress
 from .protocol import Arm, ArmName, Slot, Task
 from .record import CellIdentity, Cost, Curve, Downstream, Environment, Record, Value
@@ -74,6 +74,9 @@ class Job:
 
 def describe(job: Job) -> dict[str, Any]:
     """What a provider's class says: settings of the preset with the overrides, what it produces."""
+    mismatch = torch_mismatch()
+    if mismatch:
+        raise InputError(mismatch)
     plugin = find_provider(job.provider)
     cls = plugin.load()
     if job.preset not in cls.presets:
@@ -290,7 +293,9 @@ def run_cell(job: Job, progress: Progress) -> dict[str, Any]:
 
 def _arm(job: Job, store: Store, task: Task, data: Dataset) -> Arm:
     name = ArmName(job.arm)
-    real = task.training_set(data, job.slot) if name is not ArmName.SYNTHETIC else None
+    real = None
+    if name is not ArmName.SYNTHETIC:
+        real = task.training_set(load_dataset(Path(job.fit_data)), job.slot).resized(task.settings.resolution)
     synthetic = None
     if name in (ArmName.SYNTHETIC, ArmName.MIXED):
         synthetic = store.synthetic(str(job.synthetic_key))
@@ -394,9 +399,6 @@ def main() -> None:
         outcome = {"error": str(error), "detail": "", "input": type(error).__name__ == "InputError"}
     except Exception as error:
         outcome = {"error": f"{type(error).__name__}: {error}", "detail": traceback.format_exc(), "input": False}
-    if "torch" in str(outcome.get("error")) + str(outcome.get("detail")):
-        mismatch = torch_mismatch() if "error" in outcome else None
-        outcome = {"error": mismatch, "detail": outcome["detail"], "input": True} if mismatch else outcome
     write_text(Path(job.outcome), json.dumps(outcome))
 
 

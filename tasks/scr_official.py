@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from torch import nn
 
 from ..benchmark import digest
 from ..benchmark.augmentation import paper_augmentation
@@ -22,6 +21,9 @@ from ..benchmark.errors import InputError, unknown
 from ..benchmark.protocol import ArmName, Slot
 from ..benchmark.splits import JSRT_IDS, check_split, is_jsrt_like
 from .segmentation import SegmentationTask, scored_structures
+
+if TYPE_CHECKING:
+    from torch import nn
 
 FOLD = "official"
 TINY = 11
@@ -105,6 +107,7 @@ class ScrOfficial(SegmentationTask):
     summary = "organ segmentation on the official SCR split (124 train, 123 test), J and DSC pooled"
     presets: ClassVar[Mapping[str, Settings]] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
     default_data = "phantom"
+    reference_seconds: ClassVar[Mapping[str, float]] = {"quick": 20.0}
     downstream_only = frozenset(field.name for field in fields(Settings)) - {"fit_resolution", "threads"}
 
     def __init__(self, settings: Settings | None = None) -> None:

@@ -1,25 +1,20 @@
-"""What every segmentation task shares: label maps, crops, one training recipe, sliding windows, scores.
+"""What every segmentation task shares: painted label maps, held-out films, the arms, scores and their table.
 
-A task that builds on `SegmentationTask` says which films train and test, and which network is trained.
+A task that builds on `SegmentationTask` says which films are for training and testing, and which network is trained.
+Torch is imported only where a network is made, so that a run can be planned without it.
 """
 
 from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pandas as pd
-import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
-from torch.nn import functional
-from torch.optim import Adam, Optimizer
 
 from ..benchmark.dataset import Annotation, Dataset
 from ..benchmark.digest import derive_seed
@@ -27,7 +22,11 @@ from ..benchmark.errors import InputError
 from ..benchmark.metrics.segmentation import confusion, dice_from_counts, hausdorff_cases, jaccard_from_counts
 from ..benchmark.progress import Progress
 from ..benchmark.protocol import Arm, ArmName, Metric, Predictions, Task, Trained
-from ..benchmark.training import History, Patience, Recipe, Step, Validation, seeded, train
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..benchmark.training import History
 
 REAL_HELD_OUT = 0.10  # share of the real training films that only early stopping sees
 SYNTHETIC_HELD_OUT = 0.25  # the paper's 2,500 of 10,000
@@ -37,7 +36,6 @@ TABLE_ORDER = (
     "right_lung",
 )  # the rows of the multi-stage paper's tables, then other organs
 LUNGS = ("left_lung", "right_lung")
-STRIDE_RATE = 2 / 3  # of sliding windows (PSPNet)
 # ---------------------------------------------------------------------- films and labels
 
 
@@ -122,106 +120,6 @@ def hold_out_last(count: int, share: float) -> tuple[np.ndarray, np.ndarray]:
     return np.arange(count - held), np.arange(count - held, count)
 
 
-# ---------------------------------------------------------------------- windows and crops
-
-
-def window_starts(side: int, crop: int) -> list[int]:
-    """Where sliding windows of `crop` pixels start: steps of 2/3 crop, the last one flush with the end."""
-    if crop >= side:
-        return [0]
-    stride = int(np.ceil(crop * STRIDE_RATE))
-    count = int(np.ceil((side - crop) / stride)) + 1
-    return [min(index * stride, side - crop) for index in range(count)]
-
-
-def windows(height: int, width: int, crop: int) -> Iterator[tuple[slice, slice]]:
-    """The sliding windows of a film: (rows, columns)."""
-    for top, left in product(window_starts(height, crop), window_starts(width, crop)):
-        yield slice(top, top + crop), slice(left, left + crop)
-
-
-def as_input(images: np.ndarray) -> Tensor:
-    """uint8 (B, H, W) to float32 (B, 1, H, W), about zero mean and unit spread."""
-    return torch.from_numpy(np.ascontiguousarray(images)).unsqueeze(1).float().div_(64.0).sub_(2.0)
-
-
-def class_probabilities(network: nn.Module, films: Tensor, crop: int) -> Tensor:
-    """Probabilities (B, C, H, W) of films (B, 1, H, W): the mean over the windows that see a pixel."""
-    total: Tensor | None = None
-    height, width = films.shape[-2:]
-    seen = torch.zeros((height, width), device=films.device)
-    for rows, columns in windows(height, width, crop):
-        part = network(films[..., rows, columns]).float().softmax(dim=1)
-        if total is None:
-            total = part.new_zeros(len(films), part.shape[1], height, width)
-        total[..., rows, columns] += part
-        seen[rows, columns] += 1
-    assert total is not None  # there is always a window
-    return total / seen
-
-
-class Crops:
-    """A training `Source`: a random crop of every film. No flips: left and right would change sides."""
-
-    def __init__(self, examples: Examples, crop: int) -> None:
-        self.examples, self.crop = examples, min(crop, examples.images.shape[-1])
-
-    def __len__(self) -> int:
-        return len(self.examples)
-
-    def batch(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
-        """`film` float32 (B, 1, crop, crop) and `label` int64 (B, crop, crop)."""
-        room = self.examples.images.shape[-1] - self.crop + 1
-        corners = rng.integers(0, room, size=(len(rows), 2))
-        cuts = [
-            (row, slice(top, top + self.crop), slice(left, left + self.crop))
-            for row, (top, left) in zip(rows, corners, strict=True)
-        ]
-        films = np.stack([self.examples.images[cut] for cut in cuts])
-        labels = np.stack([self.examples.labels[cut] for cut in cuts])
-        return {"film": as_input(films), "label": torch.from_numpy(labels).long()}
-
-
-# ---------------------------------------------------------------------- training
-
-
-class Segmentation(Recipe):
-    """Softmax cross-entropy with Adam; the rate falls along half a cosine when `decay` is set."""
-
-    def __init__(self, network: nn.Module, *, rate: float, batch: int, decay: bool) -> None:
-        self.network, self.rate, self.batch, self.decay = network, rate, batch, decay
-
-    def networks(self) -> Mapping[str, nn.Module]:
-        return {"network": self.network}
-
-    def optimizers(self) -> Mapping[str, Optimizer]:
-        self.optimizer = Adam(self.network.parameters(), lr=self.rate)
-        return {"adam": self.optimizer}
-
-    def batch_size(self, images_seen: int) -> int:
-        return self.batch
-
-    def step(self, batch: Mapping[str, Tensor], at: Step) -> Mapping[str, Tensor]:
-        if self.decay:
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.rate * 0.5 * (1 + np.cos(np.pi * at.index / at.total))
-        loss = functional.cross_entropy(self.network(batch["film"]).float(), batch["label"])
-        at.update(loss, self.optimizer)
-        return {"cross_entropy": loss}
-
-
-def held_out_loss(network: nn.Module, examples: Examples, *, crop: int, batch: int, device: str) -> float:
-    """Mean cross-entropy of held-out films, of the averaged probabilities that a test would use."""
-    total = 0.0
-    for start in range(0, len(examples), batch):
-        part = examples[np.arange(start, min(start + batch, len(examples)))]
-        probabilities = class_probabilities(network, as_input(part.images).to(device), crop)
-        labels = torch.from_numpy(part.labels).long().to(device)
-        loss = functional.nll_loss(probabilities.clamp_min(1e-7).log(), labels)
-        total += float(loss) * len(part)
-    return total / len(examples)
-
-
 class SegmentationTask(Task):
     """A segmentation protocol; a subclass adds splits, sizes, arms, presets and `network`.
 
@@ -249,6 +147,8 @@ class SegmentationTask(Task):
         return scored_structures(data.organs, self.settings.organs, clavicles=self.settings.clavicles)
 
     def train(self, arm: Arm, *, seed: int, device: str, progress: Progress) -> Trained:
+        from ..benchmark.training import seeded
+
         training, held = self.examples(arm, seed=seed)
         if arm.name is ArmName.FINETUNE:
             if arm.start is None:
@@ -303,6 +203,9 @@ class SegmentationTask(Task):
         progress: Progress,
     ) -> History:
         """Train a network with early stopping; `tuned`: with the rate and the steps of a fine-tuning."""
+        from ..benchmark.training import Patience, Validation, train
+        from .models.segmenter import Crops, Segmentation, held_out_loss
+
         s = self.settings
         steps, every = s.finetune_steps if tuned else s.steps, s.check_every
         if s.epochs:
@@ -326,14 +229,9 @@ class SegmentationTask(Task):
 
     def predict(self, model: nn.Module, test: Dataset, *, device: str) -> Predictions:
         """`labels`: uint8 (N, H, W), 0 background, i + 1 for the i-th structure."""
-        model = model.to(device).eval()
-        labels = np.empty(test.images.shape, dtype=np.uint8)
-        with torch.no_grad():
-            for start in range(0, len(test), self.settings.batch):
-                chosen = slice(start, start + self.settings.batch)
-                films = as_input(test.images[chosen]).to(device)
-                found = class_probabilities(model, films, self.settings.crop).argmax(dim=1)
-                labels[chosen] = found.to(torch.uint8).cpu().numpy()
+        from .models.segmenter import predict_labels
+
+        labels = predict_labels(model, test.images, crop=self.settings.crop, batch=self.settings.batch, device=device)
         return Predictions(ids=tuple(test.ids), arrays={"labels": labels})
 
     # ---------------------------------------------------------------------- scores
@@ -397,11 +295,14 @@ class SegmentationTask(Task):
     # ---------------------------------------------------------------------- weights on disk
 
     def save_model(self, model: nn.Module, path: Path) -> None:
-        weights: dict[str, Any] = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-        save_file(weights, path)
+        from .models.segmenter import save_weights
+
+        save_weights(model, path)
 
     def load_model(self, path: Path, data: Dataset) -> nn.Module:
+        from ..benchmark.training import seeded
+        from .models.segmenter import load_weights
+
         with seeded(0):
             network = self.network(len(self.structures(data)) + 1)
-        network.load_state_dict(load_file(path))
-        return network.eval()
+        return load_weights(network, path)

@@ -35,12 +35,13 @@ def test_every_file_of_the_tree_is_in_the_wheel(tmp_path):
         ]
         assert missing == [] and different == []
         return
-    from setuptools import discovery  # the editable install: hold pyproject's list against the folders
-
     import tomllib
 
+    from setuptools import discovery  # the editable install: hold pyproject's list against the folders
+
     listed = tomllib.loads((TREE / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    found = {f"cxrbench.{name}" for name in discovery.PackageFinder.find(str(TREE), include=["benchmark*", "tasks*", "baselines*", "leaderboard*"])}
+    wanted = [f"{part}*" for part in PARTS]
+    found = {f"cxrbench.{name}" for name in discovery.PackageFinder.find(str(TREE), include=wanted)}
     assert found | {"cxrbench"} == set(listed)
 
 

@@ -74,11 +74,11 @@ def build(folder: Path, results: Results) -> Report:
 
 
 def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         loader=PackageLoader(__name__.rpartition(".")[0], "."),
-        autoescape=select_autoescape(enabled_extensions=("j2", "html"), default=True),
+        autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+
 from cxrbench.baselines.controls import Classical, CopyTrain, Degraded, DegradedSettings, Noise, draw
 from cxrbench.benchmark.augmentation import paper_augmentation
 from cxrbench.benchmark.dataset import Dataset, DatasetInfo

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+
 from cxrbench.baselines.multi_stage import (
     MultiStage,
     SingleStage,
@@ -21,6 +22,7 @@ from cxrbench.baselines.multi_stage import (
 from cxrbench.baselines.organ_maps import paint, upsize
 from cxrbench.baselines.pggan import PGGAN, Generator, PGGANSettings
 from cxrbench.baselines.pix2pixhd import Pix2PixHDSettings
+from cxrbench.benchmark import digest
 from cxrbench.benchmark.dataset import Dataset, DatasetInfo, pack_masks
 from cxrbench.benchmark.errors import InputError, ProviderError
 from cxrbench.benchmark.progress import Progress
@@ -200,3 +202,18 @@ def test_paper_preset_is_the_papers(kind):
     assert set(kind.presets) == {"quick", "standard", "paper"}
     for name, part in vars(kind.presets["paper"]).items():
         assert part == {"dot_side": 64, "dot_radius": 2.0, "label_channels": False}.get(name, type(part)())
+
+
+def test_vgg_weights_are_recorded_and_a_missing_file_is_one_clear_line(tmp_path):
+    from torchvision.models import vgg19
+
+    path = tmp_path / "vgg19.pth"
+    torch.save({k: v for k, v in vgg19(weights=None).state_dict().items() if k.startswith("features")}, path)
+    provider = TwoStage(TwoStageSettings(GROWTH, replace(FILMS, steps=1, batch_size=1, vgg_weights=path)))
+    assert provider.weights_used == "none"
+    provider.fit(chests(2), seed=0, progress=Progress())
+    assert provider.weights_used == digest.of_file(path)
+    assert "vgg" in provider.histories()["films"].rows[-1]
+    path.unlink()
+    with pytest.raises(InputError, match="no such file"):
+        provider.fit(chests(2), seed=0, progress=Progress())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from cxrbench.baselines.organ_maps import (
     OrganMaps,
     grey_codes,

@@ -7,6 +7,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from cxrbench.baselines.pggan import (
     PGGAN,
     Discriminator,
@@ -29,7 +31,6 @@ from cxrbench.benchmark.checkpoint import Keeper, State
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
 from cxrbench.benchmark.training import History, Rows, Step, make_fabric, seeded, train
-from torch import nn
 
 TINY = PGGANSettings(
     fmap_base=32,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from cxrbench.baselines.pix2pixhd import (
     ClassPairs,
     GlobalGenerator,
@@ -23,7 +25,6 @@ from cxrbench.baselines.pix2pixhd import (
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
 from cxrbench.benchmark.training import Step, make_fabric
-from torch import nn
 
 TINY = Pix2PixHDSettings(ngf=4, n_downsample=1, n_blocks=1, ndf=4, n_layers=1, batch_size=2, steps=4)
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import pytest
+
 from cxrbench.benchmark.dataset import Annotation, Dataset, DatasetInfo
 from cxrbench.benchmark.plan import Plan, PlannedCell
 from cxrbench.benchmark.protocol import ArmName, Metric, Predictions, Slot, Task

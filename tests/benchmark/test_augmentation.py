@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+
 from cxrbench.benchmark.augmentation import elastic_field, paper_augmentation, warp
 from cxrbench.benchmark.dataset import Dataset, DatasetInfo
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
+
 from cxrbench.benchmark.contact_sheet import COLOURS, contact_sheet, organ_colours, outlined
 from cxrbench.benchmark.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.errors import InputError
-from PIL import Image
 
 
 def _dataset(n=5, boxes=None):

@@ -11,13 +11,14 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
 from cxrbench.benchmark import catalogue
 from cxrbench.benchmark.cli.data import app
 from cxrbench.benchmark.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.phantom import dataset as phantom
-from PIL import Image
-from typer.testing import CliRunner
 
 
 def _run(*arguments: str) -> str:

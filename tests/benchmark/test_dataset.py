@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+
 from cxrbench.benchmark.dataset import (
     Annotation,
     Dataset,

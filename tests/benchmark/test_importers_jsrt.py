@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from cxrbench.benchmark import splits
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.importers.jsrt import FILM_PIXEL_MM, ORGANS, import_jsrt
 from cxrbench.benchmark.progress import Progress
-from PIL import Image
 
 IDS = ("JPCLN001", "JPCLN002", "JPCNN001", "JPCNN002")
 SIDE, MASK_SIDE = 64, 32

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.importers.films import read_film
 from cxrbench.benchmark.importers.manifest import import_manifest
 from cxrbench.benchmark.importers.manifest_table import ManifestOptions
-from PIL import Image
 
 LUNGS = {"left_lung": 1, "right_lung": 2}
 
@@ -328,8 +329,9 @@ def real_data():
 def _import_by_command(arguments: list[str]) -> dict:
     import json
 
-    from cxrbench.benchmark.cli.data import app
     from typer.testing import CliRunner
+
+    from cxrbench.benchmark.cli.data import app
 
     result = CliRunner().invoke(app, ["import", "manifest", *arguments, "--json"], catch_exceptions=False)
     return json.loads(result.stdout)

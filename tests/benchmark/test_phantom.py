@@ -4,12 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy import ndimage
+
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.phantom.anatomy import draw_anatomy
 from cxrbench.benchmark.phantom.film import ORGANS, Opacity, draw_exposure, render
 from cxrbench.benchmark.phantom.jsrt_like import jsrt_like, jsrt_like_case, jsrt_like_ids
 from cxrbench.benchmark.phantom.raster import Drawing, ribbons
-from scipy import ndimage
 
 SOME = jsrt_like_ids()[::19]
 

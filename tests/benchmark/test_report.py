@@ -13,6 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import typer
+from PIL import Image
+from typer.testing import CliRunner
+
 from cxrbench.benchmark.assembly import assemble
 from cxrbench.benchmark.cli.report import report as report_command
 from cxrbench.benchmark.errors import InputError
@@ -20,8 +23,6 @@ from cxrbench.benchmark.output import load_curves, load_run, load_scores, write_
 from cxrbench.benchmark.pairing import COLUMNS
 from cxrbench.benchmark.report.page import inline_svg
 from cxrbench.benchmark.report.pictures import label_bits
-from PIL import Image
-from typer.testing import CliRunner
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>--><b>$x_'
 SMALL = {"sizes": ("full",), "arms": ("real", "synthetic")}

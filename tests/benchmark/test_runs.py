@@ -254,5 +254,5 @@ def test_dask_workers_of_which_one_is_killed_give_the_same_numbers(undisturbed, 
 
 
 def test_a_dask_address_where_nobody_answers_is_one_line():
-    with pytest.raises(InputError, match="no Dask scheduler answers at tcp://127.0.0.1:9"):
+    with pytest.raises(InputError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
         run(toy(engine="dask", address="tcp://127.0.0.1:9"))

@@ -7,6 +7,15 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy.ndimage import binary_erosion, distance_transform_edt
+from scipy.spatial import cKDTree
+from skimage.metrics import hausdorff_distance
+from sklearn.metrics import f1_score, jaccard_score
+from torchmetrics.functional.segmentation import dice_score
+
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.metrics.segmentation import (
     confusion,
@@ -21,14 +30,6 @@ from cxrbench.benchmark.metrics.segmentation import (
     jaccard_from_counts,
     pooled,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
-from scipy.ndimage import binary_erosion, distance_transform_edt
-from scipy.spatial import cKDTree
-from skimage.metrics import hausdorff_distance
-from sklearn.metrics import f1_score, jaccard_score
-from torchmetrics.functional.segmentation import dice_score
 
 EXACT = 1e-6
 VARIANTS = [hausdorff, hausdorff_boundary, hausdorff95]

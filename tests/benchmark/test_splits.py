@@ -6,6 +6,7 @@ import re
 from collections import Counter
 
 import pytest
+
 from cxrbench.benchmark import splits
 from cxrbench.benchmark.errors import InputError
 

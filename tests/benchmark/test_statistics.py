@@ -8,6 +8,10 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.statistics import (
     bca_interval,
@@ -18,9 +22,6 @@ from cxrbench.benchmark.statistics import (
     stars,
     welch_over_seeds,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy import stats
 
 
 def scores(n, seed=0, gain=0.01):

@@ -9,10 +9,11 @@ import re
 
 import numpy as np
 import pytest
+from rich.console import Console
+
 from cxrbench.benchmark import tables, wording
 from cxrbench.benchmark.assembly import assemble
 from cxrbench.benchmark.results import MetricInfo
-from rich.console import Console
 
 HOSTILE = r"a_b & 50% $x^2$ #{~} \end{table} | <script>alert(1)</script> **"
 

@@ -7,12 +7,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional
+
 from cxrbench.benchmark import checkpoint, training
 from cxrbench.benchmark.errors import TrainingError
 from cxrbench.benchmark.progress import Progress
 from cxrbench.benchmark.training import Patience, Recipe, Rows, Validation, train
-from torch import nn
-from torch.nn import functional
 
 torch.set_num_threads(1)
 

@@ -22,7 +22,6 @@ import medpy.metric.binary as medpy
 import numpy as np
 import pytest
 import torch
-from cxrbench.benchmark.metrics.segmentation import dice, hausdorff, hausdorff_boundary
 from scipy.ndimage import binary_erosion
 from scipy.spatial.distance import dice as scipy_dissimilarity
 from scipy.spatial.distance import directed_hausdorff
@@ -30,6 +29,8 @@ from skimage.metrics import hausdorff_distance
 from sklearn.metrics import f1_score
 from torchmetrics.functional.segmentation import dice_score
 from torchmetrics.functional.segmentation import hausdorff_distance as torchmetrics_hausdorff
+
+from cxrbench.benchmark.metrics.segmentation import dice, hausdorff, hausdorff_boundary
 
 Mask = np.ndarray[Any, Any]
 Metric = Callable[[Mask, Mask], float]

@@ -12,13 +12,14 @@ from itertools import pairwise
 import pandas as pd
 import pytest
 import torch
+from scipy.stats import ttest_rel
+
 from cxrbench.baselines.controls import CopyTrain, Degraded, DegradedSettings, Noise
 from cxrbench.benchmark.catalogue import find_dataset
 from cxrbench.benchmark.progress import Progress
 from cxrbench.benchmark.protocol import Arm, ArmName, Slot
 from cxrbench.benchmark.provider import Provider, collect
 from cxrbench.tasks.scr_official import ScrOfficial
-from scipy.stats import ttest_rel
 
 SEED = 0
 PROVIDERS: dict[str, Provider] = {

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import timm
 import torch
+from safetensors.torch import save_file
+
 from cxrbench.benchmark.errors import InputError
 from cxrbench.tasks.models.smanet_like import SMANetLike, resize
-from safetensors.torch import save_file
 
 
 def small(**options) -> SMANetLike:

@@ -74,9 +74,8 @@ class ToyTask(Task):
         assert films is not None
         model = dict(arm.start or {})
         noise = np.random.default_rng(seed).normal(0, 10)
-        for organ, mask in zip(
-            self.structures(films), np.moveaxis(films.organ_masks(("left_lung", "right_lung")), 1, 0)
-        ):
+        masks = films.organ_masks(self.structures(films))
+        for organ, mask in zip(self.structures(films), np.moveaxis(masks, 1, 0), strict=True):
             inside = films.images[mask].mean() if mask.any() else 0.0
             model[organ] = float((inside + films.images[~mask].mean()) / 2 + noise)
         model["process"] = 0.0 if "TOY_PID" not in os.environ else float(os.getpid())
