@@ -77,9 +77,7 @@ def list_datasets() -> list[Entry]:
     return listed
 
 
-def find_dataset(
-    name_or_path: str | Path, resolution: int | None = None, progress: Progress | None = None
-) -> Dataset:
+def find_dataset(name_or_path: str | Path, resolution: int | None = None, progress: Progress | None = None) -> Dataset:
     """A dataset of the catalogue, an embedded one, or a dataset folder, at `resolution` pixels (None: as it
     is kept).
 
@@ -114,14 +112,11 @@ def check_free(name: str, *, force: bool = False) -> Path:
     """The folder for a new dataset. InputError where the name is not allowed, or taken and not `force`."""
     if not _NAME.fullmatch(name) or name in EMBEDDED or _DRAWN.fullmatch(name):
         raise InputError(
-            f"'{name}' cannot be a dataset's name: letters, digits, '_', '-' and '.', and not "
-            f"{', '.join(EMBEDDED)}"
+            f"'{name}' cannot be a dataset's name: letters, digits, '_', '-' and '.', and not {', '.join(EMBEDDED)}"
         )
     folder = datasets_folder() / name
     if folder.exists() and not force:
-        raise InputError(
-            f"dataset {name} is there already ({folder}); use --force to replace it, or another --name"
-        )
+        raise InputError(f"dataset {name} is there already ({folder}); use --force to replace it, or another --name")
     return folder
 
 
@@ -187,9 +182,7 @@ def _entry(folder: Path) -> Entry:
             folder=folder,
         )
     except (OSError, ValueError, KeyError, TypeError, SyntaxError) as error:
-        return Entry(
-            folder.name, None, None, (), (), f"cannot be read: {type(error).__name__}: {error}", folder
-        )
+        return Entry(folder.name, None, None, (), (), f"cannot be read: {type(error).__name__}: {error}", folder)
 
 
 def _count(path: Path) -> int:

@@ -67,9 +67,7 @@ def contact_sheet(dataset: Dataset, path: Path, count: int = 24, columns: int = 
     from PIL import Image, ImageDraw
 
     if count < 1 or columns < 1 or len(dataset) == 0:
-        raise InputError(
-            f"contact sheet: expected films and at least one column, found {count} and {columns}"
-        )
+        raise InputError(f"contact sheet: expected films and at least one column, found {count} and {columns}")
     rng = np.random.default_rng(seed)
     rows = np.sort(rng.permutation(len(dataset))[:count])
     size = max(256, min(dataset.resolution, 512))

@@ -83,9 +83,7 @@ class Dataset:
         if len(self.cases) != n:
             raise InputError(f"dataset {self.info.name}: {n} images but {len(self.cases)} rows of cases")
         if len(self.info.organs) > MAX_ORGANS:
-            raise InputError(
-                f"dataset {self.info.name}: at most {MAX_ORGANS} organs, found {len(self.info.organs)}"
-            )
+            raise InputError(f"dataset {self.info.name}: at most {MAX_ORGANS} organs, found {len(self.info.organs)}")
         duplicated = self.cases["id"][self.cases["id"].duplicated()]
         if len(duplicated):
             raise InputError(f"dataset {self.info.name}: duplicate id {duplicated.iloc[0]!r}")
@@ -139,9 +137,7 @@ class Dataset:
             }
         )
 
-    def organ_masks(
-        self, organs: Sequence[str] | None = None, rows: np.ndarray | slice = slice(None)
-    ) -> np.ndarray:
+    def organ_masks(self, organs: Sequence[str] | None = None, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
         """Masks as bool (N, O, H, W), one channel per asked organ (all by default)."""
         if self.masks is None:
             raise InputError(f"dataset {self.info.name} has no masks")
@@ -217,9 +213,7 @@ class Dataset:
                 self.boxes.to_parquet(draft / "boxes.parquet", index=False)
             files = {path.name: digest.of_file(path) for path in sorted(draft.iterdir())}
             info = self.info.model_copy(update={"digest": self.digest, "files": files})
-            (draft / "dataset.json").write_text(
-                info.model_dump_json(by_alias=True, indent=1), encoding="utf-8"
-            )
+            (draft / "dataset.json").write_text(info.model_dump_json(by_alias=True, indent=1), encoding="utf-8")
         return load_dataset(folder)
 
 
@@ -252,9 +246,7 @@ def read_info(folder: Path) -> DatasetInfo:
     """`dataset.json` of a folder; InputError when it is absent, not valid, or of another schema number."""
     path = folder / "dataset.json"
     if not path.is_file():
-        raise InputError(
-            f"{folder}: no dataset.json here; expected a dataset folder (see `cxrbench data import`)"
-        )
+        raise InputError(f"{folder}: no dataset.json here; expected a dataset folder (see `cxrbench data import`)")
     try:
         info = DatasetInfo.model_validate_json(path.read_bytes())
     except ValidationError as error:
@@ -267,9 +259,7 @@ def read_info(folder: Path) -> DatasetInfo:
             "update cxrbench"
         )
     if info.schema_version < SCHEMA:
-        raise InputError(
-            f"{path}: schema {info.schema_version} is too old (expected {SCHEMA}); import it again"
-        )
+        raise InputError(f"{path}: schema {info.schema_version} is too old (expected {SCHEMA}); import it again")
     return info
 
 
@@ -303,9 +293,7 @@ def verify_dataset(folder: Path) -> Dataset:
     dataset = load_dataset(folder, verify=True)
     found = replace(dataset, info=dataset._changed(), folder=None).digest
     if found != dataset.info.digest:
-        raise InputError(
-            f"{folder}: the content has digest {found[:12]}, dataset.json says {dataset.info.digest[:12]}"
-        )
+        raise InputError(f"{folder}: the content has digest {found[:12]}, dataset.json says {dataset.info.digest[:12]}")
     return dataset
 
 
@@ -325,9 +313,7 @@ def concatenate(parts: Sequence[Dataset], name: str) -> Dataset:
         info=first._changed(name=name),
         images=np.concatenate([part.images for part in parts]),
         cases=pd.concat([part.cases for part in parts], ignore_index=True),
-        masks=np.concatenate([part.masks for part in parts if part.masks is not None])
-        if with_masks
-        else None,
+        masks=np.concatenate([part.masks for part in parts if part.masks is not None]) if with_masks else None,
         boxes=pd.concat([part.boxes for part in parts if part.boxes is not None], ignore_index=True)
         if with_boxes
         else None,

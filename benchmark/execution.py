@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError
-from .record import Failure
+from .job import Job, job_line
+from .record import Failure, utc_now
 from .registry import find_provider
 from .store import Level, Store
-from .worker import Job, job_line, now
 
 _running: set[subprocess.Popen[str]] = set()
 _stopped = threading.Event()
@@ -88,7 +88,7 @@ def run_job(job: Job, time_limit: float | None) -> Outcome:
     who = f"provider {name}: " if job.kind != "cell" and found is None else ""
     message = f"{who}{error}"
     if job.key:
-        Store(Path(job.store)).fail(Failure(key=job.key, step=label, message=message, detail=detail, created=now()))
+        Store(Path(job.store)).fail(Failure(key=job.key, step=label, message=message, detail=detail, created=utc_now()))
     return Outcome(job.key, label, message, bad_input)
 
 
@@ -148,7 +148,7 @@ def run_chain(jobs: Sequence[Mapping[str, Any]], time_limit: float | None) -> li
             outcomes.append(Outcome(job.key, label))
         elif failed:
             outcomes.append(Outcome(job.key, label, failed))
-            Store(Path(job.store)).fail(Failure(key=job.key, step=label, message=failed, created=now()))
+            Store(Path(job.store)).fail(Failure(key=job.key, step=label, message=failed, created=utc_now()))
         else:
             outcomes.append(run_job(job, time_limit))
             failed = outcomes[-1].error

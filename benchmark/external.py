@@ -41,47 +41,51 @@ def _require_organs(films: Dataset, train: Dataset, where: str) -> None:
         raise ProviderError(f"{where} has no masks of {', '.join(missing)}; expected {', '.join(train.organs)}")
 
 
-class FolderProvider(Provider):
-    """Films and masks made by any program: a dataset folder, or `images/*.png` with `masks/*.png` or `masks/<organ>/*.png`.
-
-    Single mask files hold bit flags: bit i is organ i of the training set. Nothing is fitted.
-    """
+class ExternalProvider(Provider):
+    """What both have in common: an argument after the colon, and the films that show what samples must look like."""
 
     produces = frozenset({Annotation.MASKS})
 
     def __init__(self, argument: str, settings: Any = None, *, device: str = "cpu") -> None:
         super().__init__(settings, device=device)
-        self.path = argument
+        self.argument = argument
+
+    def save(self, folder: Path) -> None:
+        """Keep the argument and the films."""
+        (folder / "argument.txt").write_text(self.argument, encoding="utf-8")
+        self.train.save(folder / "train.dataset")
 
     @classmethod
     def load(cls, folder: Path, settings: Any = None, *, device: str = "cpu") -> Self:
-        """The fitted provider: only the training set's form was kept."""
+        """What `save` kept."""
         provider = cls((folder / "argument.txt").read_text(encoding="utf-8"), settings, device=device)
         provider.train = load_dataset(folder / "train.dataset")
         return provider
 
-    def save(self, folder: Path) -> None:
-        """Keep the path and one training film, whose form (organs, resolution) samples must have."""
-        (folder / "argument.txt").write_text(self.path, encoding="utf-8")
-        self.train.save(folder / "train.dataset")
-
     def fit(self, train: Dataset, *, seed: int, progress: Progress) -> None:
-        """Keep what the films must look like; the folder was made elsewhere."""
-        self.train = train.select([0])
+        """Keep the training set; nothing is fitted here."""
+        self.train = train
+
+
+class FolderProvider(ExternalProvider):
+    """Films and masks made by any program: a dataset folder, or `images/*.png` with `masks/*.png` or `masks/<organ>/*.png`.
+
+    Single mask files hold bit flags: bit i is organ i of the training set. Nothing is fitted.
+    """
 
     def sample(self, n: int, *, seed: int) -> Iterator[Batch]:
         """`n` of the folder's films, drawn without replacement. ProviderError when there are fewer."""
         films = self._films()
         if len(films) < n:
-            raise ProviderError(f"folder {self.path} has {len(films)} films, expected at least {n}")
+            raise ProviderError(f"folder {self.argument} has {len(films)} films, expected at least {n}")
         rows = np.sort(np.random.default_rng(seed).permutation(len(films))[:n])
         yield from _batches(films.select(rows).resized(self.train.resolution), self.train.organs)
 
     def _films(self) -> Dataset:
-        folder = Path(self.path)
+        folder = Path(self.argument)
         if (folder / "dataset.json").is_file():
             films = load_dataset(folder)
-            _require_organs(films, self.train, f"folder {self.path}")
+            _require_organs(films, self.train, f"folder {self.argument}")
             return films
         return _read_pictures(folder, self.train)
 
@@ -137,34 +141,13 @@ class CommandSettings:
     time_limit: float = 3600.0
 
 
-class CommandProvider(Provider):
+class CommandProvider(ExternalProvider):
     """A program in any language or environment: reads the training dataset folder and writes a dataset folder.
 
     It gets CXRBENCH_TRAIN and CXRBENCH_OUT (folders), CXRBENCH_N (films to make) and CXRBENCH_SEED in its environment.
     """
 
-    produces = frozenset({Annotation.MASKS})
     presets = MappingProxyType({name: CommandSettings() for name in ("quick", "standard", "paper")})
-
-    def __init__(self, argument: str, settings: Any = None, *, device: str = "cpu") -> None:
-        super().__init__(settings, device=device)
-        self.command = argument
-
-    @classmethod
-    def load(cls, folder: Path, settings: Any = None, *, device: str = "cpu") -> Self:
-        """The command with the training set that it will be given."""
-        provider = cls((folder / "argument.txt").read_text(encoding="utf-8"), settings, device=device)
-        provider.train = load_dataset(folder / "train.dataset")
-        return provider
-
-    def save(self, folder: Path) -> None:
-        """Keep the command and the training set."""
-        (folder / "argument.txt").write_text(self.command, encoding="utf-8")
-        self.train.save(folder / "train.dataset")
-
-    def fit(self, train: Dataset, *, seed: int, progress: Progress) -> None:
-        """Keep the training set: the program fits and samples in one call."""
-        self.train = train
 
     def sample(self, n: int, *, seed: int) -> Iterator[Batch]:
         """Run the program. ProviderError with the end of its stderr when it fails, hangs or writes no dataset."""
@@ -185,7 +168,7 @@ class CommandProvider(Provider):
         environment = os.environ | {f"CXRBENCH_{name}": value for name, value in names.items()}
         try:
             done = subprocess.run(
-                shlex.split(self.command),
+                shlex.split(self.argument),
                 env=environment,
                 capture_output=True,
                 text=True,
@@ -195,11 +178,11 @@ class CommandProvider(Provider):
             )
         except subprocess.TimeoutExpired:
             raise ProviderError(
-                f"command '{self.command}' took more than {self.settings.time_limit:.0f} s "
+                f"command '{self.argument}' took more than {self.settings.time_limit:.0f} s "
                 "(raise it with --set time_limit=SECONDS)"
             ) from None
         except OSError as error:
-            raise ProviderError(f"command '{self.command}' cannot be started: {error.strerror}") from None
+            raise ProviderError(f"command '{self.argument}' cannot be started: {error.strerror}") from None
         if done.returncode:
             end = done.stderr.strip().splitlines()[-1:] or ["(nothing on stderr)"]
-            raise ProviderError(f"command '{self.command}' ended with exit code {done.returncode}: {end[0]}")
+            raise ProviderError(f"command '{self.argument}' ended with exit code {done.returncode}: {end[0]}")

@@ -15,7 +15,7 @@ from .record import CellIdentity, DataIdentity, ProviderIdentity, TaskIdentity
 from .registry import Plugin
 from .settings import keyed
 
-WORKER = Path(__file__).with_name("worker.py")
+STEPS = Path(__file__).with_name("steps.py")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def make_plan(
     task_identity = TaskIdentity(
         name=task.name,
         version=task.version,
-        code=digest.of_json([task_plugin.code_digest(), digest.of_code(WORKER)]),
+        code=digest.of_json([task_plugin.code_digest(), digest.of_code(STEPS)]),
         settings=keyed(task.settings),
     )
     common: dict[str, Any] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -143,6 +144,11 @@ class Failure(Strict):
     created: str
 
 
+def utc_now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -156,7 +162,7 @@ def read_json(path: Path, model: type[Model], schema: int | None = None) -> Mode
     except (OSError, ValidationError) as error:
         detail = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise StoreError(f"{path} is not a valid {model.__name__}: {detail}") from None
-    version = getattr(found, "schema_version", schema)
+    version: Any = getattr(found, "schema_version", schema)
     if schema is not None and version != schema:
         age = "newer than this version reads; update cxrbench" if version > schema else "too old; run it again"
         raise StoreError(f"{path} has schema {version}, which is {age} (expected {schema})")

@@ -14,13 +14,13 @@ from .catalogue import find_dataset
 from .errors import CxrbenchError, InputError, unknown
 from .execution import Outcome, run_chains, run_job
 from .home import home
+from .job import Job
 from .plan import Plan, PlannedCell, make_plan
 from .protocol import ArmName, Task
 from .registry import TASKS, Plugin, describe, find_provider, find_task, plugins
 from .settings import override, parse_pairs, plain
 from .store import Level, Store
 from .timings import Timings
-from .worker import Job
 
 PRESETS = {"quick": 1800.0, "standard": 4 * 3600.0, "paper": 7 * 86400.0}
 """The presets, with the seconds one step may take before it is stopped."""

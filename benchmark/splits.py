@@ -74,9 +74,7 @@ def patient_split(patients: Sequence[str], train_fraction: float, seed: int | st
     train.
     """
     if not 0 < train_fraction < 1:
-        raise InputError(
-            f"split: the share of patients that train must be between 0 and 1, found {train_fraction}"
-        )
+        raise InputError(f"split: the share of patients that train must be between 0 and 1, found {train_fraction}")
     order = _shuffled(patients, seed)
     count = round(len(order) * train_fraction)
     if not 0 < count < len(order):
@@ -132,9 +130,7 @@ def check_split(name: str, ids: Sequence[str], parts: Sequence[object]) -> str:
                 f"{name}: {what} has {len(there)} cases, expected {len(wanted)}{difference(wanted, there)}"
             )
     if split_digest(["JPC" + _without_prefix(one) for one in ids], parts) != pinned:
-        raise InputError(
-            f"{name}: the split rule of this install does not give the pinned split; reinstall cxrbench"
-        )
+        raise InputError(f"{name}: the split rule of this install does not give the pinned split; reinstall cxrbench")
     return pinned
 
 

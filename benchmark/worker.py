@@ -1,4 +1,4 @@
-"""One step of a run in a process of its own: describe a provider, make synthetic films, or train and score a cell.
+"""A process that does one step of a run.
 
 Run as `python -m cxrbench.benchmark.worker` with a job as one JSON line on standard input. The result goes to the store,
 the outcome to the job's outcome file. When standard input closes, the parent is gone and the process ends itself.
@@ -8,327 +8,21 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import signal
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from . import digest
 from .atomic import write_text
-from .dataset import Dataset, load_dataset
-from .errors import CxrbenchError, InputError, ProviderError
+from .errors import CxrbenchError
+from .job import Job
 from .progress import Progress
-from .protocol import Arm, ArmName, Slot, Task
-from .record import CellIdentity, Cost, Curve, Downstream, Environment, Record, Value
-from .registry import Plugin, find_provider, find_task
-from .settings import keyed, override, plain, restore
-from .store import Level, Store
+from .steps import check, describe, run_cell, synthesise
 
 PROGRESS_SECONDS = 0.3
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a worker is asked for. `kind` is describe, synthesise or cell."""
-
-    kind: str
-    store: str
-    outcome: str
-    progress: str = ""
-    provider: str = ""
-    provider_settings: Mapping[str, Any] | None = None
-    preset: str = "quick"
-    overrides: list[list[str]] = field(default_factory=list)
-    task: str = ""
-    task_settings: Mapping[str, Any] | None = None
-    data: str = ""
-    fit_data: str = ""
-    fold: str = ""
-    size: str = ""
-    arm: str = "real"
-    seed: int = 0
-    device: str = "cpu"
-    threads: int = 1
-    key: str = ""
-    fit_key: str | None = None
-    synthetic_key: str | None = None
-    start_key: str | None = None
-    identity: Mapping[str, Any] | None = None
-
-    @property
-    def slot(self) -> Slot:
-        """The place in the task's plan."""
-        return Slot(self.fold, self.size, ArmName(self.arm))
-
-    def draw(self, task: Task, what: str) -> int:
-        """The seed of one draw: from the names of the cell alone, not from the provider nor the order of runs."""
-        return digest.derive_seed(task.name, task.version, self.fold, self.size, self.seed, what)
-
-
-def describe(job: Job) -> dict[str, Any]:
-    """What a provider's class says: settings of the preset with the overrides, what it produces."""
-    mismatch = torch_mismatch()
-    if mismatch:
-        raise InputError(mismatch)
-    plugin = find_provider(job.provider)
-    cls = plugin.load()
-    if job.preset not in cls.presets:
-        raise CxrbenchError(f"provider {plugin.name} has no preset '{job.preset}'; it has {', '.join(cls.presets)}")
-    pairs = [(key, value) for key, value in job.overrides]
-    settings = override(cls.presets[job.preset], pairs, plugin.name)
-    return {"settings": plain(settings), "keyed": keyed(settings), "produces": sorted(cls.produces)}
-
-
-def check(job: Job, progress: Progress) -> list[dict[str, Any]]:
-    """The conformance suite on a few phantom films; what was found, claim by claim."""
-    from .catalogue import find_dataset
-    from .conformance import FILMS, check_provider
-
-    plugin = find_provider(job.provider)
-    settings = restore(plugin.load().presets[job.preset], describe(job)["settings"])
-    films = find_dataset("phantom", 64).select(range(FILMS))
-    films.cases["source_ids"] = [[case] for case in films.ids]
-    findings = check_provider(plugin, settings, films, device=job.device, progress=progress)
-    return [asdict(finding) for finding in findings]
-
-
-def _task(job: Job) -> Task:
-    cls = find_task(job.task).load()
-    return cls(restore(cls.presets[job.preset], job.task_settings or {}))
-
-
-def _provider_parts(job: Job) -> tuple[Plugin, Any]:
-    plugin = find_provider(job.provider)
-    return plugin, restore(plugin.load().presets[job.preset], job.provider_settings or {})
-
-
-def synthesise(job: Job, progress: Progress) -> dict[str, Any]:
-    """Fit the provider (or take the fitted one of the store) and sample its films into the store."""
-    from .cost import peak_memory, sampling_rate
-    from .provider import collect
-
-    store, task = Store(Path(job.store)), _task(job)
-    fit_key, synthetic_key = str(job.fit_key), str(job.synthetic_key)
-    plugin, settings = _provider_parts(job)
-    fit_data = load_dataset(Path(job.fit_data))
-    train = task.training_set(fit_data, job.slot)
-    if not store.sound(Level.FITS, fit_key):
-        _fit(job, store, plugin, settings, train, task, progress.part("fit", 0.0, 0.9))
-    kept = store.path(Level.FITS, fit_key)
-    provider = _load(plugin, kept / "provider", settings, job.device)
-    count = task.synthetic_count(job.slot)
-    start = time.perf_counter()
-    films = _guarded(
-        plugin.name,
-        "sample",
-        lambda: collect(
-            plugin.name,
-            provider,
-            train,
-            count,
-            seed=job.draw(task, "sample"),
-            progress=progress.part("sample", 0.9, 0.98),
-        ),
-    )
-    seconds = time.perf_counter() - start
-    films = films.resized(task.settings.resolution)
-    test = task.test_set(load_dataset(Path(job.data)), job.slot)
-    checks = check_leaks(plugin.name, films, train, test)
-    rate, rounds = _guarded(plugin.name, "sample", lambda: sampling_rate(provider, count, first_seconds=seconds))
-    progress.update(0.99, "writing")
-    facts = {
-        "checks": checks,
-        "sample_images_per_second": rate,
-        "rounds": rounds,
-        "seconds": seconds,
-        "peak_memory_bytes": peak_memory(job.device),
-    }
-    with store.adding(Level.SYNTHETIC, synthetic_key) as draft:
-        films.save(draft / "dataset")
-        (draft / "synthetic.json").write_text(json.dumps(facts), encoding="utf-8")
-    return {}
-
-
-def _guarded(name: str, method: str, call: Any) -> Any:
-    """A call of provider code; what it raises becomes one line with the provider's name."""
-    try:
-        return call()
-    except CxrbenchError:
-        raise
-    except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        raise ProviderError(
-            f"provider {name}: {method}() raised {type(error).__name__}: {error} "
-            f"({Path(where.filename).name} line {where.lineno})"
-        ) from error
-
-
-def _load(plugin: Plugin, folder: Path, settings: Any, device: str) -> Any:
-    return _guarded(plugin.name, "load", lambda: plugin.load().load(folder, settings, device=device))
-
-
-def _fit(job: Job, store: Store, plugin: Plugin, settings: Any, train: Dataset, task: Task, progress: Progress) -> None:
-    from .cost import peak_memory
-
-    provider = plugin.make(settings, device=job.device)
-    provider.checkpoints = Path(job.store) / "checkpoints" / str(job.fit_key)
-    start = time.perf_counter()
-    _guarded(plugin.name, "fit", lambda: provider.fit(train, seed=job.draw(task, "fit"), progress=progress))
-    seconds = time.perf_counter() - start
-    histories = {name: Curve(**_curve(history)) for name, history in provider.histories().items()}
-    seen = sum(history.images_seen for history in provider.histories().values())
-    facts = {
-        "seconds": seconds,
-        "train_images_per_second": seen / seconds if seen else None,
-        "parameters": provider.parameter_count(),
-        "peak_memory_bytes": peak_memory(job.device),
-        "precision": next((curve.precision for curve in histories.values() if curve.precision), "32-true"),
-        "weights": provider.weights_used,
-        "curves": {name: curve.model_dump(mode="json") for name, curve in histories.items()},
-    }
-    with store.adding(Level.FITS, str(job.fit_key)) as draft:
-        (draft / "provider").mkdir()
-        _guarded(plugin.name, "save", lambda: provider.save(draft / "provider"))
-        (draft / "fit.json").write_text(json.dumps(facts, allow_nan=False), encoding="utf-8")
-
-
-def _curve(history: Any) -> dict[str, Any]:
-    return {
-        "rows": history.rows,
-        "images_per_second": history.images_per_second or None,
-        "precision": history.precision,
-    }
-
-
-def check_leaks(name: str, films: Dataset, train: Dataset, test: Dataset) -> dict[str, Any]:
-    """Refuse films that show pixels of a test case; count near copies of test films and of training films."""
-    from .near_copies import near_copies
-
-    if "source_ids" in films.cases:
-        used = {str(source) for row in films.cases["source_ids"] for source in row}
-        shared = sorted(used & set(test.ids))
-        if shared:
-            listed = ", ".join(shared[:5]) + (" ..." if len(shared) > 5 else "")
-            raise ProviderError(f"provider {name}: {len(shared)} films of the test set are shown in samples: {listed}")
-    train = train.resized(test.resolution)
-    return {
-        "near_test": near_copies(films.images, test.images, train.images).to_json(),
-        "near_train": near_copies(films.images, train.images, test.images).to_json(),
-    }
-
-
-def _cost(job: Job, store: Store) -> Cost:
-    from .cost import device_name
-
-    fit = json.loads((store.path(Level.FITS, str(job.fit_key)) / "fit.json").read_bytes())
-    made = json.loads((store.path(Level.SYNTHETIC, str(job.synthetic_key)) / "synthetic.json").read_bytes())
-    return Cost(
-        parameters=fit["parameters"],
-        fit_seconds=fit["seconds"],
-        train_images_per_second=fit["train_images_per_second"],
-        sample_images_per_second=made["sample_images_per_second"],
-        peak_memory_bytes=max(fit["peak_memory_bytes"], made["peak_memory_bytes"]),
-        device=device_name(job.device),
-        precision=fit["precision"],
-        threads=job.threads,
-        weights=fit["weights"],
-    )
-
-
-def run_cell(job: Job, progress: Progress) -> dict[str, Any]:
-    """Train the downstream model of a cell, predict, score, and keep the record."""
-    from .cost import peak_memory
-
-    store, task = Store(Path(job.store)), _task(job)
-    data = load_dataset(Path(job.data))
-    test = task.test_set(data, job.slot)
-    arm = _arm(job, store, task, data)
-    start = time.perf_counter()
-    trained = task.train(
-        arm, seed=job.draw(task, "train"), device=job.device, progress=progress.part("train", 0.0, 0.95)
-    )
-    seconds = time.perf_counter() - start
-    predictions = task.predict(trained.model, test, device=job.device)
-    progress.update(0.97, "score")
-    scores = task.score(predictions, test)
-    synthetic = arm.synthetic if arm.synthetic is not None else None
-    used = [part for part in (arm.real, synthetic) if part is not None]
-    with store.adding(Level.RECORDS, job.key) as draft:
-        scores.to_parquet(draft / "scores.parquet", index=False)
-        predictions.save(draft / "predictions.npz")
-        task.save_model(trained.model, draft / "model.safetensors")
-        record = Record(
-            key=job.key,
-            cell=CellIdentity.model_validate(job.identity),
-            table=[Value.model_validate(row) for row in task.summarise(scores).to_dict("records")],
-            train_ids=digest.of_json(sorted(case for part in used for case in part.ids)),
-            test_ids=digest.of_json(sorted(test.ids)),
-            downstream=Downstream(
-                seconds=seconds,
-                train_films=sum(len(part) for part in used),
-                test_films=len(test),
-                synthetic_films=task.synthetic_count(job.slot) if job.synthetic_key else 0,
-                curves={name: Curve(**_curve(history)) for name, history in trained.histories.items()},
-                weights=task.weights_used(),
-                peak_memory_bytes=peak_memory(job.device),
-            ),
-            cost=_cost(job, store) if job.synthetic_key else None,
-            environment=environment(job),
-            synthetic_key=job.synthetic_key,
-            fit_key=job.fit_key,
-            checks=_checks(job, store),
-            files={path.name: digest.of_file(path) for path in sorted(draft.iterdir())},
-            created=now(),
-        )
-        (draft / "record.json").write_text(record.model_dump_json(by_alias=True, indent=1), encoding="utf-8")
-    return {}
-
-
-def _arm(job: Job, store: Store, task: Task, data: Dataset) -> Arm:
-    name = ArmName(job.arm)
-    real = None
-    if name is not ArmName.SYNTHETIC:
-        real = task.training_set(load_dataset(Path(job.fit_data)), job.slot).resized(task.settings.resolution)
-    synthetic = None
-    if name in (ArmName.SYNTHETIC, ArmName.MIXED):
-        synthetic = store.synthetic(str(job.synthetic_key))
-    start = None
-    if name is ArmName.FINETUNE:
-        start = task.load_model(store.path(Level.RECORDS, str(job.start_key)) / "model.safetensors", data)
-    return Arm(name, real, synthetic, start)
-
-
-def _checks(job: Job, store: Store) -> dict[str, Any]:
-    if job.synthetic_key is None:
-        return {}
-    return json.loads((store.path(Level.SYNTHETIC, job.synthetic_key) / "synthetic.json").read_bytes())["checks"]
-
-
-def environment(job: Job) -> Environment:
-    """Where numbers are made."""
-    from .. import __version__
-    from .cost import device_name
-
-    return Environment(
-        cxrbench=__version__,
-        python=platform.python_version(),
-        platform=platform.platform(),
-        device=device_name(job.device),
-        threads=job.threads,
-        packages=digest.of_packages(),
-    )
-
-
-def now() -> str:
-    """The time in UTC, to the second."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class _ProgressFile:
@@ -364,21 +58,6 @@ def _require_device(job: Job) -> None:
         )
 
 
-def torch_mismatch() -> str | None:
-    """One line when torch and torchvision cannot be imported together, else None."""
-    from importlib.metadata import version
-
-    try:
-        import torchvision  # noqa: F401  # the import is the test
-    except (ImportError, RuntimeError, OSError) as error:
-        return (
-            f"torch {version('torch')} and torchvision {version('torchvision')} do not match "
-            f"({str(error).splitlines()[0]}): install both from one place, "
-            "pip install --force-reinstall torch torchvision"
-        )
-    return None
-
-
 def perform(job: Job) -> Any:
     """Do the job; CxrbenchError for what a user should read."""
     if job.kind == "describe":
@@ -400,11 +79,6 @@ def main() -> None:
     except Exception as error:
         outcome = {"error": f"{type(error).__name__}: {error}", "detail": traceback.format_exc(), "input": False}
     write_text(Path(job.outcome), json.dumps(outcome))
-
-
-def job_line(job: Job) -> str:
-    """A job as the line that `main` reads."""
-    return json.dumps(asdict(job)) + "\n"
 
 
 if __name__ == "__main__":

@@ -21,10 +21,10 @@ def check(
     from ..errors import InputError
     from ..execution import run_job
     from ..home import home
+    from ..job import Job
     from ..registry import find_provider
     from ..runner import portable, resolve_device
     from ..settings import parse_pairs
-    from ..worker import Job
 
     plugin = find_provider(provider)
     name = uuid.uuid4().hex

@@ -76,13 +76,9 @@ def import_jsrt_(
 @importing.command("manifest")
 def import_manifest_(
     csv: Annotated[Path, typer.Argument(help="A csv with a header, one film a line.")],
-    resolution: Annotated[
-        int, typer.Option(help="Pixels a side to keep; films are padded to a square.")
-    ] = 256,
+    resolution: Annotated[int, typer.Option(help="Pixels a side to keep; films are padded to a square.")] = 256,
     name: Annotated[str | None, typer.Option(help="Name of the dataset; default: the csv's folder.")] = None,
-    root: Annotated[
-        Path | None, typer.Option(help="Folder that paths are relative to; default: the csv's.")
-    ] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder that paths are relative to; default: the csv's.")] = None,
     columns: Annotated[
         str, typer.Option(help="Names of the csv's columns where they differ: id=stem,patient=person.")
     ] = "",
@@ -91,15 +87,11 @@ def import_manifest_(
     ] = None,
     mask: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Template of the mask: masks/{stem}.png, or one an organ: heart=masks/heart/{stem}.png."
-        ),
+        typer.Option(help="Template of the mask: masks/{stem}.png, or one an organ: heart=masks/heart/{stem}.png."),
     ] = None,
     mask_values: Annotated[
         str,
-        typer.Option(
-            help="What a mask of all organs holds: labels (a value each) or bits (a bit flag each)."
-        ),
+        typer.Option(help="What a mask of all organs holds: labels (a value each) or bits (a bit flag each)."),
     ] = "labels",
     organs: Annotated[str, typer.Option(help="Organs of that mask: left_lung=1,right_lung=2,heart=4.")] = "",
     ignore: Annotated[str, typer.Option(help="Values or bit flags of that mask to leave out: 8,16.")] = "",
@@ -177,9 +169,7 @@ def verify(
         _print_json({**summary, "ok": True})
         return
     files = len(dataset.info.files)
-    typer.echo(
-        f"{dataset.info.name}: {files} files are what dataset.json says (sha256), and so is the content"
-    )
+    typer.echo(f"{dataset.info.name}: {files} files are what dataset.json says (sha256), and so is the content")
     _print_summary(summary)
 
 
@@ -190,9 +180,7 @@ def show(
     count: Annotated[int, typer.Option(help="How many films.")] = 24,
     columns: Annotated[int, typer.Option(help="Films a row.")] = 6,
     seed: Annotated[int, typer.Option(help="Seed of the draw of films.")] = 0,
-    resolution: Annotated[
-        int | None, typer.Option(help="Pixels a side; default: as the dataset is kept.")
-    ] = None,
+    resolution: Annotated[int | None, typer.Option(help="Pixels a side; default: as the dataset is kept.")] = None,
 ) -> None:
     """Write a contact sheet: films with the outlines of their masks, and boxes."""
     from ..catalogue import find_dataset
@@ -252,9 +240,7 @@ def _print_summary(summary: dict[str, Any]) -> None:
     if summary["organs"]:
         lines.append(("organs", ", ".join(summary["organs"])))
     if summary["findings"]:
-        lines.append(
-            ("findings", ", ".join(f"{name} {count}" for name, count in summary["findings"].items()))
-        )
+        lines.append(("findings", ", ".join(f"{name} {count}" for name, count in summary["findings"].items())))
     if summary["boxes"] is not None:
         lines.append(("boxes", str(summary["boxes"])))
     lines += [

@@ -104,9 +104,7 @@ def _films(found: list[Entry], source: Path, ids: Sequence[str], side: int) -> d
     for entry in found:
         name = entry.path.stem.upper()
         if name in films:
-            raise InputError(
-                f"jsrt: {name} is there twice: {films[name].path} and {entry.path}. Nothing was imported."
-            )
+            raise InputError(f"jsrt: {name} is there twice: {films[name].path} and {entry.path}. Nothing was imported.")
         films[name] = entry
     if set(films) != set(ids):
         nodules = sum(name.startswith("JPCLN") for name in ids)
@@ -141,9 +139,7 @@ def _masks(found: list[Entry], scr: Path) -> dict[tuple[str, str], Entry]:
             )
         masks[key] = entry
     if not masks:
-        raise InputError(
-            f"jsrt: no SCR masks in {scr} (such as fold1/masks/left lung/JPCLN001.gif); {_WHERE_MASKS}"
-        )
+        raise InputError(f"jsrt: no SCR masks in {scr} (such as fold1/masks/left lung/JPCLN001.gif); {_WHERE_MASKS}")
     return masks
 
 
@@ -189,9 +185,7 @@ def _decode_gif(entry: Entry, mask_side: int) -> np.ndarray:
         with Image.open(io.BytesIO(entry.read())) as gif:
             grey = np.asarray(gif.convert("L"))
     except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise InputError(
-            f"jsrt: mask {place} cannot be read as a GIF ({error}). Nothing was imported."
-        ) from None
+        raise InputError(f"jsrt: mask {place} cannot be read as a GIF ({error}). Nothing was imported.") from None
     if grey.shape != (mask_side, mask_side):
         raise InputError(
             f"jsrt: mask {place} is {grey.shape[1]} x {grey.shape[0]}, expected {mask_side} x {mask_side}. "

@@ -118,9 +118,7 @@ class _MaskReader:
             values = read_mask(file)
             if values.shape != film.pixels.shape:
                 found, expected = (f"{shape[1]} x {shape[0]}" for shape in (values.shape, film.pixels.shape))
-                raise InputError(
-                    f"manifest: mask {file} is {found}, its film {row.film.name} is {expected} pixels"
-                )
+                raise InputError(f"manifest: mask {file} is {found}, its film {row.film.name} is {expected} pixels")
             if organ:  # a binary file: grey levels between, as jpeg makes them, belong to the nearer end
                 inside = values >= max((int(values.max()) + 1) // 2, 1)
                 bits |= inside.astype(np.uint8) << np.uint8(self.organs.index(organ))
@@ -161,9 +159,7 @@ def _read_boxes(path: Path, ids: Sequence[str]) -> dict[str, list[_Box]]:
     boxes: dict[str, list[_Box]] = {}
     for name in ("id", "finding", "x", "y", "w", "h"):
         if name not in rows[0]:
-            raise InputError(
-                f"manifest: {path} needs the columns id,finding,x,y,w,h; it has {', '.join(rows[0])}"
-            )
+            raise InputError(f"manifest: {path} needs the columns id,finding,x,y,w,h; it has {', '.join(rows[0])}")
     for line, row in enumerate(rows, start=2):
         if row["id"] not in known:
             raise InputError(f"manifest: line {line} of {path}: id '{row['id']}' is no film of the manifest")
@@ -172,16 +168,12 @@ def _read_boxes(path: Path, ids: Sequence[str]) -> dict[str, list[_Box]]:
         except ValueError:
             raise InputError(f"manifest: line {line} of {path}: x, y, w, h must be numbers") from None
         if not np.isfinite([x, y, w, h]).all() or w <= 0 or h <= 0 or not row["finding"]:
-            raise InputError(
-                f"manifest: line {line} of {path}: expected a finding and a box with w, h above 0"
-            )
+            raise InputError(f"manifest: line {line} of {path}: expected a finding and a box with w, h above 0")
         boxes.setdefault(row["id"], []).append(_Box(line, row["finding"], x, y, w, h))
     return boxes
 
 
-def _box_findings(
-    boxes: Mapping[str, list[_Box]], findings: tuple[str, ...], cases: pd.DataFrame
-) -> tuple[str, ...]:
+def _box_findings(boxes: Mapping[str, list[_Box]], findings: tuple[str, ...], cases: pd.DataFrame) -> tuple[str, ...]:
     """The findings of the set; where the manifest names none, those of the boxes (a film without a box has
     none).
     """

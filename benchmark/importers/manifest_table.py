@@ -93,9 +93,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
         raise InputError(f"manifest: {path} has two columns {repeated[0]!r}")
     for number, row in enumerate(rows, start=2):
         if None in row or None in row.values():
-            raise InputError(
-                f"manifest: line {number} of {path} does not have the {len(header)} fields of the header"
-            )
+            raise InputError(f"manifest: line {number} of {path} does not have the {len(header)} fields of the header")
     return [{name: value.strip() for name, value in row.items()} for row in rows]
 
 
@@ -114,9 +112,7 @@ def read_manifest(path: Path, options: ManifestOptions) -> Manifest:
     findings = table.findings()
     for name, flags in findings.items():
         if name in values or name in options.keep:
-            raise InputError(
-                f"manifest: a finding cannot be called {name!r}: it is the name of another column"
-            )
+            raise InputError(f"manifest: a finding cannot be called {name!r}: it is the name of another column")
         values[name] = list(flags)
     for name in options.keep:
         values[name] = list(table.column(name))
@@ -128,9 +124,7 @@ def read_manifest(path: Path, options: ManifestOptions) -> Manifest:
     missing = [file for row in rows for file in (row.film, *row.masks.values()) if not file.is_file()]
     if missing:
         count = f"{len(missing)} files are" if len(missing) > 1 else "a file is"
-        raise InputError(
-            f"manifest: {count} missing: {missing[0]}{' (the first)' if len(missing) > 1 else ''}"
-        )
+        raise InputError(f"manifest: {count} missing: {missing[0]}{' (the first)' if len(missing) > 1 else ''}")
     return Manifest(rows, organs, tuple(findings))
 
 
@@ -153,9 +147,7 @@ class _Table:
         if theirs not in self.header:
             near = difflib.get_close_matches(name, self.header, n=3, cutoff=0.5)
             guess = f" Did you mean {' or '.join(near)} (--columns {name}={near[0]})?" if near else ""
-            raise InputError(
-                f"manifest: {self.path} has no column '{name}'.{guess} It has: {', '.join(self.header)}"
-            )
+            raise InputError(f"manifest: {self.path} has no column '{name}'.{guess} It has: {', '.join(self.header)}")
         return [row[theirs] for row in self.rows]
 
     def filled(self, template: str) -> list[Path]:
@@ -180,9 +172,7 @@ class _Table:
         for number, value in enumerate(values, start=2):
             if not value:
                 what = "missing mask" if name.startswith("mask") else "missing path"
-                raise InputError(
-                    f"manifest: {what}: line {number} of {self.path} has nothing in column '{name}'"
-                )
+                raise InputError(f"manifest: {what}: line {number} of {self.path} has nothing in column '{name}'")
         return [self.root / value for value in values]
 
     def ids(self) -> list[str]:
@@ -192,9 +182,7 @@ class _Table:
             if not name:
                 raise InputError(f"manifest: line {number} of {self.path} has no id")
             if name in seen:
-                raise InputError(
-                    f"manifest: duplicate id '{name}' in lines {seen[name]} and {number} of {self.path}"
-                )
+                raise InputError(f"manifest: duplicate id '{name}' in lines {seen[name]} and {number} of {self.path}")
             seen[name] = number
         return ids
 
@@ -206,18 +194,11 @@ class _Table:
             raise InputError("manifest: give one mask for all organs or one an organ, not both")
         if shared and not self.options.organs:
             raise InputError(
-                "manifest: a mask shared by several organs needs their values: --organs "
-                "left_lung=1,right_lung=2"
+                "manifest: a mask shared by several organs needs their values: --organs left_lung=1,right_lung=2"
             )
         if self.options.organs and not shared:
-            what = (
-                "each organ has a mask of its own"
-                if own
-                else "there is none: name it by --mask masks/{id}.png"
-            )
-            raise InputError(
-                f"manifest: --organs gives the values of a mask shared by all organs, but {what}"
-            )
+            what = "each organ has a mask of its own" if own else "there is none: name it by --mask masks/{id}.png"
+            raise InputError(f"manifest: --organs gives the values of a mask shared by all organs, but {what}")
         return tuple(self.options.organs) if shared else tuple(own)
 
     def _own_masks(self) -> list[tuple[str, str | None]]:
@@ -226,11 +207,7 @@ class _Table:
         if given:
             return [(organ, template) for organ, template in given]
         named = [name for name in (*self.options.columns, *self.header) if name.startswith(_MASK)]
-        return (
-            [(name.removeprefix(_MASK), None) for name in dict.fromkeys(named)]
-            if not self._shared_mask()
-            else []
-        )
+        return [(name.removeprefix(_MASK), None) for name in dict.fromkeys(named)] if not self._shared_mask() else []
 
     def _shared_mask(self) -> bool:
         return any("=" not in template for template in self.options.masks) or (
@@ -308,11 +285,7 @@ def _check_patients(column: str, patients: Sequence[str], parts: Sequence[object
     """Refuse a patient in two parts: a test film of a person seen in training is a leak."""
     part_of: dict[str, object] = {}
     shared = sorted(
-        {
-            patient
-            for patient, part in zip(patients, parts, strict=True)
-            if part_of.setdefault(patient, part) != part
-        }
+        {patient for patient, part in zip(patients, parts, strict=True) if part_of.setdefault(patient, part) != part}
     )
     if shared:
         raise InputError(

@@ -121,9 +121,7 @@ def draw_anatomy(rng: np.random.Generator) -> Anatomy:
         dome_peak=_normal(rng, 0.60, 0.05, 0.45, 0.70),
         cage_roundness=_normal(rng, 1.75 + 0.2 * old, 0.2, 1.35, 2.5),
         side_difference=_normal(rng, 0.0, 0.008, -0.018, 0.018),
-        cardiothoracic_ratio=_normal(
-            rng, 0.455 + 0.05 * old - 0.012 * breath + 0.010 * weight, 0.038, 0.38, 0.60
-        ),
+        cardiothoracic_ratio=_normal(rng, 0.455 + 0.05 * old - 0.012 * breath + 0.010 * weight, 0.038, 0.38, 0.60),
         heart_right_share=_normal(rng, 0.31, 0.035, 0.23, 0.39),
         heart_top=_normal(rng, 0.45, 0.025, 0.39, 0.51),
         heart_waist=_normal(rng, 0.3, 0.5, -0.7, 1.2),

@@ -122,15 +122,11 @@ class _Pose:
     def of(cls, person: Anatomy) -> _Pose:
         wide, high = person.size * person.aspect, person.size / person.aspect
         cos, sin = math.cos(person.tilt), math.sin(person.tilt)
-        return cls(
-            wide * cos, -high * sin, wide * sin, high * cos, 0.5 + person.shift_x, 0.5 + person.shift_y
-        )
+        return cls(wide * cos, -high * sin, wide * sin, high * cos, 0.5 + person.shift_x, 0.5 + person.shift_y)
 
     def place(self, points: Points) -> Points:
         x, y = points[:, 0], points[:, 1] - 0.5
-        return np.stack(
-            [self.a * x + self.b * y + self.shift_x, self.c * x + self.d * y + self.shift_y], axis=1
-        )
+        return np.stack([self.a * x + self.b * y + self.shift_x, self.c * x + self.d * y + self.shift_y], axis=1)
 
     def chest_grid(self, resolution: int) -> tuple[Plane, Plane]:
         across = (_pixel_centres(resolution) - np.float32(self.shift_x))[None, :]
@@ -185,9 +181,7 @@ def _draw(person: Anatomy, pose: _Pose, shapes: _Shapes, resolution: int) -> Pla
 
 def _draw_bones(drawing: Drawing, person: Anatomy, shapes: _Shapes) -> None:
     """Ribs, shoulder blades and arms; ribs are compact outside and less dense inside."""
-    lines = np.concatenate(
-        [part for half in (shapes.right, shapes.left) for part in outlines.rib_lines(person, half)]
-    )
+    lines = np.concatenate([part for half in (shapes.right, shapes.left) for part in outlines.rib_lines(person, half)])
     back = np.tile(np.repeat([True, False], [outlines.BACK_RIBS, outlines.FRONT_RIBS]), 2)
     width = person.rib_thickness * np.where(back, 1.0, 1.2)[:, None]
     bone_cm = person.rib_cm * np.where(back, 1.0, 0.45)
@@ -247,9 +241,7 @@ def _spine_cm(person: Anatomy, x: Plane, y: Plane) -> Plane:
     offset = x - np.float32(person.scoliosis) * np.sin(y * np.float32(4.5))
     body = np.clip((np.float32(person.spine_width) - np.abs(offset)) * np.float32(55.0), 0.0, 1.0)
     process = np.exp(-((offset * np.float32(110.0)) ** 2)) * np.float32(0.3)
-    return np.float32(person.spine_cm) * (
-        body * (np.float32(0.80) + np.float32(0.20) * np.cos(phase)) + process
-    )
+    return np.float32(person.spine_cm) * (body * (np.float32(0.80) + np.float32(0.20) * np.cos(phase)) + process)
 
 
 @lru_cache(maxsize=16)
@@ -315,11 +307,7 @@ def _heart_dome(outline: Points, x: Plane, y: Plane) -> Plane:
     across = (x - np.float32(centre[0])) / np.float32(radius[0] * 1.12)
     down = (y - np.float32(centre[1])) / np.float32(radius[1] * 1.12)
     round_part = np.sqrt(np.maximum(np.float32(1.0) - across * across - down * down, np.float32(0.0)))
-    return (
-        np.float32(0.42)
-        + np.float32(0.58) * round_part
-        + np.float32(0.40) * np.maximum(down, np.float32(0.0))
-    )
+    return np.float32(0.42) + np.float32(0.58) * round_part + np.float32(0.40) * np.maximum(down, np.float32(0.0))
 
 
 def _local_mean(plane: Plane, share: float) -> Plane:
@@ -329,14 +317,10 @@ def _local_mean(plane: Plane, share: float) -> Plane:
     return ndimage.uniform_filter(once, window, mode="nearest", output=once)
 
 
-def _develop(
-    depths: Depths, person: Anatomy, exposure: Exposure, rng: np.random.Generator
-) -> NDArray[np.uint8]:
+def _develop(depths: Depths, person: Anatomy, exposure: Exposure, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Attenuate, scatter, blur, expose and develop."""
     resolution = depths.x.shape[0]
-    beam = np.exp(
-        -np.float32(_MU_TISSUE) * np.maximum(depths.tissue_cm, 0.0) - np.float32(_MU_BONE) * depths.bone_cm
-    )
+    beam = np.exp(-np.float32(_MU_TISSUE) * np.maximum(depths.tissue_cm, 0.0) - np.float32(_MU_BONE) * depths.bone_cm)
     # Direct light beside the body is collimated away and does not scatter.
     light = beam + np.float32(exposure.scatter) * _local_mean(np.minimum(beam, np.float32(0.25)), 0.11)
     unsharp = 0.0011 * resolution

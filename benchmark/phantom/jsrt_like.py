@@ -46,9 +46,7 @@ def _nodule(person: Anatomy, rng: np.random.Generator) -> Opacity:
     """JSRT's nodules measure 5 to 60 mm (mostly 10 to 25) on a 36 cm film, most of them subtle."""
     x, y = _in_lung(person, rng)
     radius = float(np.clip(rng.lognormal(np.log(0.0125), 0.32), 0.007, 0.035))
-    return Opacity(
-        x=x, y=y, radius_x=radius, radius_y=radius * rng.uniform(0.85, 1.18), depth_cm=rng.uniform(0.5, 1.7)
-    )
+    return Opacity(x=x, y=y, radius_x=radius, radius_y=radius * rng.uniform(0.85, 1.18), depth_cm=rng.uniform(0.5, 1.7))
 
 
 def _haze(person: Anatomy, rng: np.random.Generator) -> Opacity:

@@ -258,9 +258,7 @@ def humerus(person: Anatomy, sign: int) -> tuple[Points, Points]:
     x, y = person.half_width + 0.115, person.apex_y + 0.075
     turn = np.linspace(0.0, 2.0 * np.pi, 20, endpoint=False)
     head = np.stack([x + 0.050 * np.cos(turn), y + 0.055 * np.sin(turn)], axis=1)
-    line = np.array(
-        [[(x + 0.02, y + 0.02), (x + 0.04 + 0.4 * person.arm_gap, 0.6), (x + person.arm_gap, 1.2)]]
-    )
+    line = np.array([[(x + 0.02, y + 0.02), (x + 0.04 + 0.4 * person.arm_gap, 0.6), (x + person.arm_gap, 1.2)]])
     shaft = ribbons(line, np.array([[0.030, 0.024, 0.024]]))[0]
     return head * (sign, 1.0), shaft * (sign, 1.0)
 

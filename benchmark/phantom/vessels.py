@@ -25,9 +25,7 @@ def hilum(person: Anatomy, sign: int) -> tuple[float, float]:
     return sign * (person.mediastinum_width + 0.018) + person.turn, y
 
 
-def _lines(
-    start: Points, angle: NDArray[np.float64], length: NDArray[np.float64], bend: NDArray[np.float64]
-) -> Points:
+def _lines(start: Points, angle: NDArray[np.float64], length: NDArray[np.float64], bend: NDArray[np.float64]) -> Points:
     """Gently bent centre lines (k, n, 2)."""
     heading = np.stack([np.cos(angle), np.sin(angle)], axis=1)[:, None, :]
     across = np.stack([-np.sin(angle), np.cos(angle)], axis=1)[:, None, :]

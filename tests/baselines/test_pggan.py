@@ -239,9 +239,9 @@ def test_critic_loss_has_drift_and_weighted_penalty():
         weight.data.zero_()
     recipe.discriminator.last.dense1.bias.data.fill_(3.0)  # a critic that says 3 whatever it sees
     losses = recipe._critic_losses(torch.zeros(4, 1, 8, 8), 1, 1.0)
-    assert float(losses["wasserstein"]) == pytest.approx(0.0)
-    assert float(losses["penalty"]) == pytest.approx(10.0)  # its gradient is 0, so (0 - 1)^2 x 10
-    assert float(losses["drift"]) == pytest.approx(0.001 * 9)
+    assert losses["wasserstein"].item() == pytest.approx(0.0)
+    assert losses["penalty"].item() == pytest.approx(10.0)  # its gradient is 0, so (0 - 1)^2 x 10
+    assert losses["drift"].item() == pytest.approx(0.001 * 9)
 
 
 def fit(seed: int) -> PGGAN:

@@ -145,9 +145,7 @@ def test_a_smaller_resolution_is_made_once_and_kept(imported, home):
 
 
 def test_detail_is_not_invented(imported):
-    with pytest.raises(
-        InputError, match="kept at 32 pixels, 64 were asked for; import it again with --resolution 64"
-    ):
+    with pytest.raises(InputError, match="kept at 32 pixels, 64 were asked for; import it again with --resolution 64"):
         catalogue.find_dataset("mine", 64)
 
 
@@ -203,9 +201,7 @@ def test_official_ids_are_held_against_the_official_split():
     cases = pd.DataFrame({"id": ids, "patient": ids, "split": ["train", "test"], "fold": [0, 1]})
     info = DatasetInfo(name="part", resolution=16)
     catalogue.keep(Dataset(info=info, images=np.zeros((2, 16, 16), np.uint8), cases=cases))
-    with pytest.raises(
-        InputError, match="scr_official: the test split has 1 cases, expected 123; missing: JPCLN004"
-    ):
+    with pytest.raises(InputError, match="scr_official: the test split has 1 cases, expected 123; missing: JPCLN004"):
         _run("verify", "part")
 
 

@@ -89,18 +89,14 @@ def _with_box(dataset):
 
 
 def _with_organ(dataset):
-    return replace(
-        dataset, info=dataset.info.model_copy(update={"organs": ("left_lung", "right_lung", "spine")})
-    )
+    return replace(dataset, info=dataset.info.model_copy(update={"organs": ("left_lung", "right_lung", "spine")}))
 
 
 def _with_pixel_size(dataset):
     return replace(dataset, info=dataset.info.model_copy(update={"pixel_mm": 1.0}))
 
 
-@pytest.mark.parametrize(
-    "change", [_with_pixel, _with_mask, _with_case, _with_box, _with_organ, _with_pixel_size]
-)
+@pytest.mark.parametrize("change", [_with_pixel, _with_mask, _with_case, _with_box, _with_organ, _with_pixel_size])
 def test_the_digest_sees_every_change_that_can_change_a_number(dataset, change):
     assert change(dataset).digest != dataset.digest
 

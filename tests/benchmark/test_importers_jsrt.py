@@ -201,9 +201,7 @@ def test_missing_films_are_counted_and_named(download):
 
 
 def test_the_official_count_is_247(download):
-    with pytest.raises(
-        InputError, match=r"4 films found, expected 247 \(154 JPCLN and 93 JPCNN\); missing: JPCLN003"
-    ):
+    with pytest.raises(InputError, match=r"4 films found, expected 247 \(154 JPCLN and 93 JPCNN\); missing: JPCLN003"):
         import_jsrt(*download, 16, side=SIDE, mask_side=MASK_SIDE)
 
 

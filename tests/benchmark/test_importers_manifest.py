@@ -114,9 +114,7 @@ def test_every_organ_may_have_a_file_of_its_own(folder, by):
         text, options = "path,mask_left_lung,mask_right_lung\n" + "\n".join(lines), ManifestOptions()
     else:
         text = "id\na\nb\nc\n"
-        options = ManifestOptions(
-            path="images/{id}.png", masks=[f"{organ}={organ}/{{id}}.png" for organ in LUNGS]
-        )
+        options = ManifestOptions(path="images/{id}.png", masks=[f"{organ}={organ}/{{id}}.png" for organ in LUNGS])
     dataset = import_manifest(_write(folder, text), 32, options=options)
     assert dataset.organs == tuple(LUNGS)
     np.testing.assert_array_equal(dataset.masks[1], _pixels(folder / "masks/b.png"))
@@ -150,9 +148,7 @@ def test_films_that_are_not_square_are_padded_and_boxes_move_with_them(folder):
     np.testing.assert_array_equal(dataset.images[0], expected)
     expected[:, 16:] = 0
     np.testing.assert_array_equal(dataset.masks[0], expected // 200)
-    assert dataset.boxes.to_dict("records") == [
-        {"id": "wide", "finding": "Mass", "x": 4, "y": 10, "w": 8, "h": 14}
-    ]
+    assert dataset.boxes.to_dict("records") == [{"id": "wide", "finding": "Mass", "x": 4, "y": 10, "w": 8, "h": 14}]
     assert dataset.info.findings == ("Mass",)
     assert dataset.info.pixel_mm == 1.0
 
@@ -166,9 +162,7 @@ def test_16_bit_colour_alpha_and_palette_films_become_grey(folder):
     colour[..., 0], colour[..., 1], colour[..., 2], colour[..., 3] = 200, 100, 50, 7
     luminance = (0.299 * 200 + 0.587 * 100 + 0.114 * 50) / 255
     for mode in ("RGBA", "RGB", "P"):
-        Image.fromarray(colour).convert("RGB").convert(mode, palette=Image.Palette.ADAPTIVE).save(
-            folder / "c.png"
-        )
+        Image.fromarray(colour).convert("RGB").convert(mode, palette=Image.Palette.ADAPTIVE).save(folder / "c.png")
         np.testing.assert_allclose(read_film(folder / "c.png").pixels, luminance, atol=1 / 255)
     Image.fromarray(colour[..., 0]).save(folder / "grey.jpg")
     np.testing.assert_allclose(read_film(folder / "grey.jpg").pixels, 200 / 255, atol=2 / 255)
@@ -220,9 +214,7 @@ def test_the_pixel_size_of_dicom_films_is_kept_where_all_agree(tmp_path):
 def test_dicom_without_pydicom_is_one_clear_line(tmp_path, monkeypatch):
     (tmp_path / "a.dcm").write_bytes(b"not read")
     monkeypatch.setitem(sys.modules, "pydicom", None)
-    assert "DICOM files need pydicom: pip install 'cxrbench[dicom]'" in _error(
-        _write(tmp_path, "path\na.dcm\n")
-    )
+    assert "DICOM files need pydicom: pip install 'cxrbench[dicom]'" in _error(_write(tmp_path, "path\na.dcm\n"))
 
 
 def test_a_drawn_split_shares_no_patient_and_folds_neither(folder):

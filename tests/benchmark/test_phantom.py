@@ -158,9 +158,7 @@ def test_lung_area_and_cardiothoracic_ratio_are_those_of_adults_and_differ_betwe
     lungs = organ(masks, "left_lung") | organ(masks, "right_lung")
     heart = organ(masks, "heart")
     area = lungs.mean(axis=(1, 2))
-    ratio = heart.any(axis=1).sum(axis=1) / np.array(
-        [np.ptp(np.flatnonzero(row)) + 1 for row in lungs.any(axis=1)]
-    )
+    ratio = heart.any(axis=1).sum(axis=1) / np.array([np.ptp(np.flatnonzero(row)) + 1 for row in lungs.any(axis=1)])
     assert 0.24 < area.mean() < 0.32 and area.min() > 0.13 and area.max() < 0.46
     assert area.std() > 0.025
     assert 0.43 < ratio.mean() < 0.53 and ratio.min() > 0.33 and ratio.max() < 0.66

@@ -81,9 +81,7 @@ def test_a_film_in_the_wrong_part_is_named():
 
 def test_many_missing_ids_are_counted_not_listed():
     ids = splits.JSRT_IDS[100:]
-    with pytest.raises(
-        InputError, match=r"missing: JPCLN002, JPCLN004, JPCLN006, JPCLN008, JPCLN010 and 45 more"
-    ):
+    with pytest.raises(InputError, match=r"missing: JPCLN002, JPCLN004, JPCLN006, JPCLN008, JPCLN010 and 45 more"):
         splits.check_split("scr_official", ids, splits.odd_even_split(ids))
 
 
@@ -113,8 +111,7 @@ def test_patient_split_keeps_patients_together_and_depends_on_the_seed():
     patients = [f"p{number // 3}" for number in range(60)]
     parts = splits.patient_split(patients, 0.25, seed=0)
     of_patient = {
-        patient: {part for one, part in zip(patients, parts, strict=True) if one == patient}
-        for patient in patients
+        patient: {part for one, part in zip(patients, parts, strict=True) if one == patient} for patient in patients
     }
     assert all(len(found) == 1 for found in of_patient.values())
     assert Counter(parts) == {"train": 15, "test": 45}
