@@ -194,6 +194,7 @@ QUICK_GROWTH = PGGANSettings(
     learning_rates=((4, 5e-3),),
     ema=0.98,
 )
+QUICK_PAIRS = replace(QUICK_GROWTH, stabilise_kimg=0.8, fade_kimg=0.8, final_kimg=1.4)
 QUICK_DOTS = replace(QUICK_GROWTH, fmap_base=512, stabilise_kimg=0.6, fade_kimg=0.6, final_kimg=3.2)
 # Sized for under an hour of one GPU a provider at 256 x 256 pixels.
 STANDARD_FILMS = Pix2PixHDSettings(ngf=32, batch_size=8, epochs=25, decay_epochs=25, learning_rate=4e-4)
@@ -209,7 +210,7 @@ class SingleStage(MultiStage):
     """Film and label map together, from one PGGAN with two channels."""
 
     presets: ClassVar = {
-        "quick": SingleStageSettings(QUICK_GROWTH),
+        "quick": SingleStageSettings(QUICK_PAIRS),
         "standard": SingleStageSettings(STANDARD_GROWTH),
         "paper": SingleStageSettings(),
     }
