@@ -59,6 +59,7 @@ class CopyTrain(Provider):
     """The training films and their masks, drawn again."""
 
     produces = frozenset({Annotation.MASKS})
+    reference_seconds: ClassVar = {"quick": 1.0}
 
     def fit(self, train: Dataset, *, seed: int, progress: Progress) -> None:
         self.films = train
@@ -170,6 +171,7 @@ class Noise(Provider):
     """Blurred noise, with a blob for every organ that has nothing to do with it: what a useless generator gives."""
 
     produces = frozenset({Annotation.MASKS})
+    reference_seconds: ClassVar = {"quick": 1.0}
 
     def fit(self, train: Dataset, *, seed: int, progress: Progress) -> None:
         self.side, self.organs = train.resolution, len(train.organs)

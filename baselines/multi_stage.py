@@ -25,7 +25,8 @@ from ..benchmark.progress import Progress
 from ..benchmark.provider import Batch, Provider
 from ..benchmark.training import History
 from .organ_maps import DOT_RADIUS, OrganMaps, grey_codes, mode_filter, nearest_class, paint, upsize
-from .pggan import PGGAN, PGGANSettings
+from .pggan import PGGAN
+from .pggan_networks import PGGANSettings
 from .pix2pixhd import ClassPairs, Pairs, Pix2PixHD, Pix2PixHDSettings
 
 BATCH = 16  # films drawn together; the same draws whatever the asked number
@@ -215,6 +216,7 @@ class SingleStage(MultiStage):
         "paper": SingleStageSettings(),
     }
     part_types: ClassVar = {"films": PGGAN}
+    reference_seconds: ClassVar = {"quick": 50.0}
 
     def _fit_parts(self, train: Dataset, classes: np.ndarray, seed: int, progress: Progress) -> None:
         both = np.stack([train.images, grey_codes(classes, self.maps.classes)], axis=1)
@@ -235,6 +237,7 @@ class TwoStage(MultiStage):
         "paper": TwoStageSettings(),
     }
     part_types: ClassVar = {"labels": PGGAN, "films": Pix2PixHD}
+    reference_seconds: ClassVar = {"quick": 60.0}
 
     def _fit_parts(self, train: Dataset, classes: np.ndarray, seed: int, progress: Progress) -> None:
         codes = grey_codes(classes, self.maps.classes)
@@ -261,6 +264,7 @@ class ThreeStage(MultiStage):
         "paper": ThreeStageSettings(),
     }
     part_types: ClassVar = {"dots": PGGAN, "labels": Pix2PixHD, "films": Pix2PixHD}
+    reference_seconds: ClassVar = {"quick": 58.0}
 
     def _fit_parts(self, train: Dataset, classes: np.ndarray, seed: int, progress: Progress) -> None:
         dots = self.maps.dots(train.organ_masks(), self.settings.dot_side, self.settings.dot_radius)

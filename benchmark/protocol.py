@@ -112,6 +112,8 @@ class Task(ABC):
     (CPU threads of one cell: part of the numbers, so that they do not depend on the machine)."""
     downstream_only: ClassVar[frozenset[str]] = frozenset()
     """Settings that do not change what providers are fitted on: changing one keeps fitted providers and their films."""
+    reference_seconds: ClassVar[Mapping[str, float]] = {}
+    """Seconds that a cell took at a preset, where that was measured: for the estimate of a first run."""
     default_data: ClassVar[str]
     """The dataset a run takes when none is named."""
     primary: ClassVar[str]

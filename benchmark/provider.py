@@ -52,6 +52,8 @@ class Provider(ABC):
     """What its films are annotated with."""
     presets: ClassVar[Mapping[str, Any]] = {name: NoSettings() for name in ("quick", "standard", "paper")}
     """The only home of its defaults: one frozen dataclass instance per preset."""
+    reference_seconds: ClassVar[Mapping[str, float]] = {}
+    """Seconds that fit and sampling took at a preset, where that was measured: for the estimate of a first run."""
     checkpoints: Path | None = None
     """A folder for the state of a long fit (see `training.train`); set by the engine before `fit`."""
     weights_used: str = "none"

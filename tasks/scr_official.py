@@ -50,11 +50,9 @@ class Settings:
     """Side of a training crop and of a sliding window; 8 k + 1 suits the network."""
     batch: int = 8
     rate: float = 4e-3
-    finetune_rate: float = 1e-3
     decay: bool = True
     """Whether the rate falls along half a cosine."""
     steps: int = 600
-    finetune_steps: int = 350
     epochs: int = 0
     """Where not 0, a training lasts so many passes through its films, checked after each, instead of `steps`."""
     check_every: int = 75
@@ -77,9 +75,7 @@ STANDARD = Settings(
     crop=193,
     batch=16,
     rate=1e-3,
-    finetune_rate=3e-4,
     steps=3000,
-    finetune_steps=1500,
     check_every=150,
     patience=6,
 )
@@ -92,7 +88,6 @@ PAPER = Settings(
     crop=377,
     batch=17,
     rate=1e-4,
-    finetune_rate=1e-4,
     decay=False,
     epochs=50,
     patience=10,

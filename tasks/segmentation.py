@@ -123,7 +123,7 @@ def hold_out_last(count: int, share: float) -> tuple[np.ndarray, np.ndarray]:
 class SegmentationTask(Task):
     """A segmentation protocol; a subclass adds splits, sizes, arms, presets and `network`.
 
-    Its settings have at least `resolution, crop, batch, rate, finetune_rate, decay, steps, finetune_steps,
+    Its settings have at least `resolution, crop, batch, rate, decay, steps,
     epochs, check_every, patience, organs, clavicles` (see `scr_official.Settings`).
     """
 
@@ -159,8 +159,7 @@ class SegmentationTask(Task):
             assert films is not None  # `examples` would have refused the arm
             with seeded(derive_seed(self.name, "weights", seed)):
                 network = self.network(len(self.structures(films)) + 1)
-        tuned = arm.name is ArmName.FINETUNE
-        history = self.fit(network, training, held, tuned=tuned, seed=seed, device=device, progress=progress)
+        history = self.fit(network, training, held, seed=seed, device=device, progress=progress)
         return Trained(network.cpu(), {str(arm.name): history})
 
     def examples(self, arm: Arm, *, seed: int) -> tuple[Examples, Examples]:
@@ -197,21 +196,20 @@ class SegmentationTask(Task):
         training: Examples,
         held: Examples,
         *,
-        tuned: bool,
         seed: int,
         device: str,
         progress: Progress,
     ) -> History:
-        """Train a network with early stopping; `tuned`: with the rate and the steps of a fine-tuning."""
+        """Train a network with early stopping. Fine-tuning has the schedule of REAL, so that only its start differs."""
         from ..benchmark.training import Patience, Validation, train
         from .models.segmenter import Crops, Segmentation, held_out_loss
 
         s = self.settings
-        steps, every = s.finetune_steps if tuned else s.steps, s.check_every
+        steps, every = s.steps, s.check_every
         if s.epochs:
             every = -(-len(training) // s.batch)
             steps = s.epochs * every
-        recipe = Segmentation(network, rate=s.finetune_rate if tuned else s.rate, batch=s.batch, decay=s.decay)
+        recipe = Segmentation(network, rate=s.rate, batch=s.batch, decay=s.decay)
         validation = Validation(
             measure=lambda: held_out_loss(network, held, crop=s.crop, batch=s.batch, device=device),
             every=every,

@@ -13,7 +13,7 @@ import pytest
 from cxrbench.benchmark.output import load_scores
 
 CXRBENCH = [sys.executable, "-m", "cxrbench.benchmark.cli"]
-SHORT = ["task.steps=6", "task.finetune_steps=4", "task.check_every=2", "task.synthetic=24"]
+SHORT = ["task.steps=6", "task.check_every=2", "task.synthetic=24"]
 
 
 def cxrbench(*arguments: str, cwd: Path, home: Path) -> subprocess.CompletedProcess[str]:

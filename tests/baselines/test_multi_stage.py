@@ -20,7 +20,8 @@ from cxrbench.baselines.multi_stage import (
     TwoStageSettings,
 )
 from cxrbench.baselines.organ_maps import paint, upsize
-from cxrbench.baselines.pggan import PGGAN, Generator, PGGANSettings
+from cxrbench.baselines.pggan import PGGAN
+from cxrbench.baselines.pggan_networks import Generator, PGGANSettings
 from cxrbench.baselines.pix2pixhd import Pix2PixHDSettings
 from cxrbench.benchmark import digest
 from cxrbench.benchmark.dataset import Dataset, DatasetInfo, pack_masks

@@ -9,22 +9,16 @@ import pytest
 import torch
 from torch import nn
 
-from cxrbench.baselines.pggan import (
-    PGGAN,
+from cxrbench.baselines.pggan import PGGAN, PGGANRecipe, RowNumbers, gradient_penalty, growth, pyramid, total_steps
+from cxrbench.baselines.pggan_networks import (
     Discriminator,
     EqualisedConv2d,
     EqualisedLinear,
     Generator,
-    PGGANRecipe,
     PGGANSettings,
-    RowNumbers,
     downsample,
-    gradient_penalty,
-    growth,
     minibatch_stddev,
     pixel_norm,
-    pyramid,
-    total_steps,
     upsample,
 )
 from cxrbench.benchmark.checkpoint import Keeper, State

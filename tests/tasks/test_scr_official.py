@@ -22,7 +22,7 @@ from cxrbench.tasks.segmentation import Examples, hold_out_last, hold_out_patien
 torch.set_num_threads(1)
 
 ORGANS = ("left_lung", "right_lung", "heart", "left_clavicle", "right_clavicle")
-FAST = replace(QUICK, resolution=16, fit_resolution=16, crop=9, batch=4, steps=3, finetune_steps=2, check_every=2)
+FAST = replace(QUICK, resolution=16, fit_resolution=16, crop=9, batch=4, steps=3, check_every=2)
 
 
 def chests(ids: list[str], splits: list[str], side: int = 16, patients: list[str] | None = None) -> Dataset:
@@ -280,7 +280,7 @@ def test_finetune_starts_from_the_given_weights_and_leaves_them_alone(tmp_path):
         Arm(ArmName.SYNTHETIC, synthetic=synthetic), seed=1, device="cpu", progress=Progress()
     ).model
     before = weights(pretrained)
-    still = ScrOfficial(replace(FAST, finetune_rate=0.0, finetune_steps=1))
+    still = ScrOfficial(replace(FAST, rate=0.0, steps=1))
     arm = Arm(ArmName.FINETUNE, real=still.training_set(data, slot()), start=pretrained)
     tuned = still.train(arm, seed=1, device="cpu", progress=Progress()).model
     assert all(torch.equal(one, two) for one, two in zip(tuned.parameters(), pretrained.parameters(), strict=True))
