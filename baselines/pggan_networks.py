@@ -1,5 +1,6 @@
-"""The networks of PGGAN (Karras et al. 2018, "Progressive Growing of GANs", appendix A): generator,
-discriminator, and the few layers they are built of. Widths and defaults are in `PGGANSettings`; the multi-stage paper sets at most 64 feature maps.
+"""The networks of PGGAN (Karras et al. 2018, "Progressive Growing of GANs", appendix A): generator and discriminator.
+
+Widths and defaults are in `PGGANSettings`; the multi-stage paper sets at most 64 feature maps.
 """
 
 from __future__ import annotations
