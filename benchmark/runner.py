@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import uuid
 from collections.abc import Iterator, Sequence
@@ -10,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from . import digest
+from .atomic import write_text
 from .catalogue import find_dataset
 from .errors import CxrbenchError, InputError, unknown
-from .execution import Outcome, run_chains, run_job
+from .execution import Outcome, run_chains, run_job, step_done
 from .home import home
 from .job import Job
 from .plan import Plan, PlannedCell, make_plan
+from .progress import Progress
 from .protocol import ArmName, Task
 from .registry import TASKS, Plugin, describe, find_provider, find_task, plugins
 from .settings import override, parse_pairs, plain
@@ -115,8 +118,6 @@ def _ask_provider(request: Request, store: Store, pairs: Sequence[tuple[str, str
     key = digest.of_json([plugin.code_digest(), digest.of_packages(), request.preset, pairs])
     kept = store.root / "described" / f"{key}.json"
     if kept.is_file():
-        import json
-
         try:
             return dict(json.loads(kept.read_text(encoding="utf-8")))
         except ValueError:
@@ -133,8 +134,6 @@ def _ask_provider(request: Request, store: Store, pairs: Sequence[tuple[str, str
     if outcome.error:
         raise InputError(outcome.error)
     if outcome.value["settings"] == outcome.value["keyed"]:
-        from .atomic import write_text
-
         write_text(kept, digest.canonical_json(outcome.value))
     return dict(outcome.value)
 
@@ -156,7 +155,7 @@ def _arms(names_given: Sequence[str]) -> list[ArmName] | None:
     return [known[name] for name in names_given]
 
 
-def prepare(request: Request) -> Prepared:
+def prepare(request: Request, progress: Progress | None = None) -> Prepared:
     """Check everything that can be checked before work begins, and plan. InputError in one line; nothing is changed."""
     if request.preset not in PRESETS:
         raise unknown("preset", request.preset, PRESETS)
@@ -184,8 +183,8 @@ def prepare(request: Request) -> Prepared:
         provider_plugin=provider_plugin,
         provider_settings=told["settings"],
         provider_keyed=told["keyed"],
-        data=find_dataset(name, settings.resolution),
-        fit_data=find_dataset(name, settings.fit_resolution),
+        data=find_dataset(name, settings.resolution, progress),
+        fit_data=find_dataset(name, settings.fit_resolution, progress),
         preset=request.preset,
         seeds=range(request.seeds),
         arms=arms,
@@ -193,13 +192,8 @@ def prepare(request: Request) -> Prepared:
     )
     chains = _chains(request, plan, store)
     every = {step.job.key: step.job for chain in chains for step in chain}
-    done = frozenset(key for key, job in every.items() if _is_done(store, job))
+    done = frozenset(key for key, job in every.items() if step_done(job))
     return Prepared(request, plan, store, chains, done, _job_count(request, plan))
-
-
-def _is_done(store: Store, job: Job) -> bool:
-    level = Level.SYNTHETIC if job.kind == "synthesise" else Level.RECORDS
-    return store.sound(level, job.key)
 
 
 def _job_count(request: Request, plan: Plan) -> int:
@@ -318,8 +312,6 @@ def execute(prepared: Prepared) -> Iterator[Outcome]:
 
 def remember(prepared: Prepared, store: Store) -> None:
     """Keep how long the steps of this run took, for later estimates."""
-    import json
-
     timings = Timings.read(home() / "timings.json")
     for step in prepared.left:
         folder = store.path(Level.SYNTHETIC if step.job.kind == "synthesise" else Level.RECORDS, step.job.key)

@@ -45,6 +45,7 @@ def run(
 ) -> None:
     """Measure how useful a provider's synthetic films are."""
     from ..runner import Request, prepare
+    from .progress_bar import shown_progress
 
     request = Request(
         provider=provider,
@@ -60,7 +61,8 @@ def run(
         address=address,
         time_limit=time_limit,
     )
-    prepared = prepare(request)
+    with shown_progress("preparing films") as progress:
+        prepared = prepare(request, progress)
     _say(_header(prepared))
     if dry_run:
         _show_plan(prepared, as_json)
