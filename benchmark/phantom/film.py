@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -222,8 +223,7 @@ def _body_cm(person: Anatomy, x: Plane, y: Plane, shoulder: Plane) -> Plane:
         _TABLE_Y, [-0.1, 0.05, 0.25, 0.50, 0.85, 1.1], [0.52, 0.57, 0.80, 0.93, 1.00, 1.03]
     )
     body = _over_y(y, depth) * np.sqrt(_dome_profile(x / _over_y(y, half_width)))
-    size = shoulder.shape[0]
-    soft = ndimage.uniform_filter(shoulder, max(1, round(0.07 * size)), mode="nearest")
+    soft = _box_mean(shoulder, 0.07)
     np.maximum(body, soft * np.minimum(shoulder, 1.0) * np.float32(0.50 * person.depth_cm), out=body)
     if person.breast_cm > 0.0:
         across = (np.abs(x) - np.float32(0.205)) / np.float32(0.165)
@@ -271,11 +271,11 @@ def _depths(person: Anatomy, pose: _Pose, shapes: _Shapes, drawn: Plane) -> Dept
     inside = np.float32(0.70 * person.depth_cm) * _over_y(
         y, np.interp(_TABLE_Y, [0.05, 0.30, 0.65, 1.0], [0.45, 0.85, 1.0, 1.0])
     )
-    recess = ndimage.uniform_filter(np.minimum(drawn[_RECESS], 1.0), max(1, round(0.03 * resolution)))
+    recess = _box_mean(np.minimum(drawn[_RECESS], np.float32(1.0)), 0.03)
     reach = np.float32(0.84) * lungs + np.float32(0.16) * recess
     chest = inside * cage * reach  # depth of the lungs were there no heart and no mediastinum
     heart = drawn[_HEART] * np.float32(0.74) * inside * _heart_dome(shapes.heart, x, y)
-    central = ndimage.uniform_filter(drawn[_MEDIASTINUM], max(1, round(0.014 * resolution)), mode="nearest")
+    central = _box_mean(drawn[_MEDIASTINUM], 0.014)
     # Towards the diaphragm the space behind the heart closes: no step where the domes meet.
     closing = np.clip((y - np.float32(person.angle_y - 0.48)) * np.float32(2.6), 0.0, 1.0) ** 2
     middle = central * np.minimum(np.float32(person.mediastinum_cm) + closing * inside, inside)
@@ -310,11 +310,16 @@ def _heart_dome(outline: Points, x: Plane, y: Plane) -> Plane:
     return np.float32(0.42) + np.float32(0.58) * round_part + np.float32(0.40) * np.maximum(down, np.float32(0.0))
 
 
+def _box_mean(plane: Plane, share: float) -> Plane:
+    """Mean over a box of about `share` of the picture; beyond the border its edge goes on."""
+    window = max(1, round(share * plane.shape[0]))
+    mean = cv2.blur(np.ascontiguousarray(plane), (window, window), borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(mean, dtype=np.float32)
+
+
 def _local_mean(plane: Plane, share: float) -> Plane:
     """Mean over a neighbourhood of about `share` of the picture (a box, twice)."""
-    window = max(1, round(share * plane.shape[0]))
-    once = ndimage.uniform_filter(plane, window, mode="nearest")
-    return ndimage.uniform_filter(once, window, mode="nearest", output=once)
+    return _box_mean(_box_mean(plane, share), share)
 
 
 def _develop(depths: Depths, person: Anatomy, exposure: Exposure, rng: np.random.Generator) -> NDArray[np.uint8]:
