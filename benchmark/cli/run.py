@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -137,13 +138,11 @@ def _show_plan(prepared: Prepared, as_json: bool) -> None:
 def _check_writable(out: Path | None) -> None:
     """Say before the work, not after it, that results cannot be written."""
     target = out or Path("runs")
-    if target.is_file():
-        raise InputError(f"--out {target}: expected a folder, found a file")
     place = target
     while not place.exists():
         place = place.parent
-    import os
-
+    if not place.is_dir():
+        raise InputError(f"--out {target}: expected a folder, found a file ({place})")
     if not os.access(place, os.W_OK):
         raise InputError(f"cannot write {target}: {place} is not writable; choose another --out")
 
