@@ -136,22 +136,24 @@ def step_done(job: Job) -> bool:
 
 
 def run_chain(jobs: Sequence[Mapping[str, Any]], time_limit: float | None) -> list[Outcome]:
-    """Do the steps of a chain in order; what the store has is not done again, and a failure ends the chain."""
+    """Do the steps of a chain in order; what the store has is not done again, what needs a failed step is not tried."""
     outcomes: list[Outcome] = []
-    failed = ""
+    failed: dict[str | None, str] = {}
     for values in jobs:
         job = Job(**values)
         label = step_label(job)
         if _stopped.is_set():
             break
+        reason = failed.get(job.synthetic_key) or failed.get(job.start_key)
         if step_done(job):
             outcomes.append(Outcome(job.key, label))
-        elif failed:
-            outcomes.append(Outcome(job.key, label, failed))
-            Store(Path(job.store)).fail(Failure(key=job.key, step=label, message=failed, created=utc_now()))
+        elif reason:
+            outcomes.append(Outcome(job.key, label, reason))
+            Store(Path(job.store)).fail(Failure(key=job.key, step=label, message=reason, created=utc_now()))
         else:
             outcomes.append(run_job(job, time_limit))
-            failed = outcomes[-1].error
+        if outcomes[-1].error:
+            failed[job.key] = outcomes[-1].error
     return outcomes
 
 

@@ -256,3 +256,14 @@ def test_dask_workers_of_which_one_is_killed_give_the_same_numbers(undisturbed, 
 def test_a_dask_address_where_nobody_answers_is_one_line():
     with pytest.raises(InputError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
         run(toy(engine="dask", address="tcp://127.0.0.1:9"))
+
+
+def test_a_failed_cell_stops_only_what_starts_from_it():
+    """The synthetic training fails, the mixed one beside it does not need it and is done, finetune is not tried."""
+    request = toy(overrides=("task.fails=synthetic",), arms=("synthetic", "mixed", "finetune"))
+    prepared, outcomes = run(request)
+    numbers = tables(prepared)
+    assert numbers["full/mixed/0"] is not None
+    assert numbers["full/synthetic/0"] is None and numbers["full/finetune/0"] is None
+    errors = {outcome.label: outcome.error for outcome in outcomes}
+    assert errors["finetune full"] == errors["synthetic full"] == "RuntimeError: told to fail"

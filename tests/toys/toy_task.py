@@ -21,13 +21,14 @@ from cxrbench.benchmark.protocol import Arm, ArmName, Metric, Predictions, Slot,
 
 @dataclass(frozen=True)
 class Settings:
-    """`seconds` makes a training last, so that it can be killed in the middle."""
+    """`seconds` makes a training last, so that it can be killed in the middle; the arm `fails` raises."""
 
     resolution: int = 32
     fit_resolution: int = 32
     threads: int = 1
     films: int = 8
     seconds: float = 0.0
+    fails: str = ""
 
 
 class ToyTask(Task):
@@ -38,7 +39,7 @@ class ToyTask(Task):
     needs = Annotation.MASKS
     summary = "thresholds for tests"
     presets = {name: Settings() for name in ("quick", "standard", "paper")}
-    downstream_only = frozenset({"seconds"})
+    downstream_only = frozenset({"seconds", "fails"})
     default_data = "phantom"
     primary = "dsc"
     metrics = (Metric("dsc", "DSC", percent=True),)
@@ -67,6 +68,8 @@ class ToyTask(Task):
         return self.settings.films
 
     def train(self, arm: Arm, *, seed: int, device: str, progress: Progress) -> Trained:
+        if arm.name == self.settings.fails:
+            raise RuntimeError("told to fail")
         end = time.monotonic() + self.settings.seconds
         while time.monotonic() < end:
             time.sleep(0.02)
