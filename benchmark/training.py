@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +37,20 @@ class Source(Protocol):
     def batch(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]: ...
 
 
+class RowNumbers:
+    """The source of a recipe that keeps its films on the device: row numbers alone."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def batch(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
+        """The row numbers as a tensor."""
+        return {"rows": torch.from_numpy(rows)}
+
+
 @dataclass(frozen=True)
 class Step:
     """Where a training is, and how a recipe changes weights: `at.update(loss, optimizer)`."""
@@ -56,6 +70,17 @@ class Step:
         with torch.autocast(self.device.type, enabled=False):
             self.fabric.backward(loss, retain_graph=retain_graph)
             optimizer.step()
+
+    def update_together(self, losses: Sequence[Tensor], optimizers: Sequence[Optimizer]) -> None:
+        """One step of every optimiser, each down its own loss of one shared forward pass: all gradients are taken
+        before any weight changes, each with respect to its optimiser's weights alone."""
+        with torch.autocast(self.device.type, enabled=False):
+            for number, (loss, optimizer) in enumerate(zip(losses, optimizers, strict=True), start=1):
+                optimizer.zero_grad(set_to_none=True)
+                own = [weight for group in optimizer.param_groups for weight in group["params"]]
+                self.fabric.backward(loss, retain_graph=number < len(losses), inputs=own)
+            for optimizer in optimizers:
+                optimizer.step()
 
 
 class Recipe(ABC):
