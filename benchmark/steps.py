@@ -304,7 +304,8 @@ def _arm(job: Job, store: Store, task: Task, data: Dataset) -> Arm:
     start = None
     if name is ArmName.FINETUNE:
         start = task.load_model(store.path(Level.RECORDS, str(job.start_key)) / "model.safetensors", data)
-    return Arm(name, real, synthetic, start)
+    validation = task.validation_set(data, job.slot)
+    return Arm(name, real, synthetic, start, validation, task.structures(data))
 
 
 def _checks(job: Job, store: Store) -> dict[str, Any]:
