@@ -23,7 +23,7 @@ from torch.optim import Adam, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..benchmark.progress import Progress
-from ..benchmark.training import History, Recipe, Step, seeded, train
+from ..benchmark.training import History, Recipe, RowNumbers, Step, seeded, train
 from .pggan_networks import FIRST_SIDE, Discriminator, Generator, PGGANSettings, downsample, top_level, upsample
 
 
@@ -82,20 +82,6 @@ def pyramid(films: np.ndarray) -> list[Tensor]:
         half = [downsample(part.float()).round().to(torch.uint8) for part in levels[0].split(64)]
         levels.insert(0, torch.cat(half))
     return levels
-
-
-class RowNumbers:
-    """The training source: row numbers alone, for the recipe keeps its pyramid of films on the device."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def batch(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
-        """The row numbers as a tensor."""
-        return {"rows": torch.from_numpy(rows)}
 
 
 class PGGANRecipe(Recipe):

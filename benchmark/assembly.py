@@ -4,29 +4,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import StoreError
-from .pairing import COLUMNS, compare_cases, with_holm
+from .arm_tests import fold_rows, paired_rows, seed_rows
+from .harvest import Harvest
 from .plan import Plan, PlannedCell
 from .protocol import ArmName, Slot
-from .record import Cost, Environment, Record
+from .record import Cost, Environment
 from .results import (
     AVERAGE,
+    NOT_TAUGHT,
     CellRow,
     CheckRow,
     CostRow,
     DataInfo,
     EnvironmentRow,
+    LayoutInfo,
     MetricInfo,
-    PairedRow,
     Results,
-    SeedRow,
     SeedValue,
     SizeInfo,
     Status,
@@ -35,77 +34,13 @@ from .results import (
     finite,
     words,
 )
-from .statistics import welch_over_seeds
-from .store import Level, Store
+from .store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
 
-REAL = ArmName.REAL.value
 NEAR_COPIES = {"near_test": "nearest test film", "near_train": "nearest training film"}
 NEAR_COPY_ALARM = 0.01
-
-
-@dataclass
-class Harvest:
-    """What the store holds of a plan: a record per finished cell, and why the others are not there."""
-
-    plan: Plan
-    store: Store
-    records: dict[str, Record] = field(default_factory=dict)
-    messages: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for cell in self.plan.cells:
-            if self.store.path(Level.RECORDS, cell.key).is_dir():
-                try:
-                    self.records[cell.key] = self.store.record(cell.key)
-                    continue
-                except StoreError as error:
-                    self.messages[cell.key] = str(error)
-            self._explain(cell)
-
-    def _explain(self, cell: PlannedCell) -> None:
-        for key in (cell.fit_key, cell.synthetic_key, cell.start_key, cell.key):
-            failure = self.store.failure(key) if key else None
-            if failure is not None:
-                self.messages[cell.key] = f"{failure.step}: {failure.message}"
-                return
-
-    @cached_property
-    def scores(self) -> pd.DataFrame:
-        """The case scores of all finished cells in long form (`pairing.COLUMNS`), in the order of the plan."""
-        import pandas as pd
-
-        parts = []
-        for cell in self.plan.cells:
-            if cell.key in self.records:
-                slot = cell.slot
-                labels = {"size": slot.size, "fold": slot.fold, "arm": slot.arm.value, "seed": cell.seed}
-                parts.append(self.store.scores(cell.key).assign(**labels)[COLUMNS])
-        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
-
-    @property
-    def sizes(self) -> list[str]:
-        """The sizes of the plan, in its order."""
-        return list(dict.fromkeys(cell.slot.size for cell in self.plan.cells))
-
-    @property
-    def arms(self) -> list[str]:
-        """The arms of the plan, in its order."""
-        return list(dict.fromkeys(cell.slot.arm.value for cell in self.plan.cells))
-
-    def cells(self, size: str, arm: str, seed: int | None = None) -> list[PlannedCell]:
-        """The planned cells of a size and arm (of one seed), over folds."""
-        return [
-            cell
-            for cell in self.plan.cells
-            if (cell.slot.size, cell.slot.arm.value) == (size, arm) and seed in (None, cell.seed)
-        ]
-
-    def done(self, cells: Sequence[PlannedCell]) -> bool:
-        """Whether there are such cells and all of them are finished."""
-        return bool(cells) and all(cell.key in self.records for cell in cells)
 
 
 def assemble(plan: Plan, store: Store, command: Sequence[str]) -> Results:
@@ -114,6 +49,7 @@ def assemble(plan: Plan, store: Store, command: Sequence[str]) -> Results:
 
     harvest = Harvest(plan, store)
     values = seed_values(harvest)
+    sizes = [_size_info(harvest, size) for size in harvest.sizes]
     return Results(
         cxrbench=__version__,
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -122,15 +58,16 @@ def assemble(plan: Plan, store: Store, command: Sequence[str]) -> Results:
         task=_task_info(plan),
         preset=plan.preset,
         data=_data_info(plan),
-        sizes=[_size_info(harvest, size) for size in harvest.sizes],
+        sizes=sizes,
         arms=harvest.arms,
         seeds=list(plan.seeds),
         device=plan.device,
         cells=[_cell_row(harvest, cell) for cell in plan.cells],
         table=_table(harvest, values),
         seed_values=values,
-        paired=_paired(harvest),
-        seed_tests=_seed_tests(harvest, values),
+        paired=paired_rows(harvest),
+        fold_tests=fold_rows(harvest, sizes),
+        seed_tests=seed_rows(harvest, values),
         cost=[row for size in harvest.sizes if (row := _cost(harvest, size)) is not None],
         checks=_checks(harvest),
         environments=_environments(harvest),
@@ -146,6 +83,7 @@ def _task_info(plan: Plan) -> TaskInfo:
         paired=list(task.paired_metrics()),
         structures=list(task.structures(plan.data)),
         primary=task.primary,
+        layout=None if task.table_layout is None else LayoutInfo.model_validate(asdict(task.table_layout)),
     )
 
 
@@ -168,12 +106,14 @@ def _size_info(harvest: Harvest, size: str) -> SizeInfo:
     cells = [cell for cell in plan.cells if cell.slot.size == size]
     folds = list(dict.fromkeys(cell.slot.fold for cell in cells))
     records = {cell.slot.fold: harvest.records[cell.key] for cell in cells if cell.key in harvest.records}
-    real = originals(plan.task.training_set(plan.fit_data, Slot(folds[0], size, ArmName.REAL)).cases)
+    sets = [plan.task.training_set(plan.fit_data, Slot(fold, size, ArmName.REAL)) for fold in folds]
+    real = [len(originals(films.cases)) for films in sets]
     provided = [cell.slot for cell in cells if cell.slot.arm.uses_provider]
     return SizeInfo(
         size=size,
         folds=folds,
-        films=len(real),
+        films=max(real),
+        fold_films=real,
         synthetic_films=plan.task.synthetic_count(provided[0]) if provided else None,
         test_films=sum(r.downstream.test_films for r in records.values()) if len(records) == len(folds) else None,
     )
@@ -243,9 +183,10 @@ def _table(harvest: Harvest, values: Sequence[SeedValue]) -> list[TableRow]:
         for arm in harvest.arms:
             planned = harvest.cells(size, arm)
             seeds = len({cell.seed for cell in planned})
-            note = "" if harvest.done(planned) else _lack(harvest, planned)
+            lack = "" if harvest.done(planned) else _lack(harvest, planned)
             for metric, structure in kinds:
                 found = by_place.get((size, arm, metric, structure), [])
+                note = lack or ("" if found else NOT_TAUGHT)
                 whole = not note and len(found) == seeds
                 rows.append(
                     TableRow(
@@ -263,12 +204,18 @@ def _table(harvest: Harvest, values: Sequence[SeedValue]) -> list[TableRow]:
 
 
 def _metric_structures(plan: Plan, values: Sequence[SeedValue]) -> list[tuple[str, str]]:
-    """The rows of the table: what the finished cells have, or what the task promises where none is finished."""
+    """The rows of the table: what the finished cells have, and of their metrics every structure of the task; what the
+    task promises where none is finished."""
     found = dict.fromkeys((one.metric, one.structure) for one in values)
-    if found:
-        return list(found)
-    structures = [*plan.task.structures(plan.data), AVERAGE]
-    return [(metric.name, structure) for metric in plan.task.metrics for structure in structures]
+    structures = list(plan.task.structures(plan.data))
+    if not found:
+        if len(structures) > 1:
+            structures.append(AVERAGE)
+        return [(metric.name, structure) for metric in plan.task.metrics for structure in structures]
+    metrics = list(dict.fromkeys(metric for metric, _ in found))
+    every = found | dict.fromkeys((metric, structure) for metric in metrics for structure in structures)
+    order = [*structures, *(structure for _, structure in found if structure not in structures)]
+    return sorted(every, key=lambda place: (metrics.index(place[0]), order.index(place[1])))
 
 
 def _lack(harvest: Harvest, cells: Sequence[PlannedCell]) -> str:
@@ -278,63 +225,6 @@ def _lack(harvest: Harvest, cells: Sequence[PlannedCell]) -> str:
     absent = [cell for cell in cells if cell.key not in harvest.records]
     word = "failed" if any(cell.key in harvest.messages for cell in absent) else "missing"
     return word if len(cells) == 1 else f"{word} {len(absent)}/{len(cells)}"
-
-
-# ------------------------------------------------------------------------------------------------------- tests
-
-
-def _paired(harvest: Harvest) -> list[PairedRow]:
-    """Every arm against REAL on the same test cases; Holm over the rows of one size and metric."""
-    structures = list(harvest.plan.task.structures(harvest.plan.data))
-    rows = []
-    for size in harvest.sizes:
-        for metric in harvest.plan.task.paired_metrics():
-            comparisons, arms = [], []
-            for arm in harvest.arms:
-                if arm == REAL or not all(harvest.done(harvest.cells(size, name)) for name in (arm, REAL)):
-                    continue
-                scores = harvest.scores[harvest.scores["size"] == size]
-                found = compare_cases(scores[scores["arm"] == arm], scores[scores["arm"] == REAL], structures, metric)
-                comparisons += found
-                arms += [arm] * len(found)
-            for arm, one in zip(arms, with_holm(comparisons), strict=True):
-                rows.append(PairedRow(size=size, arm=arm, metric=metric, **asdict(one)))
-    return rows
-
-
-def primary_by_seed(values: Sequence[SeedValue], metric: str, size: str, arm: str) -> dict[int, float]:
-    """The average of a metric for each seed: the table's `average` row, or the mean of its structures without one."""
-    chosen = [one for one in values if (one.size, one.arm, one.metric) == (size, arm, metric)]
-    found: dict[int, float] = {}
-    for seed in dict.fromkeys(one.seed for one in chosen):
-        of_seed: Mapping[str, float] = {one.structure: one.value for one in chosen if one.seed == seed}
-        found[seed] = of_seed[AVERAGE] if AVERAGE in of_seed else float(np.mean(list(of_seed.values())))
-    return found
-
-
-def over_seeds(a: Sequence[float], b: Sequence[float], names: tuple[str, str], *, percent: bool) -> dict[str, Any]:
-    """Welch's test over seeds: difference, low, high, p and the sentence, which speaks in percent where tables do."""
-    factor = 100.0 if percent else 1.0
-    test = welch_over_seeds(np.array(a) * factor, np.array(b) * factor, names=names)
-    numbers = {"difference": test.difference, "low": test.low, "high": test.high}
-    scaled = {name: None if value is None else finite(value / factor) for name, value in numbers.items()}
-    return scaled | {"p": finite(test.p), "sentence": test.claim}
-
-
-def _seed_tests(harvest: Harvest, values: Sequence[SeedValue]) -> list[SeedRow]:
-    """Every arm against REAL over seeds; an arm with a missing cell has no row."""
-    metric, rows = harvest.plan.task.primary, []
-    percent = any(one.percent for one in harvest.plan.task.metrics if one.name == metric)
-    for size in harvest.sizes:
-        for arm in harvest.arms:
-            if arm == REAL or not all(harvest.done(harvest.cells(size, name)) for name in (arm, REAL)):
-                continue
-            ours = list(primary_by_seed(values, metric, size, arm).values())
-            real = list(primary_by_seed(values, metric, size, REAL).values())
-            names = (f"{harvest.plan.provider.name} ({arm})", "real films")
-            numbers = over_seeds(ours, real, names, percent=percent)
-            rows.append(SeedRow(size=size, arm=arm, metric=metric, seeds=len(ours), **numbers))
-    return rows
 
 
 # ------------------------------------------------------------------------------------------- cost, checks, machines

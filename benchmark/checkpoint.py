@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 if TYPE_CHECKING:
-    from .training import History, Patience
+    from .training import History, StopRule
 
 SECONDS_BETWEEN = 120.0
 
@@ -24,7 +24,7 @@ SECONDS_BETWEEN = 120.0
 class State:
     """Everything a training needs to go on: weights, optimiser state, generators, and what early stopping knows.
 
-    `best`: the best weights so far by network (filled by the training, put back by `restore`). `stop`: its patience.
+    `best`: the best weights so far by network (filled by the training, put back by `restore`). `stop`: when it stops.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class State:
         networks: Mapping[str, nn.Module],
         optimizers: Mapping[str, Optimizer],
         device: torch.device,
-        stop: Patience | None = None,
+        stop: StopRule | None = None,
     ) -> None:
         self.networks, self.optimizers, self.device, self.stop = networks, optimizers, device, stop
         self.best: dict[str, dict[str, Tensor]] = {}
@@ -46,7 +46,7 @@ class State:
         }
         for name, weights in self.best.items():
             tensors |= {f"best/{name}/{key}": value.contiguous() for key, value in weights.items()}
-        plain: dict[str, Any] = {"stop": None if self.stop is None else [self.stop.best, self.stop.waited]}
+        plain: dict[str, Any] = {"stop": None if self.stop is None else self.stop.state}
         groups = plain["optimizers"] = {}
         for name, optimizer in self.optimizers.items():
             state = optimizer.state_dict()
@@ -68,7 +68,7 @@ class State:
             if best:
                 self.best[name] = {key: value.to(self.device) for key, value in best.items()}
         if self.stop is not None and plain["stop"] is not None:
-            self.stop.best, self.stop.waited = plain["stop"]
+            self.stop.restore(plain["stop"])
         for name, optimizer in self.optimizers.items():
             state: dict[int, dict[str, Tensor]] = {}
             for key, value in _below(f"optimizer/{name}/", tensors).items():

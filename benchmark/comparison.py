@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from .assembly import over_seeds, primary_by_seed
+from .arm_tests import fold_sizes, over_seeds, primary_by_seed
 from .errors import InputError, unknown
+from .layout import headline_metrics
 from .output import RESULTS, load_run, load_scores
-from .pairing import Comparison, compare_cases, with_holm
+from .pairing import Comparison, FoldComparison, compare_cases, compare_folds, folds_with_holm, with_holm
 from .record import Strict
 from .results import Results, words
 from .statistics import stars
-from .tables import headline_metrics
 from .wording import metric_title, probability, shown, size_title
 
 if TYPE_CHECKING:
@@ -80,6 +80,12 @@ class ComparedRow(Strict):
     p_t_holm: float | None = None
     p_wilcoxon: float | None = None
     p_wilcoxon_holm: float | None = None
+    folds_n: int = 0
+    """Pairs of the corrected test over folds and seeds (Nadeau-Bengio); 0 where the task has one fold."""
+    folds_low: float | None = None
+    folds_high: float | None = None
+    folds_p: float | None = None
+    folds_p_holm: float | None = None
     note: str = ""
 
 
@@ -189,7 +195,7 @@ def _shared(run: Run, size: str, arm: str) -> bool:
 
 
 def _rows(a: Run, b: Run, places: Sequence[tuple[str, str]]) -> list[ComparedRow]:
-    tests = _paired(a, b, places)
+    tests, over_folds = _paired(a, b, places), _over_folds(a, b, places)
     rows = []
     for size, arm in places:
         for ours in (row for row in a.results.table if (row.size, row.arm) == (size, arm)):
@@ -199,6 +205,11 @@ def _rows(a: Run, b: Run, places: Sequence[tuple[str, str]]) -> list[ComparedRow
             found = asdict(test) if test else {}
             found["case_difference"] = found.pop("difference", None)
             found.pop("structure", None)
+            folds = over_folds.get((size, arm, ours.metric, ours.structure))
+            if folds:
+                low, high, p = folds.test.low, folds.test.high, folds.test.p
+                found |= {"folds_n": folds.test.n, "folds_low": low, "folds_high": high, "folds_p": p}
+                found["folds_p_holm"] = folds.p_holm
             lack = ours.note or (theirs.note if theirs else "not there")
             if lack:
                 found["note"] = lack
@@ -237,6 +248,31 @@ def _paired(a: Run, b: Run, places: Sequence[tuple[str, str]]) -> dict[tuple[str
     return found
 
 
+def _over_folds(a: Run, b: Run, places: Sequence[tuple[str, str]]) -> dict[tuple[str, str, str, str], FoldComparison]:
+    """Tests over folds and seeds by size, arm, metric and structure, where there are folds; Holm per size and metric."""
+    ours, theirs, found = a.scores(), b.scores(), {}
+    for info in (info for info in a.results.sizes if len(info.folds) > 1):
+        n_train, n_test = fold_sizes(info)
+        arms = [arm for size, arm in places if size == info.size]
+        arms = [arm for arm in arms if _whole(a, info.size, arm) and _whole(b, info.size, arm)]
+        for metric in a.results.task.paired:
+            tests = [
+                (arm, one)
+                for arm in arms
+                for one in compare_folds(
+                    _of(ours, info.size, arm),
+                    _of(theirs, info.size, arm),
+                    a.results.task.structures,
+                    metric,
+                    n_train,
+                    n_test,
+                )
+            ]
+            for (arm, _), one in zip(tests, folds_with_holm(one for _, one in tests), strict=True):
+                found[info.size, arm, metric, one.structure] = one
+    return found
+
+
 def _whole(run: Run, size: str, arm: str) -> bool:
     return all(cell.status == "done" for cell in run.results.cells if (cell.size, cell.arm) == (size, arm))
 
@@ -247,8 +283,9 @@ def _of(scores: pd.DataFrame, size: str, arm: str) -> pd.DataFrame:
 
 def _claim(a: Results, b: Results, size: str, arm: str, labels: tuple[str, str]) -> ClaimRow:
     metric = a.task.metric(a.task.primary)
-    ours = list(primary_by_seed(a.seed_values, metric.name, size, arm).values())
-    theirs = list(primary_by_seed(b.seed_values, metric.name, size, arm).values())
+    structures = a.task.structures
+    ours = list(primary_by_seed(a.seed_values, metric.name, size, arm, structures).values())
+    theirs = list(primary_by_seed(b.seed_values, metric.name, size, arm, structures).values())
     numbers = over_seeds(ours, theirs, labels, percent=metric.percent)
     return ClaimRow(size=size, arm=arm, metric=metric.name, seeds_a=len(ours), seeds_b=len(theirs), **numbers)
 
@@ -334,9 +371,12 @@ def in_words(comparison: ComparisonResults, results: Results, width: int = 110) 
         f"data: {comparison.data}{phantom}"
     ]
     metrics = headline_metrics(results)
+    folds = any(row.folds_n for row in comparison.rows)
     for size, arm in dict.fromkeys((row.size, row.arm) for row in comparison.rows):
         lines += ["", f"{size_title(results, size)}, {arm.upper()}"]
         table = [["", "", a, b, "difference", "per film, 95 % interval", "p (t, Holm)"]]
+        if folds:
+            table[0].append("p (folds, Holm)")
         for metric in metrics:
             rows = [r for r in comparison.rows if (r.size, r.arm, r.metric) == (size, arm, metric.name)]
             for row in rows:
@@ -354,6 +394,7 @@ def in_words(comparison: ComparisonResults, results: Results, width: int = 110) 
                         shown(row.difference, metric, signed=True),
                         bounds or "–",
                         f"{p} {stars(row.p_t_holm)}".rstrip(),
+                        *([probability(row.folds_p_holm)] if folds else []),
                     ]
                 )
         lines += _aligned(table)
@@ -361,6 +402,8 @@ def in_words(comparison: ComparisonResults, results: Results, width: int = 110) 
         "",
         "difference: of the table's numbers; p: paired t-test of scores per film on the same films, Holm; ** p < 0.01",
     ]
+    if folds:
+        lines.append("p (folds): corrected t-test over folds and seeds (Nadeau-Bengio), Holm")
     said = dict.fromkeys(claim.sentence for claim in comparison.claims)
     single = len(said) == 1
     sentences = list(said) if single else [f"{c.size} {c.arm}: {c.sentence}" for c in comparison.claims]

@@ -24,7 +24,7 @@ BATCH = 64
 
 
 def _batches(films: Dataset, organs: tuple[str, ...]) -> Iterator[Batch]:
-    """A dataset as batches in the organ order of the training set."""
+    """A dataset as batches with the masks of the given organs."""
     for start in range(0, len(films), BATCH):
         rows = slice(start, start + BATCH)
         sources = films.cases["source_ids"].iloc[rows].tolist() if "source_ids" in films.cases else None
@@ -32,13 +32,16 @@ def _batches(films: Dataset, organs: tuple[str, ...]) -> Iterator[Batch]:
             images=films.images[rows, None].astype(np.float32) / np.float32(255),
             masks=films.organ_masks(organs, rows) if films.masks is not None else None,
             source_ids=sources,
+            organs=organs,
         )
 
 
-def _require_organs(films: Dataset, train: Dataset, where: str) -> None:
-    missing = [organ for organ in train.organs if organ not in films.organs]
-    if missing:
-        raise ProviderError(f"{where} has no masks of {', '.join(missing)}; expected {', '.join(train.organs)}")
+def _common_organs(films: Dataset, train: Dataset, where: str) -> tuple[str, ...]:
+    """The organs of the training set that the films have masks of, in its order; ProviderError when there are none."""
+    common = tuple(organ for organ in train.organs if organ in films.organs)
+    if films.masks is None or not common:
+        raise ProviderError(f"{where} has no masks of {' or '.join(train.organs)}: expected at least one of them")
+    return common
 
 
 class ExternalProvider(Provider):
@@ -70,7 +73,8 @@ class ExternalProvider(Provider):
 class FolderProvider(ExternalProvider):
     """Films and masks made by any program: a dataset folder, or `images/*.png` with `masks/*.png` or `masks/<organ>/*.png`.
 
-    Single mask files hold bit flags: bit i is organ i of the training set. Nothing is fitted.
+    Single mask files hold bit flags: bit i is organ i of the training set. An organ without a folder of masks is one
+    that the films do not show. Nothing is fitted.
     """
 
     def sample(self, n: int, *, seed: int) -> Iterator[Batch]:
@@ -79,14 +83,13 @@ class FolderProvider(ExternalProvider):
         if len(films) < n:
             raise ProviderError(f"folder {self.argument} has {len(films)} films, expected at least {n}")
         rows = np.sort(np.random.default_rng(seed).permutation(len(films))[:n])
-        yield from _batches(films.select(rows).resized(self.train.resolution), self.train.organs)
+        organs = _common_organs(films, self.train, f"folder {self.argument}")
+        yield from _batches(films.select(rows).resized(self.train.resolution), organs)
 
     def _films(self) -> Dataset:
         folder = Path(self.argument)
         if (folder / "dataset.json").is_file():
-            films = load_dataset(folder)
-            _require_organs(films, self.train, f"folder {self.argument}")
-            return films
+            return load_dataset(folder)
         return _read_pictures(folder, self.train)
 
 
@@ -109,7 +112,7 @@ def _read_pictures(folder: Path, train: Dataset) -> Dataset:
         if (folder / "masks" / path.name).is_file():
             return read(folder / "masks" / path.name)
         flags = None
-        for bit, organ in enumerate(train.organs):
+        for bit, organ in enumerate(organs):
             one = (read(folder / "masks" / organ / path.name) > 127).astype(np.uint8) << np.uint8(bit)
             flags = one if flags is None else flags | one
         return flags if flags is not None else np.zeros_like(read(path))
@@ -117,6 +120,9 @@ def _read_pictures(folder: Path, train: Dataset) -> Dataset:
     paths = sorted((folder / "images").glob("*.png"))
     if not paths:
         raise ProviderError(f"{folder}: expected dataset.json or images/*.png with masks/, found neither")
+    organs = train.organs
+    if not any((folder / "masks" / path.name).is_file() for path in paths):
+        organs = tuple(organ for organ in train.organs if (folder / "masks" / organ).is_dir()) or train.organs
     side = train.resolution
     films, masks = [], []
     for path in paths:
@@ -127,7 +133,7 @@ def _read_pictures(folder: Path, train: Dataset) -> Dataset:
         masks.append(cv2.resize(mask, (side, side), interpolation=cv2.INTER_NEAREST))
     ids = [path.stem for path in paths]
     return Dataset(
-        info=DatasetInfo(name=folder.name, resolution=side, organs=train.organs, pixel_mm=train.info.pixel_mm),
+        info=DatasetInfo(name=folder.name, resolution=side, organs=organs, pixel_mm=train.info.pixel_mm),
         images=np.stack(films),
         masks=np.stack(masks),
         cases=pd.DataFrame({"id": ids, "patient": ids}),
@@ -160,8 +166,8 @@ class CommandProvider(ExternalProvider):
                 films = load_dataset(out, verify=True)
             except InputError as error:
                 raise ProviderError(f"command wrote no valid dataset to CXRBENCH_OUT: {error}") from None
-            _require_organs(films, self.train, "the dataset that the command wrote")
-            yield from _batches(films.resized(self.train.resolution), self.train.organs)
+            organs = _common_organs(films, self.train, "the dataset that the command wrote")
+            yield from _batches(films.resized(self.train.resolution), organs)
 
     def _run(self, train: Path, out: Path, n: int, seed: int) -> None:
         names = {"TRAIN": str(train), "OUT": str(out), "N": str(n), "SEED": str(seed)}

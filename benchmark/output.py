@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import tables
-from .assembly import Harvest
 from .errors import InputError, StoreError
+from .harvest import Harvest
 from .plan import Plan
 from .record import Curve, read_json
 from .results import SCHEMA, Results
@@ -37,11 +37,11 @@ CURVE_COLUMNS = ["owner", "size", "fold", "arm", "seed", "curve", "step", "loss"
 
 def write_run(folder: Path, results: Results, plan: Plan, store: Store) -> Path:
     """Write a run's folder (or write it again) and return the path of its report."""
-    from .report.pictures import case_films, sample_films
+    from .report.pictures import case_films, sample_films, timeline_films
 
     harvest = Harvest(plan, store)
     write_numbers(folder, harvest)
-    samples, cases = sample_films(harvest), case_films(harvest, results)
+    samples, cases = [*sample_films(harvest), *timeline_films(harvest)], case_films(harvest, results)
     organs = [] if plan.data.masks is None else list(plan.data.organs)
     _write_films(folder / FILMS, [*samples, *cases], organs, results.task.structures)
     return write_views(folder, results)

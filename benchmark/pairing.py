@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from .results import AVERAGE, finite
-from .statistics import holm, paired_comparison
+from .results import AVERAGE, NOT_TAUGHT, finite
+from .statistics import ResampledTest, holm, nadeau_bengio, paired_comparison
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,6 +61,9 @@ def compare_cases(ours: pd.DataFrame, theirs: pd.DataFrame, structures: Sequence
         return [Comparison(structure, 0, note=note) for structure in a.columns]
     found = []
     for structure in a.columns:
+        if a[structure].isna().all() or b[structure].isna().all():
+            found.append(Comparison(str(structure), 0, note=NOT_TAUGHT))
+            continue
         test = paired_comparison(a[structure].to_numpy(), b[structure].to_numpy())
         found.append(
             Comparison(
@@ -75,6 +78,50 @@ def compare_cases(ours: pd.DataFrame, theirs: pd.DataFrame, structures: Sequence
             )
         )
     return found
+
+
+@dataclass(frozen=True)
+class FoldComparison:
+    """Two models over folds and seeds: the corrected t-test of `statistics.nadeau_bengio`."""
+
+    structure: str
+    test: ResampledTest
+    p_holm: float | None = None
+
+
+def compare_folds(
+    ours: pd.DataFrame, theirs: pd.DataFrame, structures: Sequence[str], metric: str, n_train: int, n_test: int
+) -> list[FoldComparison]:
+    """`ours` minus `theirs` for every structure and the average: a pair is the mean over the test films of a fold and seed.
+
+    Both are scores in long form of one size and arm; only folds and seeds that both have are pairs. Empty where there
+    is one fold alone. A structure that one of them was never taught has no row.
+    """
+    a, b = (_fold_means(one, structures, metric) for one in (ours, theirs))
+    shared = a.index.intersection(b.index)
+    if shared.get_level_values("fold").nunique() < 2:
+        return []
+    differences = a.loc[shared] - b.loc[shared]
+    taught = [name for name in differences if not (a[name].isna().all() or b[name].isna().all())]
+    return [FoldComparison(str(name), nadeau_bengio(differences[name].to_numpy(), n_train, n_test)) for name in taught]
+
+
+def _fold_means(scores: pd.DataFrame, structures: Sequence[str], metric: str) -> pd.DataFrame:
+    """A row per (seed, fold), a column per structure and `average`: means over the cases."""
+    import pandas as pd
+
+    parts = {
+        seed: case_scores(of_seed, structures, metric).groupby(level="fold").mean()
+        for seed, of_seed in scores.groupby("seed", sort=True)
+    }
+    return pd.concat(parts, names=["seed", "fold"]) if parts else pd.DataFrame(columns=list(structures))
+
+
+def folds_with_holm(comparisons: Iterable[FoldComparison]) -> list[FoldComparison]:
+    """The same comparisons with Holm's p-values over all of them: one table."""
+    rows = list(comparisons)
+    adjusted = holm([row.test.p for row in rows])
+    return [replace(row, p_holm=p) for row, p in zip(rows, adjusted, strict=True)]
 
 
 def with_holm(comparisons: Iterable[Comparison]) -> list[Comparison]:

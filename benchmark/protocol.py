@@ -40,6 +40,11 @@ class ArmName(StrEnum):
         """Whether the arm needs synthetic films; an arm that does not is shared by all providers."""
         return self is not ArmName.REAL
 
+    @property
+    def uses_real(self) -> bool:
+        """Whether a model of the arm has learnt from real films."""
+        return self is not ArmName.SYNTHETIC
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -52,12 +57,18 @@ class Slot:
 
 @dataclass(frozen=True)
 class Arm:
-    """What one downstream training gets. `start` is the model that the synthetic arm trained (finetune alone)."""
+    """What one downstream training gets. `start` is the model that the synthetic arm trained (finetune alone).
+
+    `validation`: the real films that early stopping looks at in every arm, where the protocol sets some apart.
+    `structures`: what is scored, in table order; synthetic films may have masks of fewer. Empty: that of the films.
+    """
 
     name: ArmName
     real: Dataset | None = None
     synthetic: Dataset | None = None
     start: Model | None = None
+    validation: Dataset | None = None
+    structures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,6 +110,19 @@ class Metric:
     unit: str = ""
 
 
+@dataclass(frozen=True)
+class TableLayout:
+    """A table as a paper prints it: one for each size, a row for each arm, a column for each metric.
+
+    For tasks with one scored structure. Rows begin with the numbers of real and of synthetic films.
+    """
+
+    columns: tuple[tuple[str, str], ...]
+    """(metric, heading), left to right; a metric that a dataset does not have (mm) has no column."""
+    titles: Mapping[str, str] = field(default_factory=dict)
+    """What stands above the table of a size."""
+
+
 class Task(ABC):
     """A protocol: splits, sizes, arms, downstream model and metrics."""
 
@@ -119,6 +143,10 @@ class Task(ABC):
     primary: ClassVar[str]
     """The metric (a name of `metrics`) whose average is the utility."""
     metrics: ClassVar[tuple[Metric, ...]]
+    table_layout: ClassVar[TableLayout | None] = None
+    """How its paper lays out the table; None: metrics and structures below each other, sizes and arms side by side."""
+    first_choice: ClassVar[bool] = False
+    """Whether a provider that names no home task is measured on this one, of those that suit it."""
 
     def __init__(self, settings: Any = None) -> None:
         self.settings = self.presets["quick"] if settings is None else settings
@@ -139,6 +167,11 @@ class Task(ABC):
     def training_set(self, data: Dataset, slot: Slot) -> Dataset:
         """The real films a provider is fitted on and the real arms are trained on (augmented as the protocol says)."""
 
+    def validation_set(self, data: Dataset, slot: Slot) -> Dataset | None:
+        """Real films for early stopping alone, at the resolution of the test: no provider is fitted and no model trained
+        on them. None where a training holds films of its own out."""
+        return None
+
     @abstractmethod
     def test_set(self, data: Dataset, slot: Slot) -> Dataset:
         """The fixed real films every arm of the slot's fold is tested on, at the resolution of the test."""
@@ -157,7 +190,9 @@ class Task(ABC):
 
     @abstractmethod
     def score(self, predictions: Predictions, test: Dataset) -> pd.DataFrame:
-        """Case scores: columns `case, structure, metric, value` (long form, float64), from predictions and truth alone."""
+        """Case scores: columns `case, structure, metric, value` (long form, float64), from predictions and truth alone.
+
+        NaN for a structure that the model was never taught: it is then absent from the table, not zero."""
 
     @abstractmethod
     def summarise(self, scores: pd.DataFrame) -> pd.DataFrame:
@@ -166,6 +201,13 @@ class Task(ABC):
     @abstractmethod
     def paired_metrics(self) -> tuple[str, ...]:
         """The metrics of `score` on which two models are compared case by case."""
+
+    def truth(self, test: Dataset) -> np.ndarray | None:
+        """The scored structures of test films as bool (N, structures, H, W), to look at; None without such masks."""
+        structures = self.structures(test)
+        if test.masks is None or not set(structures) <= set(test.organs):
+            return None
+        return test.organ_masks(structures)
 
     @abstractmethod
     def save_model(self, model: Model, path: Path) -> None:

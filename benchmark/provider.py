@@ -35,7 +35,8 @@ class Batch:
 
     images: float32 (B, 1, H, W) in [0, 1]. masks: bool (B, O, H, W) in the organ order of the training set.
     labels: uint8 (B, F). boxes: per film a list of (finding, x, y, w, h) in pixels. source_ids: per film the ids of the
-    real cases it shows pixels of (empty for a film that is wholly generated).
+    real cases it shows pixels of (empty for a film that is wholly generated). organs: those of the training set that
+    the masks show, the same in every batch; None where they are all of them.
     """
 
     images: np.ndarray
@@ -43,6 +44,7 @@ class Batch:
     labels: np.ndarray | None = None
     boxes: Sequence[Sequence[tuple[str, float, float, float, float]]] | None = None
     source_ids: Sequence[Sequence[str]] | None = None
+    organs: Sequence[str] | None = None
 
 
 class Provider(ABC):
@@ -52,6 +54,8 @@ class Provider(ABC):
     """What its films are annotated with."""
     presets: ClassVar[Mapping[str, Any]] = {name: NoSettings() for name in ("quick", "standard", "paper")}
     """The only home of its defaults: one frozen dataclass instance per preset."""
+    home_task: ClassVar[str] = ""
+    """The task it runs on where none is named; empty: the first that its annotations suit."""
     reference_seconds: ClassVar[Mapping[str, float]] = {}
     """Seconds that fit and sampling took at a preset, where that was measured: for the estimate of a first run."""
     checkpoints: Path | None = None
@@ -78,6 +82,15 @@ class Provider(ABC):
     def histories(self) -> Mapping[str, History]:
         """How each training of `fit` went, by name: curves for the report, images seen for the cost."""
         return {}
+
+    def facts(self) -> Mapping[str, float | int | str]:
+        """Figures about the last sampling for the record and the report, by name (`share_near_duplicates`)."""
+        return {}
+
+    def timeline(self) -> tuple[Sequence[int], np.ndarray] | None:
+        """Samples along the last `fit` for the report: training steps (K), and pictures uint8 (K, S, H, W) whose second
+        axis is the same sample at every step."""
+        return None
 
     def save(self, folder: Path) -> None:
         """Keep the fitted provider in an existing empty folder. The default keeps plain values, arrays and datasets."""
@@ -122,6 +135,7 @@ class Collector:
     expected: int
     _batches: list[Batch] = field(default_factory=list)
     _count: int = 0
+    _organs: tuple[str, ...] | None = None
 
     def _require(self, condition: bool, what: str, expected: str, found: object) -> None:
         if not condition:
@@ -158,13 +172,34 @@ class Collector:
         )
         self._batches.append(batch)
 
+    def _check_organs(self, batch: Batch) -> tuple[str, ...]:
+        """The organs of a batch: of the training set, in its order, the same in every batch."""
+        known = self.train.organs
+        organs = known if batch.organs is None else tuple(batch.organs)
+        ordered = tuple(organ for organ in known if organ in organs)
+        listed = ", ".join(map(str, organs)) or "none"
+        self._require(
+            organs == ordered and bool(organs or not known),
+            "masks of the organs",
+            f"organs of the training set in its order ({', '.join(known)})",
+            listed,
+        )
+        self._require(
+            self._organs in (None, organs),
+            "masks of the organs",
+            f"those of the batches before ({', '.join(self._organs or ())})",
+            listed,
+        )
+        return organs
+
     def _check_masks(self, batch: Batch) -> None:
-        side, organs = self.train.resolution, self.train.organs
+        side, organs = self.train.resolution, self._check_organs(batch)
         shape = (len(batch.images), len(organs), side, side)
         found = None if batch.masks is None else batch.masks.shape
         self._require(found == shape, "masks of shape", f"{shape} for organs {', '.join(organs)}", found)
         dtype = None if batch.masks is None else batch.masks.dtype
         self._require(dtype == np.bool_, "masks of type", "bool", dtype)
+        self._organs = organs
 
     def _check_labels(self, batch: Batch) -> None:
         shape = (len(batch.images), len(self.train.info.findings))
@@ -194,7 +229,7 @@ class Collector:
         info = DatasetInfo(
             name=name,
             resolution=self.train.resolution,
-            organs=self.train.organs if masks is not None else (),
+            organs=self._organs or () if masks is not None else (),
             findings=findings,
             pixel_mm=self.train.info.pixel_mm,
             provenance=f"sampled from {self.provider}",

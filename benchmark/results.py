@@ -19,6 +19,10 @@ AVERAGE = "average"
 """The structure that stands for the mean over all structures."""
 
 
+NOT_TAUGHT = "not taught"
+"""The note of a number that is absent because the training films of its arm have no such annotation."""
+
+
 class Status(StrEnum):
     """How far a planned cell has come."""
 
@@ -38,6 +42,13 @@ class MetricInfo(Strict):
     unit: str = ""
 
 
+class LayoutInfo(Strict):
+    """A table as a paper prints it (`protocol.TableLayout`): (metric, heading) of its columns, a title for each size."""
+
+    columns: list[tuple[str, str]]
+    titles: dict[str, str]
+
+
 class TaskInfo(Strict):
     """The protocol: `metrics` in table order, `paired` the case scores that are compared, `structures` what is scored."""
 
@@ -50,6 +61,7 @@ class TaskInfo(Strict):
     paired: list[str]
     structures: list[str]
     primary: str
+    layout: LayoutInfo | None = None
 
     def metric(self, name: str) -> MetricInfo:
         """How a metric is shown; one that only case scores have is shown as it is."""
@@ -72,11 +84,13 @@ class DataInfo(Strict):
 
 
 class SizeInfo(Strict):
-    """How many films a size means: real ones before augmentation (of one fold), synthetic ones, tested ones (all folds)."""
+    """How many films a size means: real ones before augmentation (of one fold: the most), synthetic ones, tested ones
+    (all folds). `fold_films` are the real ones of each fold."""
 
     size: str
     folds: list[str]
     films: int
+    fold_films: list[int]
     synthetic_films: int | None
     test_films: int | None
 
@@ -136,6 +150,29 @@ class PairedRow(Strict):
     p_t_holm: float | None = None
     p_wilcoxon: float | None = None
     p_wilcoxon_holm: float | None = None
+    note: str = ""
+
+
+class FoldRow(Strict):
+    """One arm against REAL over folds and seeds (Nadeau and Bengio's corrected t-test); `difference` is arm minus REAL.
+
+    The pairs are the `n` means over the test films of a fold and seed. `low` and `high` bound the difference with 95 %
+    confidence. Holm's values hold over all rows of one size and metric.
+    """
+
+    size: str
+    arm: str
+    metric: str
+    structure: str
+    n: int
+    n_train: int
+    n_test: int
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    t: float | None = None
+    p: float | None = None
+    p_holm: float | None = None
     note: str = ""
 
 
@@ -206,6 +243,7 @@ class Results(Strict):
     table: list[TableRow]
     seed_values: list[SeedValue]
     paired: list[PairedRow]
+    fold_tests: list[FoldRow]
     seed_tests: list[SeedRow]
     cost: list[CostRow]
     checks: list[CheckRow]
@@ -239,6 +277,11 @@ class Results(Strict):
         """One number of the table."""
         wanted = (size, arm, metric, structure)
         return next((r for r in self.table if (r.size, r.arm, r.metric, r.structure) == wanted), None)
+
+    @property
+    def untaught(self) -> list[TableRow]:
+        """The numbers that are absent because their arm's training films have no such annotation."""
+        return [row for row in self.table if row.note == NOT_TAUGHT]
 
     def test(self, size: str, arm: str, metric: str, structure: str) -> PairedRow | None:
         """The paired test behind a number of the table."""

@@ -86,14 +86,16 @@ class Prepared:
 
 
 def choose_task(provider: Plugin, name: str | None) -> Plugin:
-    """The named task, else the provider's home task, else the first task that its annotations suit."""
+    """The named task, else the provider's home task, else the first that its annotations suit (a first choice before
+    others)."""
     if name is not None:
         return find_task(name)
     said = describe(provider).values
     if said.get("home_task"):
         return find_task(str(said["home_task"]))
     produces = said.get("produces") or []
-    for plugin in plugins(TASKS).values():
+    tasks = sorted(plugins(TASKS).values(), key=lambda plugin: not describe(plugin).values.get("first_choice"))
+    for plugin in tasks:
         if set(describe(plugin).values.get("needs") or []) <= set(produces):
             return plugin
     raise InputError(
@@ -279,6 +281,8 @@ def _step(request: Request, plan: Plan, store: Store, cell: PlannedCell, kind: s
         identity=cell.identity.model_dump(mode="json"),
     )
     label = f"{'fit ' if kind == 'synthesise' else ''}{what} {cell.slot.size}"
+    if any(other.slot.fold != cell.slot.fold for other in plan.cells):
+        label += f" fold {cell.slot.fold}"
     if len(plan.seeds) > 1:
         label += f" seed {cell.seed}"
     return Step(job, label, timing, timings.expect(timing, source.get("reference_seconds") or {}, plan.preset))

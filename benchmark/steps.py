@@ -6,12 +6,15 @@ Each runs in a process of its own (`worker`). The digest of this module and all 
 from __future__ import annotations
 
 import json
+import math
 import platform
 import time
 import traceback
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from . import digest
 from .dataset import Dataset, load_dataset
@@ -23,6 +26,9 @@ from .record import CellIdentity, Cost, Curve, Downstream, Environment, Record, 
 from .registry import Plugin, find_provider, find_task
 from .settings import keyed, override, plain, restore
 from .store import Level, Store
+
+if TYPE_CHECKING:
+    from .provider import Provider
 
 
 def torch_mismatch() -> str | None:
@@ -106,9 +112,10 @@ def synthesise(job: Job, progress: Progress) -> dict[str, Any]:
         ),
     )
     seconds = time.perf_counter() - start
+    said = _said(plugin.name, provider)
     films = films.resized(task.settings.resolution)
     test = task.test_set(load_dataset(Path(job.data)), job.slot)
-    checks = check_leaks(plugin.name, films, train, test)
+    checks = check_leaks(plugin.name, films, train, test) | ({"provider": said} if said else {})
     rate, rounds = _guarded(plugin.name, "sample", lambda: sampling_rate(provider, count, first_seconds=seconds))
     progress.update(0.99, "writing")
     facts = {
@@ -122,6 +129,18 @@ def synthesise(job: Job, progress: Progress) -> dict[str, Any]:
         films.save(draft / "dataset")
         (draft / "synthetic.json").write_text(json.dumps(facts), encoding="utf-8")
     return {}
+
+
+def _said(name: str, provider: Provider) -> dict[str, float | int | str]:
+    """What the provider says of its sampling; ProviderError when it is not plain."""
+    facts = dict(_guarded(name, "facts", provider.facts))
+    for key, value in facts.items():
+        plain_value = isinstance(value, (int, str)) or (isinstance(value, float) and math.isfinite(value))
+        if not isinstance(key, str) or not plain_value:
+            raise ProviderError(
+                f"provider {name}: facts() gave {key} = {value!r}, expected a name and a number or text"
+            )
+    return facts
 
 
 def _guarded(name: str, method: str, call: Any) -> Any:
@@ -165,6 +184,21 @@ def _fit(job: Job, store: Store, plugin: Plugin, settings: Any, train: Dataset, 
         (draft / "provider").mkdir()
         _guarded(plugin.name, "save", lambda: provider.save(draft / "provider"))
         (draft / "fit.json").write_text(json.dumps(facts, allow_nan=False), encoding="utf-8")
+        _keep_timeline(plugin.name, provider, draft / "timeline.npz")
+
+
+def _keep_timeline(name: str, provider: Provider, path: Path) -> None:
+    """Samples along the training: `steps` int64 (K,) and `films` uint8 (K, S, H, W); no file where there are none."""
+    timeline = _guarded(name, "timeline", provider.timeline)
+    if timeline is None:
+        return
+    steps, films = np.asarray(timeline[0], dtype=np.int64), np.asarray(timeline[1])
+    if films.dtype != np.uint8 or films.ndim != 4 or len(films) != len(steps):
+        raise ProviderError(
+            f"provider {name}: timeline() gave pictures {films.dtype} {films.shape} for {len(steps)} steps, "
+            "expected uint8 (steps, samples, H, W)"
+        )
+    np.savez_compressed(path, steps=steps, films=films)
 
 
 def _curve(history: Any) -> dict[str, Any]:
@@ -270,7 +304,8 @@ def _arm(job: Job, store: Store, task: Task, data: Dataset) -> Arm:
     start = None
     if name is ArmName.FINETUNE:
         start = task.load_model(store.path(Level.RECORDS, str(job.start_key)) / "model.safetensors", data)
-    return Arm(name, real, synthetic, start)
+    validation = task.validation_set(data, job.slot)
+    return Arm(name, real, synthetic, start, validation, task.structures(data))
 
 
 def _checks(job: Job, store: Store) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The table of a run for people and programs: terminal, CSV, JSON, Markdown and LaTeX, all from `Results` alone.
 
-CSV and JSON are long and exact (a row a number, fractions as they are); the others are laid out like the multi-stage
-paper's tables: rows are metric and structure, columns are sizes and arms. Missing cells say so in their place.
+CSV and JSON are long and exact (a row a number, fractions as they are); the others are laid out as `layout` says.
+Missing cells say so in their place.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ import json
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .results import AVERAGE, MetricInfo, Results, words
-from .statistics import stars
+from .layout import REAL_FILMS, SYNTHETIC_FILMS, ArmTable, Line, arm_tables, headline_metrics, wide
+from .results import AVERAGE, FoldRow, PairedRow, Results, words
 from .wording import (
     absence,
     absent,
@@ -25,7 +24,6 @@ from .wording import (
     header_sentence,
     legend,
     metric_title,
-    shown,
     size_title,
 )
 
@@ -35,60 +33,6 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 GAP = 3  # blanks between columns of the terminal table
-
-
-# ------------------------------------------------------------------------------------------------------- wide layout
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One place of the wide table. `mark` is the stars of the paired test; `present` is False for a missing cell."""
-
-    text: str
-    mark: str = ""
-    present: bool = True
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of the wide table: `entries[size][arm]`. `first` is True on a metric's first line."""
-
-    metric: MetricInfo
-    structure: str
-    first: bool
-    entries: dict[str, dict[str, Entry]]
-
-
-def headline_metrics(results: Results) -> list[MetricInfo]:
-    """The metrics of the terminal table: those that are tested case by case, or all where none is."""
-    tested = [metric for metric in results.shown_metrics if metric.name in results.task.paired]
-    return tested or results.shown_metrics
-
-
-def wide(results: Results, metrics: Sequence[MetricInfo] | None = None) -> list[Line]:
-    """The table with a line per metric and structure, and an entry per size and arm."""
-    present = {(row.metric, row.structure) for row in results.table}
-    lines = []
-    for metric in results.shown_metrics if metrics is None else metrics:
-        structures = [name for name in results.structures if (metric.name, name) in present]
-        for structure in structures:
-            entries = {
-                info.size: {arm: _entry(results, info.size, arm, metric, structure) for arm in results.arms}
-                for info in results.sizes
-            }
-            lines.append(Line(metric, structure, structure == structures[0], entries))
-    return lines
-
-
-def _entry(results: Results, size: str, arm: str, metric: MetricInfo, structure: str) -> Entry:
-    row = results.row(size, arm, metric.name, structure)
-    if row is None or row.value is None:
-        return Entry(row.note or "–" if row else "–", present=False)
-    text = shown(row.value, metric)
-    if row.sd is not None:
-        text += f" ± {shown(row.sd, metric)}"
-    test = results.test(size, arm, metric.name, structure)
-    return Entry(text, stars(test.p_t_holm) if test else "")
 
 
 # ------------------------------------------------------------------------------------------------------- terminal
@@ -102,7 +46,8 @@ def terminal(results: Results, width: int = 100) -> Text:
     from rich.text import Text
 
     text = Text()
-    for block in _blocks(results, width):
+    tables = arm_tables(results)
+    for block in map(_arm_block, tables) if tables else _blocks(results, width):
         text.append_text(block)
         text.append("\n")
     for sentence in legend(results):
@@ -130,6 +75,35 @@ def print_table(results: Results, console: Console) -> None:
 def _clean(text: str) -> str:
     """Text without control characters, so that a name cannot steer the terminal."""
     return re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text)
+
+
+def _arm_block(table: ArmTable) -> Text:
+    """The table of one size with a row an arm: numbers end where their headings end, three blanks for the marks."""
+    from rich.text import Text
+
+    names = [row.arm.upper() for row in table.rows]
+    first = max(map(len, names)) + GAP
+    widths = [
+        max(len(heading), *(len(row.entries[index].text) for row in table.rows))
+        for index, heading in enumerate(table.headings)
+    ]
+    text = Text(_clean(table.title) + "\n", style="bold")
+    head = " " * first + f"{REAL_FILMS}  {SYNTHETIC_FILMS}"
+    head += "".join(" " * GAP + _clean(heading).rjust(w) for heading, w in zip(table.headings, widths, strict=True))
+    text.append(head + "\n", style="bold")
+    for name, row in zip(names, table.rows, strict=True):
+        synthetic = "–" if row.synthetic is None else str(row.synthetic)
+        line = Text(name.ljust(first), style="bold")
+        films = f"{row.real:>{len(REAL_FILMS)}}  {synthetic:>{len(SYNTHETIC_FILMS)}}"
+        line.append(films, style="not bold")
+        for one, column in zip(row.entries, widths, strict=True):
+            line.append(" " * (GAP if line.plain.endswith(films) else GAP - 3), style="not bold")
+            line.append(one.text.rjust(column), style="not bold")
+            line.append(f" {one.mark:<2}", style="bold yellow" if one.present else "red")
+        line.rstrip()
+        text.append_text(line)
+        text.append("\n")
+    return text
 
 
 def _blocks(results: Results, width: int) -> Iterable[Text]:
@@ -220,8 +194,22 @@ def as_csv(results: Results) -> str:
 
 
 def tests_csv(results: Results) -> str:
-    """The paired tests as CSV, exact."""
-    return models_csv(results.paired)
+    """The tests against REAL as CSV, exact: paired over the cases and, in columns `folds_...`, over folds and seeds."""
+    rows = [row.model_dump(mode="json") for row in results.paired]
+    if results.fold_tests:
+        over_folds = {_place(row): _fold_columns(row) for row in results.fold_tests}
+        empty = dict.fromkeys(_fold_columns(results.fold_tests[0]))
+        rows = [row | over_folds.get(_place(test), empty) for row, test in zip(rows, results.paired, strict=True)]
+    return csv_of(rows)
+
+
+def _place(row: PairedRow | FoldRow) -> tuple[str, str, str, str]:
+    return row.size, row.arm, row.metric, row.structure
+
+
+def _fold_columns(row: FoldRow) -> dict[str, object]:
+    values = row.model_dump(mode="json", exclude={"size", "arm", "metric", "structure"})
+    return {f"folds_{name}": value for name, value in values.items()}
 
 
 def models_csv(rows: Sequence[BaseModel]) -> str:
@@ -241,7 +229,12 @@ def csv_of(rows: Sequence[dict[str, object]]) -> str:
 
 
 def as_markdown(results: Results) -> str:
-    """The wide table in Markdown, with its legend."""
+    """The table in Markdown, with its legend."""
+    notes = [header_sentence(results), *legend(results), *(absence(cell) for cell in absent(results))]
+    listed = [f"- {_markdown(note)}" for note in notes]
+    if results.task.layout is not None:
+        blocks = [line for table in arm_tables(results) for line in [*_markdown_arms(table), ""]]
+        return "\n".join([*blocks, *listed]) + "\n"
     head = ["metric", "structure"]
     head += [f"{size_title(results, info.size)} {arm.upper()}" for info in results.sizes for arm in results.arms]
     lines = [_markdown_row(map(_markdown, head)), _markdown_row(["---"] * 2 + ["---:"] * (len(head) - 2))]
@@ -252,8 +245,19 @@ def as_markdown(results: Results) -> str:
                 entry = line.entries[info.size][arm]
                 cells.append(_markdown(f"{entry.text} {entry.mark}".rstrip()))
         lines.append(_markdown_row(cells))
-    notes = [header_sentence(results), *legend(results), *(absence(cell) for cell in absent(results))]
-    return "\n".join([*lines, "", *(f"- {_markdown(note)}" for note in notes)]) + "\n"
+    return "\n".join([*lines, "", *listed]) + "\n"
+
+
+def _markdown_arms(table: ArmTable) -> list[str]:
+    """The table of one size, its title above it."""
+    head = ["arm", REAL_FILMS, SYNTHETIC_FILMS, *table.headings]
+    lines = [f"**{_markdown(table.title)}**", "", _markdown_row(map(_markdown, head))]
+    lines.append(_markdown_row(["---"] + ["---:"] * (len(head) - 1)))
+    for row in table.rows:
+        cells = [row.arm.upper(), str(row.real), "–" if row.synthetic is None else str(row.synthetic)]
+        cells += [f"{one.text} {one.mark}".rstrip() for one in row.entries]
+        lines.append(_markdown_row(map(_markdown, cells)))
+    return lines
 
 
 def _markdown_row(cells: Iterable[str]) -> str:
@@ -289,7 +293,39 @@ def latex_escaped(text: str) -> str:
 
 
 def as_latex(results: Results) -> str:
-    """The wide table in LaTeX (package booktabs), with its legend as the caption."""
+    """The table in LaTeX (package booktabs), with its legend as the caption."""
+    caption = ". ".join(latex_escaped(sentence) for sentence in [header_sentence(results), *legend(results)])
+    if results.task.layout is not None:
+        body = [line for table in arm_tables(results) for line in _latex_arms(table)]
+    else:
+        body = _latex_wide(results)
+    head = ["% needs \\usepackage{booktabs}", "\\begin{table}", "\\centering", f"\\caption{{{caption}.}}"]
+    return "\n".join([*head, *body, "\\end{table}", ""])
+
+
+def _latex_arms(table: ArmTable) -> list[str]:
+    """The tabular of one size, its title above it."""
+    head = ["", REAL_FILMS, SYNTHETIC_FILMS, *table.headings]
+    body = []
+    for row in table.rows:
+        cells = [row.arm.upper(), str(row.real), "–" if row.synthetic is None else str(row.synthetic)]
+        cells = [latex_escaped(cell) for cell in cells]
+        cells += [latex_escaped(one.text) + (f"$^{{{one.mark}}}$" if one.mark else "") for one in row.entries]
+        body.append(" & ".join(cells) + r" \\")
+    return [
+        rf"{latex_escaped(table.title)}\\[2pt]",
+        f"\\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}",
+        "\\toprule",
+        " & ".join(map(latex_escaped, head)) + r" \\",
+        "\\midrule",
+        *body,
+        "\\bottomrule",
+        r"\end{tabular}\\[6pt]",
+    ]
+
+
+def _latex_wide(results: Results) -> list[str]:
+    """The tabular with sizes and arms side by side."""
     arms = len(results.arms)
     columns = "ll" + "r" * (arms * len(results.sizes))
     groups = [f"\\multicolumn{{{arms}}}{{c}}{{{latex_escaped(size_title(results, i.size))}}}" for i in results.sizes]
@@ -306,26 +342,17 @@ def as_latex(results: Results) -> str:
                 mark = f"$^{{{entry.mark}}}$" if entry.mark else ""
                 cells.append(latex_escaped(entry.text) + mark)
         body.append(" & ".join(cells) + r" \\")
-    caption = ". ".join(latex_escaped(sentence) for sentence in [header_sentence(results), *legend(results)])
-    return "\n".join(
-        [
-            "% needs \\usepackage{booktabs}",
-            "\\begin{table}",
-            "\\centering",
-            f"\\caption{{{caption}.}}",
-            f"\\begin{{tabular}}{{{columns}}}",
-            "\\toprule",
-            " & ".join([" & ", *groups]).replace(" &  & ", " & & ", 1) + r" \\",
-            "".join(rules),
-            " & ".join([" & ", *names]).replace(" &  & ", " & & ", 1) + r" \\",
-            "\\midrule",
-            *body,
-            "\\bottomrule",
-            "\\end{tabular}",
-            "\\end{table}",
-            "",
-        ]
-    )
+    return [
+        f"\\begin{{tabular}}{{{columns}}}",
+        "\\toprule",
+        " & ".join([" & ", *groups]).replace(" &  & ", " & & ", 1) + r" \\",
+        "".join(rules),
+        " & ".join([" & ", *names]).replace(" &  & ", " & & ", 1) + r" \\",
+        "\\midrule",
+        *body,
+        "\\bottomrule",
+        "\\end{tabular}",
+    ]
 
 
 FORMATS: dict[str, Callable[[Results], str]] = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +37,20 @@ class Source(Protocol):
     def batch(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]: ...
 
 
+class RowNumbers:
+    """The source of a recipe that keeps its films on the device: row numbers alone."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def batch(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
+        """The row numbers as a tensor."""
+        return {"rows": torch.from_numpy(rows)}
+
+
 @dataclass(frozen=True)
 class Step:
     """Where a training is, and how a recipe changes weights: `at.update(loss, optimizer)`."""
@@ -56,6 +70,17 @@ class Step:
         with torch.autocast(self.device.type, enabled=False):
             self.fabric.backward(loss, retain_graph=retain_graph)
             optimizer.step()
+
+    def update_together(self, losses: Sequence[Tensor], optimizers: Sequence[Optimizer]) -> None:
+        """One step of every optimiser, each down its own loss of one shared forward pass: all gradients are taken
+        before any weight changes, each with respect to its optimiser's weights alone."""
+        with torch.autocast(self.device.type, enabled=False):
+            for number, (loss, optimizer) in enumerate(zip(losses, optimizers, strict=True), start=1):
+                optimizer.zero_grad(set_to_none=True)
+                own = [weight for group in optimizer.param_groups for weight in group["params"]]
+                self.fabric.backward(loss, retain_graph=number < len(losses), inputs=own)
+            for optimizer in optimizers:
+                optimizer.step()
 
 
 class Recipe(ABC):
@@ -81,6 +106,28 @@ class Recipe(ABC):
         """Size of the next batch."""
 
 
+class StopRule(Protocol):
+    """When a validated training stops. `state` is what a checkpoint keeps of it, as plain values."""
+
+    def update(self, value: float) -> tuple[bool, bool]:
+        """(is this the best so far, stop now) after one more validation value (lower is better)."""
+        ...
+
+    @property
+    def over(self) -> bool:
+        """Whether the training should stop."""
+        ...
+
+    @property
+    def state(self) -> list[float]:
+        """All that `restore` needs."""
+        ...
+
+    def restore(self, state: list[float]) -> None:
+        """Put a kept `state` back."""
+        ...
+
+
 @dataclass
 class Patience:
     """Early stopping: stop when the validation value (lower is better) has not improved for `patience` checks."""
@@ -100,6 +147,46 @@ class Patience:
         """Whether the training should stop."""
         return self.waited >= self.patience
 
+    @property
+    def state(self) -> list[float]:
+        """The best value and how many checks ago it was."""
+        return [self.best, float(self.waited)]
+
+    def restore(self, state: list[float]) -> None:
+        """Put a kept `state` back."""
+        self.best, self.waited = state[0], int(state[1])
+
+
+@dataclass
+class RisingMean:
+    """Early stopping of Neff et al. 2017: stop when the mean of the last `window` validation values starts to rise.
+
+    That is, when it is above the mean of the window that ended one check earlier; never in the first `window` checks.
+    """
+
+    window: int = 10
+    values: list[float] = field(default_factory=list)
+
+    def update(self, value: float) -> tuple[bool, bool]:
+        """(is this the best so far, stop now) after one more validation value."""
+        improved = value < min(self.values, default=float("inf"))
+        self.values.append(value)
+        return improved, self.over
+
+    @property
+    def over(self) -> bool:
+        """Whether the mean has just risen: the newest value is above the one that left the window."""
+        return len(self.values) > self.window and self.values[-1] > self.values[-1 - self.window]
+
+    @property
+    def state(self) -> list[float]:
+        """All values so far."""
+        return list(self.values)
+
+    def restore(self, state: list[float]) -> None:
+        """Put a kept `state` back."""
+        self.values = list(state)
+
 
 @dataclass
 class Validation:
@@ -107,7 +194,7 @@ class Validation:
 
     measure: Callable[[], float]
     every: int
-    stop: Patience
+    stop: StopRule
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .results import CellRow, CostRow, MetricInfo, Results, Status
+from .results import CellRow, CostRow, MetricInfo, Results, Status, words
 
 PHANTOM = "phantom numbers: not comparable with published numbers"
 
@@ -88,6 +88,12 @@ def marks(results: Results) -> list[str]:
         lines.append(
             f"against REAL on the same {cases}: ** p < 0.01, * p < 0.05 (paired t-test of scores per film, Holm)"
         )
+    untaught = dict.fromkeys((row.arm, row.structure) for row in results.untaught)
+    for arm in dict.fromkeys(arm for arm, _ in untaught):
+        names = ", ".join(words(structure) for one, structure in untaught if one == arm)
+        lines.append(
+            f"– absent, not zero: the films that {arm.upper()} trains on have no masks of all of these: {names}"
+        )
     if len(results.seeds) > 1:
         lines.append(f"a film's score is its mean over {len(results.seeds)} seeds; ± is the deviation over seeds")
     return lines
@@ -96,7 +102,30 @@ def marks(results: Results) -> list[str]:
 def legend(results: Results) -> list[str]:
     """The lines below the table: what the marks mean, where the rest is, and what may be claimed."""
     pointer = ["Wilcoxon, intervals and differences: report.html and tables/tests.csv"] if results.paired else []
-    return [*marks(results), *pointer, *claims(results)]
+    return [*marks(results), *fold_sentences(results), *pointer, *claims(results)]
+
+
+def fold_sentences(results: Results) -> list[str]:
+    """Where the task has folds: how many films train in each, and the test over folds of the primary metric."""
+    lines = []
+    for info in results.sizes:
+        fewer = [
+            f"{count} in fold {fold}"
+            for fold, count in zip(info.folds, info.fold_films, strict=bool(info.fold_films))
+            if count != info.films
+        ]
+        if fewer:
+            lines.append(f"{info.size}: {info.films} real films train in a fold, {', '.join(fewer)}")
+    last = results.fold_tests[-1].structure if results.fold_tests else ""  # the average, where there are several
+    for row in results.fold_tests:
+        if (row.metric, row.structure) == (results.paired_primary, last):
+            metric = results.task.metric(row.metric)
+            said = f"p = {probability(row.p)}".replace("= <", "<") if row.p is not None else row.note
+            lines.append(
+                f"over folds{' and seeds' * (len(results.seeds) > 1)} (Nadeau-Bengio, {row.n} pairs), {row.size} "
+                f"{row.arm.upper()} − REAL: {metric_title(metric)} {shown(row.difference, metric, signed=True)}, {said}"
+            )
+    return lines
 
 
 def claims(results: Results) -> list[str]:
@@ -112,8 +141,10 @@ def claims(results: Results) -> list[str]:
 def check_notes(results: Results) -> list[tuple[str, str, bool]]:
     """(what was checked, what was found, alarm): one line for all sizes and seeds that found the same."""
     groups: dict[tuple[str, str, bool], list[str]] = {}
+    several = {info.size for info in results.sizes if len(info.folds) > 1}
     for check in results.checks:
-        place = check.size + (f" seed {check.seed}" if len(results.seeds) > 1 else "")
+        place = check.size + (f" fold {check.fold}" if check.size in several else "")
+        place += f" seed {check.seed}" if len(results.seeds) > 1 else ""
         groups.setdefault((check.name, check.sentence, check.alarm), []).append(place)
     everywhere = {place for places in groups.values() for place in places}
     notes = []

@@ -59,12 +59,13 @@ def scored_structures(organs: Sequence[str], wanted: Sequence[str] = (), *, clav
 def paint(films: Dataset, structures: Sequence[str]) -> np.ndarray:
     """One label a pixel, uint8 (N, H, W): 0 background, i + 1 for `structures[i]`.
 
-    Organs overlap, labels cannot: lungs are painted first, then the heart and the others over them, in order.
+    Organs overlap, labels cannot: lungs are painted first, then the heart and the others over them, in order. A
+    structure that the films have no mask of is not painted (see `Examples.taught`).
     """
     if films.masks is None:
         raise InputError(f"dataset {films.info.name} has no masks")
     labels = np.zeros(films.masks.shape, dtype=np.uint8)
-    for name in sorted(structures, key=lambda name: name not in LUNGS):
+    for name in sorted((one for one in structures if one in films.organs), key=lambda name: name not in LUNGS):
         bit = np.uint8(1 << films.organs.index(name))
         labels[(films.masks & bit) != 0] = structures.index(name) + 1
     return labels
@@ -72,24 +73,32 @@ def paint(films: Dataset, structures: Sequence[str]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Examples:
-    """Films with their painted labels, uint8 (N, H, W) each."""
+    """Films with their painted labels, uint8 (N, H, W) each.
+
+    `taught`: bool (N, classes), the classes that a film's masks can teach. In a film without heart masks, a pixel of
+    label 0 may be heart: nothing is learnt about the heart there. None where every film teaches every class.
+    """
 
     images: np.ndarray
     labels: np.ndarray
-
-    @classmethod
-    def of(cls, films: Dataset, structures: Sequence[str]) -> Examples:
-        """All films of a dataset."""
-        return cls(np.asarray(films.images), paint(films, structures))
+    taught: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, rows: np.ndarray) -> Examples:
-        return Examples(self.images[rows], self.labels[rows])
+    def __getitem__(self, rows: np.ndarray | slice) -> Examples:
+        return Examples(self.images[rows], self.labels[rows], None if self.taught is None else self.taught[rows])
 
     def __add__(self, other: Examples) -> Examples:
-        return Examples(np.concatenate([self.images, other.images]), np.concatenate([self.labels, other.labels]))
+        taught = None
+        if self.taught is not None or other.taught is not None:
+            classes = next(one.taught.shape[1] for one in (self, other) if one.taught is not None)
+            taught = np.concatenate(
+                [np.ones((len(one), classes), bool) if one.taught is None else one.taught for one in (self, other)]
+            )
+        return Examples(
+            np.concatenate([self.images, other.images]), np.concatenate([self.labels, other.labels]), taught
+        )
 
 
 def hold_out_patients(films: Dataset, share: float, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -146,6 +155,14 @@ class SegmentationTask(Task):
     def structures(self, data: Dataset) -> tuple[str, ...]:
         return scored_structures(data.organs, self.settings.organs, clavicles=self.settings.clavicles)
 
+    def label_maps(self, films: Dataset, structures: Sequence[str]) -> np.ndarray:
+        """One label a pixel, uint8 (N, H, W): 0 background, i + 1 for `structures[i]`."""
+        return paint(films, structures)
+
+    def has_masks(self, films: Dataset, structure: str) -> bool:
+        """Whether the films have masks of a structure."""
+        return structure in films.organs
+
     def train(self, arm: Arm, *, seed: int, device: str, progress: Progress) -> Trained:
         from ..benchmark.training import seeded
 
@@ -155,12 +172,28 @@ class SegmentationTask(Task):
                 raise InputError(f"{self.name}: the finetune arm starts from the synthetic arm's model, found none")
             network = copy.deepcopy(arm.start)
         else:
-            films = arm.real if arm.real is not None else arm.synthetic
-            assert films is not None  # `examples` would have refused the arm
             with seeded(derive_seed(self.name, "weights", seed)):
-                network = self.network(len(self.structures(films)) + 1)
+                network = self._made(len(self._structures(arm)) + 1)
         history = self.fit(network, training, held, seed=seed, device=device, progress=progress)
-        return Trained(network.cpu(), {str(arm.name): history})
+        network = network.cpu()
+        network.taught.copy_(
+            network.taught.new_tensor(True if training.taught is None else training.taught.any(axis=0))
+        )
+        return Trained(network, {str(arm.name): history})
+
+    def _made(self, classes: int) -> nn.Module:
+        """The network, with a note kept among its weights of the classes that it was taught."""
+        import torch
+
+        network = self.network(classes)
+        network.register_buffer("taught", torch.ones(classes, dtype=torch.bool))
+        return network
+
+    def _structures(self, arm: Arm) -> tuple[str, ...]:
+        films = arm.real if arm.real is not None else arm.synthetic
+        if arm.structures or films is None:
+            return arm.structures
+        return self.structures(films)
 
     def examples(self, arm: Arm, *, seed: int) -> tuple[Examples, Examples]:
         """(training, held out) of an arm: real films are held out by patient, of synthetic ones the last quarter.
@@ -169,21 +202,33 @@ class SegmentationTask(Task):
         """
         parts: list[Examples] = []
         held: Examples | None = None
+        structures = self._structures(arm)
         if arm.name is not ArmName.SYNTHETIC:
             real = self._films(arm.real, arm.name)
             rows, out = hold_out_patients(real, REAL_HELD_OUT, seed=seed)
-            every = Examples.of(real, self.structures(real))
+            every = self.examples_of(real, structures)
             parts.append(every[rows])
             held = every[out]
         if arm.name in (ArmName.SYNTHETIC, ArmName.MIXED):
             synthetic = self._films(arm.synthetic, arm.name)
-            every = Examples.of(synthetic, self.structures(synthetic))
+            every = self.examples_of(synthetic, structures)
             if held is None:
                 rows, out = hold_out_last(len(every), SYNTHETIC_HELD_OUT)
                 every, held = every[rows], every[out]
             parts.append(every)
         assert held is not None  # every arm has real or synthetic films
         return (parts[0] if len(parts) == 1 else parts[0] + parts[1]), held
+
+    def examples_of(self, films: Dataset, structures: Sequence[str]) -> Examples:
+        """All films of a dataset with their labels; InputError where they have masks of none of the structures."""
+        taught = [self.has_masks(films, structure) for structure in structures]
+        if not any(taught):
+            raise InputError(
+                f"{self.name}: dataset {films.info.name} has masks of {', '.join(films.organs) or 'nothing'}, "
+                f"expected some of {', '.join(structures)}"
+            )
+        known = None if all(taught) else np.tile([True, *taught], (len(films), 1))
+        return Examples(np.asarray(films.images), self.label_maps(films, structures), known)
 
     def _films(self, films: Dataset | None, arm: ArmName) -> Dataset:
         if films is None:
@@ -226,11 +271,12 @@ class SegmentationTask(Task):
         )
 
     def predict(self, model: nn.Module, test: Dataset, *, device: str) -> Predictions:
-        """`labels`: uint8 (N, H, W), 0 background, i + 1 for the i-th structure."""
+        """`labels`: uint8 (N, H, W), 0 background, i + 1 for the i-th structure; `taught`: bool (structures,), where
+        the model was not taught all of them."""
         from .models.segmenter import predict_labels
 
         labels = predict_labels(model, test.images, crop=self.settings.crop, batch=self.settings.batch, device=device)
-        return Predictions(ids=tuple(test.ids), arrays={"labels": labels})
+        return Predictions(ids=tuple(test.ids), arrays={"labels": labels} | untaught_note(model))
 
     # ---------------------------------------------------------------------- scores
 
@@ -238,12 +284,13 @@ class SegmentationTask(Task):
         """Per case and structure: `tp, fp, fn` (pixels), `dsc, j` (0 to 1), `hausdorff` (px), `hausdorff_mm`.
 
         The truth is painted like the label maps that were trained on. A missed organ has Dice 0 and the image
-        diagonal as distance.
+        diagonal as distance. All scores of a structure that the model was never taught are NaN.
         """
         if list(predictions.ids) != test.ids:
             raise InputError(f"{self.name}: the predictions are not of these {len(test)} test films")
         structures = self.structures(test)
-        found, truth = predictions.arrays["labels"], paint(test, structures)
+        found, truth = predictions.arrays["labels"], self.label_maps(test, structures)
+        taught = predictions.arrays.get("taught", np.ones(len(structures), dtype=bool))
         if found.shape != truth.shape:
             raise InputError(f"{self.name}: predictions of shape {found.shape}, expected {truth.shape}")
         parts = []
@@ -255,6 +302,8 @@ class SegmentationTask(Task):
             columns |= {"dsc": dice_from_counts(tp, fp, fn), "j": jaccard_from_counts(tp, fp, fn)}
             if test.info.pixel_mm is not None:
                 columns["hausdorff_mm"] = distance * test.info.pixel_mm
+            if not taught[code - 1]:
+                columns = {name: np.full(len(test), np.nan) for name in columns}
             wide = pd.DataFrame({"case": test.ids, "structure": structure, **columns})
             parts.append(wide.melt(id_vars=["case", "structure"], var_name="metric", value_name="value"))
         scores = pd.concat(parts, ignore_index=True)
@@ -264,10 +313,12 @@ class SegmentationTask(Task):
         """J and DSC pooled over the test films (as in the paper's tables), means over films, misses.
 
         `missed` counts films with an organ that got no pixel. `average` is the mean over the structures, of
-        `missed` the sum.
+        `missed` the sum. A structure that the model was never taught has no row, and then there is no average.
         """
-        structures = list(dict.fromkeys(scores["structure"]))
-        wide = scores.pivot(index=["structure", "case"], columns="metric", values="value")
+        scored = scores[scores["value"].notna()]
+        structures = list(dict.fromkeys(scored["structure"]))
+        whole = len(structures) == scores["structure"].nunique()
+        wide = scored.pivot(index=["structure", "case"], columns="metric", values="value")
         rows: list[tuple[str, str, float]] = []
         for structure in structures:
             one = wide.loc[structure]
@@ -284,7 +335,7 @@ class SegmentationTask(Task):
         means["missed"] = table.loc[table.metric == "missed", "value"].sum()
         average = pd.DataFrame({"metric": means.index, "structure": "average", "value": means.to_numpy()})
         order = {metric.name: index for index, metric in enumerate(self.metrics)}
-        table = pd.concat([table, average], ignore_index=True)
+        table = pd.concat([table, average] if whole else [table], ignore_index=True)
         return table.sort_values("metric", key=lambda names: names.map(order), kind="stable", ignore_index=True)
 
     def paired_metrics(self) -> tuple[str, ...]:
@@ -302,5 +353,11 @@ class SegmentationTask(Task):
         from .models.segmenter import load_weights
 
         with seeded(0):
-            network = self.network(len(self.structures(data)) + 1)
+            network = self._made(len(self.structures(data)) + 1)
         return load_weights(network, path)
+
+
+def untaught_note(model: nn.Module) -> dict[str, np.ndarray]:
+    """`taught`, bool (structures,), of a model that was not taught all of them; else nothing."""
+    taught = getattr(model, "taught", None)  # a model that says nothing was taught everything
+    return {} if taught is None or bool(taught.all()) else {"taught": taught[1:].cpu().numpy()}

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import output, tables, wording
+from .. import layout, output, wording
 from ..contact_sheet import organ_colours
 from ..record import read_json
 from ..results import AVERAGE, MetricInfo, Results, Status, words
@@ -112,21 +112,25 @@ class Card:
 
 def _numbers(results: Results) -> dict[str, Any]:
     primary = results.task.metric(results.task.primary)
-    headline = tables.headline_metrics(results)
+    headline = layout.headline_metrics(results)
     rest = [metric for metric in results.shown_metrics if metric not in headline]
     seconds = [cell.seconds for cell in results.cells if cell.seconds is not None]
     return {
         "primary": primary,
         "cards": {info.size: _cards(results, info.size, primary) for info in results.sizes},
         "titles": {info.size: wording.size_title(results, info.size) for info in results.sizes},
-        "headline": tables.wide(results, headline),
-        "rest": tables.wide(results, rest) if rest else [],
+        "arm_tables": layout.arm_tables(results),
+        "real_films": layout.REAL_FILMS,
+        "synthetic_films": layout.SYNTHETIC_FILMS,
+        "headline": layout.wide(results, headline),
+        "rest": layout.wide(results, rest) if rest else [],
         "metric_title": wording.metric_title,
-        "marks": wording.marks(results),
+        "marks": [*wording.marks(results), *wording.fold_sentences(results)],
         "claims": wording.claims(results),
         "absent": [(cell, wording.absence(cell)) for cell in wording.absent(results)],
         "done": sum(cell.status is Status.DONE for cell in results.cells),
         "tests": _tests(results),
+        "fold_tests": _fold_tests(results),
         "phantom": wording.PHANTOM,
         "downstream_seconds": sum(seconds),
         "command": " ".join(results.command),
@@ -173,6 +177,22 @@ def _tests(results: Results) -> list[dict[str, Any]]:
     """The rows of the paired tests in words."""
     found = []
     for row in results.paired:
+        metric = results.task.metric(row.metric)
+        found.append(
+            {
+                "row": row,
+                "metric": wording.metric_title(metric),
+                "difference": wording.shown(row.difference, metric, signed=True),
+                "interval": _interval(row.low, row.high, metric) or "–",
+            }
+        )
+    return found
+
+
+def _fold_tests(results: Results) -> list[dict[str, Any]]:
+    """The rows of the tests over folds in words."""
+    found = []
+    for row in results.fold_tests:
         metric = results.task.metric(row.metric)
         found.append(
             {
@@ -322,7 +342,7 @@ def _training(results: Results, folder: Path, drawn: _Drawer) -> list[tuple[str,
 def _films(results: Results, folder: Path) -> dict[str, Any]:
     films = folder / output.FILMS
     if not (films / INDEX).is_file():
-        return {"samples": [], "cases": [], "organ_legend": [], "case_legend": []}
+        return {"samples": [], "timelines": [], "cases": [], "organ_legend": [], "case_legend": []}
     index = read_json(films / INDEX, PictureIndex)
     samples = []
     for info in results.sizes:
@@ -337,10 +357,20 @@ def _films(results: Results, folder: Path) -> dict[str, Any]:
         samples.append((info.size, [(title, shots) for title, shots in groups if shots]))
     return {
         "samples": [(size, groups) for size, groups in samples if groups],
+        "timelines": [(info.size, steps) for info in results.sizes if (steps := _timeline(films, index, info.size))],
         "cases": [(info.size, rows) for info in results.sizes if (rows := _case_rows(films, index, info.size))],
         "organ_legend": _colours(index.organs),
         "case_legend": _colours(index.case_organs),
     }
+
+
+def _timeline(films: Path, index: PictureIndex, size: str) -> list[tuple[str, list[Shot]]]:
+    """(training step, the samples at it) of a size."""
+    mine = [picture for picture in index.pictures if (picture.size, picture.group) == (size, "timeline")]
+    steps = dict.fromkeys(picture.column for picture in mine)
+    return [
+        (step, [_shot(films, p, f"sample {p.case} at step {step}") for p in mine if p.column == step]) for step in steps
+    ]
 
 
 def _colours(organs: Sequence[str]) -> list[tuple[str, str]]:

@@ -1,4 +1,5 @@
-"""Films to look at: real training films beside synthetic ones, and test films with what each arm's model found on them.
+"""Films to look at: real training films beside synthetic ones, samples along a generator's training, and test films with
+what each arm's model found on them.
 
 Each is kept as a PNG of its own (plain and with outlines) beside an index, so that a report can be made again from the
 run's folder alone.
@@ -12,13 +13,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..assembly import REAL, Harvest, originals
+from ..assembly import originals
 from ..contact_sheet import outlined
 from ..dataset import Dataset, pack_masks
+from ..harvest import REAL, Harvest
 from ..pairing import case_scores
 from ..protocol import ArmName, Predictions, Slot
 from ..record import Strict
-from ..results import Results
+from ..results import Results, finite
+from ..store import Level
 from ..wording import shown
 
 if TYPE_CHECKING:
@@ -26,13 +29,17 @@ if TYPE_CHECKING:
 
 TILE = 192  # pixels of a film's side
 GRID_FILMS = 10
+TIMELINE_STEPS = 8
+TIMELINE_FILMS = 6
+TIMELINE_FILE = "timeline.npz"  # of a fitted provider: `steps` int (K,), `films` uint8 (K, S, H, W)
 BITS = 8
 TRUTH = "truth"
 INDEX = "index.json"
 
 
 class Picture(Strict):
-    """One film in the report. `group`: real, synthetic or case; a case has a `case` (row) and a `column` (truth or arm)."""
+    """One film in the report. `group`: real, synthetic, timeline or case; a case has a `case` (row) and a `column` (truth
+    or arm), a film of the timeline the sample (row) and the training step."""
 
     size: str
     group: str
@@ -71,6 +78,25 @@ def sample_films(harvest: Harvest) -> list[Film]:
         if made is not None and made.synthetic_key is not None:
             synthetic = harvest.store.synthetic(made.synthetic_key)
             films += _tiles(synthetic, _spread(range(len(synthetic)), GRID_FILMS), size, "synthetic")
+    return films
+
+
+def timeline_films(harvest: Harvest) -> list[Film]:
+    """For every size whose provider kept them, the same few samples along the training of the first fold and seed."""
+    films = []
+    for size in harvest.sizes:
+        keys = [cell.fit_key for cell in harvest.plan.cells if cell.slot.size == size and cell.fit_key]
+        paths = [harvest.store.path(Level.FITS, key) / TIMELINE_FILE for key in keys]
+        path = next((path for path in paths if path.is_file()), None)
+        if path is None:
+            continue
+        with np.load(path, allow_pickle=False) as kept:
+            steps, pictures = kept["steps"], kept["films"]
+        for number in _spread(range(len(steps)), TIMELINE_STEPS):
+            for sample in range(min(pictures.shape[1], TIMELINE_FILMS)):
+                stem = f"{size}-timeline-{number:03d}-{sample}"
+                facts = {"group": "timeline", "case": str(sample), "column": str(int(steps[number]))}
+                films.append(_film(pictures[number, sample], None, (), stem, size=size, **facts))
     return films
 
 
@@ -115,7 +141,7 @@ def case_films(harvest: Harvest, results: Results) -> list[Film]:
     metric = results.paired_primary
     structures = results.task.structures
     data = harvest.plan.data
-    if metric is None or data.masks is None or not set(structures) <= set(data.organs) or len(structures) > BITS:
+    if metric is None or data.masks is None or len(structures) > BITS:
         return []
     films = []
     for size in harvest.sizes:
@@ -126,10 +152,14 @@ def case_films(harvest: Harvest, results: Results) -> list[Film]:
         if not all(_has_labels(one) for one in predictions.values()):
             continue
         scores = {arm: _averages(harvest, cell, structures, metric) for arm, (cell, _) in cells.items()}
-        judge = ArmName.SYNTHETIC.value if ArmName.SYNTHETIC.value in cells else list(cells)[-1]
+        judged = [arm for arm in scores if scores[arm].notna().all()]
         slot = next(iter(cells.values()))[1]
         test = harvest.plan.task.test_set(data, slot)
-        films += _case_rows(test, size, structures, predictions, scores, judge, results)
+        truth = harvest.plan.task.truth(test)
+        if truth is None or not judged:
+            continue
+        judge = ArmName.SYNTHETIC.value if ArmName.SYNTHETIC.value in judged else judged[-1]
+        films += _case_rows(test, pack_masks(truth), size, structures, predictions, scores, judge, results)
     return films
 
 
@@ -156,6 +186,7 @@ def _averages(harvest: Harvest, key: str, structures: Sequence[str], metric: str
 
 def _case_rows(
     test: Dataset,
+    truth: np.ndarray,
     size: str,
     structures: Sequence[str],
     predictions: Mapping[str, Predictions],
@@ -170,15 +201,14 @@ def _case_rows(
     for place, (rank, word) in enumerate(sorted(ranks.items())):
         case = str(worst_first.index[rank])
         row = test.ids.index(case)
-        truth = pack_masks(test.organ_masks(structures, np.array([row])))[0]
-        shown_bits = {TRUTH: truth}
+        shown_bits = {TRUTH: truth[row]}
         for arm, one in predictions.items():
             shown_bits[arm] = label_bits(one.arrays["labels"][one.ids.index(case)])
         for column, bits in shown_bits.items():
             caption = (
                 f"{word} for {judge.upper()}"
                 if column == TRUTH
-                else f"{metric.label} {shown(float(scores[column][case]), metric)}"
+                else f"{metric.label} {shown(finite(scores[column][case]), metric)}"
             )
             stem = f"{size}-case-{place}-{column}"
             facts = {"size": size, "group": "case", "case": case, "column": column, "caption": caption}

@@ -65,7 +65,7 @@ class Crops:
         return len(self.examples)
 
     def batch(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
-        """`film` float32 (B, 1, crop, crop) and `label` int64 (B, crop, crop)."""
+        """`film` float32 (B, 1, crop, crop), `label` int64 (B, crop, crop), and `taught` bool (B, C) where it matters."""
         room = self.examples.images.shape[-1] - self.crop + 1
         corners = rng.integers(0, room, size=(len(rows), 2))
         cuts = [
@@ -74,7 +74,29 @@ class Crops:
         ]
         films = np.stack([self.examples.images[cut] for cut in cuts])
         labels = np.stack([self.examples.labels[cut] for cut in cuts])
-        return {"film": as_input(films), "label": torch.from_numpy(labels).long()}
+        batch = {"film": as_input(films), "label": torch.from_numpy(labels).long()}
+        taught = self.examples.taught
+        return batch if taught is None else batch | {"taught": torch.from_numpy(taught[rows])}
+
+
+def untaught_joined(logits: Tensor, taught: Tensor) -> Tensor:
+    """Logits (B, C, H, W) in which classes that a film does not teach (`taught` bool (B, C)) count as background.
+
+    The probability of label 0 is then that of background or any untaught class: a film without heart masks does not
+    teach that hearts are background (marginal loss, Shi et al. 2021).
+    """
+    untaught = ~taught[:, :, None, None]
+    background = untaught.clone()
+    background[:, 0] = True
+    joined = logits.masked_fill(~background, -torch.inf).logsumexp(dim=1, keepdim=True)
+    return torch.cat([joined, logits.masked_fill(untaught, -torch.inf)[:, 1:]], dim=1)
+
+
+def probability_joined(probabilities: Tensor, taught: Tensor) -> Tensor:
+    """The same of probabilities (B, C, H, W); `taught` is bool (B, C) or (C,)."""
+    keep = (taught if taught.ndim == 2 else taught[None])[:, :, None, None]
+    moved = (probabilities * ~keep).sum(dim=1, keepdim=True)
+    return torch.cat([probabilities[:, :1] + moved, (probabilities * keep)[:, 1:]], dim=1)
 
 
 class Segmentation(Recipe):
@@ -97,7 +119,10 @@ class Segmentation(Recipe):
         if self.decay:
             for group in self.optimizer.param_groups:
                 group["lr"] = self.rate * 0.5 * (1 + np.cos(np.pi * at.index / at.total))
-        loss = functional.cross_entropy(self.network(batch["film"]).float(), batch["label"])
+        logits = self.network(batch["film"]).float()
+        if "taught" in batch:
+            logits = untaught_joined(logits, batch["taught"])
+        loss = functional.cross_entropy(logits, batch["label"])
         at.update(loss, self.optimizer)
         return {"cross_entropy": loss}
 
@@ -108,6 +133,8 @@ def held_out_loss(network: nn.Module, examples: Examples, *, crop: int, batch: i
     for start in range(0, len(examples), batch):
         part = examples[np.arange(start, min(start + batch, len(examples)))]
         probabilities = class_probabilities(network, as_input(part.images).to(device), crop)
+        if part.taught is not None:
+            probabilities = probability_joined(probabilities, torch.from_numpy(part.taught).to(device))
         labels = torch.from_numpy(part.labels).long().to(device)
         loss = functional.nll_loss(probabilities.clamp_min(1e-7).log(), labels)
         total += float(loss) * len(part)
@@ -115,14 +142,20 @@ def held_out_loss(network: nn.Module, examples: Examples, *, crop: int, batch: i
 
 
 def predict_labels(network: nn.Module, images: np.ndarray, *, crop: int, batch: int, device: str) -> np.ndarray:
-    """The most probable class of every pixel: uint8 (N, H, W) films to uint8 (N, H, W) labels."""
+    """The most probable class of every pixel: uint8 (N, H, W) films to uint8 (N, H, W) labels.
+
+    A class that the network was never taught (its buffer `taught`, where it has one) counts as background.
+    """
     network = network.to(device).eval()
+    taught = getattr(network, "taught", None)
     labels = np.empty(images.shape, dtype=np.uint8)
     with torch.no_grad():
         for start in range(0, len(images), batch):
             chosen = slice(start, start + batch)
-            found = class_probabilities(network, as_input(images[chosen]).to(device), crop).argmax(dim=1)
-            labels[chosen] = found.to(torch.uint8).cpu().numpy()
+            found = class_probabilities(network, as_input(images[chosen]).to(device), crop)
+            if taught is not None and not bool(taught.all()):
+                found = probability_joined(found, taught)
+            labels[chosen] = found.argmax(dim=1).to(torch.uint8).cpu().numpy()
     return labels
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from cxrbench.baselines.pggan import PGGAN, PGGANRecipe, RowNumbers, gradient_penalty, growth, pyramid, total_steps
+from cxrbench.baselines.pggan import PGGAN, PGGANRecipe, gradient_penalty, growth, pyramid, total_steps
 from cxrbench.baselines.pggan_networks import (
     Discriminator,
     EqualisedConv2d,
@@ -24,7 +24,7 @@ from cxrbench.baselines.pggan_networks import (
 from cxrbench.benchmark.checkpoint import Keeper, State
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.training import History, Rows, Step, make_fabric, seeded, train
+from cxrbench.benchmark.training import History, RowNumbers, Rows, Step, make_fabric, seeded, train
 
 TINY = PGGANSettings(
     fmap_base=32,

@@ -73,7 +73,8 @@ class TinyTask(Task):
     def summarise(self, scores: pd.DataFrame) -> pd.DataFrame:
         table = scores.groupby(["metric", "structure"], sort=False)["value"].mean().reset_index()
         average = table.groupby("metric", sort=False)["value"].mean().reset_index().assign(structure="average")
-        return pd.concat([table, average], ignore_index=True)[["metric", "structure", "value"]]
+        parts = [table, average] if table["value"].notna().all() else [table.dropna()]
+        return pd.concat(parts, ignore_index=True)[["metric", "structure", "value"]]
 
     def paired_metrics(self) -> tuple[str, ...]:
         return ("dsc",)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -89,13 +91,24 @@ def test_a_folder_with_too_few_films_says_how_many(train, tmp_path):
         sampled(FolderProvider(str(tmp_path / "films")), train, 7, tmp_path)
 
 
-def test_a_folder_without_films_or_without_an_organ_says_so(train, tmp_path):
+def test_a_folder_without_films_or_without_any_organ_says_so(train, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ProviderError, match=r"expected dataset.json or images/\*.png"):
         sampled(FolderProvider(str(tmp_path / "empty")), train, 1, tmp_path)
+    info = train.info.model_copy(update={"organs": ("airways", "aorta")})
+    replace(train, info=info).save(tmp_path / "other")
+    with pytest.raises(ProviderError, match="has no masks of left_lung or heart: expected at least one"):
+        sampled(FolderProvider(str(tmp_path / "other")), train, 1, tmp_path / "other")
+
+
+def test_a_folder_may_have_masks_of_some_organs_alone(train, tmp_path):
     train.with_organs(["heart"]).save(tmp_path / "heart")
-    with pytest.raises(ProviderError, match="has no masks of left_lung"):
-        sampled(FolderProvider(str(tmp_path / "heart")), train, 1, tmp_path / "heart")
+    write_pictures(tmp_path / "pictures", train, per_organ=True)
+    shutil.rmtree(tmp_path / "pictures" / "masks" / "left_lung")
+    for name in ("heart", "pictures"):
+        made = sampled(FolderProvider(str(tmp_path / name)), train, 6, tmp_path / name)
+        assert made.organs == ("heart",)
+        np.testing.assert_array_equal(made.organ_masks(), train.organ_masks(["heart"]))
 
 
 def command(tmp_path: Path, text: str, **settings: float) -> CommandProvider:

@@ -94,6 +94,34 @@ def test_a_batch_that_breaks_the_contract_is_named(train, batch, message):
     assert str(error.value).startswith("provider given: sample() gave")
 
 
+def test_a_provider_may_make_some_organs_alone(train):
+    masks = np.zeros((2, 1, SIDE, SIDE), dtype=bool)
+    masks[:, 0, 2, 3] = True
+    made = sampled(train, *[films(2, masks=masks, organs=("heart",))] * 2)
+    assert made.organs == ("heart",)
+    assert made.organ_masks(["heart"]).sum() == N
+
+
+@pytest.mark.parametrize(
+    ("organs", "message"),
+    [
+        (("heart", "left_lung"), r"organs heart, left_lung, expected organs of the training set in its order"),
+        (("aorta",), r"organs aorta, expected organs of the training set in its order \(left_lung, heart\)"),
+        ((), "organs none, expected organs of the training set"),
+        (("heart",), r"masks of shape \(4, 2, 8, 8\), expected \(4, 1, 8, 8\) for organs heart"),
+    ],
+)
+def test_organs_that_the_training_set_does_not_have_so_are_named(train, organs, message):
+    with pytest.raises(ProviderError, match=message):
+        sampled(train, films(organs=organs))
+
+
+def test_every_batch_has_the_same_organs(train):
+    one = films(2, masks=np.zeros((2, 1, SIDE, SIDE), dtype=bool), organs=("heart",))
+    with pytest.raises(ProviderError, match=r"organs left_lung, heart, expected those of the batches before \(heart\)"):
+        sampled(train, one, films(2))
+
+
 def test_too_few_films_are_an_error(train):
     with pytest.raises(ProviderError, match="3 films in all, expected 4 films"):
         sampled(train, films(3))

@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cxrbench.benchmark.errors import InputError
@@ -166,6 +167,17 @@ def test_a_damaged_record_is_noticed_and_made_again(undisturbed):
     assert tables(again) == undisturbed
 
 
+def test_what_a_provider_says_and_shows_is_kept_with_its_films():
+    prepared, outcomes = run(toy("Tells"))
+    assert not any(outcome.error for outcome in outcomes)
+    cell = next(cell for cell in prepared.plan.cells if cell.slot.arm == "synthetic")
+    assert prepared.store.record(cell.key).checks["provider"] == {"films_drawn": 8, "mood": "fine"}
+    assert prepared.store.synthetic(str(cell.synthetic_key)).organs == ("left_lung", "right_lung")
+    kept = np.load(prepared.store.path(Level.FITS, str(cell.fit_key)) / "timeline.npz", allow_pickle=False)
+    assert kept["steps"].tolist() == [10, 20]
+    assert kept["films"].shape == (2, 2, 32, 32) and kept["films"].dtype == np.uint8
+
+
 @pytest.mark.parametrize(
     ("provider", "message"),
     [
@@ -176,6 +188,8 @@ def test_a_damaged_record_is_noticed_and_made_again(undisturbed):
         ("Raises", "fit() raised RuntimeError: no luck today"),
         ("Exits", "the process exited with code 7"),
         ("Leaks", "1 films of the test set are shown in samples: PHLN002"),
+        ("TellsNonsense", "facts() gave share = nan, expected a name and a number or text"),
+        ("ShowsNonsense", "timeline() gave pictures uint8 (2, 2, 32, 32) for 1 steps"),
     ],
 )
 def test_a_provider_that_fails_is_one_line_and_the_other_cells_go_on(provider, message):

@@ -42,6 +42,34 @@ class Toy(Provider):
         return batch
 
 
+class Tells(Toy):
+    """Makes the lungs alone, and says how its training and its sampling went."""
+
+    def change(self, batch: Batch) -> Batch:
+        self.made = len(batch.images)
+        return Batch(batch.images, batch.masks[:, :2], organs=("left_lung", "right_lung"))
+
+    def facts(self) -> dict[str, float | int | str]:
+        return {"films_drawn": self.made, "mood": "fine"}
+
+    def timeline(self) -> tuple[list[int], np.ndarray]:
+        return [10, 20], np.stack([self.train.images[:2], self.train.images[2:4]])
+
+
+class TellsNonsense(Tells):
+    """Says a figure that is no number."""
+
+    def facts(self) -> dict[str, float | int | str]:
+        return {"share": float("nan")}
+
+
+class ShowsNonsense(Tells):
+    """Shows pictures for other steps than it has."""
+
+    def timeline(self) -> tuple[list[int], np.ndarray]:
+        return [10], super().timeline()[1]
+
+
 class TooFew(Toy):
     """Returns one film less."""
 

@@ -1,0 +1,297 @@
+"""DCGAN on pairs of film and lung mask: Neff et al., "Generative Adversarial Network based Synthesis for Supervised
+Medical Image Segmentation" (OAGM & ARW 2017).
+
+A DCGAN whose films have two channels, the film and the mask of both lungs, so that critic and generator must learn how
+the two belong together. Layer shapes, losses and updates follow the TensorFlow implementation that the paper adapted:
+"SAME" padding, two logits with a softmax, one forward pass for both updates, batch statistics also when sampling.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import imagehash
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from ..benchmark import digest, training
+from ..benchmark.dataset import Annotation, Dataset
+from ..benchmark.errors import InputError, ProviderError
+from ..benchmark.progress import Progress
+from ..benchmark.provider import Batch, Provider
+from ..benchmark.training import History, Recipe, RowNumbers, Step, seeded
+from .dcgan_networks import DCGANPairSettings, Discriminator, Generator
+from .lung_masks import Refusal, eight_bits, two_lungs
+
+SAMPLING_BATCH = 128  # a film depends on its batch (batch statistics), so films are always drawn by this many
+DRAWS = 10  # films drawn per asked film before near duplicates are kept
+SHOWN = 3  # pairs in each column of the timeline
+
+
+def cross_entropy(logits: Tensor, label: int) -> Tensor:
+    """Mean softmax cross-entropy of logits (B, 2) with one label for all: 1 real, 0 generated."""
+    return F.cross_entropy(logits.float(), torch.full((len(logits),), label, device=logits.device))
+
+
+def uniform(shape: tuple[int, ...], **options: Any) -> Tensor:
+    """Latents drawn evenly from [-1, 1)."""
+    return torch.rand(shape, **options) * 2 - 1
+
+
+class Timeline(nn.Module):
+    """Samples of the same latents at moments of the training. A module, so that checkpoints keep it.
+
+    films: uint8 (moments, 2 * SHOWN, side, side), films and their masks by turns; moments: steps done (moments,).
+    """
+
+    films: Tensor
+    moments: Tensor
+    latents: Tensor
+
+    def __init__(self, count: int, steps: int, side: int, latent: int) -> None:
+        super().__init__()
+        self.every = -(-steps // max(1, count))
+        moments = range(self.every, steps + self.every, self.every) if count else ()
+        self.register_buffer("moments", torch.tensor([min(moment, steps) for moment in moments], dtype=torch.int64))
+        self.register_buffer("films", torch.zeros(len(moments), 2 * SHOWN, side, side, dtype=torch.uint8))
+        self.register_buffer("latents", uniform((SAMPLING_BATCH, latent)))
+        self.steps = steps
+
+    @torch.no_grad()
+    def after(self, done: int, generator: nn.Module) -> None:
+        """Keep samples if `done` steps are one of the moments."""
+        if len(self.moments) and (done % self.every == 0 or done == self.steps):
+            pairs = generator(self.latents)[:SHOWN].float()
+            self.films[-(-done // self.every) - 1] = ((pairs + 1) * 127.5).to(torch.uint8).flatten(0, 1)
+
+
+class DCGANRecipe(Recipe):
+    """Adversarial training on uint8 pairs (N, 2, side, side), 0 to 255."""
+
+    def __init__(self, pairs: np.ndarray, settings: DCGANPairSettings) -> None:
+        self.settings, self.pairs = settings, torch.from_numpy(pairs)
+        self.generator = Generator(pairs.shape[-1], settings)
+        self.discriminator = Discriminator(pairs.shape[-1], settings)
+        self.average = AveragedModel(self.generator, multi_avg_fn=get_ema_multi_avg_fn(settings.average))
+        self.timeline = Timeline(settings.timeline, settings.steps, pairs.shape[-1], settings.latent)
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        networks = {"generator": self.generator, "discriminator": self.discriminator, "timeline": self.timeline}
+        return networks | ({"average": self.average} if self.settings.average else {})
+
+    def sampler(self) -> Generator:
+        """The generator to draw films from: the trained one, or the running mean of its weights."""
+        average = self.average.module
+        assert isinstance(average, Generator)
+        return average if self.settings.average else self.generator
+
+    def optimizers(self) -> Mapping[str, Optimizer]:
+        rate, betas = self.settings.learning_rate, self.settings.betas
+        self.adam_g = Adam(self.generator.parameters(), lr=rate, betas=betas, fused=True)
+        self.adam_d = Adam(self.discriminator.parameters(), lr=rate, betas=betas, fused=True)
+        return {"generator": self.adam_g, "discriminator": self.adam_d}
+
+    def batch_size(self, images_seen: int) -> int:
+        return self.settings.batch_size
+
+    def step(self, batch: Mapping[str, Tensor], at: Step) -> Mapping[str, Tensor]:
+        self.pairs = self.pairs.to(at.device)
+        real = self.pairs[batch["rows"]].float() / 127.5 - 1
+        fake = self.generator(uniform((len(real), self.settings.latent), device=at.device))
+        on_real, on_fake = self.discriminator(real), self.discriminator(fake)
+        d_loss = cross_entropy(on_real, 1) + cross_entropy(on_fake, 0)
+        g_loss = -cross_entropy(on_fake, 0) if self.settings.saturating else cross_entropy(on_fake, 1)
+        at.update_together([d_loss, g_loss], [self.adam_d, self.adam_g])
+        if self.settings.average:
+            self.average.update_parameters(self.generator)
+        self.timeline.after(at.index + 1, self.sampler())
+        return {"discriminator": d_loss, "generator": g_loss}
+
+
+@dataclass
+class Tally:
+    """What became of the films drawn: refused for their masks, near duplicates, and how many of those were kept."""
+
+    drawn: int = 0
+    refused: dict[Refusal, int] = field(default_factory=dict)
+    duplicates: int = 0
+    duplicates_kept: int = 0
+
+    def facts(self) -> dict[str, float | int | str]:
+        """Figures for the record; shares are of the films drawn."""
+        drawn = max(1, self.drawn)
+        return {
+            "films_drawn": self.drawn,
+            "share_without_two_lungs": round(sum(self.refused.values()) / drawn, 4),
+            "share_near_duplicates": round(self.duplicates / drawn, 4),
+            "near_duplicates_kept": self.duplicates_kept,
+        }
+
+
+class Hashes:
+    """The perceptual hashes (DCT of 32 x 32 pixels, lowest 8 x 8) of the films so far."""
+
+    def __init__(self, distance: int) -> None:
+        self.distance = distance
+        self.bits = np.empty((0, 64), dtype=bool)
+
+    def is_new(self, film: np.ndarray) -> bool:
+        """Whether a film uint8 (H, W) is no near duplicate of those so far; a new one joins them."""
+        bits = imagehash.phash(Image.fromarray(film)).hash.ravel()
+        if len(self.bits) and (self.bits != bits).sum(axis=1).min() <= self.distance:
+            return False
+        self.bits = np.vstack([self.bits, bits])
+        return True
+
+
+PAPER = DCGANPairSettings()
+# Sized for half a minute of one core at 64 x 64 pixels; the running mean takes the noise out of a short training.
+QUICK = DCGANPairSettings(
+    generator_maps=(128, 64, 32, 16),
+    discriminator_maps=(16, 32, 64, 128),
+    latent=64,
+    steps=700,
+    batch_size=16,
+    learning_rate=2e-3,
+    average=0.98,
+)
+
+
+class DCGANPair(Provider):
+    """Film and lung mask together, from one DCGAN with two channels."""
+
+    produces = frozenset({Annotation.MASKS})
+    home_task = "scr_3fold"
+    presets: ClassVar = {
+        "quick": QUICK,
+        "standard": replace(PAPER, steps=6_000),
+        "paper": PAPER,
+    }
+    reference_seconds: ClassVar = {"quick": 30.0}
+
+    def __init__(self, settings: Any = None, *, device: str = "cpu") -> None:
+        super().__init__(settings, device=device)
+        self.history: History | None = None
+        self.moments: tuple[list[int], np.ndarray] | None = None
+        self.tally = Tally()
+
+    def fit(self, train: Dataset, *, seed: int, progress: Progress) -> None:
+        """Learn films and lungs. InputError when the training set has not one or two organs called lung."""
+        self.side, self.lungs, self.places = train.resolution, *find_lungs(train)
+        masks = train.organ_masks(self.lungs).any(axis=1)
+        pairs = np.stack([train.images, masks * np.uint8(255)], axis=1)
+        with seeded(digest.derive_seed("dcgan_pair", "networks", seed)):
+            recipe = DCGANRecipe(pairs, self.settings)
+        self.history = training.train(
+            recipe,
+            RowNumbers(len(pairs)),
+            steps=self.settings.steps,
+            seed=digest.derive_seed("dcgan_pair", "steps", seed),
+            device=self.device,
+            progress=progress,
+            checkpoints=self.checkpoints,
+        )
+        self.generator = recipe.sampler()
+        if self.settings.timeline:
+            self.moments = recipe.timeline.moments.tolist(), recipe.timeline.films.cpu().numpy()
+
+    def sample(self, n: int, *, seed: int) -> Iterator[Batch]:
+        """Films with two lungs that are no near duplicates of each other. After ten films drawn per asked one the
+        missing ones are taken from the near duplicates; ProviderError when they do not suffice."""
+        self.tally, made, cap = Tally(), 0, max(SAMPLING_BATCH, DRAWS * n)
+        rng = torch.Generator().manual_seed(digest.derive_seed("dcgan_pair", "sample", seed))
+        hashes, spare = Hashes(self.settings.duplicate_distance), list[tuple[np.ndarray, np.ndarray]]()
+        while made < n and self.tally.drawn < cap:
+            found = []
+            for pair in self.draw(rng)[: cap - self.tally.drawn]:
+                lungs = two_lungs(pair[1])
+                self.tally.drawn += 1
+                if isinstance(lungs, Refusal):
+                    self.tally.refused[lungs] = self.tally.refused.get(lungs, 0) + 1
+                elif hashes.is_new(eight_bits(pair[0])):
+                    found.append((pair[0], lungs))
+                else:
+                    self.tally.duplicates += 1
+                    spare.append((pair[0], lungs))
+                if made + len(found) == n:
+                    break
+            made += len(found)
+            yield from self._batches(found)
+        if made + len(spare) < n:
+            raise ProviderError(
+                f"dcgan_pair: only {made + len(spare)} of {self.tally.drawn} films drawn have a mask of two lungs, "
+                f"expected {n} ({self._refusals()}): train longer (--set steps=N)"
+            )
+        self.tally.duplicates_kept = n - made
+        yield from self._batches(spare[: n - made])
+
+    @torch.no_grad()
+    def draw(self, rng: torch.Generator) -> np.ndarray:
+        """One sampling batch of pairs, float32 (128, 2, side, side) in [-1, 1]."""
+        latents = uniform((SAMPLING_BATCH, self.settings.latent), generator=rng)
+        return self.generator(latents.to(self.device)).float().cpu().numpy()
+
+    def _batches(self, found: Sequence[tuple[np.ndarray, np.ndarray]]) -> Iterator[Batch]:
+        """Films (H, W) in [-1, 1] and lungs (2, H, W) as one batch; none where there are none."""
+        if found:
+            films, lungs = np.stack([film for film, _ in found]), np.stack([pair for _, pair in found])
+            masks = lungs[:, self.places] if self.places else np.asarray(lungs.any(axis=1, keepdims=True))
+            yield Batch(images=((films[:, None] + 1) / 2).astype(np.float32), masks=masks, organs=self.lungs)
+
+    def _refusals(self) -> str:
+        return ", ".join(f"{reason.value}: {count}" for reason, count in self.tally.refused.items())
+
+    def facts(self) -> Mapping[str, float | int | str]:
+        return self.tally.facts()
+
+    def timeline(self) -> tuple[list[int], np.ndarray] | None:
+        return self.moments
+
+    def parameter_count(self) -> int:
+        return sum(weight.numel() for weight in self.generator.parameters())
+
+    def histories(self) -> Mapping[str, History]:
+        return {} if self.history is None else {"pairs": self.history}
+
+    def save(self, folder: Path) -> None:
+        weights = {name: weight.contiguous() for name, weight in self.generator.state_dict().items()}
+        save_file(weights, folder / "generator.safetensors")
+        kept = {"side": self.side, "lungs": self.lungs, "places": self.places, "settings": asdict(self.settings)}
+        (folder / "provider.json").write_text(json.dumps(kept), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path, settings: Any = None, *, device: str = "cpu") -> Self:
+        provider = cls(settings, device=device)
+        kept = json.loads((folder / "provider.json").read_text(encoding="utf-8"))
+        provider.side, provider.lungs, provider.places = kept["side"], tuple(kept["lungs"]), kept["places"]
+        provider.generator = Generator(provider.side, provider.settings)
+        provider.generator.load_state_dict(load_file(folder / "generator.safetensors"))
+        provider.generator.to(device).eval()
+        return provider
+
+
+def find_lungs(films: Dataset) -> tuple[tuple[str, ...], list[int]]:
+    """The organs called lung, and the place of each in the picture, 0 the left one, as the films show it; no places
+    where both lungs are one organ. InputError when there are none, or more than two."""
+    lungs = tuple(organ for organ in films.organs if "lung" in organ.lower())
+    if films.masks is None or not 1 <= len(lungs) <= 2:
+        raise InputError(
+            f"dcgan_pair learns the lungs: expected one or two organs with 'lung' in their names in dataset "
+            f"{films.info.name}, found {', '.join(lungs) or 'none'} of {', '.join(films.organs) or 'no organs'}"
+        )
+    if len(lungs) == 1:
+        return lungs, []
+    columns = np.arange(films.resolution)
+    areas = films.organ_masks(lungs).sum(axis=(0, 2))
+    first, second = (areas * columns).sum(axis=1) / np.maximum(1, areas.sum(axis=1))
+    return lungs, [0, 1] if first <= second else [1, 0]
