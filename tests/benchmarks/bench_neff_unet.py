@@ -1,7 +1,7 @@
 """Does the pairs paper's U-Net learn at the paper's learning rate? `pytest tests/benchmarks/bench_neff_unet.py -s`.
 
-64 maps, rate 1e-5, momentum 0.99, 145 real films; on the phantom at 64 pixels, and at most 1,200 steps (the paper's rule stops
-much later), so that one free CPU core needs about twenty minutes. Not collected by a plain `pytest`.
+64 maps, rate 1e-5, momentum 0.99, 145 real films; on the phantom at 64 pixels, and at most 1,200 steps (the rule of the
+paper stops much later), so that one free CPU core needs about twenty minutes. Not collected by a plain `pytest`.
 """
 
 from __future__ import annotations
