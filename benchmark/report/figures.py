@@ -172,7 +172,8 @@ def forest_plot(results: Results, size: str, metric: MetricInfo, theme: Theme) -
     rows = [row for row in results.paired if (row.size, row.metric) == (size, metric.name)]
     rows = [row for row in rows if row.difference is not None]
     arms = [arm for arm in results.arms if any(row.arm == arm for row in rows)]
-    structures = list(dict.fromkeys(row.structure for row in rows))
+    order = [*results.task.structures, *(row.structure for row in rows)]
+    structures = [name for name in dict.fromkeys(order) if any(row.structure == name for row in rows)]
     if not rows:
         return None
     with mpl.rc_context(SVG):
@@ -189,6 +190,7 @@ def forest_plot(results: Results, size: str, metric: MetricInfo, theme: Theme) -
         axes.set_yticks(np.arange(len(structures)), [_label(words(name)) for name in structures])
         axes.set_ylim(len(structures) - 0.5, -0.5)
         axes.grid(axis="x", color=theme.grid, linewidth=0.8)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         better = "right is better" if metric.higher_is_better else "left is better"
         unit = "points of " if metric.percent else ""
         axes.set_xlabel(f"difference in {unit}{_label(metric_title(metric))} ({better})", color=theme.ink)

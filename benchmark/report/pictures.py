@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 TILE = 192  # pixels of a film's side
 GRID_FILMS = 10
 TIMELINE_STEPS = 8
-TIMELINE_FILMS = 6
+TIMELINE_FILMS = 5
 TIMELINE_FILE = "timeline.npz"  # of a fitted provider: `steps` int (K,), `films` uint8 (K, S, H, W)
 BITS = 8
 TRUTH = "truth"

@@ -100,7 +100,7 @@ def test_validation_error_is_the_mean_over_films_whatever_the_batch():
     network, examples = NeffUNet(2, maps=2), squares(5)
     whole = functional.cross_entropy(network(as_input(examples.images)), torch.from_numpy(examples.labels).long())
     for batch in (2, 5):
-        assert validation_error(network, examples, batch=batch, device="cpu") == pytest.approx(float(whole), rel=1e-5)
+        assert validation_error(network, examples, batch=batch, device="cpu") == pytest.approx(whole.item(), rel=1e-5)
 
 
 def test_it_learns_bright_squares():
