@@ -180,13 +180,13 @@ def _finish(prepared: Prepared, failures: list[Outcome], out: Path | None, as_js
     results = assemble(plan, prepared.store, ["cxrbench", *sys.argv[1:]])
     stamp = datetime.now().strftime("%Y-%m-%d-%H%M%S")
     folder = out or Path("runs") / f"{stamp}-{plan.provider.name}"
-    write_run(folder, results, plan, prepared.store)
     if as_json:
         print(json.dumps(_as_json(results), indent=1))
     else:
         from rich.console import Console
 
         print_table(results, Console())
+    write_run(folder, results, plan, prepared.store)
     for line in dict.fromkeys(outcome.error for outcome in failures):
         _say(f"error: {line}")
     _say(f"report {folder / 'report.html'}")
