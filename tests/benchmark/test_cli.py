@@ -101,7 +101,14 @@ def test_a_full_disk_is_one_line(tmp_path):
 
 def test_ctrl_c_leaves_a_store_that_resumes(tmp_path):
     slow = [*CXRBENCH, *TOY, "--set", "task.seconds=2", "--jobs", "1"]
-    process = subprocess.Popen(slow, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        slow,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell starts it ignored
+    )
     assert process.stderr is not None
     until_started = []
     for line in process.stderr:
