@@ -129,4 +129,5 @@ def initialise(network: nn.Module, std: float) -> None:
     for layer in network.modules():
         if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
             nn.init.normal_(layer.weight, std=std)
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # None only without a bias
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

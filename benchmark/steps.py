@@ -33,10 +33,11 @@ if TYPE_CHECKING:
 
 def torch_mismatch() -> str | None:
     """One line when torch and torchvision cannot be imported together, else None."""
+    from importlib import import_module
     from importlib.metadata import version
 
     try:
-        import torchvision  # noqa: F401  # the import is the test
+        import_module("torchvision")
     except (ImportError, RuntimeError, OSError) as error:
         return (
             f"torch {version('torch')} and torchvision {version('torchvision')} do not match "

@@ -159,9 +159,9 @@ class ScrThreeFold(SegmentationTask):
             chosen.add(patient)
         validates = np.isin(patients[others], list(chosen))
         ids = np.array(data.ids)
-        return tuple(  # type: ignore[return-value]  # of two
-            rows[np.argsort(ids[rows], kind="stable")] for rows in (others[~validates], others[validates])
-        )
+        ordered = others[np.argsort(ids[others], kind="stable")]
+        kept = np.isin(ordered, others[validates])
+        return ordered[~kept], ordered[kept]
 
     def training_set(self, data: Dataset, slot: Slot) -> Dataset:
         rows, _ = self._rows(data, slot.fold)

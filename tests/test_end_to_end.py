@@ -80,8 +80,7 @@ def test_three_stage_runs_on_real_films_from_end_to_end(tmp_path, kermany):
     options = [word for pair in short for word in ("--set", pair)]
     arguments = ["run", "--provider", "three_stage", "--data", "kermany", *options, "--out", "out"]
     done = cxrbench(*arguments, cwd=tmp_path, home=kermany)
+    assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     states = {(cell["size"], cell["arm"]): cell["status"] for cell in results["cells"]}
-    assert states["full", "real"] == states["tiny", "real"] == "done"
-    rejected = "no label map" in done.stderr or "dot map" in done.stderr
-    assert done.returncode == 0 or rejected, done.stderr  # twenty steps may not give a dot map with every organ
+    assert set(states.values()) == {"done"} and len(states) == 6

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from .. import layout, output, wording
 from ..contact_sheet import organ_colours
 from ..record import read_json
-from ..results import AVERAGE, MetricInfo, Results, Status, words
+from ..results import AVERAGE, FoldRow, MetricInfo, PairedRow, Results, Status, words
 from ..statistics import stars
 from . import figures
 from .figures import LIGHT
@@ -129,8 +129,8 @@ def _numbers(results: Results) -> dict[str, Any]:
         "claims": wording.claims(results),
         "absent": [(cell, wording.absence(cell)) for cell in wording.absent(results)],
         "done": sum(cell.status is Status.DONE for cell in results.cells),
-        "tests": _tests(results),
-        "fold_tests": _fold_tests(results),
+        "tests": _tests(results, results.paired),
+        "fold_tests": _tests(results, results.fold_tests),
         "phantom": wording.PHANTOM,
         "downstream_seconds": sum(seconds),
         "command": " ".join(results.command),
@@ -173,26 +173,10 @@ def _interval(low: float | None, high: float | None, metric: MetricInfo) -> str:
     return f"{wording.shown(low, metric, signed=True)} to {wording.shown(high, metric, signed=True)}"
 
 
-def _tests(results: Results) -> list[dict[str, Any]]:
-    """The rows of the paired tests in words."""
+def _tests(results: Results, rows: Sequence[PairedRow] | Sequence[FoldRow]) -> list[dict[str, Any]]:
+    """The rows of paired tests, or of tests over folds, in words."""
     found = []
-    for row in results.paired:
-        metric = results.task.metric(row.metric)
-        found.append(
-            {
-                "row": row,
-                "metric": wording.metric_title(metric),
-                "difference": wording.shown(row.difference, metric, signed=True),
-                "interval": _interval(row.low, row.high, metric) or "–",
-            }
-        )
-    return found
-
-
-def _fold_tests(results: Results) -> list[dict[str, Any]]:
-    """The rows of the tests over folds in words."""
-    found = []
-    for row in results.fold_tests:
+    for row in rows:
         metric = results.task.metric(row.metric)
         found.append(
             {

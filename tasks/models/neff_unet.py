@@ -25,10 +25,11 @@ KERNEL = 3
 
 
 def convolution(inputs: int, outputs: int) -> nn.Conv2d:
-    """A 3x3 convolution that keeps the size, with MSRA weights (He et al. 2015) and no offset."""
+    """A 3x3 convolution that keeps the size, with MSRA weights (He et al. 2015) and biases of 0 at the start."""
     layer = nn.Conv2d(inputs, outputs, KERNEL, padding=KERNEL // 2)
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # a convolution with an offset has one
+    assert layer.bias is not None  # nn.Conv2d has one unless told otherwise
+    nn.init.zeros_(layer.bias)
     return layer
 
 
