@@ -3,7 +3,8 @@
 `odd_even_split` is the official division of SCR (van Ginneken et al. 2006): odd numbers in one fold, even
 numbers in the other; the multi-stage paper trains on the 124 odd films and tests on the 123 even ones.
 `three_folds` is ours, with the 83/82/82 films of the three-fold protocol. Random splits are by patient and
-depend on names and a seed alone, on no library's generator.
+depend on names and a seed alone, on no library's generator. The lists of NIH ChestX-ray14 (Wang et al. 2017)
+are files of the download, known here by their counts and digests.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from . import digest
 from .errors import InputError, unknown
@@ -132,6 +134,108 @@ def check_split(name: str, ids: Sequence[str], parts: Sequence[object]) -> str:
     if split_digest(["JPC" + _without_prefix(one) for one in ids], parts) != pinned:
         raise InputError(f"{name}: the split rule of this install does not give the pinned split; reinstall cxrbench")
     return pinned
+
+
+@dataclass(frozen=True)
+class OfficialLists:
+    """What a set with a published training and test list must hold: counts, and `ids_digest` of all films and of
+    either list; boxes and archives: how many boxes the box list has, and how many archives hold the films.
+    """
+
+    films: int
+    train: int
+    test: int
+    films_digest: str
+    train_digest: str
+    test_digest: str
+    boxes: int
+    archives: int
+
+
+NIH_LISTS = OfficialLists(
+    films=112_120,
+    train=86_524,
+    test=25_596,
+    films_digest="eb7a64212ef5092d8abe8d14bee9d01725fb800d3ea0af08c0b9c6810b0c019c",
+    train_digest="259764ec94c2ac814502f4efcc42fe224bda5e7520d804d7969a4b3166340e7b",
+    test_digest="fca4cd4573c29743082e7921f2a314fa1edf6803241ffd00b07dedf10848e983",
+    boxes=984,
+    archives=12,
+)
+"""NIH ChestX-ray14 as its owner publishes it: train_val_list.txt trains, test_list.txt tests."""
+
+RANDOM_NIH_LISTS = (78_468, 11_218, 22_432)
+"""Train, validation and test films of the random 70/10/20 split copied with re-implementations of CheXNet."""
+
+
+def ids_digest(ids: Sequence[str]) -> str:
+    """sha256 over the sorted ids of one list."""
+    return digest.of_json(sorted(ids))
+
+
+def nih_patient(name: str) -> str:
+    """The patient of a film of NIH ChestX-ray14: 00000001 of 00000001_000."""
+    return name.partition("_")[0]
+
+
+def is_official_nih(ids: Sequence[str], parts: Sequence[object], official: OfficialLists = NIH_LISTS) -> bool:
+    """Whether films and their parts ("train", "test") are all those of the official lists."""
+    members = _members(ids, parts)
+    return (
+        members.keys() == {"train", "test"}
+        and ids_digest(list(members["train"])) == official.train_digest
+        and ids_digest(list(members["test"])) == official.test_digest
+    )
+
+
+def check_not_random(where: str, count: int) -> None:
+    """Refuse a list of NIH films that has the count of the random split, or of its train and validation films
+    together. `where` names the list in the error.
+    """
+    train, validation, test = RANDOM_NIH_LISTS
+    if count in (train, validation, test, train + validation):
+        raise InputError(
+            f"nih: {where} has {count:,} films: this is the random split copied with re-implementations of CheXNet "
+            f"({train:,} / {validation:,} / {test:,}), not the official one; "
+            "use train_val_list.txt and test_list.txt of the NIH download"
+        )
+
+
+def check_nih_lists(
+    train: Sequence[str],
+    test: Sequence[str],
+    official: OfficialLists = NIH_LISTS,
+    names: tuple[str, str] = ("the train split", "the test split"),
+) -> str:
+    """Hold the two lists of NIH ChestX-ray14 against their counts and pinned digests; returns their
+    `split_digest`.
+
+    names: what errors call the lists. InputError for the widely copied random split, exchanged lists, another
+    count, a film or patient in both lists, or other ids.
+    """
+    lists = dict(zip(names, (train, test), strict=True))
+    for where, ids in lists.items():
+        check_not_random(where, len(ids))
+    if (ids_digest(train), ids_digest(test)) == (official.test_digest, official.train_digest):
+        raise InputError(f"nih: {names[0]} and {names[1]} are exchanged: each holds the films of the other")
+    for (where, ids), expected in zip(lists.items(), (official.train, official.test), strict=True):
+        if len(ids) != expected:
+            raise InputError(f"nih: {where} has {len(ids):,} films, expected {expected:,}: not the official list")
+    for what, one in (("film", str), ("patient", nih_patient)):
+        shared = sorted({one(name) for name in train} & {one(name) for name in test})
+        if shared:
+            raise InputError(
+                f"nih: {what} {shared[0]} is in both {names[0]} and {names[1]} ({len(shared):,} such): "
+                "not the official lists"
+            )
+    for (where, ids), pinned in zip(lists.items(), (official.train_digest, official.test_digest), strict=True):
+        found = ids_digest(ids)
+        if found != pinned:
+            raise InputError(
+                f"nih: {where} has the official count but other films "
+                f"(sha256 {found[:12]}, expected {pinned[:12]}): not the official list"
+            )
+    return split_digest([*train, *test], ["train"] * len(train) + ["test"] * len(test))
 
 
 def difference(expected: set[str], found: set[str]) -> str:

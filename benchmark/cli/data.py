@@ -21,6 +21,8 @@ app = typer.Typer(no_args_is_help=True, help="Datasets: list, import, verify, sh
 importing = typer.Typer(no_args_is_help=True, help="Import a download or any csv of films.")
 app.add_typer(importing, name="import")
 
+_LISTED = 20  # so many left out files are printed
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a dataset of this name.")]
 
@@ -71,6 +73,40 @@ def import_jsrt_(
     with shown_progress("import jsrt") as progress:
         dataset = import_jsrt(source, scr, resolution, name=name, progress=progress)
     _keep(dataset, force=force, as_json=as_json)
+
+
+@importing.command("nih")
+def import_nih_(
+    source: Annotated[
+        Path, typer.Argument(help="Folder with the films (images_*/ or images_*.tar.gz) and the tables, as downloaded.")
+    ],
+    resolution: Annotated[int, typer.Option(help="Pixels a side to keep (16 to 1024).")] = 256,
+    allow_partial: Annotated[
+        bool, typer.Option("--allow-partial", help="Import the films that are there; records then say partial.")
+    ] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out empty, truncated and damaged files; they are named.")
+    ] = False,
+    name: Annotated[str, typer.Option(help="Name of the dataset.")] = "nih_cxr14",
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """The official NIH ChestX-ray14 with its lists, findings and boxes; an interrupted import goes on."""
+    from ..catalogue import check_free, keep
+    from ..importers.nih import import_nih
+    from .progress_bar import shown_progress
+
+    check_free(name, force=force)
+    with (
+        shown_progress("import nih") as progress,
+        import_nih(
+            source, resolution, allow_partial=allow_partial, skip_bad=skip_bad, name=name, progress=progress
+        ) as found,
+    ):
+        kept = keep(found.dataset, force=force)
+    skipped = {film: f"{done.place} is {done.fault}" for film, done in found.skipped.items()}
+    summary = {**_summary(kept), "converted": found.converted, "skipped": skipped}
+    _print_kept(summary, as_json=as_json)
 
 
 @importing.command("manifest")
@@ -196,7 +232,10 @@ def show(
 def _keep(dataset: Dataset, *, force: bool, as_json: bool) -> None:
     from ..catalogue import keep
 
-    summary = _summary(keep(dataset, force=force))
+    _print_kept(_summary(keep(dataset, force=force)), as_json=as_json)
+
+
+def _print_kept(summary: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         _print_json(summary)
     else:
@@ -213,6 +252,8 @@ def _summary(dataset: Dataset) -> dict[str, Any]:
     if splits.is_jsrt_like(ids):
         for rule, column in (("scr_official", "split"), ("scr_3fold", "fold")):
             official[rule] = splits.check_split(rule, ids, list(cases[column]))
+    if "split" in cases and splits.is_official_nih(ids, list(cases["split"])):
+        official["nih_official"] = splits.split_digest(ids, list(cases["split"]))
     return {
         "name": dataset.info.name,
         "films": len(dataset),
@@ -222,6 +263,7 @@ def _summary(dataset: Dataset) -> dict[str, Any]:
         "findings": {finding: int(cases[finding].sum()) for finding in dataset.info.findings},
         "boxes": None if dataset.boxes is None else len(dataset.boxes),
         "pixel_mm": dataset.info.pixel_mm,
+        "provenance": dataset.info.provenance,
         **columns,
         "official_splits": official,
         "digest": dataset.digest,
@@ -249,6 +291,13 @@ def _print_summary(summary: dict[str, Any]) -> None:
         if column in summary
     ]
     lines += [(rule, f"split digest ok ({sha[:12]})") for rule, sha in summary["official_splits"].items()]
+    if summary.get("converted"):
+        lines.append(("converted", f"{summary['converted']} films that were not stored as grey"))
+    lines += [("left out", place) for place in list(summary.get("skipped", {}).values())[:_LISTED]]
+    if len(summary.get("skipped", {})) > _LISTED:
+        lines.append(("left out", f"{len(summary['skipped'])} files in all (--json names every one)"))
+    if summary["provenance"]:
+        lines.append(("about", summary["provenance"]))
     lines += [("digest", summary["digest"]), ("in", summary["folder"])]
     for word, text in lines:
         typer.echo(f"{word:<13} {text}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -131,3 +133,72 @@ def test_only_ids_of_the_official_form_are_held_against_the_official_split():
     assert splits.is_jsrt_like(["PHLN001"])
     assert not splits.is_jsrt_like(["JPCLN001", "IM-0125-0001"])
     assert not splits.is_jsrt_like([])
+
+
+NIH_TRAIN = ["00000001_000", "00000001_001", "00000002_000"]
+NIH_TEST = ["00000003_000", "00000004_000"]
+NIH_SMALL = splits.OfficialLists(
+    films=5,
+    train=3,
+    test=2,
+    films_digest=splits.ids_digest(NIH_TRAIN + NIH_TEST),
+    train_digest=splits.ids_digest(NIH_TRAIN),
+    test_digest=splits.ids_digest(NIH_TEST),
+    boxes=0,
+    archives=0,
+)
+
+
+def test_the_official_lists_pass_in_any_order():
+    parts = ["train"] * 3 + ["test"] * 2
+    found = splits.check_nih_lists(NIH_TRAIN[::-1], NIH_TEST, NIH_SMALL)
+    assert found == splits.split_digest(NIH_TRAIN + NIH_TEST, parts)
+    assert splits.is_official_nih(NIH_TRAIN + NIH_TEST, parts, NIH_SMALL)
+    assert not splits.is_official_nih(NIH_TRAIN + NIH_TEST, parts[::-1], NIH_SMALL)
+    assert not splits.is_official_nih(NIH_TRAIN, parts[:3], NIH_SMALL)
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "message"),
+    [
+        (NIH_TEST, NIH_TRAIN, "the train split and the test split are exchanged"),
+        (NIH_TRAIN[:2], NIH_TEST, "the train split has 2 films, expected 3: not the official list"),
+        (NIH_TRAIN, [*NIH_TEST, "00000005_000"], "the test split has 3 films, expected 2: not the official list"),
+        (NIH_TRAIN, ["00000003_000", "00000001_000"], "film 00000001_000 is in both the train split and the test"),
+        (NIH_TRAIN, ["00000003_000", "00000001_002"], "patient 00000001 is in both the train split and the test"),
+        (NIH_TRAIN, ["00000003_000", "00000005_000"], "the test split has the official count but other films"),
+    ],
+)
+def test_lists_that_are_not_the_official_ones_are_refused(train, test, message):
+    with pytest.raises(InputError, match=message):
+        splits.check_nih_lists(train, test, NIH_SMALL)
+
+
+@pytest.mark.parametrize("count", [78_468, 11_218, 22_432, 78_468 + 11_218])
+def test_the_random_split_of_nih_is_recognised_by_its_counts(count):
+    ids = [f"{patient:08d}_000" for patient in range(count)]
+    for train, test in ((ids, NIH_TEST), (NIH_TRAIN, ids)):
+        with pytest.raises(InputError, match=f"has {count:,} films: this is the random split copied with"):
+            splits.check_nih_lists(train, test)
+
+
+def test_the_pinned_counts_of_nih_add_up():
+    official = splits.NIH_LISTS
+    assert official.train + official.test == official.films == 112_120
+    assert not {official.train, official.test} & set(splits.RANDOM_NIH_LISTS)
+
+
+@pytest.mark.real_data
+def test_the_real_nih_lists_have_the_pinned_digests():
+    place = os.environ.get("CXRBENCH_REAL_DATA")
+    if not place or not Path(place).is_dir():
+        pytest.skip("CXRBENCH_REAL_DATA names no folder with real films")
+    train, test = (
+        [line.removesuffix(".png") for line in (Path(place) / "nih_cxr14" / name).read_text().split()]
+        for name in ("train_val_list.txt", "test_list.txt")
+    )
+    digest = splits.check_nih_lists(train, test)
+    assert digest == "d414d2fd1ce0336f6522b3fc5cd1a6542937b1c9755da988ca8e3728ced344be"
+    assert splits.ids_digest(train + test) == splits.NIH_LISTS.films_digest
+    assert len({splits.nih_patient(name) for name in train}) == 28_008
+    assert len({splits.nih_patient(name) for name in test}) == 2_797
