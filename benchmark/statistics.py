@@ -329,3 +329,129 @@ def _vector(values: npt.ArrayLike, name: str) -> Values:
 def _rounding(*arrays: Values) -> float:
     """What two equal scores may differ by after a few operations in float64."""
     return 8 * float(np.finfo(np.float64).eps) * max(float(np.abs(x).max()) for x in arrays)
+
+
+# ---------------------------------------------------------------------------- hits, shares, readers, class AUCs
+
+
+@dataclass(frozen=True)
+class McNemarTest:
+    """Paired hits of two detectors (or readers) on the same cases, counted."""
+
+    both: int
+    ours_only: int
+    theirs_only: int
+    neither: int
+    p: float | None
+    """Exact, two-tailed. None without any case."""
+    note: str = ""
+
+
+def mcnemar_exact(ours: npt.ArrayLike, theirs: npt.ArrayLike) -> McNemarTest:
+    """McNemar's exact test: do two models hit equally often? Paired hits, bool or 0/1, (n,) and (n,).
+
+    Only the cases that one of them alone hits tell: under the null a fair coin for each (McNemar 1947, in the exact
+    binomial form). p = 1 where there is none.
+    """
+    a, b = _hits(ours, "ours"), _hits(theirs, "theirs")
+    if len(a) != len(b):
+        raise InputError(f"paired hits of the same cases expected, got {len(a)} and {len(b)}")
+    ours_only, theirs_only = int(np.count_nonzero(a & ~b)), int(np.count_nonzero(b & ~a))
+    both, neither = int(np.count_nonzero(a & b)), int(np.count_nonzero(~a & ~b))
+    if not len(a):
+        return McNemarTest(0, 0, 0, 0, None, "no cases: no test")
+    discordant = ours_only + theirs_only
+    if not discordant:
+        return McNemarTest(both, 0, 0, neither, 1.0, "no discordant pair")
+    p = min(1.0, 2 * float(stats.binom.cdf(min(ours_only, theirs_only), discordant, 0.5)))
+    return McNemarTest(both, ours_only, theirs_only, neither, p)
+
+
+def clopper_pearson(k: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Exact binomial interval of a share k / n (Clopper and Pearson 1934). Of nothing it is all of [0, 1]."""
+    if not 0 <= k <= n:
+        raise InputError(f"k of n with 0 <= k <= n expected, got {k} of {n}")
+    tail = (1 - confidence) / 2
+    low = float(stats.beta.ppf(tail, k, n - k + 1)) if k else 0.0
+    high = float(stats.beta.ppf(1 - tail, k + 1, n - k)) if k < n else 1.0
+    return low, high
+
+
+def cohen_kappa(a: npt.ArrayLike, b: npt.ArrayLike) -> float | None:
+    """Agreement of two raters beyond chance (Cohen 1960): their answers (n,) and (n,), of any kind.
+
+    None without a case, and where both give one and the same answer throughout: chance alone agrees then.
+    """
+    x, y = np.asarray(a), np.asarray(b)
+    if x.ndim != 1 or x.shape != y.shape:
+        raise InputError(f"answers of two raters to the same cases (n,) expected, got {x.shape} and {y.shape}")
+    answers, place = np.unique(np.concatenate([x, y]), return_inverse=True)
+    if len(answers) < 2:
+        return None
+    shares = np.stack([np.bincount(rater, minlength=len(answers)) for rater in np.split(place, 2)]) / len(x)
+    chance = float(shares.prod(axis=0).sum())
+    return (float(np.mean(place[: len(x)] == place[len(x) :])) - chance) / (1 - chance)
+
+
+def fleiss_kappa(counts: npt.ArrayLike) -> float | None:
+    """Agreement of m raters beyond chance (Fleiss 1971): how many gave each answer to each case, (cases, answers).
+
+    None without a case, and where all answers to all cases are the same. Raises InputError where the number of raters
+    is below two or not the same for every case.
+    """
+    table = np.asarray(counts, np.float64)
+    if table.ndim != 2 or (table < 0).any() or (table != np.rint(table)).any():
+        raise InputError(f"counts (cases, answers) of whole numbers >= 0 expected, got shape {table.shape}")
+    if not table.size:
+        return None
+    raters = table[0].sum()
+    if raters < 2 or (table.sum(axis=1) != raters).any():
+        found = sorted({int(n) for n in table.sum(axis=1)})
+        raise InputError(f"the same two or more raters for every case expected, found {found} answers a case")
+    shares = table.sum(axis=0) / table.sum()
+    if shares.max() == 1:
+        return None
+    chance = float((shares**2).sum())
+    agreement = float(((table * (table - 1)).sum(axis=1) / (raters * (raters - 1))).mean())
+    return (agreement - chance) / (1 - chance)
+
+
+@dataclass(frozen=True)
+class ClassTest:
+    """The papers' test over classes. It never ranks: see `paired_t_over_classes`."""
+
+    n: int
+    """Classes compared."""
+    difference: float | None
+    t: float | None
+    p: float | None
+    note: str = ""
+    protocol: str = "paper protocol"
+
+
+def paired_t_over_classes(ours: npt.ArrayLike, theirs: npt.ArrayLike) -> ClassTest:
+    """Two-tailed paired t-test over the AUCs (or CLs) of classes: (C,) and (C,) in the same order (Liu et al., SDFN).
+
+    Shown as "paper protocol", never used to rank: a training seed moves all classes of a model together, which the
+    test takes for evidence (at p < 0.01 it finds a difference between equal models in up to 44 % of cases). A class
+    that is NaN in either (absent from the test set) is left out, and the note says so.
+    """
+    x, y = _vector(ours, "ours"), _vector(theirs, "theirs")
+    if len(x) != len(y):
+        raise InputError(f"scores of the same classes expected, got {len(x)} and {len(y)}")
+    there = np.isfinite(x) & np.isfinite(y)
+    lost = len(x) - int(np.count_nonzero(there))
+    notes = [f"{lost} of {len(x)} classes left out"] if lost else []
+    test = paired_comparison(x[there], y[there], resamples=1)  # its checks; its interval is not used
+    if test.t_p is None or test.difference is None:
+        return ClassTest(test.n, test.difference, None, None, "; ".join([*notes, test.note]))
+    t = float(stats.ttest_rel(x[there], y[there]).statistic)
+    return ClassTest(test.n, test.difference, t, test.t_p, "; ".join(notes))
+
+
+def _hits(values: npt.ArrayLike, name: str) -> npt.NDArray[np.bool_]:
+    given = np.asarray(values)
+    hits = given == 1
+    if given.ndim != 1 or not np.array_equal(given, hits):
+        raise InputError(f"hits {name}: a row of true and false (n,) expected, got {given.dtype} {given.shape}")
+    return hits

@@ -11,13 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn.metrics import cohen_kappa_score
 
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.statistics import (
     bca_interval,
+    clopper_pearson,
+    cohen_kappa,
+    fleiss_kappa,
     holm,
+    mcnemar_exact,
     nadeau_bengio,
     paired_comparison,
+    paired_t_over_classes,
     permutation_over_seeds,
     stars,
     welch_over_seeds,
@@ -339,3 +345,137 @@ def test_seeds_without_variance_or_score_allow_no_claim(compare):
     failed = compare([0.7, 0.8, math.nan, 0.7, 0.7], [0.8] * 5)
     assert failed.p is failed.difference is None
     assert failed.claim == "scores not finite (a: 1, b: 0): no claim"
+
+
+# ------------------------------------------------------------------------ hits, shares, readers, class AUCs
+
+
+def hits(both, ours_only, theirs_only, neither):
+    counts = [both, ours_only, theirs_only, neither]
+    return np.repeat([1, 1, 0, 0], counts), np.repeat([1, 0, 1, 0], counts)
+
+
+def test_mcnemar_by_hand():
+    test = mcnemar_exact(*hits(20, 8, 2, 5))
+    assert (test.both, test.ours_only, test.theirs_only, test.neither) == (20, 8, 2, 5)
+    assert test.p == pytest.approx(2 * (1 + 10 + 45) / 2**10)  # at most 2 of 10 tosses, either side
+    assert mcnemar_exact(*hits(0, 2, 8, 0)).p == test.p
+    assert mcnemar_exact(*hits(3, 5, 5, 1)).p == 1
+
+
+@pytest.mark.parametrize(("b", "c"), [(0, 1), (0, 6), (3, 14), (30, 17), (247, 0)])
+def test_mcnemar_is_the_binomial_test_of_the_discordant_pairs(b, c):
+    assert mcnemar_exact(*hits(4, b, c, 9)).p == pytest.approx(stats.binomtest(b, b + c).pvalue, abs=1e-12)
+
+
+def test_mcnemar_without_discordant_pairs_finds_no_difference():
+    test = mcnemar_exact(*hits(3, 0, 0, 2))
+    assert (test.both, test.neither, test.p, test.note) == (3, 2, 1.0, "no discordant pair")
+    nothing = mcnemar_exact([], [])
+    assert nothing.p is None and nothing.note == "no cases: no test"
+
+
+def test_mcnemar_refuses_what_is_no_pair_of_hits():
+    with pytest.raises(InputError, match="got 2 and 1"):
+        mcnemar_exact([True, False], [True])
+    with pytest.raises(InputError, match="true and false"):
+        mcnemar_exact([0.7, 0.2], [1, 0])
+
+
+def test_clopper_pearson_by_hand():
+    assert clopper_pearson(0, 10) == pytest.approx((0, 1 - 0.025 ** (1 / 10)))
+    assert clopper_pearson(10, 10) == pytest.approx((0.025 ** (1 / 10), 1))
+    assert clopper_pearson(0, 0) == (0, 1)
+    low, high = clopper_pearson(1, 2)
+    assert (low, high) == pytest.approx((1 - math.sqrt(0.975), math.sqrt(0.975)))
+
+
+@pytest.mark.parametrize(("k", "n"), [(1, 54), (36, 44), (108, 150), (99, 100)])
+def test_clopper_pearson_ends_where_a_tail_is_a_fortieth(k, n):
+    low, high = clopper_pearson(k, n)
+    assert stats.binom.sf(k - 1, n, low) == pytest.approx(0.025)
+    assert stats.binom.cdf(k, n, high) == pytest.approx(0.025)
+    assert (low, high) == pytest.approx(tuple(stats.binomtest(k, n).proportion_ci(method="exact")))
+
+
+@pytest.mark.parametrize(("k", "n"), [(-1, 3), (4, 3)])
+def test_clopper_pearson_refuses_what_is_no_share(k, n):
+    with pytest.raises(InputError, match=f"got {k} of {n}"):
+        clopper_pearson(k, n)
+
+
+def test_cohen_kappa_by_hand():
+    a = ["yes"] * 25 + ["no"] * 25
+    b = ["yes"] * 20 + ["no"] * 5 + ["yes"] * 10 + ["no"] * 15
+    # agreement 35 / 50; by chance 0.5 * 0.6 + 0.5 * 0.4
+    assert cohen_kappa(a, b) == pytest.approx((0.7 - 0.5) / (1 - 0.5))
+    assert cohen_kappa(a, a) == 1 and cohen_kappa([0, 1], [1, 0]) == -1
+
+
+@pytest.mark.parametrize("answers", [2, 3, 7])
+def test_cohen_kappa_equals_scikit_learn(answers):
+    rng = np.random.default_rng(answers)
+    a = rng.integers(0, answers, 200)
+    b = np.where(rng.random(200) < 0.6, a, rng.integers(0, answers + 1, 200))
+    assert cohen_kappa(a, b) == pytest.approx(cohen_kappa_score(a, b), abs=1e-12)
+
+
+def test_fleiss_kappa_by_hand():
+    # two cases agreed by three raters, one split 2 to 1: P = (1 + 1 + 1/3) / 3, shares 4/9 and 5/9
+    chance = (16 + 25) / 81
+    assert fleiss_kappa([[3, 0], [0, 3], [1, 2]]) == pytest.approx((7 / 9 - chance) / (1 - chance))
+    assert fleiss_kappa([[2, 0, 0], [0, 2, 0], [0, 0, 2]]) == pytest.approx(1)
+
+
+def test_fleiss_kappa_of_two_raters_with_the_same_marginals_is_cohens():
+    a, b = [0, 0, 1, 1, 0, 1], [0, 1, 0, 1, 0, 1]
+    counts = [[(x == k) + (y == k) for k in range(2)] for x, y in zip(a, b, strict=True)]
+    assert fleiss_kappa(counts) == pytest.approx(cohen_kappa(a, b))
+
+
+def test_agreement_on_one_answer_throughout_has_no_kappa():
+    assert cohen_kappa(["real"] * 5, ["real"] * 5) is None
+    assert fleiss_kappa([[3, 0]] * 5) is None
+    assert cohen_kappa([], []) is None and fleiss_kappa(np.zeros((0, 2))) is None
+    assert cohen_kappa([1, 1], [1, 2]) == 0  # one rater alone is constant: no better than chance
+
+
+@pytest.mark.parametrize("counts", [[[3, 0], [1, 1]], [[1, 0], [0, 1]], [[1.5, 1.5]], [[4, -1]], [3, 0]])
+def test_fleiss_kappa_refuses_what_are_no_counts_of_the_same_raters(counts):
+    with pytest.raises(InputError, match="expected"):
+        fleiss_kappa(counts)
+
+
+# AUCs of the 14 findings as the fusion paper prints them (Liu et al., table 1)
+SDFN = [0.781, 0.885, 0.832, 0.700, 0.815, 0.765, 0.719, 0.866, 0.743, 0.842, 0.921, 0.835, 0.791, 0.911]
+ENTIRE = [0.762, 0.878, 0.822, 0.693, 0.791, 0.744, 0.707, 0.855, 0.737, 0.837, 0.912, 0.826, 0.760, 0.902]
+LUNG = [0.773, 0.868, 0.827, 0.670, 0.807, 0.759, 0.708, 0.851, 0.738, 0.831, 0.909, 0.825, 0.783, 0.912]
+
+
+@pytest.mark.parametrize(("theirs", "t", "p"), [(ENTIRE, 6.16, 3.4e-5), (LUNG, 5.37, 1.3e-4)])
+def test_the_paper_protocol_on_the_papers_own_table(theirs, t, p):
+    test = paired_t_over_classes(SDFN, theirs)
+    assert (test.n, round(test.t, 2), float(f"{test.p:.1e}")) == (14, t, p)
+    assert (test.protocol, test.note) == ("paper protocol", "")
+    assert test.difference == pytest.approx(np.mean(SDFN) - np.mean(theirs))
+    assert paired_t_over_classes(theirs, SDFN).t == pytest.approx(-test.t)
+
+
+def test_an_absent_class_is_left_out_of_the_paper_protocol_and_named():
+    test = paired_t_over_classes([*SDFN, math.nan], [*ENTIRE, 0.9])
+    assert (test.n, test.note) == (14, "1 of 15 classes left out")
+    assert test.t == paired_t_over_classes(SDFN, ENTIRE).t
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "note"),
+    [
+        (SDFN, SDFN, "identical"),
+        (SDFN[:5], ENTIRE[:5], "fewer than 6 pairs (5)"),
+        (np.arange(8) / 10, np.arange(8) / 10 + 0.1, "no variance"),
+        ([math.nan] * 14, SDFN, "14 of 14 classes left out; no pairs"),
+    ],
+)
+def test_the_paper_protocol_gives_no_p_where_it_would_mean_nothing(ours, theirs, note):
+    test = paired_t_over_classes(ours, theirs)
+    assert test.t is test.p is None and note in test.note
