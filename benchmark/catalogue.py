@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import digest
 from .errors import InputError, unknown
+from .findings import FINDINGS
 from .home import home
 from .progress import Progress
 
@@ -49,12 +50,38 @@ EMBEDDED = {
             findings=(),
             about="embedded: procedural, with JSRT's counts; not comparable with published numbers",
         ),
-    )
+    ),
+    "phantom_nih": (
+        "phantom.nih_like:phantom_nih",
+        Entry(
+            name="phantom_nih",
+            films=4000,
+            resolution=None,
+            organs=("left_lung", "right_lung", "heart"),
+            findings=FINDINGS,
+            about="embedded: procedural, with NIH ChestX-ray14's findings, patients and rates; phantom_nih-<films> "
+            "for another size (500 to 120000); not comparable with published numbers",
+        ),
+    ),
+    "phantom_boxes": (
+        "phantom.boxes_like:phantom_boxes",
+        Entry(
+            name="phantom_boxes",
+            films=2880,
+            resolution=None,
+            organs=("left_lung", "right_lung", "heart"),
+            findings=FINDINGS,
+            about="embedded: procedural, with the structure of NIH's box list (984 boxes on 880 films) and 2,000 "
+            "healthy films; not comparable with published numbers",
+        ),
+    ),
 }
 """Datasets that come with the package: name to maker (resolution, progress) and its line of the catalogue."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_DRAWN = re.compile(rf"({'|'.join(EMBEDDED)})-\d+-[0-9a-f]{{12}}")  # folders that hold an embedded dataset
+_SIZED = re.compile(r"(phantom_nih)-(\d{1,9})")  # an embedded dataset with another number of films
+# Folders that hold an embedded dataset, drawn at some resolution.
+_DRAWN = re.compile(rf"({'|'.join(EMBEDDED)})(-\d+)?-\d+-[0-9a-f]{{12}}")
 
 
 def datasets_folder() -> Path:
@@ -90,6 +117,8 @@ def find_dataset(name_or_path: str | Path, resolution: int | None = None, progre
     progress = progress or Progress()
     if name in EMBEDDED:
         return _embedded(name)(resolution or 256, progress)
+    if sized := _SIZED.fullmatch(name):
+        return _embedded(sized[1])(resolution or 256, progress, int(sized[2]))
     folder = datasets_folder() / name
     if not _NAME.fullmatch(name) or not folder.is_dir():
         folder = Path(name_or_path).expanduser()
@@ -110,7 +139,7 @@ def find_dataset(name_or_path: str | Path, resolution: int | None = None, progre
 
 def check_free(name: str, *, force: bool = False) -> Path:
     """The folder for a new dataset. InputError where the name is not allowed, or taken and not `force`."""
-    if not _NAME.fullmatch(name) or name in EMBEDDED or _DRAWN.fullmatch(name):
+    if not _NAME.fullmatch(name) or name in EMBEDDED or _SIZED.fullmatch(name) or _DRAWN.fullmatch(name):
         raise InputError(
             f"'{name}' cannot be a dataset's name: letters, digits, '_', '-' and '.', and not {', '.join(EMBEDDED)}"
         )

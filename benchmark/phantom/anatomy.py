@@ -86,11 +86,14 @@ def _normal(rng: np.random.Generator, mean: float, spread: float, low: float, hi
     return min(max(mean + spread * float(rng.standard_normal()), low), high)
 
 
-def draw_anatomy(rng: np.random.Generator) -> Anatomy:
-    """Draw one adult. Every number comes from `rng`, so that one generator state gives one person."""
-    woman = rng.random() < 0.5
-    age = rng.uniform(18.0, 88.0)
-    old = (age - 18.0) / 70.0
+def draw_anatomy(rng: np.random.Generator, *, woman: bool | None = None, age: float | None = None) -> Anatomy:
+    """Draw one adult. Every number comes from `rng`, so that one generator state gives one person.
+
+    A sex or an age (years, 18 to 88) that is passed takes the place of the drawn one.
+    """
+    drawn_woman, drawn_age = rng.random() < 0.5, rng.uniform(18.0, 88.0)
+    woman = drawn_woman if woman is None else woman
+    old = ((drawn_age if age is None else min(max(age, 18.0), 88.0)) - 18.0) / 70.0
     weight = float(rng.standard_normal())  # lean (-) to heavy (+)
     breath = float(rng.standard_normal())  # depth of inspiration
     apex_y = _normal(rng, 0.115, 0.022, 0.07, 0.17)

@@ -1,16 +1,20 @@
-"""The JSRT-like phantom as a Dataset, drawn once per resolution and kept on disk, where processes
-memory-map it.
+"""Phantom sets as Datasets, drawn once per resolution and kept on disk, where processes memory-map them; and the
+JSRT-like one.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from .. import digest, splits
 from ..dataset import Dataset, DatasetInfo, load_dataset
@@ -21,21 +25,29 @@ from .jsrt_like import ORGANS, jsrt_like, jsrt_like_ids
 
 NAME = "phantom"
 FILM_MM = 0.175 * 2048  # side of a JSRT film
+PROVENANCE = "procedural phantom: not comparable with published numbers"
 
 
 def phantom_dataset(resolution: int, progress: Progress | None = None) -> Dataset:
     """The 247 phantom films at `resolution` pixels with five organs, the official split and the three folds.
 
-    Kept under `home()/datasets`, in a folder named after the digest of the code that draws it: drawn anew
-    when that code changes, or when the files are not what their digests say.
+    Kept as `kept` says, so drawn anew when the code that draws it changes.
     """
-    folder = home() / "datasets" / f"{NAME}-{resolution}-{_code_digest()[:12]}"
+    return kept(NAME, resolution, _code_digest(), lambda: _draw(resolution, progress or Progress()))
+
+
+def kept(name: str, resolution: int, code: str, draw: Callable[[], Dataset]) -> Dataset:
+    """A set under `home()/datasets`, in a folder named after the digest of the code that draws it.
+
+    Drawn anew when that code changes, or when the files are not what their digests say.
+    """
+    folder = home() / "datasets" / f"{name}-{resolution}-{code[:12]}"
     if folder.is_dir():
         try:
             return load_dataset(folder, verify=True)
         except InputError:  # damaged: its content is known, so it is drawn again
             _discard(folder)
-    return _draw(resolution, progress or Progress()).save(folder)
+    return draw().save(folder)
 
 
 def _draw(resolution: int, progress: Progress) -> Dataset:
@@ -50,7 +62,7 @@ def _draw(resolution: int, progress: Progress) -> Dataset:
         resolution=resolution,
         organs=tuple(ORGANS),
         pixel_mm=FILM_MM / resolution,
-        provenance="procedural phantom: not comparable with published numbers",
+        provenance=PROVENANCE,
     )
     return Dataset(
         info=info,
@@ -60,9 +72,70 @@ def _draw(resolution: int, progress: Progress) -> Dataset:
     )
 
 
+@dataclass(frozen=True)
+class DrawnFilm:
+    """One film: image and masks uint8 (H, W), and its boxes as (finding, x, y, w, h) in pixels."""
+
+    image: NDArray[np.uint8]
+    masks: NDArray[np.uint8]
+    boxes: tuple[tuple[str, float, float, float, float], ...] = ()
+
+
+DrawFilm = Callable[[str, int], DrawnFilm]
+"""Draws the film of an id at a resolution. A function of a module, so that other processes can be told of it."""
+
+_CHUNK = 64  # films a message
+_SERIAL = 600  # so few films are drawn before other processes have started
+
+
+def draw_films(
+    ids: Sequence[str], draw: DrawFilm, resolution: int, progress: Progress
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], pd.DataFrame]:
+    """Draw films on all cores: images and masks, both uint8 (N, H, W), and the table of their boxes."""
+    images = np.empty((len(ids), resolution, resolution), np.uint8)
+    masks = np.empty_like(images)
+    boxes: list[tuple[object, ...]] = []
+    done = 0
+    for films in _all_chunks([ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK)], draw, resolution):
+        for film in films:
+            images[done], masks[done] = film.image, film.masks
+            boxes += [(ids[done], *box) for box in film.boxes]
+            done += 1
+        progress.update(done / len(ids), f"phantom films {done}/{len(ids)}")
+    return images, masks, pd.DataFrame(boxes, columns=["id", "finding", "x", "y", "w", "h"])
+
+
+def _all_chunks(chunks: list[Sequence[str]], draw: DrawFilm, resolution: int) -> Iterator[list[DrawnFilm]]:
+    work = sum(map(len, chunks)) * (resolution / 64.0) ** 1.5
+    cores = _cores()
+    if work <= _SERIAL or cores == 1:
+        for chunk in chunks:
+            yield _draw_chunk(chunk, draw, resolution)
+        return
+    import joblib
+
+    jobs = min(cores, len(chunks))
+    parallel = joblib.Parallel(n_jobs=jobs, backend="loky", return_as="generator", pre_dispatch="3*n_jobs")
+    yield from parallel(joblib.delayed(_draw_chunk)(chunk, draw, resolution) for chunk in chunks)
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _draw_chunk(ids: Sequence[str], draw: DrawFilm, resolution: int) -> list[DrawnFilm]:
+    return [draw(name, resolution) for name in ids]
+
+
 def _code_digest() -> str:
     """Of everything that can change a pixel: this code, and the libraries it draws with."""
-    return digest.of_json([digest.of_code(Path(__file__)), digest.of_packages()])
+    return code_digest(Path(__file__))
+
+
+def code_digest(source: Path) -> str:
+    """Of everything that can change a pixel: a module with all it imports, and the libraries it draws with."""
+    return digest.of_json([digest.of_code(source), digest.of_packages()])
 
 
 def _discard(folder: Path) -> None:

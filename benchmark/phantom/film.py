@@ -71,7 +71,9 @@ class Depths:
     """What the ray crosses at each pixel, float32 (H, W); a layer of `render` changes these in place.
 
     `x` and `y` are chest coordinates (see `anatomy`), `tissue_cm` soft tissue in cm of water, `bone_cm` bone,
-    `lung_cm` aerated lung, `lung_field` the coverage of the whole lungs in [0, 1].
+    `lung_cm` lung, `air_cm` the gas in it, `markings_cm` its vessels (part of `tissue_cm`); `lung_field` and
+    `heart_field` are the coverage of the whole lungs and of the heart in [0, 1]. Only `tissue_cm` and `bone_cm`
+    are seen by the beam: a layer that moves gas or vessels changes the tissue with them.
     """
 
     x: Plane
@@ -79,7 +81,10 @@ class Depths:
     tissue_cm: Plane
     bone_cm: Plane
     lung_cm: Plane
+    air_cm: Plane
+    markings_cm: Plane
     lung_field: Plane
+    heart_field: Plane
 
 
 class Layer(Protocol):
@@ -286,7 +291,8 @@ def _depths(person: Anatomy, pose: _Pose, shapes: _Shapes, drawn: Plane) -> Dept
     density = np.float32(person.lung_density) * (np.float32(1.0) + np.float32(person.mottle) * cloud)
     # Blood pools at the base, so lungs are a little denser below.
     density *= np.float32(0.85) + np.float32(0.30) * y
-    tissue = body - lung * (np.float32(1.0) - density) - np.minimum(drawn[_GAS], body)
+    air = lung * (np.float32(1.0) - density)
+    tissue = body - air - np.minimum(drawn[_GAS], body)
     root = np.zeros_like(x)
     for sign in (RIGHT, LEFT):
         hilum_x, hilum_y = hilum(person, sign)
@@ -295,9 +301,10 @@ def _depths(person: Anatomy, pose: _Pose, shapes: _Shapes, drawn: Plane) -> Dept
             (y - np.float32(hilum_y)) * np.float32(14.0),
         )
         root += np.exp(-(across * across + down * down))
-    tissue += np.float32(person.marking) * np.minimum(lungs, 1.0) * (drawn[_VESSELS] + np.float32(2.4) * root)
+    markings = np.float32(person.marking) * np.minimum(lungs, 1.0) * (drawn[_VESSELS] + np.float32(2.4) * root)
+    tissue += markings
     bone = drawn[_BONE] + _spine_cm(person, x, y)
-    return Depths(x, y, tissue, bone, lung, np.minimum(lungs, 1.0))
+    return Depths(x, y, tissue, bone, lung, air, markings, np.minimum(lungs, 1.0), drawn[_HEART])
 
 
 def _heart_dome(outline: Points, x: Plane, y: Plane) -> Plane:

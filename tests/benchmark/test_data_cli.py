@@ -73,7 +73,7 @@ def test_import_as_json_is_json_alone(manifest):
 
 def test_list_has_the_phantom_and_what_was_imported(imported, home):
     found = {entry["name"]: entry for entry in json.loads(_run("list", "--json"))}
-    assert list(found) == ["phantom", "mine"]
+    assert list(found) == [*catalogue.EMBEDDED, "mine"]
     assert found["mine"]["films"] == 4
     assert found["mine"]["resolution"] == 32
     assert found["mine"]["organs"] == ["heart"]
@@ -90,7 +90,7 @@ def test_a_name_is_replaced_only_by_force(manifest, imported):
     assert catalogue.find_dataset("mine").resolution == 32
     _run(*arguments, "--force")
     assert catalogue.find_dataset("mine").resolution == 16
-    assert [entry.name for entry in catalogue.list_datasets()] == ["phantom", "mine"]
+    assert [entry.name for entry in catalogue.list_datasets()] == [*catalogue.EMBEDDED, "mine"]
     assert [path.name for path in catalogue.datasets_folder().iterdir()] == ["mine"]  # nothing left aside
 
 
@@ -157,7 +157,7 @@ def test_the_phantom_is_a_dataset_with_the_official_splits(home):
     assert drawn.info.pixel_mm == pytest.approx(0.175 * 2048 / 16)
     assert "not comparable" in drawn.info.provenance
     assert drawn.folder.parent == home / "datasets"
-    assert [one.name for one in catalogue.list_datasets()] == ["phantom"]
+    assert [one.name for one in catalogue.list_datasets()] == list(catalogue.EMBEDDED)
 
 
 def _fake_phantom(monkeypatch, value: int) -> list[int]:
