@@ -1,14 +1,15 @@
 """Controls: generators whose usefulness is known beforehand. They calibrate the scale, and show how to write one.
 
 `copy_train` gives the training films back (the memorisation alarm must go off, and the utility be that of real
-films); `classical` turns, shifts, scales and bends them; `degraded` gives a chosen share of them wrong masks; `noise`
-is the floor. A benchmark that cannot rank these ranks nothing.
+films); `classical` turns, shifts, scales and bends them; `degraded` annotates a chosen share of them wrongly; `noise`
+is the floor. A benchmark that cannot rank these ranks nothing. Each makes the masks, labels and boxes that the training
+films have.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import cv2
@@ -21,6 +22,33 @@ from ..benchmark.progress import Progress
 from ..benchmark.provider import Batch, Provider
 
 BATCH = 64
+OUTLINE = 5  # points on a side of a box whose places after a warp make the warped box
+KEPT = 0.25  # a warped box with less than this share of its area on the film has left it
+
+Box = tuple[str, float, float, float, float]
+"""Finding, x, y, w, h in pixels."""
+
+
+@dataclass(frozen=True)
+class Films:
+    """Annotated films: uint8 (N, H, W), bit flags uint8 (N, H, W), labels uint8 (N, F), boxes of every film. What the
+    training films are not annotated with is None."""
+
+    images: np.ndarray
+    flags: np.ndarray | None
+    labels: np.ndarray | None
+    boxes: list[list[Box]] | None
+
+    def batch(self, organs: int, sources: list[list[str]] | None) -> Batch:
+        """The films as a provider hands them over."""
+        bits = (1 << np.arange(organs)).astype(np.uint8)[None, :, None, None]
+        return Batch(
+            images=self.images[:, None].astype(np.float32) / 255,
+            masks=None if self.flags is None else (self.flags[:, None] & bits) != 0,
+            labels=self.labels,
+            boxes=self.boxes,
+            source_ids=sources,
+        )
 
 
 def originals(films: Dataset) -> list[str]:
@@ -31,11 +59,32 @@ def originals(films: Dataset) -> list[str]:
     return [str(sources[0]) if len(sources) else name for name, sources in pairs]
 
 
+def boxes_of(films: Dataset) -> list[list[Box]] | None:
+    """The boxes of every film, in the order of the films; None where the set has no table of boxes."""
+    if films.boxes is None:
+        return None
+    per_film: dict[str, list[Box]] = {name: [] for name in films.ids}
+    for name, finding, *box in films.boxes[["id", "finding", "x", "y", "w", "h"]].itertuples(index=False, name=None):
+        x, y, w, h = map(float, box)
+        per_film[str(name)].append((str(finding), x, y, w, h))
+    return list(per_film.values())
+
+
+def usable(films: Dataset) -> np.ndarray:
+    """Rows that a control draws from: the films with boxes where any has one, since a detector is taught with those
+    (a training set of boxes may hold healthy films as well); else all."""
+    boxes = boxes_of(films)
+    boxed = [row for row, some in enumerate(boxes) if some] if boxes is not None else []
+    return np.array(boxed or range(len(films)), dtype=np.int64)
+
+
 def draw(films: Dataset, n: int, rng: np.random.Generator) -> np.ndarray:
-    """`n` row numbers, in rounds that take one copy of every original each: all the variety n films can have."""
+    """`n` row numbers, in rounds that take one copy of every original each: all the variety n films can have, and every
+    finding as often as in the training set. Where films have boxes, of those alone (see `usable`)."""
+    shown = originals(films)
     copies: dict[str, list[int]] = {}
-    for row, original in enumerate(originals(films)):
-        copies.setdefault(original, []).append(row)
+    for row in usable(films).tolist():
+        copies.setdefault(shown[row], []).append(row)
     rounds: list[int] = []
     while len(rounds) < n:
         this = [int(rng.choice(rows)) for rows in copies.values()]
@@ -43,46 +92,40 @@ def draw(films: Dataset, n: int, rng: np.random.Generator) -> np.ndarray:
     return np.array(rounds[:n])
 
 
-def batches(images: np.ndarray, flags: np.ndarray, organs: int, sources: list[list[str]] | None) -> Iterator[Batch]:
-    """uint8 films (N, H, W) and bit flags (N, H, W) as batches of at most 64."""
-    bits = (1 << np.arange(organs)).astype(np.uint8)
-    for start in range(0, len(images), BATCH):
-        part = slice(start, start + BATCH)
-        yield Batch(
-            images=images[part, None].astype(np.float32) / 255,
-            masks=(flags[part, None] & bits[None, :, None, None]) != 0,
-            source_ids=None if sources is None else sources[part],
-        )
+def refuse_bare(control: Provider, train: Dataset) -> None:
+    """InputError for a training set without annotations."""
+    if not train.annotations:
+        raise InputError(f"{type(control).__name__}: the training set {train.info.name} has no masks, labels or boxes")
 
 
 class CopyTrain(Provider):
-    """The training films and their masks, drawn again."""
+    """The training films and their annotations, drawn again."""
 
-    produces = frozenset({Annotation.MASKS})
+    produces = frozenset({Annotation.MASKS, Annotation.LABELS, Annotation.BOXES})
     reference_seconds: ClassVar = {"quick": 1.0}
 
     def fit(self, train: Dataset, *, seed: int, progress: Progress) -> None:
+        refuse_bare(self, train)
         self.films = train
-        self.masks()
-
-    def masks(self) -> np.ndarray:
-        """Bit flags of the training films; InputError when they have none."""
-        if self.films.masks is None:
-            raise InputError(f"{type(self).__name__}: the training set {self.films.info.name} has no masks")
-        return self.films.masks
 
     def sample(self, n: int, *, seed: int) -> Iterator[Batch]:
         rng = np.random.default_rng(seed)
         rows = draw(self.films, n, rng)
-        images, flags = self.change(self.films.images[rows], self.masks()[rows], rows, rng)
         shown = originals(self.films)
-        yield from batches(images, flags, len(self.films.organs), [[shown[row]] for row in rows])
+        for part, films in zip(np.split(rows, range(BATCH, n, BATCH)), self.changed(rows, rng), strict=True):
+            yield films.batch(len(self.films.organs), [[shown[row]] for row in part])
 
-    def change(
-        self, images: np.ndarray, flags: np.ndarray, rows: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """What a control does to the drawn films and masks: here nothing."""
-        return images, flags
+    def changed(self, rows: np.ndarray, rng: np.random.Generator) -> Iterator[Films]:
+        """What a control makes of the drawn films, 64 by 64: here nothing else."""
+        films, boxes = self.films, boxes_of(self.films)
+        labels = films.labels() if films.info.findings else None
+        for part in np.split(rows, range(BATCH, len(rows), BATCH)):
+            yield Films(
+                images=films.images[part],
+                flags=None if films.masks is None else films.masks[part],
+                labels=None if labels is None else labels[part],
+                boxes=None if boxes is None else [boxes[row] for row in part],
+            )
 
 
 @dataclass(frozen=True)
@@ -100,46 +143,105 @@ class ClassicalSettings:
     """Grey levels are multiplied by 1 - contrast to 1 + contrast about their mean."""
 
 
+@dataclass(frozen=True)
+class Change:
+    """The arguments of one `augmentation.warp`."""
+
+    angle: float
+    shift_x: float
+    shift_y: float
+    scale: float
+    displacement: np.ndarray
+
+    def box(self, box: Box) -> Box | None:
+        """Where `warp` takes a box: the smallest one around its warped outline, cut at the edge of the film; None where
+        less than a quarter of that is on the film.
+
+        `warp` looks from an output pixel p to its source q = M(p - c - shift) + c + d(p). The outline goes the other
+        way, p = M^-1(q - c - d(p)) + c + shift, by iteration: d changes much less than p does.
+        """
+        finding, left, top, w, h = box
+        side = self.displacement.shape[-1]
+        centre = (side - 1) / 2
+        x, y = (plane.ravel() for plane in np.meshgrid(*(np.linspace(0, 1, OUTLINE),) * 2))
+        from_x, from_y = left + w * x - 0.5 - centre, top + h * y - 0.5 - centre  # a pixel's centre is at 0.5
+        cos, sin = np.cos(np.deg2rad(self.angle)) * self.scale, np.sin(np.deg2rad(self.angle)) * self.scale
+        bend_x, bend_y = np.zeros_like(from_x), np.zeros_like(from_y)
+        for _ in range(8):
+            u, v = from_x - bend_x, from_y - bend_y
+            x = cos * u + sin * v + centre + self.shift_x * side
+            y = -sin * u + cos * v + centre + self.shift_y * side
+            places = x.astype(np.float32)[None], y.astype(np.float32)[None]
+            bend_x, bend_y = (
+                cv2.remap(plane, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0].astype(np.float64)
+                for plane in self.displacement
+            )
+        whole = np.array([x.min(), y.min(), x.max(), y.max()]) + 0.5
+        x0, y0, x1, y1 = np.clip(whole, 0, side).tolist()
+        if (x1 - x0) * (y1 - y0) < KEPT * (whole[2] - whole[0]) * (whole[3] - whole[1]):
+            return None
+        return finding, x0, y0, x1 - x0, y1 - y0
+
+
 class Classical(CopyTrain):
-    """Training films, affinely and elastically changed together with their masks: the augmentation everyone has."""
+    """Training films, affinely and elastically changed together with masks and boxes: the augmentation everyone has."""
 
     presets: ClassVar[Mapping[str, ClassicalSettings]] = {
         name: ClassicalSettings() for name in ("quick", "standard", "paper")
     }
 
-    def change(
-        self, images: np.ndarray, flags: np.ndarray, rows: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def changed(self, rows: np.ndarray, rng: np.random.Generator) -> Iterator[Films]:
+        """The drawn films, each under a change of its own."""
+        for drawn in super().changed(rows, rng):
+            images = np.empty_like(drawn.images)
+            flags = None if drawn.flags is None else np.empty_like(drawn.flags)
+            boxes = None if drawn.boxes is None else list(drawn.boxes)
+            for index, image in enumerate(drawn.images):
+                change = self.change(image.shape[-1], rng)
+                film, mask = warp(image, None if drawn.flags is None else drawn.flags[index], **vars(change))
+                factor = 1 + rng.uniform(-self.settings.contrast, self.settings.contrast)
+                images[index] = np.clip((film - film.mean()) * factor + film.mean(), 0, 255)
+                if flags is not None:
+                    flags[index] = mask
+                if boxes is not None:
+                    boxes[index] = [moved for moved in map(change.box, boxes[index]) if moved is not None]
+            yield replace(drawn, images=images, flags=flags, boxes=boxes)
+
+    def change(self, side: int, rng: np.random.Generator) -> Change:
+        """A change within the settings."""
         s: ClassicalSettings = self.settings
-        films, masks = np.empty_like(images), np.empty_like(flags)
-        side = images.shape[-1]
-        for index, (image, mask) in enumerate(zip(images, flags, strict=True)):
-            shift_x, shift_y = rng.uniform(-s.shift, s.shift, size=2)
-            film, masks[index] = warp(
-                image,
-                mask,
-                angle=rng.uniform(-s.angle, s.angle),
-                shift_x=shift_x,
-                shift_y=shift_y,
-                scale=1 + rng.uniform(-s.scale, s.scale),
-                displacement=elastic_field(side, amplitude=s.bend * side, smoothness=s.bend_width * side, rng=rng),
-            )
-            factor = 1 + rng.uniform(-s.contrast, s.contrast)
-            films[index] = np.clip((film - film.mean()) * factor + film.mean(), 0, 255)
-        return films, masks
+        shift_x, shift_y = rng.uniform(-s.shift, s.shift, size=2)
+        return Change(
+            angle=rng.uniform(-s.angle, s.angle),
+            shift_x=shift_x,
+            shift_y=shift_y,
+            scale=1 + rng.uniform(-s.scale, s.scale),
+            displacement=elastic_field(side, amplitude=s.bend * side, smoothness=s.bend_width * side, rng=rng),
+        )
 
 
 @dataclass(frozen=True)
 class DegradedSettings:
-    """`wrong`: the share of films with a wrong mask, 0 (as copy_train) to 1."""
+    """`wrong`: the share of films with wrong annotations, 0 (as copy_train) to 1."""
 
     wrong: float = 0.5
 
 
-class Degraded(CopyTrain):
-    """Training films, a share of them with a wrong mask: another patient's, upside down, at half its size.
+def wrong_box(box: Box, side: int) -> Box:
+    """A box at half its size in the corner of the film that is farthest from it."""
+    finding, x, y, w, h = box
+    x = 0.0 if x + w / 2 >= side / 2 else side - w / 2
+    y = 0.0 if y + h / 2 >= side / 2 else side - h / 2
+    return finding, x, y, w / 2, h / 2
 
-    Wrong masks that differed from each other in every way would cancel out; these all pull the same way.
+
+class Degraded(CopyTrain):
+    """Training films, a share of them annotated wrongly.
+
+    A wrong mask is another patient's, upside down, at half its size. Wrong labels are those of another patient who has
+    no finding in common with the film: a healthy film gets findings (labels that are the same for all films stay, where
+    there are masks or boxes besides). A wrong box lies in the farthest corner, at half its size. Wrong annotations that
+    differed from each other in every way would cancel out; these all pull the same way.
     """
 
     presets: ClassVar[Mapping[str, DegradedSettings]] = {
@@ -151,37 +253,97 @@ class Degraded(CopyTrain):
         if not 0 <= self.settings.wrong <= 1:
             raise InputError(f"degraded: 'wrong' is a share from 0 to 1, found {self.settings.wrong}")
 
-    def change(
-        self, images: np.ndarray, flags: np.ndarray, rows: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        flags = flags.copy()
-        patients = self.films.cases["patient"].astype(str).to_numpy()
-        for index in rng.permutation(len(rows))[: round(self.settings.wrong * len(rows))]:
-            others = np.flatnonzero(patients != patients[rows[index]])
-            if not len(others):
-                raise InputError("degraded: a wrong mask is another patient's, and there is only one patient")
-            half = self.masks()[rng.choice(others)][::-2, ::2]
-            margin = (flags.shape[-1] - len(half)) // 2
-            flags[index] = 0
-            flags[index, margin : margin + len(half), margin : margin + len(half)] = half
-        return images, flags
+    def changed(self, rows: np.ndarray, rng: np.random.Generator) -> Iterator[Films]:
+        """The drawn films, a share of them with wrong annotations."""
+        films = self.films
+        wrong = rng.permutation(len(rows))[: round(self.settings.wrong * len(rows))].tolist()
+        chosen = set(wrong)
+        others = Others(films)
+        masks_of = {i: rng.choice(others.any(rows[i])) for i in wrong} if films.masks is not None else {}
+        relabelled = films.info.findings and (others.labels_differ or films.annotations == {Annotation.LABELS})
+        labels_of = {i: rng.choice(others.unlike(rows[i])) for i in wrong} if relabelled else {}
+        for number, drawn in enumerate(super().changed(rows, rng)):
+            for place in chosen.intersection(range(number * BATCH, number * BATCH + BATCH)):
+                index = place % BATCH
+                if drawn.flags is not None and films.masks is not None:
+                    drawn.flags[index] = upside_down(films.masks[masks_of[place]])
+                if drawn.labels is not None and labels_of:
+                    drawn.labels[index] = others.labels[labels_of[place]]
+                if drawn.boxes is not None:
+                    drawn.boxes[index] = [wrong_box(box, films.resolution) for box in drawn.boxes[index]]
+            yield drawn
+
+
+def upside_down(flags: np.ndarray) -> np.ndarray:
+    """Bit flags (H, W), turned over from top to bottom and at half their size in the middle."""
+    half = flags[::-2, ::2]
+    margin = (flags.shape[-1] - len(half)) // 2
+    turned = np.zeros_like(flags)
+    turned[margin : margin + len(half), margin : margin + len(half)] = half
+    return turned
+
+
+class Others:
+    """The films of other patients."""
+
+    def __init__(self, films: Dataset) -> None:
+        _, self.patients = np.unique(films.cases["patient"].astype(str), return_inverse=True)
+        self.labels = films.labels() if films.info.findings else np.zeros((len(films), 0), dtype=np.uint8)
+        self.labels_differ = bool((self.labels != self.labels[:1]).any())
+        self._unlike: dict[bytes, np.ndarray] = {}
+
+    def any(self, row: int) -> np.ndarray:
+        """All their rows; InputError where there are none."""
+        others = np.flatnonzero(self.patients != self.patients[row])
+        if not len(others):
+            raise InputError("degraded: a wrong annotation is another patient's, and there is only one patient")
+        return others
+
+    def unlike(self, row: int) -> np.ndarray:
+        """Rows of those without a finding in common (and with any, if the film has none); where all have one in common,
+        of those with other labels. InputError where the labels of all are the same."""
+        own = self.labels[row]
+        if own.tobytes() not in self._unlike:
+            differs, shares = (self.labels != own).any(axis=1), (self.labels & own).any(axis=1)
+            apart = differs & ~shares
+            self._unlike[own.tobytes()] = np.flatnonzero(apart if apart.any() else differs)
+        candidates = self._unlike[own.tobytes()]
+        others = candidates[self.patients[candidates] != self.patients[row]]
+        if not len(others):
+            self.any(row)
+            raise InputError(
+                "degraded: wrong labels are another patient's, and all other patients have the same labels"
+            )
+        return others
 
 
 class Noise(Provider):
-    """Blurred noise, with a blob for every organ that has nothing to do with it: what a useless generator gives."""
+    """Blurred noise with annotations that have nothing to do with it: what a useless generator gives.
 
-    produces = frozenset({Annotation.MASKS})
+    A mask is a blob for every organ. Labels and boxes are those of a training film drawn at random (of one with boxes
+    where any has some), so that each finding is as frequent, and each box where and as large, as in the training set.
+    """
+
+    produces = frozenset({Annotation.MASKS, Annotation.LABELS, Annotation.BOXES})
     reference_seconds: ClassVar = {"quick": 1.0}
 
     def fit(self, train: Dataset, *, seed: int, progress: Progress) -> None:
-        self.side, self.organs = train.resolution, len(train.organs)
+        refuse_bare(self, train)
+        rows, boxes = usable(train), boxes_of(train)
+        self.side, self.organs, self.masked = train.resolution, len(train.organs), train.masks is not None
+        self.rows = len(rows)
+        self.labels = train.labels()[rows] if train.info.findings else None
+        self.boxes = None if boxes is None else [boxes[row] for row in rows]
 
     def sample(self, n: int, *, seed: int) -> Iterator[Batch]:
-        rng = np.random.default_rng(seed)
+        rng, picks = np.random.default_rng(seed), np.random.default_rng((seed, 1))
         for start in range(0, n, BATCH):
             images = np.stack([self.film(rng) for _ in range(min(BATCH, n - start))])
-            flags = np.stack([self.blobs(rng) for _ in images])
-            yield from batches(images, flags, self.organs, None)
+            flags = np.stack([self.blobs(rng) for _ in images]) if self.masked else None
+            rows = picks.integers(self.rows, size=len(images))
+            labels = None if self.labels is None else self.labels[rows]
+            boxes = None if self.boxes is None else [self.boxes[row] for row in rows]
+            yield Films(images, flags, labels, boxes).batch(self.organs, None)
 
     def film(self, rng: np.random.Generator) -> np.ndarray:
         """uint8 (H, W): Gaussian noise, blurred, about mid-grey."""

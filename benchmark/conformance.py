@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .dataset import Dataset
+from .catalogue import find_dataset
+from .dataset import Annotation, Dataset
 from .errors import CxrbenchError
 from .progress import Progress
 from .provider import Provider, collect
@@ -19,6 +20,7 @@ from .registry import Plugin
 
 FILMS = 24
 SAMPLES = 12
+RESOLUTION = 64
 
 
 @dataclass(frozen=True)
@@ -30,15 +32,43 @@ class Finding:
     seen: str
 
 
+def check_films(produces: frozenset[Annotation], progress: Progress) -> Dataset:
+    """24 phantom films: with boxes and labels for a provider that makes boxes, with labels for one that makes labels, else
+    with masks alone. Those with labels show every finding (that has boxes), for a provider that learns each by itself."""
+    if Annotation.BOXES in produces:
+        films = find_dataset("phantom_boxes", RESOLUTION, progress)
+        boxed = set(films.boxes["id"].astype(str)) if films.boxes is not None else set()
+        shown = films.labels().astype(bool) & np.isin(films.ids, sorted(boxed))[:, None]
+        films = films.select(_a_few_of_each(shown, films.labels().astype(bool)))
+    elif Annotation.LABELS in produces:
+        films = find_dataset("phantom_nih-500", RESOLUTION, progress)
+        films = films.select(_a_few_of_each(films.labels().astype(bool), films.labels().astype(bool)))
+    else:
+        films = find_dataset("phantom", RESOLUTION, progress).select(range(FILMS))
+    films.cases["source_ids"] = [[case] for case in films.ids]
+    return films
+
+
+def _a_few_of_each(shown: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """At most 24 rows: two that show each finding (columns of bool (N, F)), as far as 16 go, then films without labels."""
+    turns = [np.flatnonzero(column)[turn] for turn in range(2) for column in shown.T if column.sum() > turn]
+    rows = list(dict.fromkeys(turns))[: 2 * FILMS // 3]
+    return np.array([*rows, *np.flatnonzero(~labels.any(axis=1))[: FILMS - len(rows)]])
+
+
 def _same(a: Dataset, b: Dataset) -> bool:
-    masks = a.masks is None or (b.masks is not None and np.array_equal(a.masks, b.masks))
-    return np.array_equal(a.images, b.images) and masks
+    if a.annotations != b.annotations or not np.array_equal(a.images, b.images):
+        return False
+    masks = a.masks is None or b.masks is None or (a.organs == b.organs and np.array_equal(a.masks, b.masks))
+    boxes = a.boxes is None or b.boxes is None or a.boxes.equals(b.boxes)
+    return masks and boxes and np.array_equal(a.labels(), b.labels())
 
 
 def check_provider(plugin: Plugin, settings: Any, train: Dataset, *, device: str, progress: Progress) -> list[Finding]:
     """Fit on `train` and check: contract and ranges, same seed same films, other seed other films, save and load, time.
 
-    What cannot be checked because an earlier claim failed is left out.
+    A provider that annotates nothing is checked on its films alone. What cannot be checked because an earlier claim
+    failed is left out.
     """
     findings: list[Finding] = []
 
@@ -51,8 +81,11 @@ def check_provider(plugin: Plugin, settings: Any, train: Dataset, *, device: str
             findings.append(Finding(text, False, f"{type(error).__name__}: {error}"))
         return findings[-1].holds
 
+    # A folder or a program can be annotated with anything, and need not be with everything.
+    wanted: frozenset[Annotation] | None = frozenset() if plugin.argument else None
+
     def films(provider: Provider, seed: int) -> Dataset:
-        return collect(plugin.name, provider, train, SAMPLES, seed=seed, progress=Progress())
+        return collect(plugin.name, provider, train, SAMPLES, seed=seed, progress=Progress(), wanted=wanted)
 
     provider: Provider = plugin.make(settings, device=device)
 
@@ -68,7 +101,8 @@ def check_provider(plugin: Plugin, settings: Any, train: Dataset, *, device: str
     def sample() -> str:
         start = time.perf_counter()
         made.append(films(provider, 1))
-        return f"{SAMPLES / (time.perf_counter() - start):.0f} films/s"
+        rate = SAMPLES / (time.perf_counter() - start)
+        return f"{rate:.0f} films/s, annotated with {', '.join(sorted(made[0].annotations)) or 'nothing'}"
 
     if not claim(f"sample({SAMPLES}) gives {SAMPLES} films of the right shape, type and range", sample):
         return findings
@@ -98,8 +132,15 @@ def check_provider(plugin: Plugin, settings: Any, train: Dataset, *, device: str
             raise CxrbenchError(f"source_ids name cases that are not in the training set: {sorted(used - known)[:3]}")
         return f"{len(used)} training cases are shown"
 
+    def learnt_from() -> str:
+        ids = provider.trained_on()
+        if isinstance(ids, str) or not all(isinstance(case, str) for case in ids):
+            raise CxrbenchError(f"trained_on() gave {ids!r}, expected a list of the ids of real cases")
+        return f"{len(ids)} cases"
+
     claim("same seed, same films", same_seed)
     claim("other seed, other films", other_seed)
     claim("save() and load() keep the provider", reload)
     claim("source_ids name training cases", sources)
+    claim("trained_on() gives ids of real cases", learnt_from)
     return findings

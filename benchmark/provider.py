@@ -51,7 +51,8 @@ class Provider(ABC):
     """A generator of annotated chest X-rays."""
 
     produces: ClassVar[frozenset[Annotation]]
-    """What its films are annotated with."""
+    """What its films can be annotated with; of these it makes what the training films have. Empty: films alone, which
+    take part in a task by an adapter (`adapters`)."""
     presets: ClassVar[Mapping[str, Any]] = {name: NoSettings() for name in ("quick", "standard", "paper")}
     """The only home of its defaults: one frozen dataclass instance per preset."""
     home_task: ClassVar[str] = ""
@@ -74,6 +75,11 @@ class Provider(ABC):
     @abstractmethod
     def sample(self, n: int, *, seed: int) -> Iterator[Batch]:
         """Yield batches with exactly `n` films in all. Everything random comes from `seed`."""
+
+    def trained_on(self) -> Sequence[str]:
+        """Ids of real cases that it has learnt from besides the training set (through initial weights, or films that
+        were made elsewhere): with one of the test set among them it is refused."""
+        return ()
 
     def parameter_count(self) -> int:
         """Trainable parameters of the networks that sampling uses; 0 for a provider without networks."""
@@ -131,11 +137,13 @@ class Collector:
 
     provider: str
     train: Dataset
-    produces: frozenset[Annotation]
+    wanted: frozenset[Annotation]
+    """What every batch must have; what else a batch has and the training films have too is checked and kept."""
     expected: int
     _batches: list[Batch] = field(default_factory=list)
     _count: int = 0
     _organs: tuple[str, ...] | None = None
+    _annotations: frozenset[Annotation] | None = None
 
     def _require(self, condition: bool, what: str, expected: str, found: object) -> None:
         if not condition:
@@ -155,13 +163,20 @@ class Collector:
         if images.size:
             low, high = float(images.min()), float(images.max())
             self._require(low >= 0 and high <= 1, "images in", "values in [0, 1]", f"[{low:.4g}, {high:.4g}]")
-        if Annotation.MASKS in self.produces:
+        kept = self._kept(batch)
+        self._require(
+            self._annotations in (None, kept),
+            "films annotated with",
+            f"the annotations of the batches before ({_listed(self._annotations)})",
+            _listed(kept),
+        )
+        self._annotations = kept
+        if Annotation.MASKS in kept:
             self._check_masks(batch)
-        if Annotation.LABELS in self.produces:
+        if Annotation.LABELS in kept:
             self._check_labels(batch)
-        if Annotation.BOXES in self.produces:
-            found = None if batch.boxes is None else len(batch.boxes)
-            self._require(found == len(images), "boxes for", f"{len(images)} films", found)
+        if Annotation.BOXES in kept:
+            self._check_boxes(batch)
         if batch.source_ids is not None:
             self._require(
                 len(batch.source_ids) == len(images), "source_ids for", f"{len(images)} films", len(batch.source_ids)
@@ -171,6 +186,28 @@ class Collector:
             self._count <= self.expected, "more than the asked films:", f"{self.expected} films in all", self._count
         )
         self._batches.append(batch)
+
+    def _kept(self, batch: Batch) -> frozenset[Annotation]:
+        """The annotations of a batch that are checked and kept."""
+        fields = {Annotation.MASKS: batch.masks, Annotation.LABELS: batch.labels, Annotation.BOXES: batch.boxes}
+        given = {annotation for annotation, value in fields.items() if value is not None}
+        return self.wanted | (self.train.annotations & given)
+
+    def _check_boxes(self, batch: Batch) -> None:
+        count, side = len(batch.images), self.train.resolution
+        found = None if batch.boxes is None else len(batch.boxes)
+        self._require(found == count, "boxes for", f"{count} films", found)
+        for finding, x, y, w, h in (box for boxes in batch.boxes or () for box in boxes):
+            self._require(
+                finding in self.train.info.findings,
+                "a box of",
+                f"a finding of the training set ({', '.join(self.train.info.findings)})",
+                repr(finding),
+            )
+            inside = x >= 0 and y >= 0 and w > 0 and h > 0 and x + w <= side + 1e-3 and y + h <= side + 1e-3
+            self._require(
+                inside, "a box", f"x, y, w, h in pixels inside a film of {side}", (round(x, 2), round(y, 2), w, h)
+            )
 
     def _check_organs(self, batch: Batch) -> tuple[str, ...]:
         """The organs of a batch: of the training set, in its order, the same in every batch."""
@@ -219,10 +256,11 @@ class Collector:
             for row in (batch.source_ids if batch.source_ids is not None else [[]] * len(batch.images))
         ]
         cases = pd.DataFrame({"id": ids, "patient": ids, "source_ids": sources})
+        kept = self._annotations or frozenset()
         masks = None
-        if Annotation.MASKS in self.produces:
+        if Annotation.MASKS in kept:
             masks = np.concatenate([pack_masks(batch.masks) for batch in self._batches if batch.masks is not None])
-        findings = self.train.info.findings if Annotation.LABELS in self.produces else ()
+        findings = self.train.info.findings if Annotation.LABELS in kept else ()
         if findings:
             labels = np.concatenate([batch.labels for batch in self._batches if batch.labels is not None])
             cases[list(findings)] = labels.astype(np.uint8)
@@ -234,21 +272,40 @@ class Collector:
             pixel_mm=self.train.info.pixel_mm,
             provenance=f"sampled from {self.provider}",
         )
-        return Dataset(info=info, images=images, cases=cases, masks=masks, boxes=self._boxes(ids))
+        boxes = self._boxes(ids) if Annotation.BOXES in kept else None
+        return Dataset(info=info, images=images, cases=cases, masks=masks, boxes=boxes)
 
-    def _boxes(self, ids: list[str]) -> pd.DataFrame | None:
-        if Annotation.BOXES not in self.produces:
-            return None
+    def _boxes(self, ids: list[str]) -> pd.DataFrame:
         per_film = [boxes for batch in self._batches for boxes in (batch.boxes or [])]
         rows = [(case, *box) for case, boxes in zip(ids, per_film, strict=True) for box in boxes]
-        return pd.DataFrame(rows, columns=["id", "finding", "x", "y", "w", "h"])
+        return pd.DataFrame(rows, columns=["id", "finding", "x", "y", "w", "h"]).astype(
+            {name: np.float64 for name in ("x", "y", "w", "h")}
+        )
 
 
-def collect(name: str, provider: Provider, train: Dataset, n: int, *, seed: int, progress: Progress) -> Dataset:
-    """Sample `n` films from a fitted provider through the border checks."""
+def _listed(annotations: frozenset[Annotation] | None) -> str:
+    return ", ".join(sorted(annotations or ())) or "nothing"
+
+
+def collect(
+    name: str,
+    provider: Provider,
+    train: Dataset,
+    n: int,
+    *,
+    seed: int,
+    progress: Progress,
+    wanted: frozenset[Annotation] | None = None,
+) -> Dataset:
+    """Sample `n` films from a fitted provider through the border checks.
+
+    `wanted`: what every film must be annotated with; by default all that the provider produces and `train` has.
+    """
     if n < 1:
         raise InputError(f"expected at least 1 synthetic film, found {n}")
-    collector = Collector(name, train, provider.produces, n)
+    if wanted is None:
+        wanted = provider.produces & train.annotations
+    collector = Collector(name, train, wanted, n)
     for batch in provider.sample(n, seed=seed):
         collector.add(batch)
         progress.update(collector._count / n)

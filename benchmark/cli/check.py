@@ -17,7 +17,10 @@ def check(
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N, mps or auto.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
 ) -> None:
-    """Check that a provider keeps the contract: shapes, ranges, seeds, save and load, time."""
+    """Check that a provider keeps the contract on 24 phantom films: shapes, ranges, annotations, seeds, save and load, time.
+
+    The settings are those of the preset: shorten a long fit with --set.
+    """
     from ..errors import InputError
     from ..execution import run_job
     from ..home import home

@@ -32,7 +32,8 @@ def train() -> Dataset:
     info = DatasetInfo(name="t", resolution=SIDE, organs=("left_lung", "heart"), findings=("Mass",), pixel_mm=2.0)
     cases = pd.DataFrame({"id": ["a", "b"], "patient": ["a", "b"], "Mass": [0, 1]})
     zeros = np.zeros((2, SIDE, SIDE), dtype=np.uint8)
-    return Dataset(info, zeros, cases, masks=zeros)
+    boxes = pd.DataFrame({"id": ["b"], "finding": ["Mass"], "x": [1.0], "y": [1.0], "w": [2.0], "h": [2.0]})
+    return Dataset(info, zeros, cases, masks=zeros, boxes=boxes)
 
 
 class Given(Provider):
@@ -84,6 +85,14 @@ def test_good_batches_become_a_dataset_with_masks_labels_boxes_and_sources(train
         (films(labels=np.zeros((N, 3), np.uint8)), r"labels of shape \(4, 3\), expected \(4, 1\)"),
         (films(labels=np.full((N, 1), 2, np.uint8)), r"labels with values \[2\], expected 0 and 1"),
         (films(boxes=[[]]), "boxes for 1, expected 4 films"),
+        (
+            films(boxes=[[("Mass", 5.0, 1.0, 4.0, 2.0)]] * N),
+            "a box .*, expected x, y, w, h in pixels inside a film of 8",
+        ),
+        (
+            films(boxes=[[("Hernia", 1.0, 1.0, 2.0, 2.0)]] * N),
+            "a box of 'Hernia', expected a finding of the training set",
+        ),
         (films(source_ids=[["a"]]), "source_ids for 1, expected 4 films"),
         (films(5), "more than the asked films: 5, expected 4 films in all"),
     ],
