@@ -1,0 +1,135 @@
+"""`cxrbench reader-study`: can people tell synthetic films from real ones? Build a blinded page, score the answers."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from ..reader_study.study import Study
+
+app = typer.Typer(no_args_is_help=True, help="Real or synthetic? A blinded page for readers, and its score.")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+
+
+@app.command("build")
+def build(
+    out: Annotated[Path, typer.Option(help="New folder for study.html and key/.")],
+    providers: Annotated[
+        str, typer.Option(help="Providers whose films a finished run left in the store: pix2pix,pix2pix_n,stargan.")
+    ] = "",
+    source: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=FOLDER: a dataset folder, or pictures in a sub-folder a class. May be repeated."),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="The real films: a dataset or its folder; default: what the providers saw.")
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="Only films of runs with this preset.")] = None,
+    classes: Annotated[str, typer.Option(help="Comma-separated findings; default: the paper's six, else all.")] = "",
+    per_class: Annotated[int, typer.Option(help="Films of every class and source.")] = 25,
+    seed: Annotated[int, typer.Option(help="Another seed, other films in another order.")] = 0,
+    resolution: Annotated[int, typer.Option(help="Pixels shown; fewer where a source has fewer.")] = 256,
+    crop: Annotated[
+        float, typer.Option(help="Part of the side cut at every edge, where marks tell the source.")
+    ] = 0.05,
+    only: Annotated[bool, typer.Option("--only", help="Only films with exactly one finding.")] = False,
+    allow_fewer: Annotated[bool, typer.Option("--allow-fewer", help="Take what there is of a class.")] = False,
+    ask_finding: Annotated[
+        bool, typer.Option("--ask-finding", help="Ask for the finding too; the paper asked real or fake alone.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Make one blinded page with every film in it, and keep the key apart."""
+    from ..reader_study import StudyPlan, build_study
+    from .progress_bar import shown_progress
+
+    plan = StudyPlan(
+        providers=_names(providers),
+        sources=tuple(_source(text) for text in source or ()),
+        data=data,
+        preset=preset,
+        classes=_names(classes),
+        per_class=per_class,
+        seed=seed,
+        resolution=resolution,
+        crop=crop,
+        only=only,
+        allow_fewer=allow_fewer,
+        asks_finding=ask_finding,
+    )
+    with shown_progress("reader study") as progress:
+        study = build_study(plan, out, progress)
+    if as_json:
+        print(study.model_dump_json(by_alias=True, indent=1))
+    else:
+        _tell(study, out, resolution)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _source(text: str) -> tuple[str, Path]:
+    name, _, folder = text.partition("=")
+    if not name.strip() or not folder.strip():
+        raise InputError(f"--source {text}: expected NAME=FOLDER")
+    return name.strip(), Path(folder.strip()).expanduser()
+
+
+def _tell(study: Study, out: Path, resolution: int) -> None:
+    from ..reader_study.study import KEY, PAGE, REAL
+
+    page = out / PAGE
+    print(f"study {study.id}: {study.films} films of {study.side} pixels, {len(study.classes)} classes")
+    for source in study.sources:
+        print(f"  {source.name}: {source.films} films ({source.made_by})")
+    print(f"page  {page} ({page.stat().st_size / 1e6:.1f} MB): give this file to the readers, and nothing else")
+    print(f"key   {out / KEY}: keep it from them")
+    print(f"then  cxrbench reader-study score {out} answers-{study.id}-*.csv")
+    coarsest = min(study.sources, key=lambda source: (source.resolution, source.kind == REAL))
+    if coarsest.resolution < resolution:
+        print(
+            f"note: {coarsest.name} has {coarsest.resolution} pixels; all films are shown as coarse as that, "
+            "so that sharpness tells nothing",
+            file=sys.stderr,
+        )
+    short = [
+        f"{name} {one} {count}"
+        for name, counts in study.counts.items()
+        for one, count in counts.items()
+        if count < study.per_class
+    ]
+    if short:
+        print(f"note: fewer than {study.per_class} films of {', '.join(short)}", file=sys.stderr)
+    if study.repeats:
+        print(
+            f"note: {study.repeats} films show (parts of) a real film that another film of the study shows too; "
+            "more real films would avoid it",
+            file=sys.stderr,
+        )
+
+
+@app.command("score")
+def score(
+    folder: Annotated[Path, typer.Argument(help="The folder that build wrote.")],
+    answers: Annotated[list[Path], typer.Argument(help="The csv files that readers exported, one a reader.")],
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print the table as csv and nothing else.")] = False,
+    as_json: Json = False,
+) -> None:
+    """The paper's table for every reader; accuracy, sensitivity, exact intervals, agreement of the readers."""
+    from ..reader_study import score_study
+    from ..reader_study.score import in_words, table_csv
+
+    found = score_study(folder, answers)
+    if as_json:
+        print(json.dumps(found.model_dump(mode="json"), indent=1))
+    else:
+        print(table_csv(found) if as_csv else in_words(found), end="")
