@@ -1,0 +1,216 @@
+"""What the generators of Kumar and Triana Martinez, "Generating Synthetic Chest X-Rays with generative modeling", share:
+how films are prepared (section 4), how long a training is, and how a fitted decoder is sampled and kept.
+
+Their networks work on films of a fixed side, 128 or 224 pixels. Training films are resized to it, and samples are
+resized back to the resolution of the training set. The paper equalises the histogram of every training film; samples
+are then equalised films too, whose greys are not those of the films that a downstream model is tested on. So `equalise`
+is on in the preset `paper` and off in `quick` and `standard`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import cv2
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ..benchmark import digest, training
+from ..benchmark.dataset import Dataset
+from ..benchmark.progress import Progress
+from ..benchmark.provider import Batch, Provider
+from ..benchmark.resampling import resize_film, resize_films
+from ..benchmark.training import History, Recipe, RowNumbers, Step, seeded
+from .timeline import Timeline
+
+SAMPLING_BATCH = 64  # films are always drawn by this many, so that the first ones do not depend on the asked number
+SHOWN = 6  # films of the timeline
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How the films are prepared and how long the training is: `epochs`, but at least `least_steps` and, unless it is
+    0, at most `most_steps` batches."""
+
+    side: int = 128
+    equalise: bool = True
+    batch_size: int = 64
+    epochs: float = 1.0
+    least_steps: int = 1
+    most_steps: int = 0
+    timeline: int = 8
+    """Moments of the training at which samples are kept for the report."""
+
+    def steps(self, films: int) -> int:
+        """Batches of a training on that many films."""
+        steps = max(self.least_steps, math.ceil(self.epochs * films / self.batch_size))
+        return min(steps, self.most_steps) if self.most_steps else steps
+
+
+def equalise_histograms(films: np.ndarray) -> np.ndarray:
+    """Every film of uint8 (N, H, W) with its grey levels spread evenly over 0 to 255."""
+    equalised = np.empty_like(films)
+    for index, film in enumerate(films):
+        equalised[index] = cv2.equalizeHist(np.ascontiguousarray(film))
+    return equalised
+
+
+def prepare(films: np.ndarray, side: int, *, equalise: bool) -> np.ndarray:
+    """Films uint8 (N, H, H) at a network's side, uint8 (N, side, side); always a copy in memory. Films are square, so
+    the paper's centre crop has nothing to cut."""
+    resized = np.array(films) if films.shape[1] == side else resize_films(films, side)
+    return equalise_histograms(resized) if equalise else resized
+
+
+def restore(films: np.ndarray, resolution: int) -> np.ndarray:
+    """Generated films (B, side, side) as images of a Batch: float32 (B, 1, resolution, resolution) in [0, 1]."""
+    if films.shape[1] != resolution:
+        films = np.stack([resize_film(film, resolution) for film in films])
+    return np.clip(films[:, None], 0, 1).astype(np.float32)
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """The network in evaluation mode, without gradients, and back in its own mode after it."""
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        network.train(was_training)
+
+
+class KumarRecipe(Recipe):
+    """A training on uint8 films (N, side, side) that ends in one module to draw films from."""
+
+    def __init__(self, films: np.ndarray, schedule: Schedule) -> None:
+        self.films, self.schedule = torch.from_numpy(films), schedule
+        steps, side = schedule.steps(len(films)), films.shape[-1]
+        self.timeline = Timeline(schedule.timeline, steps=steps, samples=SHOWN, side=side)
+
+    @abstractmethod
+    def sampler(self) -> nn.Module:
+        """The network that films are drawn from."""
+
+    @abstractmethod
+    def samples(self, rng: torch.Generator) -> Tensor:
+        """SAMPLING_BATCH films of `sampler` as it is now, (B, side, side) in [0, 1]."""
+
+    def batch_size(self, images_seen: int) -> int:
+        return self.schedule.batch_size
+
+    def real(self, rows: Tensor, device: torch.device) -> Tensor:
+        """Real films float32 (B, 1, side, side) in [0, 1]."""
+        self.films = self.films.to(device)
+        return self.films[rows][:, None].float() / 255
+
+    def show(self, at: Step) -> None:
+        """Keep samples for the timeline where the step is one of its moments."""
+
+        def draw() -> Tensor:
+            with evaluating(self.sampler()):
+                return self.samples(torch.Generator().manual_seed(0))[:SHOWN, None] * 2 - 1
+
+        self.timeline.after(at.index + 1, draw)
+
+
+class KumarProvider(Provider):
+    """A generator whose samples come from one network; a family supplies the recipe, the network and the draw."""
+
+    home_task = "nih_classification"
+    seed_name: ClassVar[str]
+    """What the seeds of its trainings and samples are derived from."""
+
+    network: nn.Module
+    resolution: int
+
+    def __init__(self, settings: Any = None, *, device: str = "cpu") -> None:
+        super().__init__(settings, device=device)
+        self.curves: dict[str, History] = {}
+        self.moments: tuple[list[int], np.ndarray] | None = None
+
+    @abstractmethod
+    def recipe(self, films: np.ndarray, train: Dataset) -> KumarRecipe:
+        """The training on prepared films, uint8 (N, side, side), of the training set."""
+
+    @abstractmethod
+    def make_network(self) -> nn.Module:
+        """The network that `network` is, with weights of no account: `load` fills it."""
+
+    @abstractmethod
+    def draw(self, rng: torch.Generator) -> tuple[Tensor, np.ndarray | None]:
+        """The next SAMPLING_BATCH films, (B, side, side) in [0, 1], and their labels uint8 (B, F) if it makes any."""
+
+    def fit(self, train: Dataset, *, seed: int, progress: Progress) -> None:
+        schedule: Schedule = self.settings
+        self.resolution = train.resolution
+        films = prepare(train.images, schedule.side, equalise=schedule.equalise)
+        with seeded(digest.derive_seed(self.seed_name, "networks", seed)):
+            recipe = self.recipe(films, train)
+        self.curves["films"] = training.train(
+            recipe,
+            RowNumbers(len(films)),
+            steps=schedule.steps(len(films)),
+            seed=digest.derive_seed(self.seed_name, "steps", seed),
+            device=self.device,
+            progress=progress,
+            checkpoints=self.checkpoints,
+        )
+        self.network = recipe.sampler().eval()
+        if schedule.timeline:
+            self.moments = recipe.timeline.moments.tolist(), recipe.timeline.films.cpu().numpy()
+
+    def sample(self, n: int, *, seed: int) -> Iterator[Batch]:
+        """Exactly `n` films, the first ones of the seed's endless row of films."""
+        rng = torch.Generator().manual_seed(digest.derive_seed(self.seed_name, "sample", seed))
+        left = n
+        while left > 0:
+            with torch.no_grad():
+                films, labels = self.draw(rng)
+            images = restore(films[:left].float().cpu().numpy(), self.resolution)
+            yield Batch(images=images, labels=None if labels is None else labels[:left])
+            left -= len(images)
+
+    def timeline(self) -> tuple[list[int], np.ndarray] | None:
+        return self.moments
+
+    def histories(self) -> Mapping[str, History]:
+        return self.curves
+
+    def parameter_count(self) -> int:
+        return sum(weight.numel() for weight in self.network.parameters())
+
+    def kept(self) -> dict[str, Any]:
+        """The plain values that `put_back` needs."""
+        return {"resolution": self.resolution, "weights_used": self.weights_used}
+
+    def put_back(self, kept: Mapping[str, Any]) -> None:
+        """Attributes from `kept` values, before the network is made."""
+        self.resolution, self.weights_used = kept["resolution"], kept["weights_used"]
+
+    def save(self, folder: Path) -> None:
+        weights = {name: weight.contiguous() for name, weight in self.network.state_dict().items()}
+        save_file(weights, folder / "network.safetensors")
+        curves = {name: asdict(history) for name, history in self.curves.items()}
+        (folder / "provider.json").write_text(json.dumps({"kept": self.kept(), "curves": curves}), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path, settings: Any = None, *, device: str = "cpu") -> Self:
+        provider = cls(settings, device=device)
+        values = json.loads((folder / "provider.json").read_text(encoding="utf-8"))
+        provider.put_back(values["kept"])
+        provider.curves = {name: History(**history) for name, history in values["curves"].items()}
+        provider.network = provider.make_network()
+        provider.network.load_state_dict(load_file(folder / "network.safetensors"))
+        provider.network.to(device).eval()
+        return provider

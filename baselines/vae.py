@@ -1,0 +1,189 @@
+"""VAE of Kumar and Triana Martinez: a VGG-like encoder, 1,024 latents, a transposed-convolution decoder, beta-ELBO.
+
+The printed parameter counts fix the networks: five stages of two convolutions with biases (32 to 512 maps) on 128
+pixels, two heads of 8192 -> 1024, and a decoder with batch normalisation on its inner layers. The printed total counts
+both heads, the printed row "Mean and Logvar" one of them.
+The paper does not say how the squared error is reduced. Averaged over pixels (`recon_reduction="mean"`, preset `paper`)
+the divergence outweighs it and the latents carry nothing, which fits what the authors report; summed, as the likelihood
+says (`quick` and `standard`), it learns films. Weights start as VGG's (Kaiming normal), since ten convolutions without
+normalisation lose the film under PyTorch's default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from ..benchmark.dataset import Dataset
+from ..benchmark.errors import InputError
+from ..benchmark.training import Step
+from .kumar_films import SAMPLING_BATCH, KumarProvider, KumarRecipe, Schedule
+
+Reduction = Literal["mean", "sum"]
+
+
+@dataclass(frozen=True)
+class VAESettings(Schedule):
+    """The paper's settings. Maps are listed from input to output; each is one halving or doubling of the side."""
+
+    encoder_maps: tuple[int, ...] = (32, 64, 128, 256, 512)
+    decoder_maps: tuple[int, ...] = (512, 256, 128, 64, 32)
+    latent: int = 1024
+    beta: float = 0.1
+    """Weight of the divergence; the paper tries 1, 0.1 and 0.002 and shows samples of 0.1."""
+    recon_reduction: Reduction = "mean"
+    """The squared error of a film: averaged over its pixels or summed."""
+    kl_reduction: Reduction = "sum"
+    """The divergence of a film: summed over latents or averaged over them too."""
+    learning_rate: float = 1e-4
+
+
+def reconstruction_loss(made: Tensor, films: Tensor, reduction: Reduction) -> Tensor:
+    """Squared error of films (B, ...), averaged over the batch, and over a film's pixels or summed over them."""
+    error = (made.float() - films).square().flatten(1)
+    return (error.mean(1) if reduction == "mean" else error.sum(1)).mean()
+
+
+def divergence(mean: Tensor, log_variance: Tensor, reduction: Reduction) -> Tensor:
+    """KL(N(mean, variance) || N(0, 1)) of latents (B, Z), averaged over the batch, summed (or averaged) over latents."""
+    nats = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
+    return (nats.mean(1) if reduction == "mean" else nats.sum(1)).mean()
+
+
+def first_side(side: int, levels: int) -> int:
+    """Side of the smallest map; InputError when the side cannot be halved so often."""
+    if side % 2**levels or side < 2**levels:
+        raise InputError(
+            f"vae with {levels} levels halves films {levels} times: expected a side that is a multiple of {2**levels}, "
+            f"found side={side}: change side, encoder_maps or decoder_maps"
+        )
+    return side // 2**levels
+
+
+class Encoder(nn.Sequential):
+    """Films (B, 1, side, side) to features (B, maps x side^2 / 4^levels)."""
+
+    def __init__(self, maps: Sequence[int]) -> None:
+        layers: list[nn.Module] = []
+        for before, after in pairwise((1, *maps)):
+            layers += [nn.Conv2d(before, after, 3, padding=1), nn.ReLU()]
+            layers += [nn.Conv2d(after, after, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+        super().__init__(*layers, nn.Flatten())
+        for layer in self:
+            if isinstance(layer, nn.Conv2d) and layer.bias is not None:
+                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+                nn.init.zeros_(layer.bias)
+
+
+class Decoder(nn.Sequential):
+    """Latents (B, latent) to films (B, 1, side, side) in [0, 1]."""
+
+    def __init__(self, side: int, latent: int, maps: Sequence[int]) -> None:
+        first = first_side(side, len(maps))
+        layers: list[nn.Module] = [nn.Linear(latent, maps[0] * first**2), nn.Unflatten(1, (maps[0], first, first))]
+        for before, after in pairwise(maps):
+            layers += [nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
+        super().__init__(*layers, nn.ConvTranspose2d(maps[-1], 1, 4, stride=2, padding=1), nn.Sigmoid())
+
+
+class Heads(nn.Module):
+    """Features (B, features) to mean and log variance, each (B, latent)."""
+
+    def __init__(self, features: int, latent: int) -> None:
+        super().__init__()
+        self.mean, self.log_variance = nn.Linear(features, latent), nn.Linear(features, latent)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        return self.mean(features).float(), self.log_variance(features).float()
+
+
+def draw_films(decoder: nn.Module, settings: VAESettings, rng: torch.Generator) -> Tensor:
+    """SAMPLING_BATCH films (B, side, side) in [0, 1] of latents from N(0, 1)."""
+    codes = torch.randn(SAMPLING_BATCH, settings.latent, generator=rng)
+    return decoder(codes.to(next(decoder.parameters()).device))[:, 0]
+
+
+class VAERecipe(KumarRecipe):
+    """The beta-ELBO with one draw of the latents per film."""
+
+    def __init__(self, films: np.ndarray, settings: VAESettings) -> None:
+        super().__init__(films, settings)
+        self.settings = settings
+        maps = settings.encoder_maps
+        self.encoder = Encoder(maps)
+        self.heads = Heads(maps[-1] * first_side(settings.side, len(maps)) ** 2, settings.latent)
+        self.decoder = Decoder(settings.side, settings.latent, settings.decoder_maps)
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        return {"encoder": self.encoder, "heads": self.heads, "decoder": self.decoder, "timeline": self.timeline}
+
+    def sampler(self) -> nn.Module:
+        return self.decoder
+
+    def samples(self, rng: torch.Generator) -> Tensor:
+        return draw_films(self.decoder, self.settings, rng)
+
+    def optimizers(self) -> Mapping[str, Optimizer]:
+        weights = [weight for network in self.networks().values() for weight in network.parameters()]
+        self.adam = Adam(weights, lr=self.settings.learning_rate, fused=True)
+        return {"adam": self.adam}
+
+    def step(self, batch: Mapping[str, Tensor], at: Step) -> Mapping[str, Tensor]:
+        films = self.real(batch["rows"], at.device)
+        mean, log_variance = self.heads(self.encoder(films))
+        codes = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
+        error = reconstruction_loss(self.decoder(codes), films, self.settings.recon_reduction)
+        kl = divergence(mean, log_variance, self.settings.kl_reduction)
+        at.update(error + self.settings.beta * kl, self.adam)
+        self.show(at)
+        return {"reconstruction": error, "divergence": kl}
+
+
+PAPER = VAESettings()
+# Sized for half a minute of one core. Sums over pixels grow with the side, so beta grows with them: with less, latents
+# between those of the films decode to no film.
+QUICK = VAESettings(
+    side=64,
+    equalise=False,
+    encoder_maps=(8, 16, 32, 64),
+    decoder_maps=(128, 64, 32, 16),
+    latent=16,
+    beta=2.0,
+    recon_reduction="sum",
+    batch_size=16,
+    epochs=3.0,
+    least_steps=500,
+    most_steps=600,
+    learning_rate=1e-3,
+)
+
+
+class VAE(KumarProvider):
+    """Variational autoencoder: films without annotations."""
+
+    produces = frozenset()
+    seed_name = "vae"
+    presets: ClassVar = {
+        "quick": QUICK,
+        "standard": replace(
+            PAPER, equalise=False, beta=4.0, recon_reduction="sum", epochs=10.0, least_steps=4_000, most_steps=15_000
+        ),
+        "paper": PAPER,
+    }
+    reference_seconds: ClassVar = {"quick": 18.0}
+
+    def recipe(self, films: np.ndarray, train: Dataset) -> VAERecipe:
+        return VAERecipe(films, self.settings)
+
+    def make_network(self) -> nn.Module:
+        return Decoder(self.settings.side, self.settings.latent, self.settings.decoder_maps)
+
+    def draw(self, rng: torch.Generator) -> tuple[Tensor, None]:
+        return draw_films(self.network, self.settings, rng), None
