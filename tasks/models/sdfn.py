@@ -1,0 +1,343 @@
+"""Classifiers of findings: DenseNets on the entire film, on its lung region, and both fused (Liu et al., SDFN).
+
+Two DenseNets are trained apart; then a linear layer is trained on the averages of both their last maps, which stay as
+they are (sections B.3 to B.5). Binary cross-entropy averaged over the findings, horizontal flips, Adam at 1e-4 that
+decays with every update and falls to a tenth when the validation loss stalls; the best mean validation AUC is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Adam, Optimizer
+
+from ...benchmark.digest import derive_seed
+from ...benchmark.errors import InputError
+from ...benchmark.metrics.classification import auc_columns
+from ...benchmark.progress import Progress
+from ...benchmark.resampling import resize_films
+from ...benchmark.training import History, Patience, Recipe, Source, Step, Validation, seeded, train
+from ..lung_regions import cropped, untrained
+from .densenet import FindingsNet
+from .lung_unet import LungRegions
+from .sdfn_settings import ClassifierSettings, Kind
+from .segmenter import load_weights
+
+
+@dataclass(frozen=True)
+class LabelledFilms:
+    """Films uint8 (N, H, W), their labels 0/1 (N, findings), and the boxes of their lung regions, where they are known
+    (see `lung_regions.boxes_of`)."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    boxes: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        counts = {len(self.images), len(self.labels)} | ({len(self.boxes)} if self.boxes is not None else set())
+        if len(counts) != 1:
+            raise InputError(f"films, labels and boxes must be as many, found {sorted(counts)}")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+class FindingsClassifier(nn.Module):
+    """Films to logits of findings; its weights hold all that it needs, the lung U-Net too.
+
+    `kind` (of the settings) says what it looks at: "entire", "lung" or "sdfn". Branches that it does not have are None.
+    """
+
+    def __init__(self, findings: int, settings: ClassifierSettings, regions: LungRegions | None = None) -> None:
+        """`regions`: the fitted lung region generator, where the kind needs one; None: an untrained one, for
+        weights to be loaded into."""
+        super().__init__()
+        self.kind, self.resolution = settings.kind, settings.resolution
+
+        def branch() -> FindingsNet:
+            return FindingsNet(findings, growth=settings.growth, blocks=settings.blocks, weights=settings.weights)
+
+        self.entire = branch() if self.kind is not Kind.LUNG else None
+        self.lung = branch() if self.kind.uses_lungs else None
+        self.fusion: nn.Linear | None = None
+        if self.entire is not None and self.lung is not None:
+            self.fusion = nn.Linear(self.entire.width + self.lung.width, findings)
+        self.regions: LungRegions | None = None
+        if self.kind.uses_lungs:
+            self.regions = untrained(settings.lungs) if regions is None else regions
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def boxes(self, films: np.ndarray) -> np.ndarray | None:
+        """Boxes of the lung regions of films uint8 (N, H, W): int64 (N, 4); None where the kind needs none."""
+        return None if self.regions is None else self.regions.boxes(films)
+
+    def views(self, films: np.ndarray, boxes: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """What the branches look at, by name: uint8 (N, S, S). Boxes are found where they are not given."""
+        views = {}
+        if self.entire is not None:
+            views["entire"] = films if films.shape[-1] == self.resolution else resize_films(films, self.resolution)
+        if self.regions is not None:
+            views["lung"] = cropped(films, self.regions.boxes(films) if boxes is None else boxes, self.resolution)
+        return views
+
+    def branches(self) -> dict[str, FindingsNet]:
+        """The DenseNets by the name of what they look at."""
+        pairs = (("entire", self.entire), ("lung", self.lung))
+        return {name: network for name, network in pairs if network is not None}
+
+    def forward(self, views: Mapping[str, Tensor]) -> Tensor:
+        """Views by name, uint8 (B, 1, S, S), to logits (B, findings)."""
+        branches = self.branches()
+        if self.fusion is None:
+            ((name, network),) = branches.items()
+            return network(views[name])
+        return self.fusion(torch.cat([network.features(views[name]) for name, network in branches.items()], dim=1))
+
+    @torch.no_grad()
+    def logits(self, films: np.ndarray, boxes: np.ndarray | None = None, *, batch: int = 64) -> np.ndarray:
+        """Logits float32 (N, findings) of films uint8 (N, H, W), in batches on the device the weights are on."""
+        self.eval()
+        parts = []
+        for start in range(0, len(films), batch):
+            rows = slice(start, start + batch)
+            views = self.views(np.asarray(films[rows]), None if boxes is None else boxes[rows])
+            given = {name: as_input(view).to(self.device) for name, view in views.items()}
+            parts.append(self(given).float().cpu().numpy())
+        return np.concatenate(parts)
+
+
+def as_input(films: np.ndarray) -> Tensor:
+    """uint8 (B, S, S) as a tensor uint8 (B, 1, S, S)."""
+    return torch.from_numpy(np.ascontiguousarray(films)).unsqueeze(1)
+
+
+# ---------------------------------------------------------------------- training
+
+
+class Flipped:
+    """A training `Source`: films, every second one (at random) mirrored left to right."""
+
+    def __init__(self, films: np.ndarray, labels: np.ndarray) -> None:
+        self.films, self.labels = films, labels
+
+    def __len__(self) -> int:
+        return len(self.films)
+
+    def batch(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
+        """`input` uint8 (B, 1, S, S), `labels` float32 (B, findings)."""
+        films = self.films[rows]
+        mirrored = rng.random(len(rows)) < 0.5
+        films[mirrored] = films[mirrored, :, ::-1]
+        return {"input": as_input(films), "labels": torch.from_numpy(self.labels[rows]).float()}
+
+
+class FlippedFeatures:
+    """The same for a head on frozen features: those of a film, or (at random) of its mirror image.
+
+    `features`: float32 (2, N, K), of the films and of their mirror images, computed once.
+    """
+
+    def __init__(self, features: np.ndarray, labels: np.ndarray) -> None:
+        self.features, self.labels = features, labels
+
+    def __len__(self) -> int:
+        return self.features.shape[1]
+
+    def batch(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
+        """`input` float32 (B, K), `labels` float32 (B, findings)."""
+        mirrored = (rng.random(len(rows)) < 0.5).astype(np.intp)
+        return {
+            "input": torch.from_numpy(self.features[mirrored, rows]),
+            "labels": torch.from_numpy(self.labels[rows]).float(),
+        }
+
+
+class FindingsTraining(Recipe):
+    """Binary cross-entropy averaged over the findings (equation 2); Adam whose rate decays and drops on plateaus.
+
+    All that the schedule knows is kept with the optimiser's state, so that a training that goes on from a checkpoint
+    has it.
+    """
+
+    def __init__(self, network: nn.Module, settings: ClassifierSettings, *, rate: float) -> None:
+        self.network, self.settings, self.rate = network, settings, rate
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        return {"network": self.network}
+
+    def optimizers(self) -> Mapping[str, Optimizer]:
+        self.optimizer = Adam(self.network.parameters(), lr=self.rate)
+        self.optimizer.param_groups[0].update(base=self.rate, lowest=float("inf"), stalled=0)
+        return {"adam": self.optimizer}
+
+    def batch_size(self, images_seen: int) -> int:
+        return self.settings.batch
+
+    def step(self, batch: Mapping[str, Tensor], at: Step) -> Mapping[str, Tensor]:
+        group = self.optimizer.param_groups[0]
+        group["lr"] = group["base"] / (1 + self.settings.decay * at.index)
+        loss = functional.binary_cross_entropy_with_logits(self.network(batch["input"]).float(), batch["labels"])
+        at.update(loss, self.optimizer)
+        return {"cross_entropy": loss}
+
+    def validated(self, loss: float) -> None:
+        """Take note of a validation loss: the rate drops when it has not fallen for `stall` validations."""
+        group = self.optimizer.param_groups[0]
+        if loss < group["lowest"]:
+            group.update(lowest=loss, stalled=0)
+            return
+        group["stalled"] += 1
+        if group["stalled"] >= self.settings.stall:
+            group.update(base=group["base"] * self.settings.drop, stalled=0)
+
+
+def fit_classifier(
+    classifier: FindingsClassifier,
+    training: LabelledFilms,
+    validation: LabelledFilms,
+    settings: ClassifierSettings,
+    *,
+    seed: int,
+    device: str,
+    progress: Progress,
+) -> dict[str, History]:
+    """Train the branches, then the fusion, from the weights they have; the classifier is left on the CPU.
+
+    Returns how each training went: "entire", "lung", "fusion". InputError where labels do not fit the classifier.
+    """
+    classifier.to(device)
+    seen, held = (classifier.views(np.asarray(films.images), films.boxes) for films in (training, validation))
+    branches = classifier.branches()
+    share = 0.95 / len(branches)
+    histories = {}
+    for number, (name, network) in enumerate(branches.items()):
+        histories[name] = _fit(
+            FindingsTraining(network, settings, rate=settings.rate),
+            Flipped(seen[name], training.labels),
+            partial(_in_batches, network, held[name], device),
+            validation.labels,
+            epochs=settings.epochs,
+            seed=derive_seed("sdfn", name, seed),
+            device=device,
+            progress=progress.part(name, number * share, (number + 1) * share),
+        )
+    if classifier.fusion is not None:
+        histories["fusion"] = _fit_fusion(
+            classifier, seen, training.labels, held, validation.labels, settings, seed, device, progress
+        )
+    classifier.cpu()
+    return histories
+
+
+def _fit_fusion(
+    classifier: FindingsClassifier,
+    seen: Mapping[str, np.ndarray],
+    labels: np.ndarray,
+    held: Mapping[str, np.ndarray],
+    held_labels: np.ndarray,
+    settings: ClassifierSettings,
+    seed: int,
+    device: str,
+    progress: Progress,
+) -> History:
+    """Train the head on features of both branches, which are computed once (of the films and their mirror images)."""
+    fusion = classifier.fusion
+    assert fusion is not None  # only a classifier with two branches gets here
+
+    def features(views: Mapping[str, np.ndarray], step: int) -> np.ndarray:
+        parts = [
+            _in_batches(network.features, views[name][:, :, ::step], device)
+            for name, network in classifier.branches().items()
+        ]
+        return np.concatenate(parts, axis=1)
+
+    classifier.to(device).eval()
+    both = np.stack([features(seen, 1), features(seen, -1)])
+    held_features = torch.from_numpy(features(held, 1)).to(device)
+    return _fit(
+        FindingsTraining(fusion, settings, rate=settings.fusion_rate),
+        FlippedFeatures(both, labels),
+        lambda: fusion(held_features).float().cpu().numpy(),
+        held_labels,
+        epochs=settings.fusion_epochs,
+        seed=derive_seed("sdfn", "fusion", seed),
+        device=device,
+        progress=progress.part("fusion", 0.95, 1.0),
+    )
+
+
+def _fit(
+    recipe: FindingsTraining,
+    source: Source,
+    held_logits: Callable[[], np.ndarray],
+    held_labels: np.ndarray,
+    *,
+    epochs: int,
+    seed: int,
+    device: str,
+    progress: Progress,
+) -> History:
+    """Train one network; the one with the highest mean validation AUC is kept."""
+    s = recipe.settings
+    one_pass = -(-len(source) // s.batch)
+    steps = max(epochs * one_pass, s.least_steps)
+
+    def measure() -> float:
+        """1 - macro AUC; the loss instead, where no finding has both values in the validation films."""
+        logits = held_logits()
+        loss = cross_entropy(logits, held_labels)
+        recipe.validated(loss)
+        aucs = auc_columns(held_labels, logits)
+        return loss if np.isnan(aucs).all() else 1 - float(np.nanmean(aucs))
+
+    return train(
+        recipe,
+        source,
+        steps=min(steps, s.most_steps or steps),
+        seed=seed,
+        device=device,
+        progress=progress,
+        validation=Validation(measure=measure, every=max(one_pass, s.check_every), stop=Patience(s.patience)),
+    )
+
+
+def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Binary cross-entropy of logits (N, findings), mean over films and findings."""
+    values = logits.astype(np.float64)
+    return float((np.logaddexp(0, values) - values * labels).mean())
+
+
+@torch.no_grad()
+def _in_batches(network: Callable[[Tensor], Tensor], films: np.ndarray, device: str, batch: int = 64) -> np.ndarray:
+    """What a network makes of films uint8 (N, S, S), as float32 (N, ...)."""
+    parts = [
+        network(as_input(films[start : start + batch]).to(device)).float().cpu().numpy()
+        for start in range(0, len(films), batch)
+    ]
+    return np.concatenate(parts)
+
+
+def new_classifier(
+    findings: int, settings: ClassifierSettings, *, seed: int, regions: LungRegions | None = None
+) -> FindingsClassifier:
+    """A classifier before training; its weights depend on the seed alone (and on `settings.weights`)."""
+    with seeded(derive_seed("sdfn", "weights", seed)):
+        return FindingsClassifier(findings, settings, regions)
+
+
+def load_classifier(path: Path, findings: int, settings: ClassifierSettings) -> FindingsClassifier:
+    """The classifier that `segmenter.save_weights` kept; the file that it started from is not needed any more."""
+    classifier = new_classifier(findings, replace(settings, weights=None), seed=0)
+    load_weights(classifier, path)
+    return classifier
