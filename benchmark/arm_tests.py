@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from .harvest import REAL, Harvest
-from .pairing import compare_cases, compare_folds, folds_with_holm, with_holm
+from .pairing import compare_folds, folds_with_holm, with_holm
+from .pairing_rules import RULES
 from .results import AVERAGE, FoldRow, PairedRow, SeedRow, SeedValue, SizeInfo, finite
 from .statistics import welch_over_seeds
 
@@ -25,7 +26,8 @@ def paired_rows(harvest: Harvest) -> list[PairedRow]:
                 if arm == REAL or not _both_done(harvest, size, arm):
                     continue
                 scores = harvest.scores[harvest.scores["size"] == size]
-                found = compare_cases(scores[scores["arm"] == arm], scores[scores["arm"] == REAL], structures, metric)
+                ours, real = (scores[scores["arm"] == name] for name in (arm, REAL))
+                found = RULES[harvest.plan.task.pairing].compare(ours, real, structures, metric)
                 comparisons += found
                 arms += [arm] * len(found)
             for arm, one in zip(arms, with_holm(comparisons), strict=True):
@@ -117,7 +119,7 @@ def seed_rows(harvest: Harvest, values: Sequence[SeedValue]) -> list[SeedRow]:
                 continue
             ours = list(primary_by_seed(values, metric, size, arm, structures).values())
             real = list(primary_by_seed(values, metric, size, REAL, structures).values())
-            names = (f"{harvest.plan.provider.name} ({arm})", "real films")
+            names = (f"{harvest.plan.provider.title} ({arm})", "real films")
             numbers = over_seeds(ours, real, names, percent=percent)
             rows.append(SeedRow(size=size, arm=arm, metric=metric, seeds=len(ours), **numbers))
     return rows

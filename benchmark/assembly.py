@@ -83,6 +83,7 @@ def _task_info(plan: Plan) -> TaskInfo:
         paired=list(task.paired_metrics()),
         structures=list(task.structures(plan.data)),
         primary=task.primary,
+        pairing=task.pairing,
         layout=None if task.table_layout is None else LayoutInfo.model_validate(asdict(task.table_layout)),
     )
 
@@ -114,7 +115,7 @@ def _size_info(harvest: Harvest, size: str) -> SizeInfo:
         folds=folds,
         films=max(real),
         fold_films=real,
-        synthetic_films=plan.task.synthetic_count(provided[0]) if provided else None,
+        synthetic_films=plan.task.synthetic_count(plan.data, provided[0]) if provided else None,
         test_films=sum(r.downstream.test_films for r in records.values()) if len(records) == len(folds) else None,
     )
 
@@ -282,6 +283,8 @@ def check_words(name: str, value: Any) -> tuple[str, str, bool]:
         share = f"{value['flagged']} of {value['films']} below the 1st percentile"
         alarm = value["p"] < NEAR_COPY_ALARM
         said = f"near copies ({share}, p = {value['p']:.1g})" if alarm else f"no near copies ({share})"
+        if value.get("copies"):
+            said += f"; {value['copies']} copies (hash and pixels)"
         return NEAR_COPIES.get(name, words(name)), said, alarm
     return words(name), _plain_words(value), False
 

@@ -18,7 +18,8 @@ from .arm_tests import fold_sizes, over_seeds, primary_by_seed
 from .errors import InputError, unknown
 from .layout import headline_metrics
 from .output import RESULTS, load_run, load_scores
-from .pairing import Comparison, FoldComparison, compare_cases, compare_folds, folds_with_holm, with_holm
+from .pairing import Comparison, FoldComparison, compare_folds, folds_with_holm, with_holm
+from .pairing_rules import RULES
 from .record import Strict
 from .results import Results, words
 from .statistics import stars
@@ -62,7 +63,7 @@ class Side(Strict):
 class ComparedRow(Strict):
     """One number of both tables, `a` and `b`, and (for a case score) the paired comparison of a minus b.
 
-    `difference` is that of the table's numbers; `case_difference` the mean over films, with its 95 % BCa interval.
+    `difference` is that of the table's numbers; `case_difference` the paired one, with its 95 % interval.
     """
 
     size: str
@@ -76,10 +77,12 @@ class ComparedRow(Strict):
     case_difference: float | None = None
     low: float | None = None
     high: float | None = None
-    p_t: float | None = None
-    p_t_holm: float | None = None
-    p_wilcoxon: float | None = None
-    p_wilcoxon_holm: float | None = None
+    test: str = ""
+    p: float | None = None
+    p_holm: float | None = None
+    second: str = ""
+    p_second: float | None = None
+    p_second_holm: float | None = None
     folds_n: int = 0
     """Pairs of the corrected test over folds and seeds (Nadeau-Bengio); 0 where the task has one fold."""
     folds_low: float | None = None
@@ -183,7 +186,7 @@ def _settings_in(results: Results, a: Results, b: Results) -> str:
 
 
 def _labels(a: Run, b: Run) -> tuple[str, str]:
-    names = a.results.provider.name, b.results.provider.name
+    names = a.results.provider.title, b.results.provider.title
     if names[0] != names[1]:
         return names
     folders = a.folder.resolve().name, b.folder.resolve().name
@@ -234,13 +237,14 @@ def _paired(a: Run, b: Run, places: Sequence[tuple[str, str]]) -> dict[tuple[str
     ours, theirs = a.scores(), b.scores()
     ours, theirs = ours[ours["seed"].isin(seeds)], theirs[theirs["seed"].isin(seeds)]
     structures, found = a.results.task.structures, {}
+    rule = RULES[a.results.task.pairing]
     for size in dict.fromkeys(size for size, _ in places):
         for metric in a.results.task.paired:
             arms, tests = [], []
             for arm in (
                 arm for place, arm in places if place == size and _whole(a, size, arm) and _whole(b, size, arm)
             ):
-                one = compare_cases(_of(ours, size, arm), _of(theirs, size, arm), structures, metric)
+                one = rule.compare(_of(ours, size, arm), _of(theirs, size, arm), structures, metric)
                 arms += [arm] * len(one)
                 tests += one if seeds else [replace(test, note="no seed in common: no test") for test in one]
             for arm, test in zip(arms, with_holm(tests), strict=True):
@@ -374,7 +378,7 @@ def in_words(comparison: ComparisonResults, results: Results, width: int = 110) 
     folds = any(row.folds_n for row in comparison.rows)
     for size, arm in dict.fromkeys((row.size, row.arm) for row in comparison.rows):
         lines += ["", f"{size_title(results, size)}, {arm.upper()}"]
-        table = [["", "", a, b, "difference", "per film, 95 % interval", "p (t, Holm)"]]
+        table = [["", "", a, b, "difference", "paired, 95 % interval", "p (Holm)"]]
         if folds:
             table[0].append("p (folds, Holm)")
         for metric in metrics:
@@ -384,7 +388,7 @@ def in_words(comparison: ComparisonResults, results: Results, width: int = 110) 
                 if row.low is not None and row.high is not None:
                     low, high = (shown(value, metric, signed=True) for value in (row.low, row.high))
                     bounds = f"{shown(row.case_difference, metric, signed=True)} ({low} to {high})"
-                p = probability(row.p_t_holm) if row.p_t_holm is not None else row.note or "–"
+                p = probability(row.p_holm) if row.p_holm is not None else row.note or "–"
                 table.append(
                     [
                         metric_title(metric) if row is rows[0] else "",
@@ -393,14 +397,14 @@ def in_words(comparison: ComparisonResults, results: Results, width: int = 110) 
                         shown(row.b, metric),
                         shown(row.difference, metric, signed=True),
                         bounds or "–",
-                        f"{p} {stars(row.p_t_holm)}".rstrip(),
+                        f"{p} {stars(row.p_holm)}".rstrip(),
                         *([probability(row.folds_p_holm)] if folds else []),
                     ]
                 )
         lines += _aligned(table)
     lines += [
         "",
-        "difference: of the table's numbers; p: paired t-test of scores per film on the same films, Holm; ** p < 0.01",
+        f"difference: of the table's numbers; p, on the same films: {RULES[results.task.pairing].marks}; ** p < 0.01",
     ]
     if folds:
         lines.append("p (folds): corrected t-test over folds and seeds (Nadeau-Bengio), Holm")

@@ -40,7 +40,7 @@ class Harvest:
             self._explain(cell)
 
     def _explain(self, cell: PlannedCell) -> None:
-        for key in (cell.fit_key, cell.synthetic_key, cell.start_key, cell.key):
+        for key in (cell.fit_key, cell.teacher_key, cell.synthetic_key, cell.start_key, cell.key):
             failure = self.store.failure(key) if key else None
             if failure is not None:
                 self.messages[cell.key] = f"{failure.step}: {failure.message}"
@@ -56,7 +56,8 @@ class Harvest:
             if cell.key in self.records:
                 slot = cell.slot
                 labels = {"size": slot.size, "fold": slot.fold, "arm": slot.arm.value, "seed": cell.seed}
-                parts.append(self.store.scores(cell.key).assign(**labels)[COLUMNS])
+                scores = self.store.scores(cell.key).assign(**labels)
+                parts.append(scores.assign(patient=scores.get("patient", scores["case"]))[COLUMNS])
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
 
     @property

@@ -37,6 +37,8 @@ class Job:
     fit_key: str | None = None
     synthetic_key: str | None = None
     start_key: str | None = None
+    teacher_key: str | None = None
+    label_by: str = "native"
     identity: Mapping[str, Any] | None = None
 
     @property

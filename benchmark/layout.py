@@ -36,7 +36,7 @@ def entry(results: Results, size: str, arm: str, metric: MetricInfo, structure: 
     if row.sd is not None:
         text += f" ± {shown(row.sd, metric)}"
     test = results.test(size, arm, metric.name, structure)
-    return Entry(text, stars(test.p_t_holm) if test else "")
+    return Entry(text, stars(test.p_holm) if test else "")
 
 
 # ------------------------------------------------------------------------------------------- metrics and structures

@@ -17,7 +17,7 @@ from . import tables
 from .errors import InputError, StoreError
 from .harvest import Harvest
 from .plan import Plan
-from .record import Curve, read_json
+from .record import Curve, Strict, read_json
 from .results import SCHEMA, Results
 from .store import Level, Store
 
@@ -32,18 +32,37 @@ REPORT = "report.html"
 SCORES = "tables/scores.parquet"
 CURVES = "tables/curves.parquet"
 FILMS = "figures/films"
+PLOTS = "tables/plots.json"
 CURVE_COLUMNS = ["owner", "size", "fold", "arm", "seed", "curve", "step", "loss", "value"]
+
+
+class PlotRow(Strict):
+    """One drawing of a size (`protocol.Plot`): the points of a curve for each arm."""
+
+    size: str
+    title: str
+    x_label: str
+    y_label: str
+    diagonal: bool
+    curves: dict[str, tuple[list[float], list[float]]]
+
+
+class PlotFile(Strict):
+    """The content of `tables/plots.json`."""
+
+    plots: list[PlotRow]
 
 
 def write_run(folder: Path, results: Results, plan: Plan, store: Store) -> Path:
     """Write a run's folder (or write it again) and return the path of its report."""
-    from .report.pictures import case_films, sample_films, timeline_films
+    from .report.pictures import case_films, illustrations, sample_films, timeline_films
 
     harvest = Harvest(plan, store)
     write_numbers(folder, harvest)
-    samples, cases = [*sample_films(harvest), *timeline_films(harvest)], case_films(harvest, results)
+    cases = case_films(harvest, results)
+    films = [*sample_films(harvest), *timeline_films(harvest), *cases, *illustrations(harvest)]
     organs = [] if plan.data.masks is None else list(plan.data.organs)
-    _write_films(folder / FILMS, [*samples, *cases], organs, results.task.structures)
+    _write_films(folder / FILMS, films, organs, results.task.structures if cases else [])
     return write_views(folder, results)
 
 
@@ -51,6 +70,9 @@ def write_numbers(folder: Path, harvest: Harvest) -> None:
     """Write what the store says and a report or comparison is made of: case scores and training curves."""
     write_bytes(folder / SCORES, _parquet(harvest.scores))
     write_bytes(folder / CURVES, _parquet(curves_of(harvest)))
+    plots = PlotFile(plots=plots_of(harvest))
+    if plots.plots:
+        write_bytes(folder / PLOTS, plots.model_dump_json().encode())
 
 
 def write_results(folder: Path, results: Results) -> None:
@@ -164,6 +186,19 @@ def _long(place: tuple[object, ...], curve: Curve) -> Iterable[tuple[object, ...
         for loss, value in row.items():
             if loss != "step":
                 yield (*place, step, loss, value)
+
+
+def plots_of(harvest: Harvest) -> list[PlotRow]:
+    """The task's own curves (ROC), from the case scores of the finished cells."""
+    rows, scores = [], harvest.scores
+    for size in harvest.sizes:
+        mine = scores[scores["size"] == size]
+        by_arm = {arm: mine[mine["arm"] == arm] for arm in harvest.arms if harvest.done(harvest.cells(size, arm))}
+        for plot in harvest.plan.task.plots(by_arm):
+            curves = {name: (x.tolist(), y.tolist()) for name, (x, y) in plot.curves.items()}
+            labels = {"title": plot.title, "x_label": plot.x_label, "y_label": plot.y_label}
+            rows.append(PlotRow(size=size, **labels, diagonal=plot.diagonal, curves=curves))
+    return rows
 
 
 # ------------------------------------------------------------------------------------------------------- films

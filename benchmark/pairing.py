@@ -16,22 +16,26 @@ from .statistics import ResampledTest, holm, nadeau_bengio, paired_comparison
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = ["size", "fold", "arm", "seed", "case", "structure", "metric", "value"]
+COLUMNS = ["size", "fold", "arm", "seed", "case", "patient", "structure", "metric", "value"]
+PAIRED_T, WILCOXON = "paired t-test", "Wilcoxon"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two models on the same `n` cases: mean difference with a 95 % BCa interval, p-values, and Holm's."""
+    """Two models on the same `n` cases: difference with a 95 % interval, the test that marks a table with its p-value and
+    Holm's, and a second test beside it (empty where there is none)."""
 
     structure: str
     n: int
     difference: float | None = None
     low: float | None = None
     high: float | None = None
-    p_t: float | None = None
-    p_t_holm: float | None = None
-    p_wilcoxon: float | None = None
-    p_wilcoxon_holm: float | None = None
+    test: str = ""
+    p: float | None = None
+    p_holm: float | None = None
+    second: str = ""
+    p_second: float | None = None
+    p_second_holm: float | None = None
     note: str = ""
 
 
@@ -72,8 +76,10 @@ def compare_cases(ours: pd.DataFrame, theirs: pd.DataFrame, structures: Sequence
                 difference=finite(test.difference),
                 low=finite(test.low),
                 high=finite(test.high),
-                p_t=finite(test.t_p),
-                p_wilcoxon=finite(test.wilcoxon_p),
+                test=PAIRED_T,
+                p=finite(test.t_p),
+                second=WILCOXON,
+                p_second=finite(test.wilcoxon_p),
                 note=test.note,
             )
         )
@@ -125,8 +131,18 @@ def folds_with_holm(comparisons: Iterable[FoldComparison]) -> list[FoldCompariso
 
 
 def with_holm(comparisons: Iterable[Comparison]) -> list[Comparison]:
-    """The same comparisons with Holm's p-values over all of them: one table."""
+    """The same comparisons with Holm's p-values over all of one table that have the same test."""
     rows = list(comparisons)
-    t = holm([row.p_t for row in rows])
-    w = holm([row.p_wilcoxon for row in rows])
-    return [replace(row, p_t_holm=t[i], p_wilcoxon_holm=w[i]) for i, row in enumerate(rows)]
+    first = _holm_by([row.test for row in rows], [row.p for row in rows])
+    second = _holm_by([row.second for row in rows], [row.p_second for row in rows])
+    return [replace(row, p_holm=first[i], p_second_holm=second[i]) for i, row in enumerate(rows)]
+
+
+def _holm_by(tests: Sequence[str], values: Sequence[float | None]) -> list[float | None]:
+    """Holm's p-values, each over the values of the same test."""
+    adjusted: list[float | None] = [None] * len(values)
+    for kind in dict.fromkeys(tests):
+        places = [place for place, test in enumerate(tests) if test == kind]
+        for place, p in zip(places, holm([values[place] for place in places]), strict=True):
+            adjusted[place] = p
+    return adjusted

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from . import digest
+from .adapters import LabelBy
 from .dataset import Dataset
 from .errors import InputError
 from .protocol import ArmName, Slot, Task
@@ -20,7 +21,8 @@ STEPS = Path(__file__).with_name("steps.py")
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """One downstream training of a run. `start_key` is the cell whose model a finetune cell starts from."""
+    """One downstream training of a run. `start_key` is the cell whose model a finetune cell starts from, `teacher_key` the
+    REAL cell whose model annotates the synthetic films."""
 
     key: str
     slot: Slot
@@ -29,6 +31,7 @@ class PlannedCell:
     fit_key: str | None = None
     synthetic_key: str | None = None
     start_key: str | None = None
+    teacher_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ def make_plan(
     seeds: Sequence[int],
     arms: Sequence[ArmName] | None,
     device: str,
+    label_by: LabelBy = LabelBy.NATIVE,
 ) -> Plan:
     """Plan a run. InputError when the dataset cannot carry the task, or when no cell is left."""
     task.check(data)
@@ -69,6 +73,7 @@ def make_plan(
         spec=provider_plugin.spec,
         code=provider_plugin.code_digest(),
         settings=dict(provider_keyed),
+        label_by=label_by.value,
     )
     task_identity = TaskIdentity(
         name=task.name,
@@ -93,7 +98,7 @@ def make_plan(
         missing = [arm for arm in arms if arm not in known]
         extra = {(slot.fold, slot.size) for slot in task.slots(data)}
         slots += [Slot(fold, size, arm) for arm in missing for fold, size in sorted(extra)]
-    planned = [_plan_cell(task, slot, seed, common, provider) for seed in seeds for slot in slots]
+    planned = [_plan_cell(task, data, slot, seed, common, provider) for seed in seeds for slot in slots]
     if not planned:
         raise InputError(f"{task.name}: no cell is left to run; check --arms")
     return Plan(
@@ -122,11 +127,13 @@ def _without_labels(identity: dict[str, Any]) -> dict[str, Any]:
     """What a key is made of: names that say nothing about the numbers (a dataset's name, a path) are left out."""
     identity["data"] = identity["data"]["digest"]
     if identity["provider"] is not None:
-        identity["provider"] = {name: identity["provider"][name] for name in ("code", "settings")}
+        identity["provider"] = {name: identity["provider"][name] for name in ("code", "settings", "label_by")}
     return identity
 
 
-def _plan_cell(task: Task, slot: Slot, seed: int, common: dict[str, Any], provider: ProviderIdentity) -> PlannedCell:
+def _plan_cell(
+    task: Task, data: Dataset, slot: Slot, seed: int, common: dict[str, Any], provider: ProviderIdentity
+) -> PlannedCell:
     if not slot.arm.uses_provider:
         key, identity = _cell_key(common, slot, seed, None)
         return PlannedCell(key, slot, seed, identity)
@@ -136,8 +143,11 @@ def _plan_cell(task: Task, slot: Slot, seed: int, common: dict[str, Any], provid
     settings = fitted["task"]["settings"]
     fitted["task"]["settings"] = {k: v for k, v in settings.items() if k not in task.downstream_only}
     fit_key = digest.of_json(["fit", fitted])
-    synthetic_key = digest.of_json(["synthetic", fit_key, task.synthetic_count(slot)])
+    teacher_key = None
+    if provider.label_by == LabelBy.TEACHER:
+        teacher_key = _cell_key(common, Slot(slot.fold, slot.size, ArmName.REAL), seed, None)[0]
+    synthetic_key = digest.of_json(["synthetic", fit_key, task.synthetic_count(data, slot), teacher_key])
     start_key = None
     if slot.arm is ArmName.FINETUNE:
         start_key = _cell_key(common, Slot(slot.fold, slot.size, ArmName.SYNTHETIC), seed, provider)[0]
-    return PlannedCell(key, slot, seed, identity, fit_key, synthetic_key, start_key)
+    return PlannedCell(key, slot, seed, identity, fit_key, synthetic_key, start_key, teacher_key)

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from .dataset import Annotation, Dataset
+from .errors import InputError
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -99,6 +100,26 @@ class Trained:
 
 
 @dataclass(frozen=True)
+class Illustration:
+    """A picture of what a model does with a test film: uint8 RGB (H, W, 3), all of a cell of one size, and its caption."""
+
+    pixels: np.ndarray
+    caption: str
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Curves for the report: by name the x and y of points joined by lines, both from 0 to 1. `diagonal`: a dashed line
+    from (0, 0) to (1, 1), which is chance or perfection."""
+
+    title: str
+    x_label: str
+    y_label: str
+    curves: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    diagonal: bool = False
+
+
+@dataclass(frozen=True)
 class Metric:
     """A number of a task's table. `percent` metrics are fractions shown times 100."""
 
@@ -145,6 +166,8 @@ class Task(ABC):
     metrics: ClassVar[tuple[Metric, ...]]
     table_layout: ClassVar[TableLayout | None] = None
     """How its paper lays out the table; None: metrics and structures below each other, sizes and arms side by side."""
+    pairing: ClassVar[str] = "cases"
+    """How two models are compared on the same test cases: a name of `pairing_rules.RULES`."""
     first_choice: ClassVar[bool] = False
     """Whether a provider that names no home task is measured on this one, of those that suit it."""
 
@@ -177,7 +200,7 @@ class Task(ABC):
         """The fixed real films every arm of the slot's fold is tested on, at the resolution of the test."""
 
     @abstractmethod
-    def synthetic_count(self, slot: Slot) -> int:
+    def synthetic_count(self, data: Dataset, slot: Slot) -> int:
         """How many films a provider is asked for."""
 
     @abstractmethod
@@ -201,6 +224,21 @@ class Task(ABC):
     @abstractmethod
     def paired_metrics(self) -> tuple[str, ...]:
         """The metrics of `score` on which two models are compared case by case."""
+
+    def annotate(self, model: Model, films: Dataset, train: Dataset, *, seed: int, device: str) -> Dataset:
+        """Films with the annotations of this task as a trained model gives them (`--label-by teacher`).
+
+        `films` and `train`, the real training films, are at the resolution of the test."""
+        raise InputError(f"{self.name}: its models cannot annotate films; --label-by teacher is not possible here")
+
+    def illustrate(self, model: Model, test: Dataset, *, device: str) -> Sequence[Illustration]:
+        """A few test films with what the model sees in them, for the report; none by default."""
+        return ()
+
+    def plots(self, scores: Mapping[str, pd.DataFrame]) -> Sequence[Plot]:
+        """Curves of one size for the report, from the case scores of every arm (columns `seed, case, structure, metric,
+        value`); none by default."""
+        return ()
 
     def truth(self, test: Dataset) -> np.ndarray | None:
         """The scored structures of test films as bool (N, structures, H, W), to look at; None without such masks."""

@@ -131,6 +131,17 @@ class Provider(ABC):
         return provider
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """What is kept of a checked batch: films uint8 (B, H, W), masks as bit flags, the rest as it came."""
+
+    images: np.ndarray
+    masks: np.ndarray | None
+    labels: np.ndarray | None
+    boxes: Sequence[Sequence[tuple[str, float, float, float, float]]] | None
+    sources: list[list[str]]
+
+
 @dataclass
 class Collector:
     """Checks batches at the border and makes a Dataset of them."""
@@ -140,7 +151,7 @@ class Collector:
     wanted: frozenset[Annotation]
     """What every batch must have; what else a batch has and the training films have too is checked and kept."""
     expected: int
-    _batches: list[Batch] = field(default_factory=list)
+    _parts: list[_Kept] = field(default_factory=list)
     _count: int = 0
     _organs: tuple[str, ...] | None = None
     _annotations: frozenset[Annotation] | None = None
@@ -185,7 +196,16 @@ class Collector:
         self._require(
             self._count <= self.expected, "more than the asked films:", f"{self.expected} films in all", self._count
         )
-        self._batches.append(batch)
+        given = batch.source_ids if batch.source_ids is not None else [[]] * len(images)
+        self._parts.append(
+            _Kept(
+                images=np.rint(images[:, 0] * 255).astype(np.uint8),
+                masks=pack_masks(batch.masks) if Annotation.MASKS in kept and batch.masks is not None else None,
+                labels=batch.labels,
+                boxes=batch.boxes,
+                sources=[list(map(str, row)) for row in given],
+            )
+        )
 
     def _kept(self, batch: Batch) -> frozenset[Annotation]:
         """The annotations of a batch that are checked and kept."""
@@ -240,6 +260,7 @@ class Collector:
 
     def _check_labels(self, batch: Batch) -> None:
         shape = (len(batch.images), len(self.train.info.findings))
+        self._require(batch.labels is not None, "no labels:", f"labels of shape {shape}", "")
         found = None if batch.labels is None else batch.labels.shape
         self._require(found == shape, "labels of shape", str(shape), found)
         values = set() if batch.labels is None else set(np.unique(batch.labels).tolist())
@@ -248,21 +269,17 @@ class Collector:
     def dataset(self, name: str) -> Dataset:
         """The checked films as a Dataset; ProviderError when their number is not the asked one."""
         self._require(self._count == self.expected, "", f"{self.expected} films", f"{self._count} films in all")
-        images = np.concatenate([np.rint(batch.images[:, 0] * 255).astype(np.uint8) for batch in self._batches])
+        images = np.concatenate([part.images for part in self._parts])
         ids = [f"{name}-{index:06d}" for index in range(len(images))]
-        sources = [
-            list(map(str, row))
-            for batch in self._batches
-            for row in (batch.source_ids if batch.source_ids is not None else [[]] * len(batch.images))
-        ]
+        sources = [row for part in self._parts for row in part.sources]
         cases = pd.DataFrame({"id": ids, "patient": ids, "source_ids": sources})
         kept = self._annotations or frozenset()
         masks = None
         if Annotation.MASKS in kept:
-            masks = np.concatenate([pack_masks(batch.masks) for batch in self._batches if batch.masks is not None])
+            masks = np.concatenate([part.masks for part in self._parts if part.masks is not None])
         findings = self.train.info.findings if Annotation.LABELS in kept else ()
         if findings:
-            labels = np.concatenate([batch.labels for batch in self._batches if batch.labels is not None])
+            labels = np.concatenate([part.labels for part in self._parts if part.labels is not None])
             cases[list(findings)] = labels.astype(np.uint8)
         info = DatasetInfo(
             name=name,
@@ -276,7 +293,7 @@ class Collector:
         return Dataset(info=info, images=images, cases=cases, masks=masks, boxes=boxes)
 
     def _boxes(self, ids: list[str]) -> pd.DataFrame:
-        per_film = [boxes for batch in self._batches for boxes in (batch.boxes or [])]
+        per_film = [boxes for part in self._parts for boxes in (part.boxes or [])]
         rows = [(case, *box) for case, boxes in zip(ids, per_film, strict=True) for box in boxes]
         return pd.DataFrame(rows, columns=["id", "finding", "x", "y", "w", "h"]).astype(
             {name: np.float64 for name in ("x", "y", "w", "h")}

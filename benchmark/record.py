@@ -20,12 +20,19 @@ class Strict(BaseModel):
 
 
 class ProviderIdentity(Strict):
-    """Which generator, exactly. `code` is the sha256 of the source that defines it; `weights` that of initial weights."""
+    """Which generator, exactly. `code` is the sha256 of the source that defines it; `label_by` says where the annotations
+    of its films come from (`adapters.LabelBy`)."""
 
     name: str
     spec: str
     code: str
     settings: dict[str, Any]
+    label_by: str = "native"
+
+    @property
+    def title(self) -> str:
+        """The name with what tables must not hide: `lsgan (labels by teacher)`."""
+        return self.name if self.label_by == "native" else f"{self.name} (labels by {self.label_by})"
 
 
 class TaskIdentity(Strict):

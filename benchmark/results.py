@@ -62,6 +62,8 @@ class TaskInfo(Strict):
     structures: list[str]
     primary: str
     layout: LayoutInfo | None = None
+    pairing: str = "cases"
+    """How two models are compared on the same cases (`pairing_rules.RULES`)."""
 
     def metric(self, name: str) -> MetricInfo:
         """How a metric is shown; one that only case scores have is shown as it is."""
@@ -133,9 +135,9 @@ class SeedValue(Strict):
 
 
 class PairedRow(Strict):
-    """One arm against REAL on the same test cases (`n` of them), per-case scores; `difference` is arm minus REAL.
+    """One arm against REAL on the same test cases (`n` of them) by the task's pairing rule; `difference` is arm minus REAL.
 
-    `low` and `high` bound it with 95 % confidence (BCa). The Holm values hold over all rows of one size and metric.
+    `low` and `high` bound it with 95 % confidence. The Holm values hold over all rows of one size, metric and test.
     """
 
     size: str
@@ -146,10 +148,12 @@ class PairedRow(Strict):
     difference: float | None = None
     low: float | None = None
     high: float | None = None
-    p_t: float | None = None
-    p_t_holm: float | None = None
-    p_wilcoxon: float | None = None
-    p_wilcoxon_holm: float | None = None
+    test: str = ""
+    p: float | None = None
+    p_holm: float | None = None
+    second: str = ""
+    p_second: float | None = None
+    p_second_holm: float | None = None
     note: str = ""
 
 

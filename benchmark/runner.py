@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from . import digest
+from .adapters import LabelBy
 from .atomic import write_text
 from .catalogue import find_dataset
+from .dataset import Annotation
 from .errors import CxrbenchError, InputError, unknown
 from .execution import Outcome, run_chains, run_job, step_done
 from .home import home
@@ -46,6 +48,7 @@ class Request:
     engine: str = "processes"
     address: str | None = None
     time_limit: float | None = None
+    label_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -173,10 +176,7 @@ def prepare(request: Request, progress: Progress | None = None) -> Prepared:
     device = resolve_device(request.device)
     store = Store(home() / "store")
     told = _ask_provider(request, store, provider_pairs, provider_plugin)
-    if task.needs.value not in told["produces"]:
-        raise InputError(
-            f"{provider_plugin.name} produces {', '.join(told['produces'])}, but {task.name} needs {task.needs.value}"
-        )
+    label_by = choose_label_by(request.label_by, provider_plugin.name, told["produces"], task)
     name = request.data or task.default_data
     settings = task.settings
     plan = make_plan(
@@ -191,11 +191,37 @@ def prepare(request: Request, progress: Progress | None = None) -> Prepared:
         seeds=range(request.seeds),
         arms=arms,
         device=device,
+        label_by=label_by,
     )
     chains = _chains(request, plan, store)
     every = {step.job.key: step.job for chain in chains for step in chain}
     done = frozenset(key for key, job in every.items() if step_done(job))
     return Prepared(request, plan, store, chains, done, _job_count(request, plan))
+
+
+def choose_label_by(asked: str | None, provider: str, produces: Sequence[str], task: Task) -> LabelBy:
+    """Native where the provider makes what the task needs; a generator of films alone is taught by the REAL model, unless
+    the user asks otherwise; a generator of other annotations must be asked for it."""
+    needed = task.needs.value
+    if asked is not None and asked not in set(LabelBy):
+        raise unknown("--label-by", asked, [LabelBy.PER_CLASS.value, LabelBy.TEACHER.value])
+    if needed in produces:
+        if asked not in (None, LabelBy.NATIVE):
+            raise InputError(f"{provider} makes {needed} itself; --label-by is for generators that do not")
+        return LabelBy.NATIVE
+    if asked == LabelBy.NATIVE or (asked is None and produces):
+        ways = "teacher (the REAL model annotates)"
+        if task.needs is Annotation.LABELS:
+            ways += " or per_class (a generator per finding)"
+        raise InputError(
+            f"{provider} produces {', '.join(produces) or 'films alone'}, but {task.name} needs {needed}; "
+            f"--label-by {ways} lets it take part"
+        )
+    if asked == LabelBy.PER_CLASS and task.needs is not Annotation.LABELS:
+        raise InputError(f"--label-by per_class gives labels, but {task.name} needs {needed}; use --label-by teacher")
+    if asked != LabelBy.PER_CLASS and type(task).annotate is Task.annotate:
+        raise InputError(f"{provider} makes no {needed}, and the models of {task.name} cannot annotate films for it")
+    return LabelBy(asked or LabelBy.TEACHER)
 
 
 def _job_count(request: Request, plan: Plan) -> int:
@@ -220,13 +246,18 @@ def _chains(request: Request, plan: Plan, store: Store) -> tuple[tuple[Step, ...
         else:
             groups.setdefault((cell.slot.fold, cell.slot.size, cell.seed), []).append(cell)
     order = list(ArmName)
-    chains = []
+    chains: list[tuple[Step, ...]] = []
+    taught: set[str] = set()
     for cells in groups.values():
         cells.sort(key=lambda cell: order.index(cell.slot.arm))
         steps = [_step(request, plan, store, cells[0], "synthesise", timings)]
+        if cells[0].teacher_key is not None:
+            teacher = _cell_of(cells[0], cells[0].teacher_key, ArmName.REAL)
+            steps.insert(0, _step(request, plan, store, teacher, "cell", timings))
+            taught.add(teacher.key)
         steps += [_step(request, plan, store, cell, "cell", timings) for cell in _with_starts(plan, cells)]
         chains.append(tuple(steps))
-    return tuple(chains + single)
+    return tuple(chains + [chain for chain in single if chain[0].job.key not in taught])
 
 
 def _with_starts(plan: Plan, cells: Sequence[PlannedCell]) -> list[PlannedCell]:
@@ -235,24 +266,26 @@ def _with_starts(plan: Plan, cells: Sequence[PlannedCell]) -> list[PlannedCell]:
     found = []
     for cell in cells:
         if cell.start_key is not None and cell.start_key not in keys:
-            identity = cell.identity.model_copy(update={"arm": ArmName.SYNTHETIC.value})
-            found.append(
-                replace(
-                    cell,
-                    key=cell.start_key,
-                    slot=replace(cell.slot, arm=ArmName.SYNTHETIC),
-                    identity=identity,
-                    start_key=None,
-                )
-            )
+            found.append(_cell_of(cell, cell.start_key, ArmName.SYNTHETIC))
         found.append(cell)
     return found
+
+
+def _cell_of(cell: PlannedCell, key: str, arm: ArmName) -> PlannedCell:
+    """The cell of another arm that a cell needs, where it was not asked for."""
+    slot = replace(cell.slot, arm=arm)
+    if arm.uses_provider:
+        identity = cell.identity.model_copy(update={"arm": arm.value})
+        return replace(cell, key=key, slot=slot, identity=identity, start_key=None)
+    return PlannedCell(key, slot, cell.seed, cell.identity.model_copy(update={"arm": arm.value, "provider": None}))
 
 
 def _step(request: Request, plan: Plan, store: Store, cell: PlannedCell, kind: str, timings: Timings) -> Step:
     provider = plan.provider.name if cell.synthetic_key is not None else ""
     what = provider if kind == "synthesise" else cell.slot.arm.value
     key = str(cell.synthetic_key) if kind == "synthesise" else cell.key
+    if provider:
+        provider += f"/{plan.provider.label_by}"
     parts = (kind, provider, plan.task.name, plan.data.info.name, plan.preset, cell.slot.size, cell.slot.arm.value)
     timing = "/".join((*parts, plan.device.split(":")[0]))
     source = describe(plan.provider_plugin if kind == "synthesise" else plan.task_plugin).values
@@ -278,6 +311,8 @@ def _step(request: Request, plan: Plan, store: Store, cell: PlannedCell, kind: s
         fit_key=cell.fit_key,
         synthetic_key=cell.synthetic_key,
         start_key=cell.start_key,
+        teacher_key=cell.teacher_key,
+        label_by=plan.provider.label_by,
         identity=cell.identity.model_dump(mode="json"),
     )
     label = f"{'fit ' if kind == 'synthesise' else ''}{what} {cell.slot.size}"

@@ -10,6 +10,7 @@ import math
 import platform
 import time
 import traceback
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import digest
+from .adapters import LabelBy
 from .dataset import Dataset, load_dataset
 from .errors import CxrbenchError, InputError, ProviderError
 from .job import Job
@@ -28,7 +30,12 @@ from .settings import keyed, override, plain, restore
 from .store import Level, Store
 
 if TYPE_CHECKING:
+    from .adapters import PerClass
+    from .protocol import Illustration
     from .provider import Provider
+
+MODEL = "model.safetensors"
+ILLUSTRATIONS = "illustrations.npz"
 
 
 def torch_mismatch() -> str | None:
@@ -63,14 +70,12 @@ def describe(job: Job) -> dict[str, Any]:
 
 def check(job: Job, progress: Progress) -> list[dict[str, Any]]:
     """The conformance suite on a few phantom films; what was found, claim by claim."""
-    from .catalogue import find_dataset
-    from .conformance import FILMS, check_provider
+    from .conformance import check_films, check_provider
 
     plugin = find_provider(job.provider)
     settings = restore(plugin.load().presets[job.preset], describe(job)["settings"])
-    films = find_dataset("phantom", 64).select(range(FILMS))
-    films.cases["source_ids"] = [[case] for case in films.ids]
-    findings = check_provider(plugin, settings, films, device=job.device, progress=progress)
+    films = check_films(plugin.load().produces, progress.part("films", 0.0, 0.2))
+    findings = check_provider(plugin, settings, films, device=job.device, progress=progress.part("check", 0.2, 1.0))
     return [asdict(finding) for finding in findings]
 
 
@@ -85,7 +90,8 @@ def _provider_parts(job: Job) -> tuple[Plugin, Any]:
 
 
 def synthesise(job: Job, progress: Progress) -> dict[str, Any]:
-    """Fit the provider (or take the fitted one of the store) and sample its films into the store."""
+    """Fit the provider (or take the fitted one of the store), sample its films, have them annotated where it does not do
+    that itself, check them, and keep them in the store."""
     from .cost import peak_memory, sampling_rate
     from .provider import collect
 
@@ -97,8 +103,10 @@ def synthesise(job: Job, progress: Progress) -> dict[str, Any]:
     if not store.sound(Level.FITS, fit_key):
         _fit(job, store, plugin, settings, train, task, progress.part("fit", 0.0, 0.9))
     kept = store.path(Level.FITS, fit_key)
-    provider = _load(plugin, kept / "provider", settings, job.device)
-    count = task.synthetic_count(job.slot)
+    provider = _load(plugin, kept / "provider", settings, job)
+    data = load_dataset(Path(job.data))
+    count = task.synthetic_count(data, job.slot)
+    taught = job.label_by == LabelBy.TEACHER
     start = time.perf_counter()
     films = _guarded(
         plugin.name,
@@ -110,13 +118,19 @@ def synthesise(job: Job, progress: Progress) -> dict[str, Any]:
             count,
             seed=job.draw(task, "sample"),
             progress=progress.part("sample", 0.9, 0.98),
+            wanted=frozenset() if taught else frozenset({task.needs}),
         ),
     )
     seconds = time.perf_counter() - start
     said = _said(plugin.name, provider)
     films = films.resized(task.settings.resolution)
-    test = task.test_set(load_dataset(Path(job.data)), job.slot)
-    checks = check_leaks(plugin.name, films, train, test) | ({"provider": said} if said else {})
+    if taught:
+        teacher = task.load_model(store.path(Level.RECORDS, str(job.teacher_key)) / MODEL, data)
+        real = train.resized(task.settings.resolution)
+        films = task.annotate(teacher, films, real, seed=job.draw(task, "annotate"), device=job.device)
+    test = task.test_set(data, job.slot)
+    refuse_leaks(plugin.name, films, _guarded(plugin.name, "trained_on", provider.trained_on), train, test)
+    checks = check_copies(films, train, test) | ({"provider": said} if said else {})
     rate, rounds = _guarded(plugin.name, "sample", lambda: sampling_rate(provider, count, first_seconds=seconds))
     progress.update(0.99, "writing")
     facts = {
@@ -158,14 +172,27 @@ def _guarded(name: str, method: str, call: Any) -> Any:
         ) from error
 
 
-def _load(plugin: Plugin, folder: Path, settings: Any, device: str) -> Any:
-    return _guarded(plugin.name, "load", lambda: plugin.load().load(folder, settings, device=device))
+def _load(plugin: Plugin, folder: Path, settings: Any, job: Job) -> Provider:
+    def load(kept: Path) -> Provider:
+        return _guarded(plugin.name, "load", lambda: plugin.load().load(kept, settings, device=job.device))
+
+    return _per_class(plugin, settings, job, load).restore(folder) if _is_per_class(job) else load(folder)
+
+
+def _is_per_class(job: Job) -> bool:
+    return job.label_by == LabelBy.PER_CLASS
+
+
+def _per_class(plugin: Plugin, settings: Any, job: Job, load: Callable[[Path], Provider] | None = None) -> PerClass:
+    from .adapters import PerClass
+
+    return PerClass(lambda: plugin.make(settings, device=job.device), load, device=job.device)
 
 
 def _fit(job: Job, store: Store, plugin: Plugin, settings: Any, train: Dataset, task: Task, progress: Progress) -> None:
     from .cost import peak_memory
 
-    provider = plugin.make(settings, device=job.device)
+    provider = _per_class(plugin, settings, job) if _is_per_class(job) else plugin.make(settings, device=job.device)
     provider.checkpoints = Path(job.store) / "checkpoints" / str(job.fit_key)
     start = time.perf_counter()
     _guarded(plugin.name, "fit", lambda: provider.fit(train, seed=job.draw(task, "fit"), progress=progress))
@@ -210,20 +237,29 @@ def _curve(history: Any) -> dict[str, Any]:
     }
 
 
-def check_leaks(name: str, films: Dataset, train: Dataset, test: Dataset) -> dict[str, Any]:
-    """Refuse films that show pixels of a test case; count near copies of test films and of training films."""
+def refuse_leaks(name: str, films: Dataset, trained_on: Sequence[str], train: Dataset, test: Dataset) -> None:
+    """ProviderError with the ids where a provider has learnt from test films, or its films show pixels of them."""
+    held = set(test.ids)
+    shown = {str(source) for row in films.cases.get("source_ids", ()) for source in row}
+    seen = {str(case) for case in trained_on} | set(train.ids)
+    seen |= {str(source) for row in train.cases.get("source_ids", ()) for source in row}
+    for used, how in ((seen, "fitted on"), (shown, "showing in its samples")):
+        leaked = sorted(used & held)
+        if leaked:
+            listed = ", ".join(leaked[:5]) + (" ..." if len(leaked) > 5 else "")
+            raise ProviderError(
+                f"provider {name} is refused (leak): {how} {len(leaked)} films of the test set {test.info.name}: {listed}"
+            )
+
+
+def check_copies(films: Dataset, train: Dataset, test: Dataset) -> dict[str, Any]:
+    """Near copies of test films and of training films among synthetic ones."""
     from .near_copies import near_copies
 
-    if "source_ids" in films.cases:
-        used = {str(source) for row in films.cases["source_ids"] for source in row}
-        shared = sorted(used & set(test.ids))
-        if shared:
-            listed = ", ".join(shared[:5]) + (" ..." if len(shared) > 5 else "")
-            raise ProviderError(f"provider {name}: {len(shared)} films of the test set are shown in samples: {listed}")
     train = train.resized(test.resolution)
     return {
-        "near_test": near_copies(films.images, test.images, train.images).to_json(),
-        "near_train": near_copies(films.images, train.images, test.images).to_json(),
+        "near_test": near_copies(films, test, train).to_json(),
+        "near_train": near_copies(films, train, test).to_json(),
     }
 
 
@@ -266,7 +302,8 @@ def run_cell(job: Job, progress: Progress) -> dict[str, Any]:
     with store.adding(Level.RECORDS, job.key) as draft:
         scores.to_parquet(draft / "scores.parquet", index=False)
         predictions.save(draft / "predictions.npz")
-        task.save_model(trained.model, draft / "model.safetensors")
+        task.save_model(trained.model, draft / MODEL)
+        _keep_illustrations(task.illustrate(trained.model, test, device=job.device), draft / ILLUSTRATIONS)
         record = Record(
             key=job.key,
             cell=CellIdentity.model_validate(job.identity),
@@ -277,7 +314,7 @@ def run_cell(job: Job, progress: Progress) -> dict[str, Any]:
                 seconds=seconds,
                 train_films=sum(len(part) for part in used),
                 test_films=len(test),
-                synthetic_films=task.synthetic_count(job.slot) if job.synthetic_key else 0,
+                synthetic_films=task.synthetic_count(data, job.slot) if job.synthetic_key else 0,
                 curves={name: Curve(**_curve(history)) for name, history in trained.histories.items()},
                 weights=task.weights_used(),
                 peak_memory_bytes=peak_memory(job.device),
@@ -294,6 +331,13 @@ def run_cell(job: Job, progress: Progress) -> dict[str, Any]:
     return {}
 
 
+def _keep_illustrations(pictures: Sequence[Illustration], path: Path) -> None:
+    """Pictures of what a model does: `pictures` uint8 (K, H, W, 3) and their `captions`; no file where there are none."""
+    if pictures:
+        captions = np.array([picture.caption for picture in pictures], dtype=np.str_)
+        np.savez_compressed(path, pictures=np.stack([picture.pixels for picture in pictures]), captions=captions)
+
+
 def _arm(job: Job, store: Store, task: Task, data: Dataset) -> Arm:
     name = ArmName(job.arm)
     real = None
@@ -304,7 +348,7 @@ def _arm(job: Job, store: Store, task: Task, data: Dataset) -> Arm:
         synthetic = store.synthetic(str(job.synthetic_key))
     start = None
     if name is ArmName.FINETUNE:
-        start = task.load_model(store.path(Level.RECORDS, str(job.start_key)) / "model.safetensors", data)
+        start = task.load_model(store.path(Level.RECORDS, str(job.start_key)) / MODEL, data)
     validation = task.validation_set(data, job.slot)
     return Arm(name, real, synthetic, start, validation, task.structures(data))
 

@@ -52,7 +52,7 @@ def terminal(results: Results, width: int = 100) -> Text:
         text.append("\n")
     for sentence in legend(results):
         text.append(textwrap.fill(_clean(sentence), width, subsequent_indent="  ") + "\n", style="dim")
-    notes = [("cost", f"{results.provider.name} {row.size}", cost_sentence(row), "") for row in results.cost]
+    notes = [("cost", f"{results.provider.title} {row.size}", cost_sentence(row), "") for row in results.cost]
     notes += [
         ("check", place, sentence, "bold red" if alarm else "") for place, sentence, alarm in check_notes(results)
     ]
@@ -185,6 +185,7 @@ def as_csv(results: Results) -> str:
     """The table in long form as CSV, with what it is a table of in every row."""
     constant = {
         "provider": results.provider.name,
+        "label_by": results.provider.label_by,
         "task": results.task.name,
         "version": results.task.version,
         "preset": results.preset,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .results import CellRow, CostRow, MetricInfo, Results, Status, words
+from .pairing_rules import RULES
+from .results import AVERAGE, CellRow, CostRow, MetricInfo, Results, Status, words
 
 PHANTOM = "phantom numbers: not comparable with published numbers"
 
@@ -74,7 +75,7 @@ def header_sentence(results: Results) -> str:
     """What was run, on what."""
     phantom = "; not comparable with published numbers" if results.data.phantom else ""
     return (
-        f"cxrbench {results.cxrbench} · {results.provider.name} · {results.task.name} v{results.task.version} · "
+        f"cxrbench {results.cxrbench} · {results.provider.title} · {results.task.name} v{results.task.version} · "
         f"{results.preset} · data: {results.data.name}{phantom}"
     )
 
@@ -82,27 +83,41 @@ def header_sentence(results: Results) -> str:
 def marks(results: Results) -> list[str]:
     """What the stars and deviations of the table mean."""
     lines = []
-    counts = sorted({row.n for row in results.paired if row.p_t is not None})
+    counts = sorted({row.n for row in results.paired if row.p is not None})
     if counts:
-        cases = films(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]} films"
-        lines.append(
-            f"against REAL on the same {cases}: ** p < 0.01, * p < 0.05 (paired t-test of scores per film, Holm)"
-        )
+        rule = RULES[results.task.pairing]
+        cases = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+        lines.append(f"against REAL on the same {cases} {rule.unit}: ** p < 0.01, * p < 0.05 ({rule.marks})")
     untaught = dict.fromkeys((row.arm, row.structure) for row in results.untaught)
     for arm in dict.fromkeys(arm for arm, _ in untaught):
         names = ", ".join(words(structure) for one, structure in untaught if one == arm)
-        lines.append(
-            f"– absent, not zero: the films that {arm.upper()} trains on have no masks of all of these: {names}"
-        )
+        lines.append(f"– absent, not zero: the films that {arm.upper()} trains on have no annotation of these: {names}")
     if len(results.seeds) > 1:
-        lines.append(f"a film's score is its mean over {len(results.seeds)} seeds; ± is the deviation over seeds")
+        lines.append(f"numbers are means over {len(results.seeds)} seeds; ± is the deviation over seeds")
     return lines
 
 
 def legend(results: Results) -> list[str]:
     """The lines below the table: what the marks mean, where the rest is, and what may be claimed."""
-    pointer = ["Wilcoxon, intervals and differences: report.html and tables/tests.csv"] if results.paired else []
-    return [*marks(results), *fold_sentences(results), *pointer, *claims(results)]
+    more = RULES[results.task.pairing].more
+    pointer = [f"{more}, intervals and differences: report.html and tables/tests.csv"] if results.paired else []
+    return [*marks(results), *intervals(results), *fold_sentences(results), *pointer, *claims(results)]
+
+
+def intervals(results: Results) -> list[str]:
+    """Where the task gives bounds of its primary metric (`<metric>_low`, `<metric>_high`): the average of each arm with
+    them."""
+    primary, lines = results.task.metric(results.task.primary), []
+    for info in results.sizes:
+        said = []
+        for arm in results.arms:
+            found = [results.row(info.size, arm, f"{primary.name}{end}", AVERAGE) for end in ("", "_low", "_high")]
+            values = [shown(row.value, primary) for row in found if row is not None and row.value is not None]
+            if len(values) == len(found):
+                said.append(f"{arm.upper()} {values[0]} ({values[1]} to {values[2]})")
+        if said:
+            lines.append(f"average {metric_title(primary)} with 95 % interval, {info.size}: {', '.join(said)}")
+    return lines
 
 
 def fold_sentences(results: Results) -> list[str]:

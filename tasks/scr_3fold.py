@@ -182,7 +182,7 @@ class ScrThreeFold(SegmentationTask):
         rows = np.flatnonzero(np.array(fold_of(data)) == slot.fold)
         return data.select(rows, name=f"{data.info.name}, fold {slot.fold}").resized(self.settings.resolution)
 
-    def synthetic_count(self, slot: Slot) -> int:
+    def synthetic_count(self, data: Dataset, slot: Slot) -> int:
         return self.settings.synthetic
 
     def structures(self, data: Dataset) -> tuple[str, ...]:

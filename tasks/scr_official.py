@@ -151,7 +151,7 @@ class ScrOfficial(SegmentationTask):
         rows = np.flatnonzero(data.cases["split"].astype(str) == "test")
         return data.select(rows, name=f"{data.info.name}, test set").resized(self.settings.resolution)
 
-    def synthetic_count(self, slot: Slot) -> int:
+    def synthetic_count(self, data: Dataset, slot: Slot) -> int:
         return self.settings.synthetic
 
     def network(self, classes: int) -> nn.Module:

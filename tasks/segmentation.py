@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -277,6 +277,19 @@ class SegmentationTask(Task):
 
         labels = predict_labels(model, test.images, crop=self.settings.crop, batch=self.settings.batch, device=device)
         return Predictions(ids=tuple(test.ids), arrays={"labels": labels} | untaught_note(model))
+
+    def annotate(self, model: nn.Module, films: Dataset, train: Dataset, *, seed: int, device: str) -> Dataset:
+        """Masks by a trained segmenter: each film's predicted label map, an organ a structure, which do not overlap.
+
+        A structure that the model was never taught gets no masks, so that nothing is learnt about it.
+        """
+        arrays, structures = self.predict(model, films, device=device).arrays, self.structures(train)
+        taught = arrays.get("taught", np.ones(len(structures), dtype=bool))
+        organs = tuple(name for name, known in zip(structures, taught, strict=True) if known)
+        bits = np.zeros(len(structures) + 1, dtype=np.uint8)  # of every label
+        bits[1:][taught] = 1 << np.arange(len(organs))
+        info = films.info.model_copy(update={"organs": organs, "digest": "", "files": {}})
+        return replace(films, info=info, masks=bits[arrays["labels"]], folder=None)
 
     # ---------------------------------------------------------------------- scores
 

@@ -14,6 +14,8 @@ from ..errors import CxrbenchError, InputError
 from .check import check
 from .data import app as data_app
 from .listing import list_
+from .lungs import app as lungs_app
+from .reader_study import app as reader_study_app
 from .report import compare, report
 from .run import run
 
@@ -31,6 +33,8 @@ app.command("report")(report)
 app.command("compare")(compare)
 app.command("check")(check)
 app.add_typer(data_app, name="data")
+app.add_typer(lungs_app, name="lungs")
+app.add_typer(reader_study_app, name="reader-study")
 
 
 def main() -> None:

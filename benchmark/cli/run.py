@@ -33,6 +33,10 @@ def run(
     ] = None,
     seeds: Annotated[int, typer.Option(help="Repetitions; 5 or more allow a claim about the generator.")] = 1,
     arms: Annotated[str, typer.Option(help="Arms, comma-separated: real,synthetic,mixed,finetune.")] = "",
+    label_by: Annotated[
+        str | None,
+        typer.Option(help="Annotations of a generator that makes none: teacher (the REAL model's) or per_class."),
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N, mps or auto.")] = "auto",
     jobs: Annotated[int | None, typer.Option(help="Steps at a time; default: cores / threads of a step.")] = None,
     engine: Annotated[str, typer.Option(help="processes (this machine) or dask.")] = "processes",
@@ -61,6 +65,7 @@ def run(
         engine=engine,
         address=address,
         time_limit=time_limit,
+        label_by=label_by,
     )
     with shown_progress("preparing films") as progress:
         prepared = prepare(request, progress)
@@ -82,7 +87,7 @@ def _header(prepared: Prepared) -> str:
 
     plan = prepared.plan
     return (
-        f"cxrbench {__version__} · {plan.provider.name} · {plan.task.name} v{plan.task.version} · {plan.preset} · "
+        f"cxrbench {__version__} · {plan.provider.title} · {plan.task.name} v{plan.task.version} · {plan.preset} · "
         f"data: {plan.data.info.name} ({plan.data.info.provenance or 'no provenance given'})\n{_plan_line(prepared)}"
     )
 

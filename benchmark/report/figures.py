@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+    from ..output import PlotRow
+
 WIDTH = 4.8  # inches of a figure
 TRAIN_WIDTH = 3.5
+PLOT_WIDTH = 2.7
 SVG: Any = {"svg.hashsalt": "cxrbench", "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": 9.0}
 NOT_LOSSES = {"step", "images_per_second"}
 LOG_SPAN = 50  # a curve of positive values that spans more than this is drawn on a logarithmic axis
@@ -202,7 +205,7 @@ def _interval(axes: Axes, row: PairedRow, place: float, factor: float, colour: s
     assert row.difference is not None
     if row.low is not None and row.high is not None:
         axes.plot([row.low * factor, row.high * factor], [place, place], color=colour, linewidth=1.8, zorder=2)
-    told = row.p_t_holm is not None and row.p_t_holm < 0.05
+    told = row.p_holm is not None and row.p_holm < 0.05
     axes.plot(
         [row.difference * factor],
         [place],
@@ -216,6 +219,24 @@ def _interval(axes: Axes, row: PairedRow, place: float, factor: float, colour: s
 
 
 # ------------------------------------------------------------------------------------------------------- curves
+
+
+def unit_plot(row: PlotRow, theme: Theme) -> Figure:
+    """Curves in the unit square, one an arm, with a dashed diagonal where the plot asks for it."""
+    with mpl.rc_context(SVG):
+        figure, axes = _panel(PLOT_WIDTH, PLOT_WIDTH + 0.35, theme)
+        if row.diagonal:
+            axes.plot([0, 1], [0, 1], color=theme.faint, linewidth=0.9, linestyle="--")
+        for arm, (x, y) in row.curves.items():
+            axes.plot(x, y, color=theme.arms.get(arm, theme.ink), linewidth=1.5, label=arm.upper())
+        axes.set_xlim(-0.01, 1.01)
+        axes.set_ylim(-0.01, 1.01)
+        axes.set_aspect("equal")
+        axes.grid(color=theme.grid, linewidth=0.8)
+        axes.set_xlabel(_label(row.x_label), color=theme.ink)
+        axes.set_ylabel(_label(row.y_label), color=theme.ink)
+        _legend(figure, axes, theme, 2)
+    return figure
 
 
 def curve_plot(rows: pd.DataFrame, theme: Theme) -> Figure | None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import layout, output, wording
 from ..contact_sheet import organ_colours
+from ..pairing_rules import RULES
 from ..record import read_json
 from ..results import AVERAGE, FoldRow, MetricInfo, PairedRow, Results, Status, words
 from ..statistics import stars
@@ -67,6 +68,7 @@ def build(folder: Path, results: Results) -> Report:
         "boxes": _boxes(results, folder, drawn),
         "forests": _forests(results, drawn),
         "training": _training(results, folder, drawn),
+        "plots": _plots(results, folder, drawn),
         **_films(results, folder),
         **_numbers(results),
     }
@@ -132,6 +134,7 @@ def _numbers(results: Results) -> dict[str, Any]:
         "tests": _tests(results, results.paired),
         "fold_tests": _tests(results, results.fold_tests),
         "phantom": wording.PHANTOM,
+        "rule": RULES[results.task.pairing],
         "downstream_seconds": sum(seconds),
         "command": " ".join(results.command),
         "settings": _settings(results),
@@ -160,7 +163,7 @@ def _cards(results: Results, size: str, metric: MetricInfo) -> list[Card]:
                 value,
                 difference=wording.shown(test.difference, metric, signed=True),
                 interval=_interval(test.low, test.high, metric),
-                mark=stars(test.p_t_holm),
+                mark=stars(test.p_holm),
                 note=test.note,
             )
         )
@@ -263,7 +266,7 @@ def _variables() -> Iterable[tuple[str, str]]:
 
 def _boxes(results: Results, folder: Path, drawn: _Drawer) -> list[Panel]:
     name = results.paired_primary
-    if name is None:
+    if name is None or not RULES[results.task.pairing].per_case:
         return []
     metric, scores, panels = results.task.metric(name), output.load_scores(folder), []
     for info in results.sizes:
@@ -320,13 +323,31 @@ def _training(results: Results, folder: Path, drawn: _Drawer) -> list[tuple[str,
     return groups
 
 
+def _plots(results: Results, folder: Path, drawn: _Drawer) -> list[tuple[str, list[Panel]]]:
+    """The task's own curves, a group a size."""
+    path = folder / output.PLOTS
+    if not path.is_file():
+        return []
+    groups = []
+    rows = read_json(path, output.PlotFile).plots
+    for info in results.sizes:
+        panels = []
+        for number, row in enumerate(row for row in rows if row.size == info.size):
+            figure = figures.unit_plot(row, LIGHT)
+            alt = f"{row.title}: {row.y_label} against {row.x_label} for {', '.join(row.curves)}."
+            panels.append(Panel(row.title, drawn.add(f"plot-{info.size}-{number:02d}", figure, raster=False), alt))
+        if panels:
+            groups.append((wording.size_title(results, info.size), panels))
+    return groups
+
+
 # ------------------------------------------------------------------------------------------------------- films
 
 
 def _films(results: Results, folder: Path) -> dict[str, Any]:
     films = folder / output.FILMS
     if not (films / INDEX).is_file():
-        return {"samples": [], "timelines": [], "cases": [], "organ_legend": [], "case_legend": []}
+        return {"samples": [], "timelines": [], "cases": [], "seen": [], "organ_legend": [], "case_legend": []}
     index = read_json(films / INDEX, PictureIndex)
     samples = []
     for info in results.sizes:
@@ -342,7 +363,8 @@ def _films(results: Results, folder: Path) -> dict[str, Any]:
     return {
         "samples": [(size, groups) for size, groups in samples if groups],
         "timelines": [(info.size, steps) for info in results.sizes if (steps := _timeline(films, index, info.size))],
-        "cases": [(info.size, rows) for info in results.sizes if (rows := _case_rows(films, index, info.size))],
+        "cases": [(info.size, cases) for info in results.sizes if (cases := _case_rows(films, index, info.size))],
+        "seen": [(info.size, seen) for info in results.sizes if (seen := _seen(films, index, info.size))],
         "organ_legend": _colours(index.organs),
         "case_legend": _colours(index.case_organs),
     }
@@ -355,6 +377,13 @@ def _timeline(films: Path, index: PictureIndex, size: str) -> list[tuple[str, li
     return [
         (step, [_shot(films, p, f"sample {p.case} at step {step}") for p in mine if p.column == step]) for step in steps
     ]
+
+
+def _seen(films: Path, index: PictureIndex, size: str) -> list[tuple[str, list[Shot]]]:
+    """(arm, the pictures of what its model does) of a size."""
+    mine = [picture for picture in index.pictures if (picture.size, picture.group) == (size, "illustration")]
+    arms = dict.fromkeys(picture.column for picture in mine)
+    return [(arm, [_shot(films, p, f"{arm}, {p.caption}") for p in mine if p.column == arm]) for arm in arms]
 
 
 def _colours(organs: Sequence[str]) -> list[tuple[str, str]]:

@@ -18,6 +18,7 @@ from ..contact_sheet import outlined
 from ..dataset import Dataset, pack_masks
 from ..harvest import REAL, Harvest
 from ..pairing import case_scores
+from ..pairing_rules import RULES
 from ..protocol import ArmName, Predictions, Slot
 from ..record import Strict
 from ..results import Results, finite
@@ -32,14 +33,15 @@ GRID_FILMS = 10
 TIMELINE_STEPS = 8
 TIMELINE_FILMS = 5
 TIMELINE_FILE = "timeline.npz"  # of a fitted provider: `steps` int (K,), `films` uint8 (K, S, H, W)
+ILLUSTRATIONS_FILE = "illustrations.npz"  # of a record: `pictures` uint8 (K, H, W, 3), `captions` text (K,)
 BITS = 8
 TRUTH = "truth"
 INDEX = "index.json"
 
 
 class Picture(Strict):
-    """One film in the report. `group`: real, synthetic, timeline or case; a case has a `case` (row) and a `column` (truth
-    or arm), a film of the timeline the sample (row) and the training step."""
+    """One film in the report. `group`: real, synthetic, timeline, case or illustration. A case has a `case` (row) and a
+    `column` (truth or arm), a film of the timeline the sample (row) and the training step, an illustration its arm."""
 
     size: str
     group: str
@@ -60,7 +62,8 @@ class PictureIndex(Strict):
 
 @dataclass(frozen=True)
 class Film:
-    """A picture with its pixels: uint8 grey (TILE, TILE) and RGB with outlines (TILE, TILE, 3)."""
+    """A picture with its pixels: uint8 grey (TILE, TILE) and RGB with outlines (TILE, TILE, 3); RGB twice for an
+    illustration."""
 
     picture: Picture
     plain: np.ndarray
@@ -100,6 +103,27 @@ def timeline_films(harvest: Harvest) -> list[Film]:
     return films
 
 
+def illustrations(harvest: Harvest) -> list[Film]:
+    """For every size and arm, the task's pictures of what the model of the first finished cell does with test films."""
+    films = []
+    for size in harvest.sizes:
+        for arm, (key, _) in _shown_cells(harvest, size).items():
+            path = harvest.store.path(Level.RECORDS, key) / ILLUSTRATIONS_FILE
+            if not path.is_file():
+                continue
+            with np.load(path, allow_pickle=False) as kept:
+                pictures, captions = kept["pictures"], kept["captions"]
+            for number, (pixels, caption) in enumerate(zip(pictures, captions, strict=True)):
+                name = _file_stem(f"{size}-seen-{arm}-{number:02d}") + ".png"
+                facts = {"group": "illustration", "case": str(number), "column": arm, "caption": str(caption)}
+                films.append(Film(Picture(size=size, plain=name, outlined=name, **facts), pixels, pixels))
+    return films
+
+
+def _file_stem(text: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in text)
+
+
 def _spread(rows: Sequence[int], count: int) -> list[int]:
     """Up to `count` of the rows, evenly spread: no choice by looks."""
     places = np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)
@@ -126,7 +150,7 @@ def _tiles(dataset: Dataset, rows: Sequence[int], size: str, group: str) -> list
 
 
 def _film(image: np.ndarray, bits: np.ndarray | None, organs: Sequence[str], stem: str, **facts: str) -> Film:
-    name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in stem)
+    name = _file_stem(stem)
     picture = Picture(plain=f"{name}.png", outlined=f"{name}-outlined.png", **facts)
     plain = outlined(image, None, organs, TILE)[..., 0]
     return Film(picture, plain, outlined(image, bits, organs, TILE))
@@ -141,7 +165,7 @@ def case_films(harvest: Harvest, results: Results) -> list[Film]:
     metric = results.paired_primary
     structures = results.task.structures
     data = harvest.plan.data
-    if metric is None or data.masks is None or len(structures) > BITS:
+    if metric is None or not RULES[results.task.pairing].per_case or data.masks is None or len(structures) > BITS:
         return []
     films = []
     for size in harvest.sizes:

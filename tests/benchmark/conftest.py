@@ -67,7 +67,7 @@ class TinyTask(Task):
     def test_set(self, data: Dataset, slot: Slot) -> Dataset:
         return data.select(np.flatnonzero(data.cases["split"] == "test"))
 
-    def synthetic_count(self, slot: Slot) -> int:
+    def synthetic_count(self, data: Dataset, slot: Slot) -> int:
         return 6
 
     def summarise(self, scores: pd.DataFrame) -> pd.DataFrame:

@@ -54,8 +54,8 @@ def test_differences_are_a_minus_b_and_tests_are_scipys(run_of):
     assert row.difference == pytest.approx(row.a - row.b)
     assert row.n == 8
     assert row.case_difference == pytest.approx((ours.to_numpy() - theirs.to_numpy()).mean())
-    assert row.p_t == pytest.approx(stats.ttest_rel(ours.to_numpy(), theirs.to_numpy()).pvalue)
-    assert row.p_t_holm >= row.p_t
+    assert row.p == pytest.approx(stats.ttest_rel(ours.to_numpy(), theirs.to_numpy()).pvalue)
+    assert row.p_holm >= row.p
     assert {row.arm for row in found.rows} == {"synthetic", "finetune"}
 
 
@@ -120,7 +120,7 @@ def test_another_task_or_other_task_settings_are_refused(run_of):
 def test_a_missing_cell_is_missing_in_the_comparison(run_of):
     found = compare(run_of("vae"), run_of("lsgan", broken={("full", "synthetic", 0): "no memory"}))
     row = next(r for r in found.rows if (r.size, r.arm, r.metric) == ("full", "synthetic", "dsc"))
-    assert (row.b, row.difference, row.p_t, row.note) == (None, None, None, "failed")
+    assert (row.b, row.difference, row.p, row.note) == (None, None, None, "failed")
     assert any("1 of 6 cells are not there" in note for note in found.notes)
 
 
@@ -129,7 +129,7 @@ def test_two_runs_of_one_provider_are_told_apart_by_their_folders(run_of):
     found = compare(a, b)
     assert (found.a.label, found.b.label) == ("first", "second")
     row = next(r for r in found.rows if r.metric == "dsc")
-    assert row.difference == 0 and row.p_t is None and "identical" in row.note
+    assert row.difference == 0 and row.p is None and "identical" in row.note
 
 
 def test_a_provider_means_its_newest_run_that_fits_the_other(run_of, tmp_path):

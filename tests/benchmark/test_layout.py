@@ -125,7 +125,7 @@ def test_an_organ_that_was_not_taught_is_absent_and_so_is_the_average(fabricate)
         row = results.row("full", "synthetic", "dsc", structure)
         assert (row.value, row.note) == (None, "not taught")
         test = results.test("full", "synthetic", "dsc", structure)
-        assert (test.p_t, test.difference, test.note) == (None, None, "not taught")
+        assert (test.p, test.difference, test.note) == (None, None, "not taught")
     assert results.row("full", "synthetic", "dsc", "left_lung").value == pytest.approx(0.8)
     assert results.row("full", "real", "dsc", "average").value == pytest.approx(0.9)
     json.loads(results.model_dump_json(), parse_constant=pytest.fail)
@@ -137,7 +137,7 @@ def test_an_absent_number_is_a_dash_with_a_note_in_every_table(fabricate):
     text = tables.terminal(results, 110).plain
     heart = next(line for line in text.splitlines() if line.strip().startswith("heart"))
     assert heart.split()[1:4] == ["90.00", "–", "91.00"]
-    note = "absent, not zero: the films that SYNTHETIC trains on have no masks of all of these: heart, average"
+    note = "absent, not zero: the films that SYNTHETIC trains on have no annotation of these: heart, average"
     assert note in " ".join(text.split())
     assert note in tables.as_markdown(results) and "| – |" in tables.as_markdown(results)
     rows = list(csv.DictReader(io.StringIO(tables.as_csv(results))))

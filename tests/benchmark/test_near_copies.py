@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
-from cxrbench.benchmark.near_copies import near_copies, nearest_distances
+from cxrbench.benchmark.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.near_copies import count_copies, near_copies, nearest_distances
 
 
 @pytest.fixture
 def films() -> np.ndarray:
-    """300 smooth, different films."""
+    """800 smooth, different films."""
     draw = np.random.default_rng(0)
-    coarse = draw.integers(0, 256, (300, 4, 4)).astype(np.uint8)
-    return coarse.repeat(16, 1).repeat(16, 2)
+    coarse = draw.integers(0, 256, (800, 4, 4)).astype(np.uint8)
+    return np.stack([cv2.resize(one, (64, 64), interpolation=cv2.INTER_LINEAR) for one in coarse])
 
 
 def test_distance_of_two_flat_films_is_their_grey_difference():
@@ -28,10 +31,23 @@ def test_the_nearest_film_is_the_one_it_was_copied_from(films):
     assert nearest_distances(noisy, films)[1].tolist() == list(range(50, 60))
 
 
-def test_copies_are_flagged_and_other_people_are_not(films):
-    reference, others, different = films[:100], films[100:200], films[200:]
-    copied = near_copies(np.concatenate([others[:90], reference[:10]]), reference, different)
-    assert copied.flagged >= 10 and copied.p < 1e-6
-    assert {pair[1] for pair in copied.nearest} <= set(range(10))
-    honest = near_copies(others, reference, different)
-    assert honest.flagged <= 4 and honest.p > 0.01
+def as_dataset(images: np.ndarray, name: str) -> Dataset:
+    ids = [f"{name}{number}" for number in range(len(images))]
+    return Dataset(DatasetInfo(name=name, resolution=64), images, pd.DataFrame({"id": ids, "patient": ids}))
+
+
+def test_copies_are_flagged_by_id_and_other_people_are_not(films):
+    reference, others, different = films[:100], films[100:200], as_dataset(films[200:], "d")
+    mixed = as_dataset(np.concatenate([others[:90], reference[:10]]), "s")
+    copied = near_copies(mixed, as_dataset(reference, "r"), different)
+    assert copied.flagged >= 10 and copied.p < 1e-6 and copied.copies == 10
+    assert {pair[:2] for pair in copied.nearest} <= {(f"s{90 + number}", f"r{number}") for number in range(10)}
+    honest = near_copies(as_dataset(others, "o"), as_dataset(reference, "r"), different)
+    assert honest.flagged <= 4 and honest.p > 0.01 and honest.copies == 0
+
+
+def test_a_copy_is_known_by_hash_and_pixels_although_a_little_noise_was_added(films):
+    noise = np.random.default_rng(1).normal(0, 2, films[:20].shape)
+    noisy = np.clip(films[:20] + noise, 0, 255).astype(np.uint8)
+    assert count_copies(noisy, films) == 20
+    assert count_copies(255 - films[:20], films) == 0

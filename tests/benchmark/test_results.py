@@ -62,11 +62,11 @@ def test_paired_rows_equal_scipy_with_holm_over_arms_and_structures(fabricate):
     row = results.test("full", "synthetic", "dsc", "heart")
     assert row.n == 8
     assert row.difference == pytest.approx((synthetic - real).mean())
-    assert row.p_t == pytest.approx(stats.ttest_rel(synthetic, real).pvalue)
+    assert row.p == pytest.approx(stats.ttest_rel(synthetic, real).pvalue)
     assert row.low < row.difference < row.high
     table = [r for r in results.paired if (r.size, r.metric) == ("full", "dsc")]
     assert len(table) == 2 * 3  # two arms; two organs and their average
-    for kind in ("p_t", "p_wilcoxon"):
+    for kind in ("p", "p_second"):
         ordered = sorted(table, key=lambda r: getattr(r, kind))
         running = np.maximum.accumulate([(6 - rank) * getattr(r, kind) for rank, r in enumerate(ordered)])
         assert [getattr(r, f"{kind}_holm") for r in ordered] == pytest.approx(np.minimum(running, 1), rel=1e-9, abs=0)
@@ -93,7 +93,7 @@ def test_different_cases_are_never_paired(fabricate):
     scores = Harvest(made.plan, made.store).scores.query("size == 'full' and arm == 'real'")
     fewer = scores[scores["case"] != scores["case"].iloc[0]]
     assert all(
-        row.p_t is None and "not the same cases" in row.note for row in compare_cases(scores, fewer, ORGANS, "dsc")
+        row.p is None and "not the same cases" in row.note for row in compare_cases(scores, fewer, ORGANS, "dsc")
     )
 
 
@@ -156,9 +156,9 @@ def test_nan_scores_reach_no_json(fabricate):
     assert "NaN" not in text and "Infinity" not in text
     json.loads(text, parse_constant=pytest.fail)
     row = results.test("full", "finetune", "dsc", "left_lung")
-    assert row.p_t is None and "not finite" in row.note
-    assert results.test("full", "finetune", "dsc", "average").p_t is None
-    assert results.test("full", "finetune", "dsc", "heart").p_t is not None
+    assert row.p is None and "not finite" in row.note
+    assert results.test("full", "finetune", "dsc", "average").p is None
+    assert results.test("full", "finetune", "dsc", "heart").p is not None
 
 
 def test_one_seed_makes_no_claim(fabricate):

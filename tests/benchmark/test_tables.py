@@ -109,7 +109,7 @@ def test_csv_and_json_are_long_and_exact(fabricate):
     assert {row["provider"] for row in rows} == {"my_gan"}
     assert [row["value"] for row in json.loads(tables.as_json(results))] == [row.value for row in results.table]
     tests = list(csv.DictReader(io.StringIO(tables.tests_csv(results))))
-    assert [float(row["p_t"]) for row in tests] == [row.p_t for row in results.paired]
+    assert [float(row["p"]) for row in tests] == [row.p for row in results.paired]
 
 
 def test_markdown_keeps_its_columns_whatever_names_say(fabricate):

@@ -60,7 +60,7 @@ def scores(tmp_path_factory) -> tuple[dict[str, float], pd.DataFrame]:
 def sampled(name: str, provider: Provider, train, task: ScrOfficial):
     """The films a task asks a control for."""
     provider.fit(train, seed=SEED, progress=Progress())
-    count = task.synthetic_count(Slot("official", "full", ArmName.SYNTHETIC))
+    count = task.synthetic_count(train, Slot("official", "full", ArmName.SYNTHETIC))
     return collect(name, provider, train, count, seed=SEED, progress=Progress())
 
 

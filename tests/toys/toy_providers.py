@@ -153,3 +153,21 @@ class Constant(Toy):
 
     def sample(self, n: int, *, seed: int) -> Iterator[Batch]:
         yield from super().sample(n, seed=0)
+
+
+class Bare(Toy):
+    """Training films, a little brighter, without annotations."""
+
+    produces = frozenset()
+
+    def sample(self, n: int, *, seed: int) -> Iterator[Batch]:
+        rows = np.random.default_rng(seed).integers(0, len(self.train), n)
+        images = self.train.images[rows, None].astype(np.float32) / np.float32(255)
+        yield Batch(np.clip(images + np.float32(self.settings.grey), 0, 1))
+
+
+class KnowsTest(Bare):
+    """Has learnt from a test film elsewhere."""
+
+    def trained_on(self) -> list[str]:
+        return ["elsewhere", "e05"]

@@ -64,7 +64,7 @@ class ToyTask(Task):
     def test_set(self, data: Dataset, slot: Slot) -> Dataset:
         return data.select(np.flatnonzero((data.cases["split"] == "test").to_numpy())[:16])
 
-    def synthetic_count(self, slot: Slot) -> int:
+    def synthetic_count(self, data: Dataset, slot: Slot) -> int:
         return self.settings.films
 
     def train(self, arm: Arm, *, seed: int, device: str, progress: Progress) -> Trained:

@@ -1,0 +1,457 @@
+"""Classification of 14 findings on the NIH benchmark split: the protocol of the fusion paper (Liu et al., SDFN).
+
+The official lists of ChestX-ray14 divide the films by patient: 86,524 train, 25,596 test; a tenth of the training patients
+validate. Three downstream models: a DenseNet-121 on entire films, one on lung regions, and their fusion. AUC per finding
+and its mean over them. Sizes are shares of the training patients, because synthetic films matter where real ones are
+scarce. Synthetic films add what `synthetic_share` says: as many as there are real ones, so that the arms of a size see
+equal numbers. Any other dataset with findings and a `split` column of train and test runs by the same rules.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from ..benchmark import digest
+from ..benchmark.dataset import Annotation, Dataset, concatenate
+from ..benchmark.digest import derive_seed
+from ..benchmark.errors import InputError
+from ..benchmark.findings import FINDINGS
+from ..benchmark.pairing_rules import RESAMPLES, class_scores
+from ..benchmark.progress import Progress
+from ..benchmark.protocol import Arm, ArmName, Illustration, Metric, Plot, Predictions, Slot, Task, Trained
+from ..benchmark.results import AVERAGE
+from ..benchmark.splits import check_not_random
+from .models import sdfn_settings
+from .models.sdfn_settings import ClassifierSettings, Kind
+
+if TYPE_CHECKING:
+    from .models.lung_unet import LungRegions
+    from .models.sdfn import FindingsClassifier
+
+FOLD = "official"
+VALIDATES = 10  # one training patient in so many
+FULL = "full"
+NIH_ID = re.compile(r"\d{8}_\d{3}")
+ARMS = (ArmName.REAL, ArmName.SYNTHETIC, ArmName.MIXED, ArmName.FINETUNE)
+SHOWN = 12  # films of a cell whose activation maps are drawn
+TILE = 256
+CURVE_POINTS = 200  # of a ROC curve in the report
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The protocol's numbers; the defaults are the paper's."""
+
+    resolution: int = 256
+    """Films are kept at it; the networks bring them to `classifier.resolution`."""
+    fit_resolution: int = 256
+    threads: int = 1
+    fractions: tuple[float, ...] = (0.01, 0.1)
+    """Shares of the training patients that are sizes of their own, besides all of them."""
+    synthetic_share: float = 1.0
+    """Synthetic films for each real one that a size trains on."""
+    synthetic_least: int = 1000
+    """Synthetic films at the least."""
+    synthetic_most: int = 0
+    """Where not 0, synthetic films at the most."""
+    classifier: ClassifierSettings = sdfn_settings.PAPER
+
+
+PAPER = Settings()
+STANDARD = replace(PAPER, synthetic_most=20_000, classifier=sdfn_settings.STANDARD)
+QUICK = Settings(
+    resolution=64,
+    fit_resolution=64,
+    fractions=(0.1,),
+    synthetic_least=1000,
+    synthetic_most=2000,
+    classifier=replace(sdfn_settings.QUICK, kind=Kind.ENTIRE),
+)
+
+
+class NihClassification(Task):
+    """Fourteen findings on the official NIH split: 86,524 films train, 25,596 test."""
+
+    name = "nih_classification"
+    version = 1
+    needs = Annotation.LABELS
+    summary = "14 findings on the official NIH split by patient (86,524 train, 25,596 test), AUC per finding and mean"
+    presets: ClassVar[Mapping[str, Settings]] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
+    default_data = "phantom_nih"
+    first_choice = True
+    pairing = "auc"
+    reference_seconds: ClassVar[Mapping[str, float]] = {"quick": 20.0}
+    downstream_only = frozenset(field.name for field in fields(Settings)) - {
+        "fit_resolution",
+        "threads",
+        "fractions",
+        "synthetic_share",
+        "synthetic_least",
+        "synthetic_most",
+    }
+    primary = "auc"
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric("auc", "AUC", decimals=3),
+        Metric("auc_low", "AUC, 95 % from", decimals=3),
+        Metric("auc_high", "AUC, 95 % to", decimals=3),
+        Metric("average_precision", "average precision", decimals=3),
+        Metric("calibration_error", "expected calibration error", higher_is_better=False, decimals=3),
+        Metric("brier", "Brier score", higher_is_better=False, decimals=3),
+    )
+
+    # ---------------------------------------------------------------------- films
+
+    def check(self, data: Dataset) -> None:
+        name = data.info.name
+        if not data.info.findings:
+            raise InputError(f"{self.name}: dataset {name} has no findings")
+        strange = [finding for finding in data.info.findings if finding not in FINDINGS]
+        if strange:
+            raise InputError(f"{self.name}: {strange[0]} of dataset {name} is none of the 14: {', '.join(FINDINGS)}")
+        if "split" not in data.cases:
+            columns = ", ".join(map(str, data.cases.columns))
+            raise InputError(f"{self.name}: dataset {name} has no column 'split' with train and test; found {columns}")
+        splits = data.cases["split"].astype(str)
+        for wanted in ("train", "test"):
+            if not (splits == wanted).any():
+                raise InputError(f"{self.name}: no case of dataset {name} has split '{wanted}'")
+        patients = data.cases["patient"].astype(str)
+        shared = sorted(set(patients[splits == "train"]) & set(patients[splits == "test"]))
+        if shared:
+            raise InputError(
+                f"{self.name}: {len(shared)} patients are in train and in test: {', '.join(shared[:5])}"
+                f"{' ...' if len(shared) > 5 else ''}"
+            )
+        if patients[splits == "train"].nunique() < 2:
+            raise InputError(f"{self.name}: at least 2 patients must train, one of them validates; {name} has 1")
+        if all(NIH_ID.fullmatch(one) for one in data.ids):
+            for part in ("train", "test"):
+                check_not_random(f"the {part} split of dataset {name}", int((splits == part).sum()))
+        if not self.structures(data):
+            raise InputError(
+                f"{self.name}: no finding of dataset {name} has films with and without it among the tested"
+            )
+
+    def structures(self, data: Dataset) -> tuple[str, ...]:
+        """The findings with both label values among the test films: of others there is no AUC."""
+        test = data.cases[data.cases["split"].astype(str) == "test"]
+        return tuple(one for one in FINDINGS if one in data.info.findings and test[one].nunique() == 2)
+
+    def slots(self, data: Dataset) -> list[Slot]:
+        """Sizes x arms; a share of the patients that holds no finding, or fewer than two patients, is left out."""
+        sizes = [FULL, *(size_name(share) for share in sorted(set(self.settings.fractions), reverse=True))]
+        kept = [size for size in sizes if size == FULL or self._carries(data, size)]
+        return [Slot(FOLD, size, arm) for size in kept for arm in ARMS]
+
+    def _carries(self, data: Dataset, size: str) -> bool:
+        films = data.cases.iloc[self._rows(data, size)[0]]
+        return films["patient"].nunique() >= 2 and bool(films[list(data.info.findings)].to_numpy().any())
+
+    def _rows(self, data: Dataset, size: str) -> tuple[np.ndarray, np.ndarray]:
+        """Row numbers (for training, for validation) of a size, in the order of ids.
+
+        Patients in the order of a sha256 of their names: a share takes the first of them, and every tenth validates. So a
+        larger share trains on all that a smaller one trains on, and validates with what that validates with.
+        """
+        ids = np.array(data.ids)
+        rows = np.flatnonzero(data.cases["split"].astype(str) == "train")
+        rows = rows[np.argsort(ids[rows], kind="stable")]
+        patients = data.cases["patient"].astype(str).to_numpy()[rows]
+        names = ordered(patients)
+        share = 1.0 if size == FULL else share_of(size)
+        names = names[: max(1, round(share * len(names)))]
+        kept = np.isin(patients, names)
+        validates = np.isin(patients, names[::VALIDATES])
+        return rows[kept & ~validates], rows[kept & validates]
+
+    def training_set(self, data: Dataset, slot: Slot) -> Dataset:
+        rows, _ = self._rows(data, slot.size)
+        films = data.select(rows, name=f"{data.info.name}, {slot.size} training set")
+        return films.resized(self.settings.fit_resolution)
+
+    def validation_set(self, data: Dataset, slot: Slot) -> Dataset:
+        _, rows = self._rows(data, slot.size)
+        return data.select(rows, name=f"{data.info.name}, {slot.size} validation set").resized(self.settings.resolution)
+
+    def test_set(self, data: Dataset, slot: Slot) -> Dataset:
+        rows = np.flatnonzero(data.cases["split"].astype(str) == "test")
+        return data.select(rows, name=f"{data.info.name}, test set").resized(self.settings.resolution)
+
+    def synthetic_count(self, data: Dataset, slot: Slot) -> int:
+        s = self.settings
+        count = max(s.synthetic_least, round(s.synthetic_share * len(self._rows(data, slot.size)[0])))
+        return min(count, s.synthetic_most) if s.synthetic_most else count
+
+    # ---------------------------------------------------------------------- training
+
+    def train(self, arm: Arm, *, seed: int, device: str, progress: Progress) -> Trained:
+        from .models.sdfn import LabelledFilms, fit_classifier, new_classifier
+
+        if arm.validation is None:
+            raise InputError(f"{self.name}: the {arm.name} arm lacks the validation films")
+        settings, validation = self.settings.classifier, arm.validation
+        films = self._films(arm)
+        structures = self._trained_structures(validation)
+        training = LabelledFilms(np.asarray(films.images), labels_of(films, structures))
+        held = LabelledFilms(np.asarray(validation.images), labels_of(validation, structures))
+        if arm.name is ArmName.FINETUNE:
+            classifier = copy.deepcopy(arm.start)
+            if classifier is None:
+                raise InputError(f"{self.name}: the finetune arm starts from the synthetic arm's model, found none")
+        else:
+            regions = self._regions(device, progress.part("lung regions", 0.0, 0.1))
+            seed_of_weights = derive_seed(self.name, "weights", seed)
+            classifier = new_classifier(len(structures), settings, seed=seed_of_weights, regions=regions)
+        histories = fit_classifier(
+            classifier,
+            training,
+            held,
+            settings,
+            seed=derive_seed(self.name, "training", seed),
+            device=device,
+            progress=progress.part("train", 0.1 if settings.kind.uses_lungs else 0.0, 1.0),
+        )
+        return Trained(classifier, {f"{arm.name}: {name}": history for name, history in histories.items()})
+
+    def _films(self, arm: Arm) -> Dataset:
+        parts = []
+        if arm.name is not ArmName.SYNTHETIC:
+            parts.append(arm.real)
+        if arm.name in (ArmName.SYNTHETIC, ArmName.MIXED):
+            parts.append(arm.synthetic)
+        films = []
+        for part in parts:
+            if part is None:
+                raise InputError(f"{self.name}: the {arm.name} arm lacks its films")
+            films.append(part.resized(self.settings.resolution))
+        return films[0] if len(films) == 1 else concatenate([bare(one) for one in films], "real and synthetic films")
+
+    def _regions(self, device: str, progress: Progress) -> LungRegions | None:
+        settings = self.settings.classifier
+        if not settings.kind.uses_lungs:
+            return None
+        from .lung_regions import lung_region_generator
+
+        return lung_region_generator(settings.lungs, settings.lung_data, device, progress).regions
+
+    def weights_used(self) -> str:
+        path = self.settings.classifier.weights
+        return "none" if path is None else digest.of_file(path.expanduser())
+
+    # ---------------------------------------------------------------------- what a model says
+
+    def predict(self, model: FindingsClassifier, test: Dataset, *, device: str) -> Predictions:
+        """`logits`: float32 (N, structures)."""
+        model.to(device)
+        logits = model.logits(np.asarray(test.images))
+        return Predictions(tuple(test.ids), {"logits": np.asarray(logits, dtype=np.float32)})
+
+    def annotate(self, model: FindingsClassifier, films: Dataset, train: Dataset, *, seed: int, device: str) -> Dataset:
+        """Labels by a trained model: positive are the films above the logit that as many real training films exceed as have
+        the finding, so that the prevalence stays the real one where the films are like real ones."""
+        model.to(device)
+        structures = self._trained_structures(train)
+        found, real = model.logits(np.asarray(films.images)), model.logits(np.asarray(train.images))
+        cases = films.cases.assign(**{finding: np.uint8(0) for finding in train.info.findings})
+        for column, finding in enumerate(structures):
+            share = float(train.cases[finding].mean())
+            bound = np.quantile(real[:, column], 1 - share) if share else np.inf
+            cases[finding] = (found[:, column] > bound).astype(np.uint8)
+        return replace(
+            films, cases=cases, info=films.info.model_copy(update={"findings": train.info.findings}), folder=None
+        )
+
+    def illustrate(self, model: FindingsClassifier, test: Dataset, *, device: str) -> Sequence[Illustration]:
+        """Class activation maps (equations 5 and 6) over test films with their finding and, where there are, its boxes:
+        the first positive films of each finding by id, boxed ones first."""
+        from .models.activation_maps import activation_maps, overlay
+
+        model.to(device)
+        structures = self._trained_structures(test)
+        places = shown_films(test, structures, SHOWN)
+        if not places:
+            return ()
+        rows = np.array([row for row, _ in places])
+        columns = np.array([structures.index(finding) for _, finding in places])
+        films = np.asarray(test.images)[rows]
+        logits = model.logits(films)[np.arange(len(rows)), columns]
+        pictures = []
+        for (row, finding), film, heat, logit in zip(
+            places, films, activation_maps(model, films, columns), logits, strict=True
+        ):
+            boxes = boxes_of(test, test.ids[row], finding)
+            probability = float(1 / (1 + np.exp(-np.float64(logit))))
+            pixels, caption = overlay(film, heat, finding, probability, boxes=boxes, side=TILE)
+            pictures.append(Illustration(pixels, f"{test.ids[row]}: {caption}"))
+        return pictures
+
+    def _trained_structures(self, films: Dataset) -> tuple[str, ...]:
+        return tuple(one for one in FINDINGS if one in films.info.findings)
+
+    # ---------------------------------------------------------------------- scores
+
+    def score(self, predictions: Predictions, test: Dataset) -> pd.DataFrame:
+        """Per case and finding: `logit` and `truth` (0 or 1), with the `patient` that intervals resample."""
+        if list(predictions.ids) != test.ids:
+            raise InputError(f"{self.name}: the predictions are not of these {len(test)} test films")
+        columns = self._trained_structures(test)
+        logits = np.asarray(predictions.arrays["logits"], dtype=np.float64)
+        if logits.shape != (len(test), len(columns)):
+            raise InputError(
+                f"{self.name}: logits of shape {logits.shape}, expected {(len(test), len(columns))} for "
+                f"{', '.join(columns)}"
+            )
+        patients = test.cases["patient"].astype(str).to_numpy()
+        parts = []
+        for column, finding in enumerate(columns):
+            truth = test.cases[finding].to_numpy(dtype=np.float64)
+            if np.ptp(truth) == 0:
+                continue  # one label value: no AUC
+            for metric, values in (("logit", logits[:, column]), ("truth", truth)):
+                parts.append(
+                    pd.DataFrame(
+                        {"case": test.ids, "patient": patients, "structure": finding, "metric": metric, "value": values}
+                    )
+                )
+        return pd.concat(parts, ignore_index=True)
+
+    def summarise(self, scores: pd.DataFrame) -> pd.DataFrame:
+        """AUC per finding and its mean with 95 % intervals (patients resampled), average precision, calibration."""
+        from ..benchmark.metrics.classification import average_precision, bootstrap_auc, calibration
+
+        structures = [finding for finding in FINDINGS if (scores["structure"] == finding).any()]
+        found = class_scores(scores.assign(seed=0), structures)
+        logits = found.logits[0]
+        drawn = bootstrap_auc(found.truth, [logits], found.patients, resamples=RESAMPLES, seed=0)
+        rows: list[tuple[str, str, float | None]] = []
+        estimates = [(name, drawn.of_class(0, column)) for column, name in enumerate(structures)]
+        for name, estimate in [*estimates, (AVERAGE, drawn.macro(0))]:
+            rows += [("auc", name, estimate.value), ("auc_low", name, estimate.low), ("auc_high", name, estimate.high)]
+        beside: dict[str, list[float]] = {"average_precision": [], "calibration_error": [], "brier": []}
+        for column, name in enumerate(structures):
+            truth = found.truth[:, column]
+            curve = calibration(truth, 1 / (1 + np.exp(-logits[:, column])))
+            values = (average_precision(truth, logits[:, column]), curve.expected_error, curve.brier)
+            for (metric, kept), value in zip(beside.items(), values, strict=True):
+                rows.append((metric, name, value))
+                kept.append(value)
+        rows += [(metric, AVERAGE, float(np.mean(kept))) for metric, kept in beside.items()]
+        table = pd.DataFrame(
+            [(metric, name, value) for metric, name, value in rows if value is not None],
+            columns=["metric", "structure", "value"],
+        )
+        order = {metric.name: index for index, metric in enumerate(self.metrics)}
+        return table.sort_values("metric", key=lambda names: names.map(order), kind="stable", ignore_index=True)
+
+    def paired_metrics(self) -> tuple[str, ...]:
+        return ("auc",)
+
+    def plots(self, scores: Mapping[str, pd.DataFrame]) -> list[Plot]:
+        """ROC curves of every finding, one drawing a finding with a curve an arm (seed 0)."""
+        from ..benchmark.metrics.classification import roc_curve
+
+        first = {arm: one[one["seed"] == one["seed"].min()] for arm, one in scores.items() if len(one)}
+        plots = []
+        for finding in FINDINGS:
+            curves = {}
+            for arm, one in first.items():
+                mine = one[one["structure"] == finding]
+                if len(mine):
+                    found = class_scores(mine, [finding])
+                    fpr, tpr, _ = roc_curve(found.truth[:, 0], found.logits[0, :, 0])
+                    at = np.linspace(0, len(fpr) - 1, min(CURVE_POINTS, len(fpr))).round().astype(int)
+                    curves[arm] = (fpr[at], tpr[at])
+            if curves:
+                title = finding.replace("_", " ")
+                plots.append(Plot(title, "1 − specificity", "sensitivity", curves, diagonal=True))
+        return plots
+
+    # ---------------------------------------------------------------------- weights on disk
+
+    def save_model(self, model: FindingsClassifier, path: Path) -> None:
+        from .models.segmenter import save_weights
+
+        save_weights(model, path)
+
+    def load_model(self, path: Path, data: Dataset) -> FindingsClassifier:
+        from .models.sdfn import new_classifier
+        from .models.segmenter import load_weights
+
+        classifier = new_classifier(len(self._trained_structures(data)), self.settings.classifier, seed=0)
+        load_weights(classifier, path)
+        return classifier
+
+
+def size_name(share: float) -> str:
+    """The size of a share of the training patients: `10%`, `0.5%`."""
+    if not 0 < share < 1:
+        raise InputError(f"fractions: shares of the training patients are between 0 and 1, found {share}")
+    return f"{share * 100:g}%"
+
+
+def share_of(size: str) -> float:
+    """The share that a size's name says."""
+    return float(size.removesuffix("%")) / 100
+
+
+def ordered(names: Sequence[str] | np.ndarray) -> list[str]:
+    """Different names in an order that depends on them alone: by their sha256."""
+    keys = {str(name): hashlib.sha256(f"nih_classification/share/{name}".encode()).hexdigest() for name in names}
+    return sorted(keys, key=lambda name: keys[name])
+
+
+def labels_of(films: Dataset, structures: Sequence[str]) -> np.ndarray:
+    """0/1 labels float32 (N, structures); InputError where the films lack one."""
+    missing = [finding for finding in structures if finding not in films.cases]
+    if missing:
+        raise InputError(f"dataset {films.info.name} has no labels of {', '.join(missing)}")
+    return films.cases[list(structures)].to_numpy(dtype=np.float32)
+
+
+def bare(films: Dataset) -> Dataset:
+    """The films with their findings alone, so that real and synthetic ones can be put together."""
+    columns = ["id", "patient", *films.info.findings]
+    return replace(
+        films,
+        info=films.info.model_copy(update={"organs": (), "digest": "", "files": {}}),
+        masks=None,
+        boxes=None,
+        cases=films.cases[columns],
+        folder=None,
+    )
+
+
+def shown_films(test: Dataset, structures: Sequence[str], count: int) -> list[tuple[int, str]]:
+    """(row, finding) of films to draw: in turn the first positive film of each finding, those with a box of it first."""
+    boxed: set[tuple[str, str]] = set()
+    if test.boxes is not None:
+        boxed = set(zip(test.boxes["id"].astype(str), test.boxes["finding"].astype(str), strict=True))
+    queues = []
+    for finding in structures:
+        rows = np.flatnonzero(test.cases[finding].to_numpy() == 1)
+        queues.append(
+            [(int(row), finding) for row in sorted(rows, key=lambda row: ((test.ids[row], finding) not in boxed, row))]
+        )
+    chosen: list[tuple[int, str]] = []
+    for turn in range(max(map(len, queues), default=0)):
+        chosen += [queue[turn] for queue in queues if turn < len(queue)]
+        if len(chosen) >= count:
+            break
+    return chosen[:count]
+
+
+def boxes_of(test: Dataset, case: str, finding: str) -> list[tuple[float, float, float, float]]:
+    """The annotated boxes of a finding on a film: (x, y, w, h) in pixels."""
+    if test.boxes is None:
+        return []
+    mine = test.boxes[(test.boxes["id"].astype(str) == case) & (test.boxes["finding"] == finding)]
+    return [(float(x), float(y), float(w), float(h)) for x, y, w, h in mine[["x", "y", "w", "h"]].to_numpy()]
