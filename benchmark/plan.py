@@ -80,6 +80,7 @@ def make_plan(
         version=task.version,
         code=digest.of_json([task_plugin.code_digest(), digest.of_code(STEPS)]),
         settings=keyed(task.settings),
+        depends_on=dict(task.depends_on(device)),
     )
     common: dict[str, Any] = {
         "task": task_identity,
@@ -141,6 +142,7 @@ def _plan_cell(
     fitted = _without_labels(identity.model_dump(mode="json"))
     del fitted["arm"]
     settings = fitted["task"]["settings"]
+    del fitted["task"]["depends_on"]  # providers are fitted on films alone
     fitted["task"]["settings"] = {k: v for k, v in settings.items() if k not in task.downstream_only}
     fit_key = digest.of_json(["fit", fitted])
     teacher_key = None

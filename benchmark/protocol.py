@@ -255,6 +255,10 @@ class Task(ABC):
     def load_model(self, path: Path, data: Dataset) -> Model:
         """The model that `save_model` kept."""
 
+    def depends_on(self, device: str) -> Mapping[str, str]:
+        """Digests of what its numbers depend on besides code, settings and films, by name; they are part of every key."""
+        return {}
+
     def weights_used(self) -> str:
         """Where initial weights came from: 'none' (from scratch) or the sha256 of the file."""
         return "none"

@@ -36,12 +36,13 @@ class ProviderIdentity(Strict):
 
 
 class TaskIdentity(Strict):
-    """Which protocol, exactly."""
+    """Which protocol, exactly. `depends_on`: digests of what else its numbers depend on (`Task.depends_on`)."""
 
     name: str
     version: int
     code: str
     settings: dict[str, Any]
+    depends_on: dict[str, str] = {}
 
 
 class DataIdentity(Strict):

@@ -56,6 +56,7 @@ class TaskInfo(Strict):
     version: int
     code: str
     settings: dict[str, Any]
+    depends_on: dict[str, str] = {}
     summary: str
     metrics: list[MetricInfo]
     paired: list[str]

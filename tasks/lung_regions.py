@@ -259,6 +259,11 @@ def evaluated(
     return replace(found, record=record)
 
 
+def generator_key(settings: LungSettings, data_name: str, device: str = "cpu") -> str:
+    """The key of a generator, made or not: it changes with everything that can change a lung region."""
+    return str(_place(settings, _films(settings, data_name, Progress()), device)[1]["key"])
+
+
 def _films(settings: LungSettings, data_name: str, progress: Progress) -> Dataset:
     films = find_dataset(data_name, settings.resolution, progress)
     if not lung_organs(films):

@@ -218,7 +218,7 @@ class NihClassification(Task):
             settings,
             seed=derive_seed(self.name, "training", seed),
             device=device,
-            progress=progress.part("train", 0.1 if settings.kind.uses_lungs else 0.0, 1.0),
+            progress=progress.part("", 0.1 if settings.kind.uses_lungs else 0.0, 1.0),
         )
         return Trained(classifier, {f"{arm.name}: {name}": history for name, history in histories.items()})
 
@@ -242,6 +242,14 @@ class NihClassification(Task):
         from .lung_regions import lung_region_generator
 
         return lung_region_generator(settings.lungs, settings.lung_data, device, progress).regions
+
+    def depends_on(self, device: str) -> Mapping[str, str]:
+        settings = self.settings.classifier
+        if not settings.kind.uses_lungs:
+            return {}
+        from .lung_regions import generator_key
+
+        return {"lung_regions": generator_key(settings.lungs, settings.lung_data, device)}
 
     def weights_used(self) -> str:
         path = self.settings.classifier.weights
@@ -383,12 +391,9 @@ class NihClassification(Task):
         save_weights(model, path)
 
     def load_model(self, path: Path, data: Dataset) -> FindingsClassifier:
-        from .models.sdfn import new_classifier
-        from .models.segmenter import load_weights
+        from .models.sdfn import load_classifier
 
-        classifier = new_classifier(len(self._trained_structures(data)), self.settings.classifier, seed=0)
-        load_weights(classifier, path)
-        return classifier
+        return load_classifier(path, len(self._trained_structures(data)), self.settings.classifier)
 
 
 def size_name(share: float) -> str:
