@@ -144,7 +144,9 @@ def run_chain(jobs: Sequence[Mapping[str, Any]], time_limit: float | None) -> li
         label = step_label(job)
         if _stopped.is_set():
             break
-        reason = next((failed[key] for key in (job.synthetic_key, job.start_key, job.teacher_key) if key in failed), None)
+        reason = next(
+            (failed[key] for key in (job.synthetic_key, job.start_key, job.teacher_key) if key in failed), None
+        )
         if step_done(job):
             outcomes.append(Outcome(job.key, label))
         elif reason:

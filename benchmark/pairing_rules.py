@@ -67,7 +67,7 @@ def class_scores(scores: pd.DataFrame, structures: Sequence[str]) -> ClassScores
     chosen = scores[scores["structure"].isin(list(structures)) & scores["metric"].isin(["logit", "truth"])]
     seed, seeds = pd.factorize(chosen["seed"], sort=True)
     case, cases = pd.factorize(chosen["case"], sort=True)
-    column = pd.Index(structures).get_indexer(chosen["structure"])
+    column = pd.Index(structures).get_indexer(pd.Index(chosen["structure"]))
     values, said = chosen["value"].to_numpy(dtype=np.float64), (chosen["metric"] == "logit").to_numpy()
     logits = np.full((len(seeds), len(cases), len(structures)), np.nan)
     logits[seed[said], case[said], column[said]] = values[said]
@@ -137,7 +137,7 @@ def compare_aucs(ours: pd.DataFrame, theirs: pd.DataFrame, structures: Sequence[
                 p=finite(macro.p),
                 second=OVER_CLASSES,
                 p_second=finite(paper.p),
-                note=macro.note,
+                note="; ".join(note for note in (macro.note, paper.note) if note),
             )
         )
     return found

@@ -56,7 +56,7 @@ class TaskInfo(Strict):
     version: int
     code: str
     settings: dict[str, Any]
-    depends_on: dict[str, str] = {}
+    depends_on: dict[str, str] = Field(default_factory=dict)
     summary: str
     metrics: list[MetricInfo]
     paired: list[str]

@@ -176,7 +176,8 @@ def prepare(request: Request, progress: Progress | None = None) -> Prepared:
     device = resolve_device(request.device)
     store = Store(home() / "store")
     told = _ask_provider(request, store, provider_pairs, provider_plugin)
-    label_by = choose_label_by(request.label_by, provider_plugin.name, told["produces"], task)
+    external = bool(provider_plugin.argument)
+    label_by = choose_label_by(request.label_by, provider_plugin.name, told["produces"], task, external=external)
     name = request.data or task.default_data
     settings = task.settings
     plan = make_plan(
@@ -199,13 +200,16 @@ def prepare(request: Request, progress: Progress | None = None) -> Prepared:
     return Prepared(request, plan, store, chains, done, _job_count(request, plan))
 
 
-def choose_label_by(asked: str | None, provider: str, produces: Sequence[str], task: Task) -> LabelBy:
+def choose_label_by(
+    asked: str | None, provider: str, produces: Sequence[str], task: Task, *, external: bool = False
+) -> LabelBy:
     """Native where the provider makes what the task needs; a generator of films alone is taught by the REAL model, unless
-    the user asks otherwise; a generator of other annotations must be asked for it."""
+    the user asks otherwise; a generator of other annotations must be asked for it. An `external` one, a folder or a
+    program, may hold films alone: nobody knows before it is asked, so the user says."""
     needed = task.needs.value
     if asked is not None and asked not in set(LabelBy):
         raise unknown("--label-by", asked, [LabelBy.PER_CLASS.value, LabelBy.TEACHER.value])
-    if needed in produces:
+    if needed in produces and not (external and asked == LabelBy.TEACHER):
         if asked not in (None, LabelBy.NATIVE):
             raise InputError(f"{provider} makes {needed} itself; --label-by is for generators that do not")
         return LabelBy.NATIVE

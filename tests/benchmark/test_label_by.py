@@ -330,6 +330,14 @@ def test_a_test_film_that_was_learnt_from_or_shown_is_named(trained_on, shown, t
 
 
 def test_a_training_film_that_is_tested_too_is_a_leak():
-    films, train, test = parts()
+    films, _, test = parts()
     with pytest.raises(ProviderError, match="fitted on 1 films of the test set the test films: e00"):
         refuse_leaks("x", films, [], tiny(8, 8).select(range(9)), test)
+
+
+def test_a_folder_or_program_of_films_alone_is_annotated_by_the_real_model_when_asked():
+    task = NihClassification()
+    assert choose_label_by("teacher", "films", ["labels"], task, external=True) is LabelBy.TEACHER
+    assert choose_label_by(None, "films", ["labels"], task, external=True) is LabelBy.NATIVE
+    with pytest.raises(InputError, match="makes labels itself"):
+        choose_label_by("per_class", "films", ["labels"], task, external=True)
