@@ -25,10 +25,10 @@ from torch.optim import Adam, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..benchmark import digest, training
-from ..benchmark.dataset import Annotation, Dataset
+from ..benchmark.dataset import Annotation, Dataset, DatasetInfo
 from ..benchmark.errors import InputError, ProviderError
 from ..benchmark.progress import Progress
-from ..benchmark.provider import Batch, Provider
+from ..benchmark.provider import Batch, Provider, parameters_of
 from ..benchmark.training import History, Recipe, RowNumbers, Step, seeded
 from .dcgan_networks import DCGANPairSettings, Discriminator, Generator
 from .lung_masks import Refusal, eight_bits, two_lungs
@@ -171,6 +171,7 @@ class DCGANPair(Provider):
     """Film and lung mask together, from one DCGAN with two channels."""
 
     produces = frozenset({Annotation.MASKS})
+    sampling_parts = frozenset({"generator"})
     home_task = "scr_3fold"
     presets: ClassVar = {
         "quick": QUICK,
@@ -259,6 +260,12 @@ class DCGANPair(Provider):
 
     def parameter_count(self) -> int:
         return sum(weight.numel() for weight in self.generator.parameters())
+
+    def parameter_parts(self, films: DatasetInfo) -> Mapping[str, int]:
+        with torch.device("meta"):
+            discriminator = Discriminator(films.resolution, self.settings)
+            generator = Generator(films.resolution, self.settings)
+            return parameters_of({"discriminator": discriminator, "generator": generator})
 
     def histories(self) -> Mapping[str, History]:
         return {} if self.history is None else {"pairs": self.history}

@@ -22,9 +22,10 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from ..benchmark import digest
-from ..benchmark.dataset import Annotation, Dataset
+from ..benchmark.dataset import Annotation, Dataset, DatasetInfo
 from ..benchmark.errors import InputError
 from ..benchmark.progress import Progress
+from ..benchmark.provider import parameters_of
 from ..benchmark.training import Step
 from .gmvae_networks import (
     HALVINGS,
@@ -60,6 +61,8 @@ class GMVAESettings(Schedule):
     decoder: DecoderName = "decoder1"
     activation: Activation = "relu"
     """Between the decoder's transposed convolutions. Not said in the paper; with ReLU the three maps of Decoder 1 die."""
+    decoder_biases: bool = False
+    """Of Decoder 1 and 2: Tables 2 and 3 list them, the counts of Table 5 leave them out."""
     side: int = 224
     width: float = 1.0
     """Factor on the encoder's maps."""
@@ -135,6 +138,7 @@ def make_generative(settings: GMVAESettings, findings: int) -> Generative:
         settings.side,
         normalise=settings.normalise,
         activation=settings.activation,
+        biases=settings.decoder_biases,
     )
     prior = MixturePrior(settings.components, settings.latent)
     return Generative(prior, decoder, normalise=settings.normalise)
@@ -149,6 +153,24 @@ def make_posterior(settings: GMVAESettings) -> nn.Sequential:
     if settings.transition:
         return nn.Sequential(encoder, Transition(encoder.maps, small, outputs))
     return nn.Sequential(encoder, nn.Flatten(), nn.Linear(encoder.maps * small**2, outputs))
+
+
+ENCODER_PARTS = {"vgg16": "VGG16 features encoder", "densenet121": "DenseNet121 features encoder"}
+DECODER_PARTS = {"linear": "linear decoder", "decoder1": "decoder1", "decoder2": "decoder2"}
+
+
+def networks_of(settings: GMVAESettings, findings: int) -> dict[str, nn.Module]:
+    """The networks by the names of Table 5, and those that it leaves out, without weights (on the meta device)."""
+    with torch.device("meta"):
+        posterior = make_posterior(replace(settings, weights=None))
+        generative = make_generative(settings, findings)
+    head = "transition net" if settings.transition else "head for mean and variance"
+    decoder = generative.decoder
+    networks: dict[str, nn.Module] = {ENCODER_PARTS[settings.encoder]: posterior[0], head: posterior[1:]}
+    networks["mixture prior"] = generative.prior
+    if settings.decoder != "linear":
+        networks["latents to first map"] = decoder.to_map
+    return networks | {DECODER_PARTS[settings.decoder]: decoder.layers}
 
 
 @dataclass(frozen=True)
@@ -221,6 +243,7 @@ class GMVAE(KumarProvider):
     """What the versions have in common; those that learn labels are `FSGMVAE`."""
 
     produces = frozenset()
+    sampling_parts = frozenset({"mixture prior", "latents to first map", *DECODER_PARTS.values()})
     reference_seconds: ClassVar = {"quick": 20.0}
     network: Generative
 
@@ -235,6 +258,9 @@ class GMVAE(KumarProvider):
 
     def make_network(self) -> nn.Module:
         return make_generative(self.settings, 0)
+
+    def parameter_parts(self, films: DatasetInfo) -> Mapping[str, int]:
+        return parameters_of(networks_of(self.settings, 0))
 
     def draw(self, rng: torch.Generator) -> tuple[Tensor, np.ndarray | None]:
         return draw_films(self.network, None, rng)[0], None
@@ -258,6 +284,9 @@ class FSGMVAE(GMVAE):
 
     def make_network(self) -> nn.Module:
         return make_generative(self.settings, len(self.label_rows.rows[0]))
+
+    def parameter_parts(self, films: DatasetInfo) -> Mapping[str, int]:
+        return parameters_of(networks_of(self.settings, len(films.findings)))
 
     def draw(self, rng: torch.Generator) -> tuple[Tensor, np.ndarray | None]:
         films, labels = draw_films(self.network, self.label_rows, rng)

@@ -1,6 +1,9 @@
 """The networks of Kumar and Triana Martinez' GMVAE: encoders VGG16 and DenseNet121, the transition net, the mixture
 prior, and the decoders (their Tables 2 to 5 and section 4).
 
+Tables 2 and 3 list biases of the decoders, the counts of Table 5 have none: `biases` is off, so that the counts are those
+printed.
+
 The prior is that of the course exercise they started from: a learned mixture of K diagonal Gaussians with even weights.
 Not said in the paper: the head without a transition net (one dense layer on all features), how the latents become the
 decoder's first map (one dense layer), the linear decoder (two hidden layers of 500, as in the exercise).
@@ -182,7 +185,14 @@ class Decoder(nn.Module):
     """
 
     def __init__(
-        self, name: DecoderName, inputs: int, side: int, *, normalise: bool, activation: Activation = "relu"
+        self,
+        name: DecoderName,
+        inputs: int,
+        side: int,
+        *,
+        normalise: bool,
+        activation: Activation = "relu",
+        biases: bool = False,
     ) -> None:
         super().__init__()
         if name == "linear":
@@ -194,7 +204,7 @@ class Decoder(nn.Module):
             self.to_map = nn.Sequential(nn.Linear(inputs, maps[0] * first**2), nn.Unflatten(1, (maps[0], first, first)))
             layers = []
             for before, after in pairwise(maps):
-                layers.append(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False))
+                layers.append(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=biases))
                 layers.append(nn.ReLU() if activation == "relu" else nn.ELU())
             del layers[-1]
         self.layers = nn.Sequential(*layers)

@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ..benchmark.dataset import Dataset
+from ..benchmark.dataset import Dataset, DatasetInfo
 from ..benchmark.errors import InputError
+from ..benchmark.provider import parameters_of
 from ..benchmark.training import Step
 from .kumar_films import SAMPLING_BATCH, KumarProvider, KumarRecipe, Schedule
 
@@ -40,6 +41,8 @@ class LSGANSettings(Schedule):
     latent: int = 100
     noise: Literal["normal", "uniform"] = "normal"
     """Latents from N(0, 1), or evenly from [-1, 1) as in the course exercise that the paper started from."""
+    leak: float = 0.2
+    """Slope of the discriminator's leaky units below 0; the course exercise has 0.01."""
     generator_steps: int = 3
     learning_rate: float = 2e-4
     betas: tuple[float, float] = (0.5, 0.999)
@@ -82,11 +85,11 @@ class Generator(nn.Sequential):
 class Discriminator(nn.Sequential):
     """Films (B, 1, side, side) in [-1, 1] to scores (B, 1, n, n) without a sigmoid; n = 1 for 4 x 2^levels pixels."""
 
-    def __init__(self, maps: Sequence[int]) -> None:
-        layers: list[nn.Module] = [nn.Conv2d(1, maps[0], 4, stride=2, padding=1, bias=False), nn.LeakyReLU(0.2)]
+    def __init__(self, maps: Sequence[int], leak: float = 0.2) -> None:
+        layers: list[nn.Module] = [nn.Conv2d(1, maps[0], 4, stride=2, padding=1, bias=False), nn.LeakyReLU(leak)]
         for before, after in pairwise(maps):
             layers += [nn.Conv2d(before, after, 4, stride=2, padding=1, bias=False)]
-            layers += [nn.BatchNorm2d(after), nn.LeakyReLU(0.2)]
+            layers += [nn.BatchNorm2d(after), nn.LeakyReLU(leak)]
         super().__init__(*layers, nn.Conv2d(maps[-1], 1, 4, bias=False))
         self.apply(initialise)
 
@@ -128,7 +131,8 @@ class LSGANRecipe(KumarRecipe):
     def __init__(self, films: np.ndarray, settings: LSGANSettings) -> None:
         super().__init__(films, settings)
         self.settings = settings
-        self.generator, self.discriminator = make_generator(settings), Discriminator(settings.discriminator_maps)
+        self.generator = make_generator(settings)
+        self.discriminator = Discriminator(settings.discriminator_maps, settings.leak)
         average = get_ema_multi_avg_fn(settings.average)
         self.average = AveragedModel(self.generator, multi_avg_fn=average, use_buffers=True)
 
@@ -193,6 +197,7 @@ class LSGAN(KumarProvider):
     """Least-squares GAN: films without annotations."""
 
     produces = frozenset()
+    sampling_parts = frozenset({"generator"})
     seed_name = "lsgan"
     presets: ClassVar = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
     reference_seconds: ClassVar = {"quick": 25.0}
@@ -202,6 +207,11 @@ class LSGAN(KumarProvider):
 
     def make_network(self) -> nn.Module:
         return make_generator(self.settings)
+
+    def parameter_parts(self, films: DatasetInfo) -> Mapping[str, int]:
+        with torch.device("meta"):
+            discriminator = Discriminator(self.settings.discriminator_maps)
+            return parameters_of({"discriminator": discriminator, "generator": make_generator(self.settings)})
 
     def draw(self, rng: torch.Generator) -> tuple[Tensor, None]:
         return draw_films(self.network, self.settings, rng), None

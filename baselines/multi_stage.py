@@ -17,13 +17,15 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from torch import nn
 
 from ..benchmark import digest
-from ..benchmark.dataset import Annotation, Dataset
+from ..benchmark.dataset import Annotation, Dataset, DatasetInfo
 from ..benchmark.errors import InputError, ProviderError
 from ..benchmark.progress import Progress
-from ..benchmark.provider import Batch, Provider
+from ..benchmark.provider import Batch, Provider, parameters_of
 from ..benchmark.training import History
+from . import pggan_networks, pix2pixhd
 from .organ_maps import DOT_RADIUS, OrganMaps, grey_codes, mode_filter, nearest_class, paint, upsize
 from .pggan import PGGAN
 from .pggan_networks import PGGANSettings
@@ -65,10 +67,23 @@ class ThreeStageSettings:
     label_channels: bool = False
 
 
+def growing(side: int, channels: int, settings: PGGANSettings) -> tuple[nn.Module, nn.Module]:
+    """Generator and discriminator of a PGGAN."""
+    shape = (side, channels, settings)
+    return pggan_networks.Generator(*shape), pggan_networks.Discriminator(*shape)
+
+
+def translating(classes: int, channels: int, settings: Pix2PixHDSettings) -> tuple[nn.Module, nn.Module]:
+    """Generator and discriminator of a Pix2PixHD."""
+    critic = pix2pixhd.MultiscaleDiscriminator(classes + channels, settings)
+    return pix2pixhd.GlobalGenerator(classes, channels, settings), critic
+
+
 class MultiStage(Provider):
     """What the three have in common: organ maps, named parts, and batches of films with masks."""
 
     produces = frozenset({Annotation.MASKS})
+    sampling_parts = frozenset({"dots generator", "labels generator", "films generator"})
     part_types: ClassVar[Mapping[str, type[PGGAN] | type[Pix2PixHD]]]
     """The parts by name, in the order of the chain."""
 
@@ -137,6 +152,18 @@ class MultiStage(Provider):
 
     def parameter_count(self) -> int:
         return sum(weight.numel() for part in self.parts.values() for weight in part.generator.parameters())
+
+    @abstractmethod
+    def _networks(self, side: int, classes: int) -> Mapping[str, tuple[nn.Module, nn.Module]]:
+        """New generators and discriminators of every part, for label maps of that many classes."""
+
+    def parameter_parts(self, films: DatasetInfo) -> Mapping[str, int]:
+        with torch.device("meta"):
+            pairs = self._networks(films.resolution, len(films.organs) + 1)
+        networks: dict[str, nn.Module] = {}
+        for part, (generator, discriminator) in pairs.items():
+            networks |= {f"{part} discriminator": discriminator, f"{part} generator": generator}
+        return parameters_of(networks)
 
     def histories(self) -> Mapping[str, History]:
         return self.curves
@@ -218,6 +245,9 @@ class SingleStage(MultiStage):
     part_types: ClassVar = {"films": PGGAN}
     reference_seconds: ClassVar = {"quick": 50.0}
 
+    def _networks(self, side: int, classes: int) -> Mapping[str, tuple[nn.Module, nn.Module]]:
+        return {"films": growing(side, 2, self.settings.films)}
+
     def _fit_parts(self, train: Dataset, classes: np.ndarray, seed: int, progress: Progress) -> None:
         both = np.stack([train.images, grey_codes(classes, self.maps.classes)], axis=1)
         self._grow("films", both, self.settings.films, seed, progress.part("films", 0, 1))
@@ -238,6 +268,10 @@ class TwoStage(MultiStage):
     }
     part_types: ClassVar = {"labels": PGGAN, "films": Pix2PixHD}
     reference_seconds: ClassVar = {"quick": 60.0}
+
+    def _networks(self, side: int, classes: int) -> Mapping[str, tuple[nn.Module, nn.Module]]:
+        labels = growing(side, 1, self.settings.labels)
+        return {"labels": labels, "films": translating(classes, 1, self.settings.films)}
 
     def _fit_parts(self, train: Dataset, classes: np.ndarray, seed: int, progress: Progress) -> None:
         codes = grey_codes(classes, self.maps.classes)
@@ -265,6 +299,14 @@ class ThreeStage(MultiStage):
     }
     part_types: ClassVar = {"dots": PGGAN, "labels": Pix2PixHD, "films": Pix2PixHD}
     reference_seconds: ClassVar = {"quick": 58.0}
+
+    def _networks(self, side: int, classes: int) -> Mapping[str, tuple[nn.Module, nn.Module]]:
+        channels = classes if self.settings.label_channels else 1
+        return {
+            "dots": growing(self.settings.dot_side, 1, self.settings.dots),
+            "labels": translating(classes, channels, self.settings.labels),
+            "films": translating(classes, 1, self.settings.films),
+        }
 
     def _fit_parts(self, train: Dataset, classes: np.ndarray, seed: int, progress: Progress) -> None:
         dots = self.maps.dots(train.organ_masks(), self.settings.dot_side, self.settings.dot_radius)

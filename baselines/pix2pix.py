@@ -28,10 +28,10 @@ from torch.optim import Adam, Optimizer
 
 from ..benchmark import digest, training
 from ..benchmark.augmentation import warp
-from ..benchmark.dataset import Annotation, Dataset
+from ..benchmark.dataset import Annotation, Dataset, DatasetInfo
 from ..benchmark.errors import InputError
 from ..benchmark.progress import Progress
-from ..benchmark.provider import Batch, Provider
+from ..benchmark.provider import Batch, Provider, parameters_of
 from ..benchmark.training import History, Recipe, Rows, Step, seeded
 from .controls import originals
 from .pix2pix_networks import PatchDiscriminator, Pix2PixSettings, UNet
@@ -252,6 +252,7 @@ class Pix2Pix(Provider):
     """Real boxes in generated films."""
 
     produces = frozenset({Annotation.BOXES, Annotation.LABELS})
+    sampling_parts = frozenset({"generator"})
     home_task = "nih_localisation"
     presets: ClassVar = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
     reference_seconds: ClassVar = {"quick": 35.0}
@@ -347,6 +348,11 @@ class Pix2Pix(Provider):
 
     def parameter_count(self) -> int:
         return sum(weight.numel() for weight in self.generator.parameters())
+
+    def parameter_parts(self, films: DatasetInfo) -> Mapping[str, int]:
+        with torch.device("meta"):
+            generator = UNet(films.resolution, self.settings)
+            return parameters_of({"discriminator": PatchDiscriminator(self.settings), "generator": generator})
 
     def histories(self) -> Mapping[str, History]:
         return {} if self.history is None else {"films": self.history}

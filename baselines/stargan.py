@@ -22,11 +22,11 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from ..benchmark import digest, training
-from ..benchmark.dataset import Annotation, Dataset
+from ..benchmark.dataset import Annotation, Dataset, DatasetInfo
 from ..benchmark.errors import InputError
 from ..benchmark.findings import NO_FINDING
 from ..benchmark.progress import Progress
-from ..benchmark.provider import Batch, Provider
+from ..benchmark.provider import Batch, Provider, parameters_of
 from ..benchmark.training import History, Recipe, Rows, Step, seeded
 from .controls import originals
 from .pggan import gradient_penalty
@@ -181,9 +181,12 @@ class StarGAN(Provider):
     """Healthy films translated to films with a disease."""
 
     produces = frozenset({Annotation.LABELS})
+    sampling_parts = frozenset({"generator"})
     home_task = "nih_classification"
     presets: ClassVar = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
     reference_seconds: ClassVar = {"quick": 30.0}
+    domains: tuple[str, ...] = ()
+    """Those of the last fit, "No Finding" last."""
 
     def __init__(self, settings: Any = None, *, device: str = "cpu") -> None:
         super().__init__(settings, device=device)
@@ -256,6 +259,13 @@ class StarGAN(Provider):
 
     def parameter_count(self) -> int:
         return sum(weight.numel() for weight in self.generator.parameters())
+
+    def parameter_parts(self, films: DatasetInfo) -> Mapping[str, int]:
+        """Before the fit: as if every disease of the settings that the films know had films of its own."""
+        domains = len(self.domains) or 1 + sum(name in films.findings for name in self.settings.diseases)
+        with torch.device("meta"):
+            critic = Discriminator(films.resolution, domains, self.settings)
+            return parameters_of({"discriminator": critic, "generator": Generator(domains, self.settings)})
 
     def histories(self) -> Mapping[str, History]:
         return {} if self.history is None else {"translation": self.history}

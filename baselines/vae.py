@@ -1,8 +1,10 @@
 """VAE of Kumar and Triana Martinez: a VGG-like encoder, 1,024 latents, a transposed-convolution decoder, beta-ELBO.
 
 The printed parameter counts fix the networks: five stages of two convolutions with biases (32 to 512 maps) on 128
-pixels, two heads of 8192 -> 1024, and a decoder with batch normalisation on its inner layers. The printed total counts
-both heads, the printed row "Mean and Logvar" one of them.
+pixels (not the 224 of the text), two heads of 8192 -> 1024, and a decoder with batch normalisation on its inner layers.
+The printed total counts both heads, the printed row "Mean and Logvar" one of them. The counts do not tell the encoder's
+biases from one batch normalisation a stage: biases, as in the VGG16 that the paper names. Nor do they tell the decoder's
+last function: a sigmoid, for films in [0, 1].
 The paper does not say how the squared error is reduced. Averaged over pixels (`recon_reduction="mean"`, preset `paper`)
 the divergence outweighs it and the latents carry nothing, which fits what the authors report; summed, as the likelihood
 says (`quick` and `standard`), it learns films. Weights start as VGG's (Kaiming normal), since ten convolutions without
@@ -21,8 +23,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from ..benchmark.dataset import Dataset
+from ..benchmark.dataset import Dataset, DatasetInfo
 from ..benchmark.errors import InputError
+from ..benchmark.provider import parameters_of
 from ..benchmark.training import Step
 from .kumar_films import SAMPLING_BATCH, KumarProvider, KumarRecipe, Schedule
 
@@ -104,6 +107,12 @@ class Heads(nn.Module):
         return self.mean(features).float(), self.log_variance(features).float()
 
 
+def make_heads(settings: VAESettings) -> Heads:
+    """The heads on the features that the encoder of the settings gives."""
+    maps = settings.encoder_maps
+    return Heads(maps[-1] * first_side(settings.side, len(maps)) ** 2, settings.latent)
+
+
 def draw_films(decoder: nn.Module, settings: VAESettings, rng: torch.Generator) -> Tensor:
     """SAMPLING_BATCH films (B, side, side) in [0, 1] of latents from N(0, 1)."""
     codes = torch.randn(SAMPLING_BATCH, settings.latent, generator=rng)
@@ -116,9 +125,7 @@ class VAERecipe(KumarRecipe):
     def __init__(self, films: np.ndarray, settings: VAESettings) -> None:
         super().__init__(films, settings)
         self.settings = settings
-        maps = settings.encoder_maps
-        self.encoder = Encoder(maps)
-        self.heads = Heads(maps[-1] * first_side(settings.side, len(maps)) ** 2, settings.latent)
+        self.encoder, self.heads = Encoder(settings.encoder_maps), make_heads(settings)
         self.decoder = Decoder(settings.side, settings.latent, settings.decoder_maps)
 
     def networks(self) -> Mapping[str, nn.Module]:
@@ -169,6 +176,7 @@ class VAE(KumarProvider):
     """Variational autoencoder: films without annotations."""
 
     produces = frozenset()
+    sampling_parts = frozenset({"decoder"})
     seed_name = "vae"
     presets: ClassVar = {
         "quick": QUICK,
@@ -184,6 +192,11 @@ class VAE(KumarProvider):
 
     def make_network(self) -> nn.Module:
         return Decoder(self.settings.side, self.settings.latent, self.settings.decoder_maps)
+
+    def parameter_parts(self, films: DatasetInfo) -> Mapping[str, int]:
+        with torch.device("meta"):
+            encoder, heads = Encoder(self.settings.encoder_maps), make_heads(self.settings)
+            return parameters_of({"encoder": encoder, "mean and logvar heads": heads, "decoder": self.make_network()})
 
     def draw(self, rng: torch.Generator) -> tuple[Tensor, None]:
         return draw_films(self.network, self.settings, rng), None

@@ -21,6 +21,8 @@ from .errors import InputError, ProviderError
 from .progress import Progress
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from .training import History
 
 
@@ -59,6 +61,8 @@ class Provider(ABC):
     """The task it runs on where none is named; empty: the first that its annotations suit."""
     reference_seconds: ClassVar[Mapping[str, float]] = {}
     """Seconds that fit and sampling took at a preset, where that was measured: for the estimate of a first run."""
+    sampling_parts: ClassVar[frozenset[str]] = frozenset({"sampling"})
+    """The names of `parameter_parts` that sampling uses; the others are needed for training alone."""
     checkpoints: Path | None = None
     """A folder for the state of a long fit (see `training.train`); set by the engine before `fit`."""
     weights_used: str = "none"
@@ -84,6 +88,13 @@ class Provider(ABC):
     def parameter_count(self) -> int:
         """Trainable parameters of the networks that sampling uses; 0 for a provider without networks."""
         return 0
+
+    def parameter_parts(self, films: DatasetInfo) -> Mapping[str, int]:
+        """Parameters of every network by name, for training films of this resolution, organs and findings: frozen ones
+        and those that only training needs too, so that `cxrbench cost` can lay them out as a paper does. Where they follow
+        from settings and films it can be called before `fit`. The default knows the networks of `parameter_count`."""
+        count = self.parameter_count()
+        return {"sampling": count} if count else {}
 
     def histories(self) -> Mapping[str, History]:
         """How each training of `fit` went, by name: curves for the report, images seen for the cost."""
@@ -129,6 +140,11 @@ class Provider(ABC):
         for path in folder.glob("*.dataset"):
             setattr(provider, path.stem, load_dataset(path))
         return provider
+
+
+def parameters_of(networks: Mapping[str, nn.Module]) -> dict[str, int]:
+    """The number of parameters of networks by name."""
+    return {name: sum(weight.numel() for weight in network.parameters()) for name, network in networks.items()}
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import typer
 
 from ..errors import CxrbenchError, InputError
 from .check import check
+from .cost import cost
 from .data import app as data_app
 from .listing import list_
 from .lungs import app as lungs_app
@@ -32,6 +33,7 @@ app.command("list")(list_)
 app.command("report")(report)
 app.command("compare")(compare)
 app.command("check")(check)
+app.command("cost")(cost)
 app.add_typer(data_app, name="data")
 app.add_typer(lungs_app, name="lungs")
 app.add_typer(reader_study_app, name="reader-study")
