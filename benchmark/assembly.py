@@ -108,7 +108,7 @@ def _size_info(harvest: Harvest, size: str) -> SizeInfo:
     folds = list(dict.fromkeys(cell.slot.fold for cell in cells))
     records = {cell.slot.fold: harvest.records[cell.key] for cell in cells if cell.key in harvest.records}
     sets = [plan.task.training_set(plan.fit_data, Slot(fold, size, ArmName.REAL)) for fold in folds]
-    real = [len(originals(films.cases)) for films in sets]
+    real = [len(originals(plan.task.learnt_from(films).cases)) for films in sets]
     provided = [cell.slot for cell in cells if cell.slot.arm.uses_provider]
     return SizeInfo(
         size=size,

@@ -96,7 +96,7 @@ def near_copies(films: Dataset, references: Dataset, different: Dataset) -> Near
     rows = np.linspace(0, len(different) - 1, min(DIFFERENT_FILMS, len(different))).round().astype(int)
     threshold = float(np.percentile(nearest_distances(different.images[rows], references.images)[0], PERCENTILE))
     distances, nearest = nearest_distances(films.images, references.images)
-    flagged = int((distances < threshold).sum())
+    flagged = int(((distances < threshold) | (distances == 0)).sum())
     p = float(stats.binomtest(flagged, len(films), PERCENTILE / 100, alternative="greater").pvalue)
     ours, theirs = films.ids, references.ids
     first = np.argsort(distances)[:PAIRS_KEPT]

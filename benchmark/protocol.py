@@ -190,6 +190,11 @@ class Task(ABC):
     def training_set(self, data: Dataset, slot: Slot) -> Dataset:
         """The real films a provider is fitted on and the real arms are trained on (augmented as the protocol says)."""
 
+    def learnt_from(self, films: Dataset) -> Dataset:
+        """Of a training set, or of synthetic films, those that a downstream model is trained on; all by default. A provider
+        may be given more (healthy films beside those with boxes)."""
+        return films
+
     def validation_set(self, data: Dataset, slot: Slot) -> Dataset | None:
         """Real films for early stopping alone, at the resolution of the test: no provider is fitted and no model trained
         on them. None where a training holds films of its own out."""

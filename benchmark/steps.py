@@ -312,7 +312,7 @@ def run_cell(job: Job, progress: Progress) -> dict[str, Any]:
             test_ids=digest.of_json(sorted(test.ids)),
             downstream=Downstream(
                 seconds=seconds,
-                train_films=sum(len(part) for part in used),
+                train_films=sum(len(task.learnt_from(part)) for part in used),
                 test_films=len(test),
                 synthetic_films=task.synthetic_count(data, job.slot) if job.synthetic_key else 0,
                 curves={name: Curve(**_curve(history)) for name, history in trained.histories.items()},

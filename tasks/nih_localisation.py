@@ -1,0 +1,441 @@
+"""Localisation of six findings of NIH ChestX-ray14: the protocol of the pathology translation paper (Xing et al. 2019).
+
+Of 820 annotated boxes 573 train and 247 test; a Faster R-CNN learns from them alone (Ori) or from 688 synthetic films
+besides. CL@0.1 of a finding: in how many of its test boxes k / n its best detection on that film meets the box with
+IoU >= 0.1; the Total is the mean over the six.
+
+The paper divides annotations, so films and patients are on both sides, and takes each cell's best checkpoint around
+5,000, 10,000 and 15,000 steps on the test set. Here `split=patient` (the leaderboard's) shares no patient, and the model
+is the checkpoint that is best on held-out training patients; the paper's windows stand beside it. `split=paper` is the
+paper's division: nothing is held out, and the model is the last checkpoint. All boxed films are in NIH's test list: what
+is fitted here must not be measured on `nih_classification`. Any other dataset with boxes is divided by the same rules.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from ..benchmark import digest
+from ..benchmark.dataset import Annotation, Dataset
+from ..benchmark.digest import derive_seed
+from ..benchmark.errors import InputError
+from ..benchmark.findings import LOCALISED
+from ..benchmark.metrics.localisation import best_detection, correct_localisation, false_positives_per_image
+from ..benchmark.progress import Progress
+from ..benchmark.protocol import Arm, ArmName, Illustration, Metric, Predictions, Slot, Task, Trained
+from ..benchmark.results import AVERAGE
+from .box_split import (
+    BOX_COLUMNS,
+    CORNERS,
+    BoxSplit,
+    Split,
+    annotations_of,
+    films_of,
+    healthy_rows,
+    keys_of,
+    split_boxes,
+)
+from .models import detector_settings
+from .models.detector_settings import DetectorSettings
+
+if TYPE_CHECKING:
+    from .models.faster_rcnn import BoxedFilms, Detections, Detector, FindingsDetector
+
+FULL = "full"
+ARMS = (ArmName.REAL, ArmName.MIXED)
+ALL_FILMS = "all films"
+"""The case of a score that belongs to no single box."""
+CHOSEN = 0
+"""The step in `Predictions` that stands for the chosen checkpoint."""
+WINDOWS = 3
+SHOWN_SCORE = 0.5
+SHOWN_FILMS, TILE = 12, 256
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The protocol's numbers; the defaults are the paper's, but for the split and the choice of the checkpoint."""
+
+    resolution: int = 256
+    fit_resolution: int = 256
+    threads: int = 1
+    split: Split = Split.PATIENT
+    held_share: float = 0.1
+    """Of the training boxes of each finding the share whose patients choose the checkpoint (split `patient` alone)."""
+    healthy: int = 2_000
+    """Films without findings that providers are fitted on besides (of training patients, as the column `split` says)."""
+    synthetic_share: float = 1.2
+    """Synthetic films for each training box (the paper: 688 for 573)."""
+    detector: DetectorSettings = detector_settings.PAPER
+
+
+PAPER = Settings()
+STANDARD = Settings(detector=detector_settings.STANDARD)
+QUICK = Settings(resolution=64, fit_resolution=64, detector=detector_settings.QUICK)
+
+
+class NihLocalisation(Task):
+    """Six findings, 573 boxes train and 247 test."""
+
+    name = "nih_localisation"
+    version = 1
+    needs = Annotation.BOXES
+    summary = "boxes of six findings (573 train, 247 test), CL@0.1 of a Faster R-CNN"
+    presets: ClassVar[Mapping[str, Settings]] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
+    default_data = "phantom_boxes"
+    pairing = "hits"
+    reference_seconds: ClassVar[Mapping[str, float]] = {"quick": 45.0}
+    downstream_only = frozenset(field.name for field in fields(Settings)) - {
+        "fit_resolution",
+        "threads",
+        "split",
+        "held_share",
+        "healthy",
+    }
+    primary = "cl"
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric("cl", "CL@0.1", decimals=3),
+        Metric("found", "boxes found", decimals=0),
+        Metric("boxes", "boxes", decimals=0),
+        Metric("cl_scored", "CL@0.1, score at least 0.5", decimals=3),
+        Metric("cl_iobb", "CL@0.1 by IoBB", decimals=3),
+        Metric("false_positives", "false positives a film", higher_is_better=False, decimals=3),
+        *(
+            Metric(f"cl_window_{number}", f"CL@0.1, best on the test set in window {number}", decimals=3)
+            for number in range(1, WINDOWS + 1)
+        ),
+    )
+
+    # ---------------------------------------------------------------------- films
+
+    def check(self, data: Dataset) -> None:
+        if data.boxes is None or not data.boxes["finding"].isin(LOCALISED).any():
+            raise InputError(f"{self.name}: dataset {data.info.name} has no boxes of {', '.join(LOCALISED)}")
+        missing = [finding for finding in self.structures(data) if finding not in data.info.findings]
+        if missing:
+            raise InputError(
+                f"{self.name}: dataset {data.info.name} has boxes of {', '.join(missing)}, which are not among its "
+                f"findings ({', '.join(data.info.findings) or 'none'}): films need labels as well as boxes"
+            )
+        detector = self.settings.detector
+        if len(detector.windows) > WINDOWS or any(not 0 < step <= detector.steps for step in detector.windows):
+            raise InputError(
+                f"{self.name}: windows: at most {WINDOWS} steps from 1 to {detector.steps}, found {detector.windows}"
+            )
+
+    def structures(self, data: Dataset) -> tuple[str, ...]:
+        """The findings with boxes to train and to test on."""
+        return self._split(annotations_of(data)).structures
+
+    def slots(self, data: Dataset) -> list[Slot]:
+        return [Slot(self.settings.split.value, FULL, arm) for arm in ARMS]
+
+    def _split(self, table: pd.DataFrame) -> BoxSplit:
+        by_patient = self.settings.split is Split.PATIENT
+        return split_boxes(table, self.settings.split, self.settings.held_share if by_patient else 0.0)
+
+    def training_set(self, data: Dataset, slot: Slot) -> Dataset:
+        """The films of the training boxes with these boxes alone (split `paper`: one film for each), then healthy ones."""
+        table = annotations_of(data)
+        split = self._split(table)
+        apart = table["patient"].iloc[np.concatenate([split.held, split.test])]
+        healthy = healthy_rows(data, set(apart), self.settings.healthy)
+        films = self._films(data, table.iloc[split.train], "training set", healthy)
+        return films.resized(self.settings.fit_resolution)
+
+    def learnt_from(self, films: Dataset) -> Dataset:
+        """The films with boxes: the healthy ones are there for providers alone."""
+        if films.boxes is None:
+            return films
+        return films.select(np.isin(films.ids, films.boxes["id"].astype(str).to_numpy()))
+
+    def validation_set(self, data: Dataset, slot: Slot) -> Dataset | None:
+        table = annotations_of(data)
+        held = self._split(table).held
+        if not len(held):
+            return None
+        return self._films(data, table.iloc[held], "validation set").resized(self.settings.resolution)
+
+    def test_set(self, data: Dataset, slot: Slot) -> Dataset:
+        """The films of the test boxes (split `paper`: one for each). Its boxes have the column `scored`: with split `paper`
+        a film also has boxes that it is not scored on, so that finding these is no false positive."""
+        table = annotations_of(data)
+        split = self._split(table)
+        tested = table.iloc[split.test]
+        films = self._films(data, tested, "test set")
+        boxes = films.boxes
+        if self.settings.split is Split.PAPER:
+            others = table[table["finding"].isin(split.structures)]
+            boxes = tested[["id", "key"]].merge(others, on="id", suffixes=("", "_box"))
+            boxes = boxes.assign(scored=boxes["key"] == boxes["key_box"], id=boxes["key"])[[*BOX_COLUMNS, "scored"]]
+        return replace(films, boxes=boxes, folder=None).resized(self.settings.resolution)
+
+    def _films(self, data: Dataset, boxes: pd.DataFrame, what: str, more: Sequence[int] | np.ndarray = ()) -> Dataset:
+        return films_of(data, boxes, f"{data.info.name}, {what}", more, per_box=self.settings.split is Split.PAPER)
+
+    def synthetic_count(self, data: Dataset, slot: Slot) -> int:
+        split = self._split(annotations_of(data))
+        return max(1, round(self.settings.synthetic_share * (len(split.train) + len(split.held))))
+
+    # ---------------------------------------------------------------------- training
+
+    def train(self, arm: Arm, *, seed: int, device: str, progress: Progress) -> Trained:
+        from .models.faster_rcnn import Detector, fit_detector, new_detector
+
+        settings = self.settings.detector
+        samples = self._samples(arm)
+        if arm.name is ArmName.FINETUNE:
+            if arm.start is None:
+                raise InputError(f"{self.name}: the finetune arm starts from the synthetic arm's model, found none")
+            network = copy.deepcopy(arm.start.network)
+        else:
+            seed_of_weights = derive_seed(self.name, "weights", seed)
+            network = new_detector(len(arm.structures), settings, seed=seed_of_weights)
+        detector = Detector(network, arm.structures)
+        validation = arm.validation
+        history = fit_detector(
+            detector,
+            samples,
+            settings,
+            held_out=None if validation is None else lambda one: self._quality(one, validation, arm.structures, device),
+            seed=derive_seed(self.name, "training", seed),
+            device=device,
+            progress=progress,
+        )
+        return Trained(detector, {f"{arm.name}: detector": history})
+
+    def _samples(self, arm: Arm) -> BoxedFilms:
+        """The training samples of an arm: those of its real films, then those of its synthetic ones."""
+        from .models.faster_rcnn import joined, samples_of
+
+        parts = []
+        if arm.name is not ArmName.SYNTHETIC:
+            parts.append(arm.real)
+        if arm.name in (ArmName.SYNTHETIC, ArmName.MIXED):
+            parts.append(arm.synthetic)
+        found = []
+        for part in parts:
+            if part is None:
+                raise InputError(f"{self.name}: the {arm.name} arm lacks its films")
+            films = part.resized(self.settings.resolution)
+            found.append(samples_of(films, arm.structures, merge=self.settings.detector.merge_boxes))
+            if not len(found[-1]):
+                raise InputError(
+                    f"{self.name}: no film of {films.info.name} has a box of {', '.join(arm.structures)} to train on"
+                )
+        return joined(found)
+
+    def _quality(self, network: FindingsDetector, films: Dataset, structures: Sequence[str], device: str) -> float:
+        """How well a network does on held-out films: macro CL@0.1, and of equals the larger mean overlap."""
+        from .models.faster_rcnn import detect
+
+        found = detect(network, np.asarray(films.images), self.settings.detector, device=device)
+        table = best_detection(scored_boxes(films), detection_table(found, films.ids, structures))
+        return float(correct_localisation(table)["share"].mean() + table["iou"].mean() / 1000)
+
+    def weights_used(self) -> str:
+        path = self.settings.detector.weights
+        return "none" if path is None else digest.of_file(path.expanduser())
+
+    # ---------------------------------------------------------------------- what a model says
+
+    def predict(self, model: Detector, test: Dataset, *, device: str) -> Predictions:
+        """Detections (D,): `step` int32 (0: the chosen checkpoint, else one of a window), `image` int32 (row of the film),
+        `finding` uint8 (number among the six), `score` float32, `box` float32 (D, 4) in pixels of the film.
+
+        `taught`: uint8, the numbers of the findings that the model was shown a box of.
+        """
+        from .models.faster_rcnn import detect
+
+        films, settings = np.asarray(test.images), self.settings.detector
+        found = {CHOSEN: detect(model.network, films, settings, device=device)}
+        for step in sorted(model.checkpoints):
+            found[step] = detect(model.at(step), films, settings, device=device)
+        numbers = np.array([LOCALISED.index(name) for name in model.structures], dtype=np.uint8)
+        steps = [np.full(len(one.image), step, dtype=np.int32) for step, one in found.items()]
+        arrays = {
+            "step": np.concatenate(steps),
+            "image": np.concatenate([one.image for one in found.values()]),
+            "finding": numbers[np.concatenate([one.finding for one in found.values()])],
+            "score": np.concatenate([one.score for one in found.values()]),
+            "box": np.concatenate([one.box for one in found.values()]),
+            "taught": numbers[model.network.taught.cpu().numpy()],
+        }
+        return Predictions(tuple(test.ids), arrays)
+
+    def annotate(self, model: Detector, films: Dataset, train: Dataset, *, seed: int, device: str) -> Dataset:
+        """Boxes by a trained model: its detections with a score of at least 0.5, and its best one where a film has none;
+        labels to match."""
+        from .models.faster_rcnn import detect
+
+        found = detect(model.network, np.asarray(films.images), self.settings.detector, device=device)
+        table = detection_table(found, films.ids, model.structures)
+        best = table.sort_values("score", ascending=False, kind="stable").drop_duplicates("id").index
+        boxes = table[(table["score"] >= SHOWN_SCORE) | table.index.isin(best)][BOX_COLUMNS].reset_index(drop=True)
+        cases = films.cases.assign(**{finding: np.uint8(0) for finding in train.info.findings})
+        for finding, own in boxes.groupby("finding"):
+            cases.loc[cases["id"].astype(str).isin(own["id"]), finding] = np.uint8(1)
+        info = films.info.model_copy(update={"findings": train.info.findings, "digest": "", "files": {}})
+        return replace(films, cases=cases, boxes=boxes, info=info, folder=None)
+
+    def illustrate(self, model: Detector, test: Dataset, *, device: str) -> Sequence[Illustration]:
+        """Test films with the annotated box (white) and the best detection of its finding (yellow): of each finding in turn
+        the first by id."""
+        from .models.box_pictures import drawn
+        from .models.faster_rcnn import detect
+
+        boxes = scored_boxes(test)
+        turns = boxes.assign(turn=boxes.groupby("finding").cumcount(), place=boxes["finding"].map(LOCALISED.index))
+        shown = turns.sort_values(["turn", "place"]).head(SHOWN_FILMS)[BOX_COLUMNS]
+        row_of = {case: row for row, case in enumerate(test.ids)}
+        films = np.asarray(test.images[[row_of[case] for case in shown["id"]]])
+        found = detect(model.network, films, self.settings.detector, device=device)
+        places = [str(place) for place in range(len(shown))]  # a film can be shown twice: names of their own
+        table = detection_table(found, places, model.structures)
+        met = best_detection(shown.assign(id=places), table)
+        best = table.drop_duplicates(["id", "finding"]).set_index(["id", "finding"])[CORNERS]
+        boxes_found = dict(zip(best.index, best.to_numpy(), strict=True))
+        pictures = []
+        for place, case, finding, box in zip(
+            range(len(shown)), shown["id"], shown["finding"], shown[CORNERS].to_numpy(), strict=True
+        ):
+            guess = boxes_found.get((places[place], finding))
+            said = f"IoU {met['iou'].iloc[place]:.2f}, score {met['score'].iloc[place]:.2f}"
+            caption = f"{case.partition('/')[0]}: {finding}, {'not detected' if guess is None else said}"
+            pictures.append(Illustration(drawn(films[place], box, guess, side=TILE), caption))
+        return pictures
+
+    def truth(self, test: Dataset) -> None:
+        """There are no masks to look at: `illustrate` draws the boxes."""
+
+    # ---------------------------------------------------------------------- scores
+
+    def score(self, predictions: Predictions, test: Dataset) -> pd.DataFrame:
+        """Per test box ("<film>/<finding>", with its `patient`) 0 or 1: `cl`, `cl_scored`, `cl_iobb`, and for each
+        checkpoint of a window `cl_at_<step>`. Per finding `false_positives`: detections with a score of at least 0.5 that
+        meet no box of it, a film. NaN for a finding that the model was never shown a box of."""
+        if list(predictions.ids) != test.ids:
+            raise InputError(f"{self.name}: the predictions are not of these {len(test)} test films")
+        arrays, tested = predictions.arrays, scored_boxes(test)
+        patients = tested["id"].map(dict(zip(test.ids, test.cases["patient"].astype(str), strict=True)))
+        cases = tested["id"] if self.settings.split is Split.PAPER else keys_of(tested)
+        taught = {LOCALISED[number] for number in arrays["taught"]}
+        known = tested["finding"].isin(taught)
+        parts = []
+        for step in np.unique(arrays["step"]):
+            rows = arrays["step"] == step
+            found = pd.DataFrame(arrays["box"][rows].astype(np.float64), columns=CORNERS).assign(
+                id=np.array(test.ids, dtype=object)[arrays["image"][rows]],
+                finding=np.array(LOCALISED, dtype=object)[arrays["finding"][rows]],
+                score=arrays["score"][rows].astype(np.float64),
+            )
+            table = best_detection(tested, found)
+            columns = {f"cl_at_{step}": "hit"}
+            if step == CHOSEN:
+                columns = {"cl": "hit", "cl_scored": "hit_scored", "cl_iobb": "hit_iobb"}
+                parts.append(self._false_positives(test, found, taught))
+            for metric, column in columns.items():
+                values = table[column].astype(np.float64).where(known)
+                labels = {"case": cases, "patient": patients, "structure": tested["finding"], "metric": metric}
+                parts.append(pd.DataFrame(labels | {"value": values}))
+        order = {name: place for place, name in enumerate(LOCALISED)}
+        scores = pd.concat(parts, ignore_index=True)
+        return scores.sort_values("structure", key=lambda names: names.map(order), kind="stable", ignore_index=True)
+
+    def _false_positives(self, test: Dataset, found: pd.DataFrame, taught: set[str]) -> pd.DataFrame:
+        """Of every finding: detections with a score of at least 0.5 that meet no box of it, a film."""
+        boxes = pd.DataFrame(columns=BOX_COLUMNS) if test.boxes is None else test.boxes[BOX_COLUMNS]
+        findings = [name for name in LOCALISED if (boxes["finding"] == name).any()]
+        values = [
+            false_positives_per_image(
+                boxes[boxes["finding"] == name], found[found["finding"] == name].reset_index(drop=True), test.ids
+            )
+            for name in findings
+        ]
+        labels = {"case": ALL_FILMS, "patient": ALL_FILMS, "structure": findings, "metric": "false_positives"}
+        table = pd.DataFrame(labels | {"value": values})
+        return table.assign(value=table["value"].where(table["structure"].isin(taught)))
+
+    def summarise(self, scores: pd.DataFrame) -> pd.DataFrame:
+        """CL@0.1 = k / n of each finding with `found` (k) and `boxes` (n), its variants, false positives; `average` is the
+        mean over the findings (the paper's Total), absent where a finding was never taught.
+
+        `cl_window_<i>`: each finding's best checkpoint in the window, and as average the best mean of one checkpoint:
+        chosen on the test set, as in the paper's table.
+        """
+        scored = scores[scores["value"].notna()]
+        structures = [name for name in LOCALISED if (scored["structure"] == name).any()]
+        whole = len(structures) == scores["structure"].nunique()
+        mean = scored.groupby(["metric", "structure"])["value"].mean()
+        means = dict(zip(mean.index, mean.to_numpy(dtype=np.float64), strict=True))
+        rows: list[tuple[str, str, float]] = []
+        for metric in ("cl", "cl_scored", "cl_iobb", "false_positives"):
+            values = [float(means[metric, name]) for name in structures]
+            rows += [(metric, name, value) for name, value in zip(structures, values, strict=True)]
+            if whole and len(structures) > 1:
+                rows.append((metric, AVERAGE, float(np.mean(values))))
+        for name in structures:
+            hits = scored.loc[(scored["metric"] == "cl") & (scored["structure"] == name), "value"]
+            rows += [("found", name, float(hits.sum())), ("boxes", name, float(len(hits)))]
+        for number, steps in enumerate(self._windows(), start=1):
+            tested = [step for step in steps if (scored["metric"] == f"cl_at_{step}").any()]
+            if not tested:
+                continue
+            window = np.array([[means[f"cl_at_{step}", name] for name in structures] for step in tested])
+            rows += [
+                (f"cl_window_{number}", name, float(value))
+                for name, value in zip(structures, window.max(axis=0), strict=True)
+            ]
+            if whole and len(structures) > 1:
+                rows.append((f"cl_window_{number}", AVERAGE, float(window.mean(axis=1).max())))
+        table = pd.DataFrame(rows, columns=["metric", "structure", "value"])
+        order = {metric.name: index for index, metric in enumerate(self.metrics)}
+        return table.sort_values("metric", key=lambda names: names.map(order), kind="stable", ignore_index=True)
+
+    def _windows(self) -> list[tuple[int, ...]]:
+        settings = self.settings.detector
+        return [detector_settings.checkpoints_of(middle, settings) for middle in settings.windows]
+
+    def paired_metrics(self) -> tuple[str, ...]:
+        return ("cl",)
+
+    # ---------------------------------------------------------------------- weights on disk
+
+    def save_model(self, model: Detector, path: Path) -> None:
+        """The chosen checkpoint; those of the windows are not kept once they are tested."""
+        from .models.segmenter import save_weights
+
+        save_weights(model.network, path)
+
+    def load_model(self, path: Path, data: Dataset) -> Detector:
+        from .models.faster_rcnn import Detector, new_detector
+        from .models.segmenter import load_weights
+
+        structures = self.structures(data)
+        network = new_detector(len(structures), self.settings.detector, seed=0, start=False)
+        load_weights(network, path)
+        return Detector(network, structures)
+
+
+def scored_boxes(films: Dataset) -> pd.DataFrame:
+    """The boxes that films are scored on: id, finding, x, y, w, h."""
+    if films.boxes is None:
+        raise InputError(f"dataset {films.info.name} has no boxes to score")
+    boxes = films.boxes[films.boxes["finding"].isin(LOCALISED)]
+    boxes = boxes[boxes["scored"].astype(bool)] if "scored" in boxes else boxes
+    return boxes[BOX_COLUMNS].astype({"id": str}).reset_index(drop=True)
+
+
+def detection_table(found: Detections, ids: Sequence[str], structures: Sequence[str]) -> pd.DataFrame:
+    """Detections by the names of films and findings: id, finding, x, y, w, h, score."""
+    table = pd.DataFrame(found.box.astype(np.float64), columns=CORNERS)
+    table.insert(0, "id", np.array(ids, dtype=object)[found.image])
+    table.insert(1, "finding", np.array(structures, dtype=object)[found.finding])
+    return table.assign(score=found.score.astype(np.float64))
