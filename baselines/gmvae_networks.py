@@ -20,10 +20,10 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..benchmark.errors import InputError
+from ..benchmark.weights import read_weights
 
 EncoderName = Literal["vgg16", "densenet121"]
 DecoderName = Literal["linear", "decoder1", "decoder2"]
@@ -74,20 +74,6 @@ def feature_maps(name: EncoderName, width: float) -> int:
     for layers in (6, 12, 24):
         maps = (maps + layers * growth) // 2
     return maps + 16 * growth
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors file or a torch state dict; InputError when it is neither."""
-    if not path.is_file():
-        raise InputError(f"weights={path}: no such file; expected torchvision's ImageNet weights, .pth or .safetensors")
-    try:
-        weights = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except Exception as error:  # torch.load has no error of its own: pickle's, zip's, and RuntimeError are all seen
-        reason = str(error).split("\n")[0]
-        raise InputError(f"weights={path}: not a file of weights ({type(error).__name__}: {reason})") from error
-    if not isinstance(weights, Mapping) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise InputError(f"weights={path}: expected a state dict (names to tensors), found {type(weights).__name__}")
-    return dict(weights)
 
 
 def load_features(features: nn.Module, path: Path, name: EncoderName) -> None:

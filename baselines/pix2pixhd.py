@@ -23,6 +23,7 @@ from torch.optim import Adam, Optimizer
 from ..benchmark.errors import InputError
 from ..benchmark.progress import Progress
 from ..benchmark.training import History, Recipe, Step, seeded, train
+from ..benchmark.weights import read_weights
 
 
 @dataclass(frozen=True)
@@ -158,18 +159,14 @@ class VGGLoss(nn.Module):
 
 def _vgg_features(path: Path, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The convolutions of a VGG19 weight file; InputError when it is absent or something else. Reads tensors alone."""
-    if not path.is_file():
-        raise InputError(
-            f"{path}: no such file; vgg_weights expects torchvision's VGG19 weights (.pth or .safetensors)"
-        )
     try:
-        tensors = path.suffix == ".safetensors"
-        state = load_file(path) if tensors else torch.load(path, map_location="cpu", weights_only=True)
-        return {name: state[f"features.{name}"] for name in wanted}
-    except Exception as error:  # the two readers raise many types for a damaged or foreign file
-        raise InputError(
-            f"{path}: expected torchvision's VGG19 weights (.pth or .safetensors), found {type(error).__name__}"
-        ) from None
+        found = read_weights(path)
+    except InputError as error:
+        raise InputError(f"{error}; vgg_weights expects torchvision's VGG19 weights") from None
+    missing = [name for name in wanted if f"features.{name}" not in found]
+    if missing:
+        raise InputError(f"weights {path}: 'features.{missing[0]}' is missing; expected torchvision's VGG19 weights")
+    return {name: found[f"features.{name}"] for name in wanted}
 
 
 def lsgan_loss(features: Sequence[Sequence[Tensor]], target: float) -> Tensor:

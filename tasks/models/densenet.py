@@ -8,19 +8,17 @@ Nothing is downloaded: weights are a file that the user names.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from timm.models.densenet import DenseNet
 from torch import Tensor, nn
 
 from ...benchmark.errors import InputError
+from ...benchmark.weights import read_weights
 
 MEAN = (0.485, 0.456, 0.406)  # ImageNet's, of colour pictures in [0, 1]
 SPREAD = (0.229, 0.224, 0.225)
@@ -76,7 +74,7 @@ class FindingsNet(nn.Module):
 
 def load_extractor(network: nn.Module, path: Path) -> None:
     """Put the weights of a file, all but the head's, into a timm DenseNet; InputError where they do not fit."""
-    given = _read(path.expanduser())
+    given = read_weights(path.expanduser())
     own = {name: value for name, value in network.state_dict().items() if not name.startswith("classifier.")}
     for name, expected in own.items():
         if name not in given:
@@ -90,19 +88,3 @@ def load_extractor(network: nn.Module, path: Path) -> None:
                 "take the file of this architecture (densenet121 at the presets standard and paper)"
             )
     network.load_state_dict({name: given[name] for name in own}, strict=False)
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    """A state dict by name, of safetensors or of torch (without running any code of the file)."""
-    if not path.is_file():
-        raise InputError(f"weights {path}: no such file")
-    try:
-        found = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, OSError, RuntimeError, EOFError, ValueError) as error:
-        line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"weights {path}: not a readable state dict ({line})") from None
-    if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
-        found = found["state_dict"]
-    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
-        raise InputError(f"weights {path}: expected a state dict, found {type(found).__name__}")
-    return dict(found)

@@ -9,7 +9,6 @@ scratch it takes the statistics of its batches. Nothing is downloaded.
 from __future__ import annotations
 
 import math
-import pickle
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,9 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import timm
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from timm.layers import freeze_batch_norm_2d
 from torch import Tensor, nn
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
@@ -27,6 +23,7 @@ from torchvision.models.detection.faster_rcnn import TwoMLPHead
 from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d
 
 from ...benchmark.errors import InputError
+from ...benchmark.weights import read_weights
 from .detector_settings import DetectorSettings
 from .encoders import check_encoder, encoder_options, scaled
 
@@ -176,7 +173,7 @@ def load_start(detector: nn.Module, path: Path) -> None:
     Every weight of the backbone must be there. Of the rest what has the same name and shape is taken: another number of
     findings gives a new last layer. InputError where the file does not fit.
     """
-    given, own = _read(path.expanduser()), detector.state_dict()
+    given, own = read_weights(path.expanduser()), detector.state_dict()
     ready = {}
     for name, expected in own.items():
         part = next((part for part in _PARTS if name.startswith(part)), None)
@@ -193,19 +190,3 @@ def load_start(detector: nn.Module, path: Path) -> None:
                 f"weights {path}: '{name.removeprefix(part)}' {found}; expected a state dict of this detector or backbone"
             )
     detector.load_state_dict(ready, strict=False)
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    """A state dict by name, without running any code of the file."""
-    if not path.is_file():
-        raise InputError(f"weights {path}: no such file")
-    try:
-        found = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, OSError, RuntimeError, EOFError, ValueError) as error:
-        line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"weights {path}: not a readable state dict ({line})") from None
-    if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
-        found = found["state_dict"]
-    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
-        raise InputError(f"weights {path}: expected a state dict, found {type(found).__name__}")
-    return dict(found)

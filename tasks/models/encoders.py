@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import timm
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ...benchmark.errors import InputError
+from ...benchmark.weights import read_weights
 
 STAGES = (64, 128, 256, 512)
 STEM = 64
@@ -41,7 +40,7 @@ def load_encoder(encoder: nn.Module, path: Path) -> None:
     """Put weights of a timm ResNet, trained on colour or grey pictures, into an encoder for grey films."""
     path = path.expanduser()
     own = encoder.state_dict()
-    given = _read_weights(path)
+    given = read_weights(path)
     ready: dict[str, Tensor] = {}
     for name, expected in own.items():
         if name not in given:
@@ -56,12 +55,3 @@ def load_encoder(encoder: nn.Module, path: Path) -> None:
             )
         ready[name] = value
     encoder.load_state_dict(ready)
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise InputError(f"encoder weights {path}: no such file")
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"encoder weights {path}: not a readable .safetensors file ({error})") from None

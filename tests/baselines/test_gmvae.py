@@ -299,7 +299,7 @@ def test_the_weights_used_are_named_by_their_digest(tmp_path):
     ("content", "message"),
     [
         (None, "no such file"),
-        ("text", "not a file of weights"),
+        ("text", "not a readable state dict"),
         ("list", r"expected a state dict \(names to tensors\), found list"),
         ("densenet121", "expected torchvision's vgg16 .* no fitting"),
     ],
