@@ -138,7 +138,7 @@ class EntryRun:
         if found.seeds != list(range(len(found.seeds))):
             reasons.append(f"its seeds are not 0 to {len(found.seeds) - 1}: a choice of seeds is not ranked")
         if len(found.seeds) < RANKED_SEEDS:
-            reasons.append(f"{len(found.seeds)} seeds of at least {RANKED_SEEDS}")
+            reasons.append(f"{len(found.seeds)} of at least {RANKED_SEEDS} seeds")
         absent = [cell for cell in found.cells if cell.status is not Status.DONE]
         lacking = _not_planned(found)
         if absent or lacking:
@@ -276,6 +276,26 @@ def shared_cell(folder: Path, key: str) -> Path | None:
 def load_entries(root: Path, *, records: bool = False) -> list[Entry]:
     """All entries of a `submissions` folder by name; Refused for the first that cannot be read."""
     return [load_entry(folder, records=records) for folder in entry_folders(root)]
+
+
+def strays(root: Path) -> list[str]:
+    """What lies in a `submissions` folder and belongs to no entry: a sentence for each."""
+    found = [
+        f"{shown(path.name)} is no entry; only folders of entries, README.md and {REVIEWED} belong here"
+        for path in sorted(root.iterdir())
+        if path.name.startswith(".") or not (path.is_dir() or path.name in ("README.md", REVIEWED))
+    ]
+    used = {key for folder in entry_folders(root) for key in _shared_keys(folder)}
+    cells = sorted((root / SHARED).iterdir()) if (root / SHARED).is_dir() else []
+    return found + [f"{SHARED}/{shown(path.name)} is a cell of no entry" for path in cells if path.name not in used]
+
+
+def _shared_keys(folder: Path) -> set[str]:
+    try:
+        runs = load_entry(folder).runs
+    except Refused:
+        return set()  # the check of that entry says why
+    return {key for run in runs for key, place in run.folders.items() if place.parent.name == SHARED}
 
 
 def entry_folders(root: Path) -> list[Path]:

@@ -14,6 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from .entry import strays
+
 MEMORY = 16 << 30
 
 
@@ -38,6 +40,13 @@ def check_guarded(folder: Path, reviewed: Path | None, time_limit: float) -> dic
     finding = {"level": "error", "check": "guard", "where": "", "message": message}
     name = ascii(folder.name)[1:-1]
     return {"name": name, "status": "refused", "passed": False, "digest": None, "findings": [finding]}
+
+
+def check_rest(root: Path) -> dict[str, Any]:
+    """A verdict on what lies in the folder of entries beside them."""
+    findings = [{"level": "error", "check": "format", "where": "", "message": words} for words in strays(root)]
+    status = "refused" if findings else "passed"
+    return {"name": root.name, "status": status, "passed": not findings, "digest": None, "findings": findings}
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ValidationError
 
 from ..benchmark.errors import InputError
 
-MAX_FILES, MAX_BYTES, MAX_DEPTH = 20_000, 64 << 20, 4
+MAX_FILES, MAX_BYTES, MAX_DEPTH = 20_000, 24 << 20, 4
 JSON_BYTES, TEXT_BYTES = 16 << 20, 64 << 10
 JSON_DEPTH, JSON_INTEGER = 24, 2**63
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")

@@ -59,20 +59,30 @@ def check(
 
     if not path.exists() and not path.is_symlink():
         raise InputError(f"{path}: no such folder; expected an entry (submissions/NAME) or the folder of entries")
-    guarded, entries = _leaderboard("guard").check_guarded, _leaderboard("entry").entry_folders
-    one = path.is_symlink() or not path.is_dir() or (path / "submission.toml").exists() or path.name != ROOT.name
-    folders = [path] if one else entries(path)
+    guard = _leaderboard("guard")
+    one = path.is_symlink() or not path.is_dir() or not _holds_entries(path)
+    folders = [path] if one else _leaderboard("entry").entry_folders(path)
     found: list[dict[str, Any]] = []
     for folder in folders:
-        found.append(guarded(folder, reviewed, TIME_LIMIT))
+        found.append(guard.check_guarded(folder, reviewed, TIME_LIMIT))
         if not as_json:
             _print(found[-1])
+    if not one and not (rest := guard.check_rest(path))["passed"]:
+        found.append(rest)
+        if not as_json:
+            _print(rest)
     if as_json:
         print(json.dumps(found[0] if one else found, indent=1))
     bad = [verdict["name"] for verdict in found if not verdict["passed"]]
     if bad:
-        print(f"error: {len(bad)} of {len(found)} entries did not pass: {', '.join(bad[:5])}", file=sys.stderr)
+        print(f"error: {len(bad)} of {len(found)} did not pass: {', '.join(bad[:5])}", file=sys.stderr)
         raise SystemExit(1)
+
+
+def _holds_entries(path: Path) -> bool:
+    """Whether a folder is one of entries and not an entry."""
+    inside = (child / "submission.toml" for child in path.iterdir() if child.is_dir())
+    return not (path / "submission.toml").exists() and (path.name == ROOT.name or any(map(Path.is_file, inside)))
 
 
 def _print(verdict: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from cxrbench.benchmark.store import Store
 from cxrbench.leaderboard.arrays import read_predictions, read_scores
 from cxrbench.leaderboard.checks import Level, check_entry
 from cxrbench.leaderboard.checks.subject import films_at_hand, installed_task
-from cxrbench.leaderboard.entry import load_entries, load_entry
+from cxrbench.leaderboard.entry import load_entries, load_entry, strays
 from cxrbench.leaderboard.pack import CURVE_ROWS, new_entry, pack, seal
 from cxrbench.leaderboard.untrusted import Refused
 
@@ -119,6 +119,16 @@ def test_shared_real_cells_serve_two_entries(pack_system, sources):
     for cell in shared.iterdir():
         (cell / "predictions.npz").write_bytes(b"nothing")
     assert not check_entry(one, sources=sources).passed
+
+
+def test_what_lies_beside_the_entries_is_told(pack_system):
+    root = pack_system("one", share=True).parent
+    (root / "README.md").write_text("# Entries\n")
+    assert strays(root) == []
+    (root / "more.zip").write_bytes(b"PK")
+    (root / ".hidden").mkdir()
+    (root / "shared" / ("0" * 64)).mkdir()
+    assert [words.split(" ")[0] for words in strays(root)] == [".hidden", "more.zip", f"shared/{'0' * 64}"]
 
 
 def test_a_shared_cell_that_is_a_link_or_holds_more_is_refused(pack_system, sources):

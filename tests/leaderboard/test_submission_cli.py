@@ -39,11 +39,12 @@ def test_check_of_a_folder_checks_every_entry_and_fails_with_one(tmp_path):
     for name in ("good", "bad"):
         runner.invoke(app, ["submission", "new", name, "--dir", str(root)])
     (root / "bad" / "run.py").write_text("print('executed')")
+    (root / "stray.bin").write_bytes(b"x")
     done = command("check", str(root), "--json")
     found = {verdict["name"]: verdict for verdict in json.loads(done.stdout)}
     assert done.returncode == 1 and found["good"]["passed"] and not found["bad"]["passed"]
     assert found["bad"]["findings"][0]["level"] == "error" and "do not belong" in found["bad"]["findings"][0]["message"]
-    assert "error: 1 of 2 entries did not pass: bad" in done.stderr and "Traceback" not in done.stderr
+    assert "error: 2 of 3 did not pass: bad, submissions" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_checking_imports_no_torch(tmp_path):

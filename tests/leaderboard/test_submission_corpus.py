@@ -755,10 +755,11 @@ def test_nothing_of_an_entry_is_executed(entry, sources, tmp_path):
     """A pickle that would leave a file behind, under every name that somebody might load it by."""
     trace = tmp_path / "trace"
     pickled = f"cos\nsystem\n(S'touch {trace}'\ntR.".encode()
-    for name in ("predictions.npz", "scores.parquet", "record.json"):
-        (cell(entry) / name).write_bytes(pickled)
-        seal(entry)
-        assert not check_entry(entry, sources=sources).passed
     npz({"ids.npy": _IDS, "labels.npy": b"\x93NUMPY\x01\x00" + pickled})(entry)
     assert not check_entry(entry, sources=sources).passed
+    folder = cell(entry)
+    for name in ("predictions.npz", "scores.parquet", "record.json"):
+        (folder / name).write_bytes(pickled)
+        seal(entry)
+        assert not check_entry(entry, sources=sources).passed
     assert not trace.exists()
