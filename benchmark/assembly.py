@@ -43,13 +43,14 @@ NEAR_COPIES = {"near_test": "nearest test film", "near_train": "nearest training
 NEAR_COPY_ALARM = 0.01
 
 
-def assemble(plan: Plan, store: Store, command: Sequence[str]) -> Results:
-    """The results of a plan as far as the store has them. `command`: the words the run was started with."""
+def assemble(plan: Plan, store: Store, command: Sequence[str], sizes: Sequence[SizeInfo] | None = None) -> Results:
+    """The results of a plan as far as the store has them. `command`: the words the run was started with. `sizes`: how many
+    films a size means, where the plan has no films to count."""
     from .. import __version__
 
     harvest = Harvest(plan, store)
     values = seed_values(harvest)
-    sizes = [_size_info(harvest, size) for size in harvest.sizes]
+    sizes = [_size_info(harvest, size) for size in harvest.sizes] if sizes is None else list(sizes)
     return Results(
         cxrbench=__version__,
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -58,7 +59,7 @@ def assemble(plan: Plan, store: Store, command: Sequence[str]) -> Results:
         task=_task_info(plan),
         preset=plan.preset,
         data=_data_info(plan),
-        sizes=sizes,
+        sizes=list(sizes),
         arms=harvest.arms,
         seeds=list(plan.seeds),
         device=plan.device,

@@ -121,7 +121,12 @@ def _cell_key(
     common: dict[str, Any], slot: Slot, seed: int, provider: ProviderIdentity | None
 ) -> tuple[str, CellIdentity]:
     identity = CellIdentity(**common, fold=slot.fold, size=slot.size, arm=slot.arm.value, seed=seed, provider=provider)
-    return digest.of_json(_without_labels(identity.model_dump(mode="json"))), identity
+    return key_of(identity), identity
+
+
+def key_of(identity: CellIdentity) -> str:
+    """The key of a cell: the same wherever it is computed from the same identity."""
+    return digest.of_json(_without_labels(identity.model_dump(mode="json")))
 
 
 def _without_labels(identity: dict[str, Any]) -> dict[str, Any]:

@@ -14,11 +14,13 @@ from ..errors import CxrbenchError, InputError
 from .check import check
 from .cost import cost
 from .data import app as data_app
+from .leaderboard import app as leaderboard_app
 from .listing import list_
 from .lungs import app as lungs_app
 from .reader_study import app as reader_study_app
 from .report import compare, report
 from .run import run
+from .submission import app as submission_app
 
 app = typer.Typer(
     name="cxrbench",
@@ -35,8 +37,10 @@ app.command("compare")(compare)
 app.command("check")(check)
 app.command("cost")(cost)
 app.add_typer(data_app, name="data")
+app.add_typer(leaderboard_app, name="leaderboard")
 app.add_typer(lungs_app, name="lungs")
 app.add_typer(reader_study_app, name="reader-study")
+app.add_typer(submission_app, name="submission")
 
 
 def main() -> None:

@@ -1,0 +1,229 @@
+"""What the leaderboard knows of an entry: who sent it, and what it reached on one board (an *attempt*).
+
+Plain values of plain types, made from the results of a run by `from_results`; the standings and the site read nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..benchmark import digest
+from ..benchmark.protocol import ArmName
+from ..benchmark.record import ProviderIdentity, Record
+from ..benchmark.registry import TASKS, find_task, plugins
+from ..benchmark.results import AVERAGE, CostRow, MetricInfo, Results, Status, finite
+from ..benchmark.wording import check_notes
+from .entry import Entry
+
+REAL = ArmName.REAL.value
+FIDELITY = "fidelity"
+"""The check of a record that holds how close its films are to real ones: numbers by name."""
+NATIVE = "native"
+
+Place = tuple[str, str, str, str]
+"""size, arm, metric, structure."""
+
+
+class Division(StrEnum):
+    """Who made the numbers: the maintainers by running it, or its authors (checked from their predictions)."""
+
+    REPRODUCED = "reproduced"
+    CLAIMED = "claimed"
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """One entry as its authors describe it. `name` is its folder; nothing here is trusted to be safe text."""
+
+    name: str
+    division: Division
+    version: str = ""
+    description: str = ""
+    authors: tuple[str, ...] = ()
+    licence: str = ""
+    paper: str = ""
+    paper_url: str = ""
+    code: str = ""
+    commit: str = ""
+    hardware: str = ""
+    training_data: tuple[str, ...] = ()
+    contact: str = ""
+    command: str = ""
+    readme: str = ""
+    samples: tuple[Path, ...] = ()
+    """Pictures of its films (PNG or JPEG)."""
+
+
+@dataclass(frozen=True, order=True)
+class BoardKey:
+    """What must be the same for two numbers to stand in one table. `settings` is the digest of the task's settings."""
+
+    task: str
+    version: int
+    data: str
+    preset: str
+    digest: str
+    settings: str
+
+    @property
+    def slug(self) -> str:
+        """A name for files and addresses: letters, digits, dashes."""
+        plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in f"{self.task}-{self.data}-{self.preset}")
+        return f"{plain[:80]}-v{self.version}-{digest.of_json([self.task, self.data, self.digest, self.settings])[:8]}"
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a task's numbers are shown; `primary` is what ranks."""
+
+    summary: str
+    primary: MetricInfo
+    metrics: tuple[MetricInfo, ...]
+
+    def metric(self, name: str) -> MetricInfo:
+        """How a metric is shown; one that is not known is shown as it is."""
+        return next((one for one in self.metrics if one.name == name), MetricInfo(name=name, label=name))
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One entry on one board. `values[place][seed]` holds the folds of a seed together, and exists for whole seeds alone.
+
+    `cells` are (size, fold, arm, seed) of what is there, `seeds` those that were planned; `films` the real training films
+    of each size, most first.
+    """
+
+    entrant: Entrant
+    key: BoardKey
+    protocol: Protocol
+    label_by: str
+    provider: ProviderIdentity
+    phantom: bool
+    films: Mapping[str, int]
+    cells: frozenset[tuple[str, str, str, int]]
+    seeds: tuple[int, ...]
+    values: Mapping[Place, Mapping[int, float]]
+    structures: tuple[str, ...]
+    created: str
+    costs: tuple[CostRow, ...] = ()
+    fidelity: Mapping[str, float] = field(default_factory=dict)
+    checks: tuple[tuple[str, str, bool], ...] = ()
+    """Label, sentence, alarm."""
+    unranked: tuple[str, ...] = ()
+    """Why it may not be ranked, as far as its own plan says."""
+
+    @property
+    def title(self) -> str:
+        """The system's name with what tables must not hide."""
+        name = self.entrant.name
+        return name if self.label_by == NATIVE else f"{name} (labels by {self.label_by})"
+
+    def average(self, size: str, arm: str, metric: str) -> dict[int, float]:
+        """The average of a metric by seed; empty where some structure was not taught."""
+        found = self.values.get((size, arm, metric, AVERAGE))
+        if found is not None:
+            return dict(found)
+        parts = [self.values.get((size, arm, metric, name), {}) for name in self.structures]
+        seeds = set.intersection(*(set(part) for part in parts)) if parts else set()
+        return {seed: float(np.mean([part[seed] for part in parts])) for seed in sorted(seeds)}
+
+
+# ------------------------------------------------------------------------------------------------- from results
+
+
+def from_entry(entry: Entry) -> list[Attempt]:
+    """An attempt for every run of an entry."""
+    said, code, paper = entry.submission, entry.submission.code, entry.submission.paper
+    entrant = Entrant(
+        name=said.name,
+        division=Division(said.division),
+        version=said.version,
+        description=said.description,
+        authors=tuple(said.authors),
+        licence=said.licence,
+        paper=paper.title if paper else "",
+        paper_url=paper.url if paper else "",
+        code=code.url if code else "",
+        commit=code.commit if code else "",
+        hardware=said.hardware,
+        training_data=tuple(said.training_data),
+        contact=said.contact,
+        command=said.command,
+        readme=entry.readme or "",
+        samples=tuple(entry.samples),
+    )
+    return [from_results(entrant, run.results, run.records.values(), unranked=run.unranked) for run in entry.runs]
+
+
+def from_results(
+    entrant: Entrant, results: Results, records: Iterable[Record] = (), *, unranked: Sequence[str] = ()
+) -> Attempt:
+    """What an entry reached on one board, from the results of its run; `records` add the fidelity of its films.
+
+    The metrics are those of the installed task of that name, and the results' own where there is none.
+    """
+    values: dict[Place, dict[int, float]] = {}
+    for one in results.seed_values:
+        values.setdefault((one.size, one.arm, one.metric, one.structure), {})[one.seed] = one.value
+    done = [cell for cell in results.cells if cell.status is Status.DONE]
+    return Attempt(
+        entrant=entrant,
+        key=BoardKey(
+            task=results.task.name,
+            version=results.task.version,
+            data=results.data.name,
+            preset=results.preset,
+            digest=results.data.digest,
+            settings=digest.of_json(results.task.settings),
+        ),
+        protocol=protocol_of(results.task.name) or _own_protocol(results),
+        label_by=results.provider.label_by,
+        provider=results.provider,
+        phantom=results.data.phantom,
+        films={info.size: info.films for info in sorted(results.sizes, key=lambda info: -info.films)},
+        cells=frozenset((cell.size, cell.fold, cell.arm, cell.seed) for cell in done),
+        seeds=tuple(sorted({cell.seed for cell in results.cells})),
+        values=values,
+        structures=tuple(results.task.structures),
+        created=results.created,
+        costs=tuple(results.cost),
+        fidelity=_fidelity(list(records)),
+        checks=tuple(check_notes(results)),
+        unranked=tuple(unranked),
+    )
+
+
+def _own_protocol(results: Results) -> Protocol:
+    task = results.task
+    return Protocol(summary=task.summary, primary=task.metric(task.primary), metrics=tuple(task.metrics))
+
+
+@cache
+def protocol_of(task: str) -> Protocol | None:
+    """What an installed task says of its metrics (tasks import no torch); None when there is none of that name."""
+    if task not in plugins(TASKS):
+        return None
+    cls = find_task(task).load()
+    metrics = tuple(MetricInfo(**asdict(metric)) for metric in cls.metrics)
+    primary = next(metric for metric in metrics if metric.name == cls.primary)
+    return Protocol(summary=cls.summary, primary=primary, metrics=metrics)
+
+
+def _fidelity(records: Sequence[Record]) -> dict[str, float]:
+    """The mean over synthetic datasets of every finite number below the check `fidelity`."""
+    sets: dict[str, Mapping[str, Any]] = {
+        r.synthetic_key or r.key: r.checks[FIDELITY] for r in records if isinstance(r.checks.get(FIDELITY), Mapping)
+    }
+    numbers: dict[str, list[float]] = {}
+    for values in sets.values():
+        for name, value in values.items():
+            if isinstance(value, int | float) and not isinstance(value, bool) and finite(value) is not None:
+                numbers.setdefault(str(name), []).append(float(value))
+    return {name: float(np.mean(found)) for name, found in numbers.items() if len(found) == len(sets)}

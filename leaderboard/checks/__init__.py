@@ -1,0 +1,110 @@
+"""The checker: what decides whether an entry stands on the leaderboard. It does not trust it.
+
+Reading comes first (`untrusted`, `arrays`: format, names, sizes), then what can be told without films, then what is computed
+again. A check is a module with a `NAME` and a function `check(subject)` that yields findings; a new one is added to a list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..arrays import check_png
+from ..entry import REVIEWED, Entry, load_entry
+from ..untrusted import Refused, read_toml
+from . import aggregates, cells, claims, digests, duplicates, improbable, leaks, scores, splits, timings
+from .finding import Finding, Level
+from .subject import Sources, Subject
+
+__all__ = ["CHECKS", "RECOMPUTING", "Finding", "Level", "Sources", "Verdict", "check_entry"]
+
+Check = Callable[[Subject], Iterable[Finding]]
+
+CHECKS: tuple[Check, ...] = (
+    digests.check,
+    claims.check,
+    cells.check,
+    timings.check,
+    leaks.check,
+    improbable.check,
+)
+"""Checks that read records and results alone."""
+
+RECOMPUTING: tuple[Check, ...] = (duplicates.check, splits.check, scores.check, aggregates.check)
+"""Checks that read predictions and compute numbers again; made when the others found no error."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the checker says of an entry. `entry` is None where it could not be read."""
+
+    name: str
+    entry: Entry | None
+    findings: tuple[Finding, ...]
+    whole: bool
+    """Whether everything was checked: errors that come first leave numbers unchecked."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether it may stand on the leaderboard: no error, nothing that waits for a review."""
+        return self.whole and all(finding.level is Level.NOTE for finding in self.findings)
+
+    @property
+    def status(self) -> str:
+        """`passed`, `needs review` or `refused`."""
+        if self.passed:
+            return "passed"
+        errors = not self.whole or any(finding.level is Level.ERROR for finding in self.findings)
+        return "refused" if errors else "needs review"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for `--json`."""
+        return {
+            "name": self.name,
+            "status": self.status,
+            "passed": self.passed,
+            "digest": None if self.entry is None else self.entry.digest,
+            "findings": [asdict(finding) for finding in self.findings],
+        }
+
+
+def check_entry(folder: Path, *, sources: Sources | None = None, reviewed: Path | None = None) -> Verdict:
+    """Check an entry. `sources`: where tasks and films come from. `reviewed`: the maintainers' list, by default
+    `reviewed.toml` beside the entry."""
+    folder = Path(folder)
+    name = ascii(folder.name)[1:-1]
+    try:
+        entry = load_entry(folder, records=True)
+        for sample in entry.samples:
+            check_png(sample)
+    except Refused as error:
+        return Verdict(name, None, (Finding(Level.ERROR, "format", "", str(error)),), whole=False)
+    subject = Subject(entry, sources or Sources())
+    findings = [finding for check in CHECKS for finding in check(subject)]
+    whole = all(finding.level is not Level.ERROR for finding in findings)
+    if whole:
+        findings += [finding for check in RECOMPUTING for finding in check(subject)]
+    else:
+        words = "numbers were not computed again; mend the errors above first"
+        findings.append(Finding(Level.NOTE, "scores", "", words))
+    return Verdict(name, entry, tuple(_reviewed(findings, entry, reviewed or folder.parent / REVIEWED)), whole)
+
+
+def _reviewed(findings: Iterable[Finding], entry: Entry, path: Path) -> list[Finding]:
+    """The findings, those for review as notes where a maintainer has looked at exactly this entry."""
+    reason = _reason(path, entry) if path.is_file() else None
+    return [
+        Finding(Level.NOTE, one.check, one.where, f"{one.message} (reviewed: {reason})")
+        if one.level is Level.REVIEW and reason
+        else one
+        for one in findings
+    ]
+
+
+def _reason(path: Path, entry: Entry) -> str | None:
+    said = read_toml(path).get(entry.name)
+    if isinstance(said, dict) and said.get("digest") == entry.digest:
+        return str(said.get("reason", "without a reason"))
+    return None

@@ -1,0 +1,129 @@
+"""Every cell is what its name says: identity, key, files, the protocol's own settings; and which cells are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...benchmark import digest
+from ...benchmark.plan import key_of
+from ...benchmark.protocol import ArmName
+from ...benchmark.record import DataIdentity, Record, TaskIdentity
+from ...benchmark.results import CellRow, Status
+from ...benchmark.settings import keyed
+from ..entry import PREDICTIONS, SCORES, EntryRun
+from ..untrusted import shown
+from .finding import Finding, Level
+from .subject import Subject, place
+
+NAME = "cells"
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    """Hold every record against its run, its key and its files."""
+    used = {key for run in subject.entry.runs for key in run.folders}
+    for name in subject.entry.files:
+        if name.startswith("records/") and name.split("/")[1] not in used:
+            yield Finding(Level.ERROR, NAME, name, "belongs to no run of results/; remove it")
+    boards = [(run.board, run.results.provider.label_by) for run in subject.entry.runs]
+    if len(set(boards)) < len(boards):
+        yield Finding(Level.ERROR, NAME, "", "two runs stand on one board; keep one")
+    for run in subject.entry.runs:
+        errors = [*_protocol(subject, run), *_plan(run)]
+        for row in run.results.cells:
+            record = run.records.get(row.key)
+            if row.status is Status.DONE and record is None:
+                errors.append(f"cell {row.key[:8]} ({row.arm} {row.size} seed {row.seed}) is not in records/")
+            elif row.status is not Status.DONE and record is not None:
+                errors.append(f"cell {row.key[:8]} is in records/, but results/ says that it is {row.status.value}")
+            elif record is not None:
+                errors += [f"{place(record)}: {words}" for words in _record(run, row, record)]
+        if not run.records:
+            errors.append("no cell is finished")
+        errors += _same_everywhere(run)
+        yield from (Finding(Level.ERROR, NAME, run.path.name, words) for words in errors)
+        yield from (
+            Finding(Level.NOTE, NAME, run.path.name, f"shown without a rank: {words}") for words in run.unranked
+        )
+
+
+def _protocol(subject: Subject, run: EntryRun) -> Iterator[str]:
+    """Whether the task is installed, of this version, with the settings of the preset."""
+    said = run.results.task
+    cls = subject.sources.task(said.name)
+    if cls is None:
+        yield f"there is no task {shown(said.name)} in this version of cxrbench"
+    elif said.version != cls.version:
+        yield f"protocol version {said.version} of {said.name}; this cxrbench has version {cls.version}: run it again"
+    elif run.results.preset not in cls.presets:
+        yield f"{said.name} has no preset {shown(run.results.preset)}"
+    else:
+        expected = keyed(cls.presets[run.results.preset])
+        for key in sorted(expected.keys() | said.settings.keys()):
+            if expected.get(key) != said.settings.get(key):
+                yield (
+                    f"setting {shown(key)} is {shown(said.settings.get(key))}, at preset {run.results.preset} it is "
+                    f"{shown(expected.get(key))}; numbers of other settings cannot be ranked"
+                )
+
+
+def _plan(run: EntryRun) -> Iterator[str]:
+    """Whether the plan has every cell once, and names what the rest of the file has."""
+    said = run.results
+    places = [(cell.seed, cell.size, cell.fold, cell.arm) for cell in said.cells]
+    if len(set(places)) < len(places):
+        yield "a cell is planned twice"
+    if unknown := sorted({cell.arm for cell in said.cells} - set(ArmName)):
+        yield f"unknown arm {shown(unknown[0])}"
+    for name, found in (("seeds", said.seeds), ("arms", said.arms), ("sizes", [size.size for size in said.sizes])):
+        column = [getattr(cell, name[:-1]) for cell in said.cells]
+        if list(dict.fromkeys(column)) != list(found):
+            yield f"its {name} are not those of its cells"
+
+
+def _record(run: EntryRun, row: CellRow, record: Record) -> Iterator[str]:
+    said, cell = run.results, record.cell
+    task = TaskIdentity(
+        name=said.task.name, version=said.task.version, code=said.task.code, settings=said.task.settings
+    )
+    data = DataIdentity(name=said.data.name, digest=said.data.digest, provenance=said.data.provenance)
+    real = cell.arm == ArmName.REAL
+    claims = (
+        ("task", cell.task == task),
+        ("data", cell.data == data),
+        ("preset", cell.preset == said.preset),
+        ("device", cell.device == said.device.split(":")[0]),
+        ("provider", cell.provider == (None if real else said.provider)),
+        ("place", (cell.seed, cell.size, cell.fold, cell.arm) == (row.seed, row.size, row.fold, row.arm)),
+        ("seconds", record.downstream.seconds == row.seconds),
+    )
+    for name, holds in claims:
+        if not holds:
+            yield f"its {name} is not that of the run"
+    if key_of(cell) != record.key:
+        yield "its key does not follow from what it says of itself; records cannot be edited"
+    if real != (record.cost is None) or real != (record.fit_key is None) or real != (record.synthetic_key is None):
+        yield "cells with synthetic films name their cost, fit and films, REAL cells do not"
+    yield from _files(run, record)
+
+
+def _files(run: EntryRun, record: Record) -> Iterator[str]:
+    folder = run.folders[record.key]
+    there = {name for name in (PREDICTIONS, SCORES) if (folder / name).is_file()}
+    if PREDICTIONS not in there:
+        yield f"{PREDICTIONS} is missing"
+    if set(record.files) != there:
+        yield f"it names {shown(sorted(record.files))}, beside it are {sorted(there)}"
+    for name in sorted(there & record.files.keys()):
+        if digest.of_file(folder / name) != record.files[name]:
+            yield f"{name} is not the file that it names (sha256)"
+
+
+def _same_everywhere(run: EntryRun) -> Iterator[str]:
+    """Machines may differ between cells; what makes the numbers may not."""
+    records = list(run.records.values())
+    if len({tuple(sorted(record.cell.packages.items())) for record in records}) > 1:
+        yield "its cells were computed with different versions of packages"
+    names = {(record.cell.size, record.cell.fold): record.test_ids for record in records}
+    for record in records:
+        if names[(record.cell.size, record.cell.fold)] != record.test_ids:
+            yield f"{place(record)}: tested on other films than the other cells of its fold"

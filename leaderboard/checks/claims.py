@@ -1,0 +1,31 @@
+"""What `submission.toml` claims: its division, and that the example's words were replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...benchmark.registry import PROVIDERS, plugins
+from ..example import placeholders
+from .finding import Finding, Level
+from .subject import Subject
+
+NAME = "claims"
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    """`reproduced` is for systems that this repository can run; whose code it was is said."""
+    entry = subject.entry
+    if not entry.runs:
+        yield Finding(Level.NOTE, NAME, "", "a draft: no run is packed yet (`cxrbench submission pack`)")
+    if left := placeholders(entry.submission):
+        level = Level.ERROR if entry.runs else Level.NOTE
+        yield Finding(level, NAME, "submission.toml", f"{', '.join(left)}: still the example's words")
+    for run in entry.runs if entry.submission.division == "reproduced" else ():
+        said = run.results.provider
+        plugin = plugins(PROVIDERS).get(said.spec)
+        if plugin is None:
+            words = f"'reproduced' is for systems of this repository; {ascii(said.spec)[1:-1][:60]} is none of them"
+            yield Finding(Level.REVIEW, NAME, run.path.name, words)
+        elif plugin.code_digest() != said.code:
+            words = f"run with another version of the code of {plugin.name} than this one"
+            yield Finding(Level.NOTE, NAME, run.path.name, words)

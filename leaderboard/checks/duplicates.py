@@ -1,0 +1,104 @@
+"""Numbers that are somebody else's, or another cell's: an entry brings its own."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ...benchmark import digest
+from ...benchmark.errors import InputError
+from ...benchmark.protocol import ArmName, Predictions
+from ..entry import SUBMISSION, Entry, EntryRun, entry_folders, load_entry
+from ..untrusted import Refused
+from .finding import Finding, Level
+from .subject import Subject, place
+
+NAME = "duplicates"
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    """Errors for predictions that two cells share, and for entries with the cells or the numbers of another entry."""
+    for run in subject.entry.runs:
+        yield from _within(subject, run)
+    yield from _elsewhere(subject.entry)
+
+
+def _within(subject: Subject, run: EntryRun) -> Iterator[Finding]:
+    """Two trainings do not end in the same predictions, unless they say the same of every film."""
+    owners: dict[str, list[str]] = defaultdict(list)
+    for key, record, folder in subject.cells(run):
+        try:
+            said = subject.predictions(key, folder)
+        except Refused:
+            continue  # `splits` and `scores` say so
+        if not _constant(said):
+            owners[_content(said)].append(place(record))
+    for cells in owners.values():
+        if len(cells) > 1:
+            words = f"{cells[0]} and {cells[1]} have the same predictions; every seed and arm is trained by itself"
+            yield Finding(Level.ERROR, NAME, run.path.name, words)
+
+
+def _content(said: Predictions) -> str:
+    return digest.of_json([said.ids, {name: digest.of_array(array) for name, array in said.arrays.items()}])
+
+
+def _constant(said: Predictions) -> bool:
+    """Whether every film of a model got the same prediction: it learnt nothing, which can happen twice."""
+    return all(bool(np.all(array == array[:1])) for array in said.arrays.values())
+
+
+def _elsewhere(entry: Entry) -> Iterator[Finding]:
+    mine = {name.split("/")[1] for name in entry.files if name.startswith("records/")} - _real(entry)
+    files = _predictions(entry)
+    numbers = _numbers(entry)
+    for other in _others(entry.folder):
+        keys = {name.split("/")[1] for name in other.files if name.startswith("records/")} - _real(other)
+        if shared := sorted(mine & keys):
+            words = f"{len(shared)} of its cells are those of the entry {other.name} ({shared[0][:8]})"
+        elif files & _predictions(other):
+            words = f"it has predictions of the entry {other.name}"
+        elif numbers & _numbers(other):
+            words = f"its numbers are those of the entry {other.name}, seed by seed"
+        else:
+            continue
+        yield Finding(Level.ERROR, NAME, "", words)
+
+
+def _others(folder: Path) -> Iterator[Entry]:
+    for path in entry_folders(folder.resolve().parent):
+        if path.name != folder.name and (path / SUBMISSION).is_file():
+            try:
+                yield load_entry(path)
+            except InputError:
+                continue  # that entry's own check says what is wrong with it
+
+
+def _real(entry: Entry) -> set[str]:
+    """Cells that all entries of a board may have."""
+    return {cell.key for run in entry.runs for cell in run.results.cells if cell.arm == ArmName.REAL}
+
+
+def _predictions(entry: Entry) -> set[str]:
+    """sha256 of the predictions of an entry's own cells."""
+    if entry.digests is None:
+        return set()
+    real = _real(entry)
+    return {
+        value
+        for name, value in entry.digests.files.items()
+        if name.endswith("predictions.npz") and name.split("/")[1] not in real
+    }
+
+
+def _numbers(entry: Entry) -> set[str]:
+    """For each run a digest of the numbers of its arms with synthetic films, whatever the system is called."""
+    found = set()
+    for run in entry.runs:
+        rows = [row.model_dump(mode="json") for row in run.results.seed_values if row.arm != ArmName.REAL]
+        if rows:
+            found.add(digest.of_json([run.results.task.name, run.results.data.digest, rows]))
+    return found

@@ -1,0 +1,82 @@
+"""Every metric again: case scores from predictions, the record's table from case scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from ...benchmark.record import Record
+from ..arrays import read_scores
+from ..entry import SCORES, EntryRun
+from ..untrusted import Refused, shown
+from .finding import Finding, Level
+from .subject import Protocol, Subject, place
+
+NAME = "scores"
+TOLERANCE = 1e-6
+CASE, TABLE = ["case", "structure", "metric"], ["metric", "structure"]
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    """An error for every cell whose numbers do not follow from its predictions (or, without the films, its case scores)."""
+    for run in subject.entry.runs:
+        protocol = subject.protocol(run)
+        if protocol is None:
+            continue  # `cells` has said why
+        forms: dict[str, tuple[object, ...]] = {}
+        for key, record, _ in subject.cells(run):
+            try:
+                problems = [*_forms(subject, key, record, forms, run), *_cell(subject, run, protocol, record)]
+            except Refused as error:
+                problems = [str(error)]
+            yield from (Finding(Level.ERROR, NAME, run.path.name, f"{place(record)}: {words}") for words in problems)
+
+
+def _forms(
+    subject: Subject, key: str, record: Record, forms: dict[str, tuple[object, ...]], run: EntryRun
+) -> Iterator[str]:
+    """Arrays of one name have one type and one size per film in all cells."""
+    for name, array in subject.predictions(key, run.folders[key]).arrays.items():
+        per_film = array.shape[1:] if len(array) == record.downstream.test_films else array.shape
+        if forms.setdefault(name, (array.dtype.str, per_film)) != (array.dtype.str, per_film):
+            yield f"its array {shown(name)} is {array.dtype} {per_film} a film, in other cells it is {forms[name]}"
+
+
+def _cell(subject: Subject, run: EntryRun, protocol: Protocol, record: Record) -> Iterator[str]:
+    folder = run.folders[record.key]
+    if protocol.films is None and not (folder / SCORES).is_file():
+        yield f"{SCORES} is missing; without the films it is what metrics are recomputed from"
+        return
+    found = subject.scores(run, record.key)
+    if protocol.films is not None and (folder / SCORES).is_file():
+        yield from _different(
+            read_scores(folder / SCORES), found, CASE, "case scores do not follow from its predictions"
+        )
+    try:
+        table = protocol.task.summarise(found)
+    except Exception as error:  # scores of another form than the task's make it raise anything
+        yield f"its case scores cannot be summarised ({type(error).__name__})"
+        return
+    said = pd.DataFrame([row.model_dump() for row in record.table], columns=[*TABLE, "value"])
+    yield from _different(said, table, TABLE, "table does not follow from its scores")
+
+
+def _different(said: pd.DataFrame, found: pd.DataFrame, index: list[str], words: str) -> Iterator[str]:
+    """One sentence where two long tables differ."""
+    if said.duplicated(index).any():
+        yield f"its {words}: a row is given twice"
+        return
+    a, b = said.set_index(index)["value"].sort_index(), found.set_index(index)["value"].astype(float).sort_index()
+    if not a.index.equals(b.index):
+        extra = [*a.index.difference(b.index), *b.index.difference(a.index)]
+        yield f"its {words}: {shown(extra[0] if extra else 'rows')} is in one of them alone"
+        return
+    close = np.isclose(a.astype(float), b, rtol=TOLERANCE, atol=1e-9, equal_nan=True)
+    if not close.all():
+        first = int(np.argmin(close))
+        yield (
+            f"its {words}: {shown(' '.join(map(str, a.index[first])))} is {a.iloc[first]:.6g}, recomputed "
+            f"{b.iloc[first]:.6g} ({int((~close).sum())} of {len(close)} differ)"
+        )

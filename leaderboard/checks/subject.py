@@ -1,0 +1,157 @@
+"""What the checks look at: an entry, the protocols it names and the films they test on, read once for all checks.
+
+A task comes from the installed ones by name, films from those that anyone can draw (phantoms) or that are imported here;
+nothing that an entry says is taken for a path or a class.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+
+from ...benchmark.catalogue import EMBEDDED, datasets_folder, find_dataset
+from ...benchmark.dataset import Dataset
+from ...benchmark.errors import InputError
+from ...benchmark.protocol import ArmName, Predictions, Slot, Task
+from ...benchmark.record import Record
+from ...benchmark.registry import TASKS, plugins
+from ...benchmark.settings import keyed
+from ..arrays import read_predictions, read_scores
+from ..entry import PREDICTIONS, SCORES, Entry, EntryRun
+from ..untrusted import Refused
+
+_DRAWN = re.compile(r"phantom_nih-(\d{1,5})")
+MOST_DRAWN = 10_000
+"""A phantom with more films than this is not drawn for a check."""
+
+
+def installed_task(name: str) -> type[Task] | None:
+    """The class of an installed task; None for a name that is not installed."""
+    plugin = plugins(TASKS).get(name)
+    return None if plugin is None else plugin.load()
+
+
+@lru_cache(maxsize=8)
+def films_at_hand(name: str, resolution: int) -> Dataset | None:
+    """An embedded dataset, or one that is imported here, at a resolution; None where it is not at hand."""
+    sized = _DRAWN.fullmatch(name)
+    drawn = name in EMBEDDED or (sized is not None and int(sized[1]) <= MOST_DRAWN)
+    imported = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name) and (datasets_folder() / name).is_dir()
+    if not drawn and not imported:
+        return None
+    try:
+        return find_dataset(name, resolution)
+    except InputError:  # too small a copy, or another dataset of this name: then case scores are what there is
+        return None
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where protocols and films come from."""
+
+    task: Callable[[str], type[Task] | None] = installed_task
+    films: Callable[[str, int], Dataset | None] = films_at_hand
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The protocol of a run: the task at the preset's settings, its films at the resolution of the test and of fitting
+    (both None where they are not at hand)."""
+
+    task: Task
+    films: Dataset | None
+    fit_films: Dataset | None
+
+
+@dataclass
+class Subject:
+    """An entry with all that the checks read of it."""
+
+    entry: Entry
+    sources: Sources = field(default_factory=Sources)
+    _protocols: dict[Path, Protocol | None] = field(default_factory=dict)
+    _predictions: dict[str, Predictions] = field(default_factory=dict)
+    _scores: dict[str, pd.DataFrame] = field(default_factory=dict)
+    _tests: dict[tuple[Path, str, str], Dataset] = field(default_factory=dict)
+    _training: dict[tuple[Path, str, str], list[str]] = field(default_factory=dict)
+
+    def cells(self, run: EntryRun) -> Iterator[tuple[str, Record, Path]]:
+        """Key, record and folder of every cell of a run that is there."""
+        for key, record in run.records.items():
+            yield key, record, run.folders[key]
+
+    def protocol(self, run: EntryRun) -> Protocol | None:
+        """The protocol of a run; None where the task is not installed, of another version, or has other settings."""
+        if run.path not in self._protocols:
+            self._protocols[run.path] = self._find_protocol(run)
+        return self._protocols[run.path]
+
+    def _find_protocol(self, run: EntryRun) -> Protocol | None:
+        said = run.results
+        cls = self.sources.task(said.task.name)
+        if cls is None or cls.version != said.task.version or said.preset not in cls.presets:
+            return None
+        task = cls(cls.presets[said.preset])
+        if keyed(task.settings) != said.task.settings:
+            return None
+        films = self.sources.films(said.data.name, task.settings.resolution)
+        fit_films = self.sources.films(said.data.name, task.settings.fit_resolution)
+        whole = films is not None and fit_films is not None
+        return Protocol(task, films if whole else None, fit_films if whole else None)
+
+    def predictions(self, key: str, folder: Path) -> Predictions:
+        """What a cell's model said; Refused where the file is not as it should be."""
+        if key not in self._predictions:
+            self._predictions[key] = read_predictions(folder / PREDICTIONS)
+        return self._predictions[key]
+
+    def test_films(self, run: EntryRun, protocol: Protocol, slot: Slot) -> Dataset | None:
+        """The test films of a slot, where the films are at hand."""
+        if protocol.films is None:
+            return None
+        place = (run.path, slot.fold, slot.size)
+        if place not in self._tests:
+            self._tests[place] = protocol.task.test_set(protocol.films, slot)
+        return self._tests[place]
+
+    def training_ids(self, run: EntryRun, protocol: Protocol, slot: Slot) -> list[str]:
+        """The ids of a slot's real training films, copies by augmentation too; the films are at hand."""
+        place = (run.path, slot.fold, slot.size)
+        if place not in self._training:
+            assert protocol.fit_films is not None
+            self._training[place] = protocol.task.training_set(protocol.fit_films, slot).ids
+        return self._training[place]
+
+    def scores(self, run: EntryRun, key: str) -> pd.DataFrame:
+        """The case scores of a cell: from its predictions where the films are at hand, else those that the entry has."""
+        if key not in self._scores:
+            self._scores[key] = self._find_scores(run, key)
+        return self._scores[key]
+
+    def _find_scores(self, run: EntryRun, key: str) -> pd.DataFrame:
+        record, folder, protocol = run.records[key], run.folders[key], self.protocol(run)
+        test = None if protocol is None else self.test_films(run, protocol, slot_of(record))
+        if protocol is None or test is None:
+            return read_scores(folder / SCORES)
+        said = self.predictions(key, folder)
+        try:
+            return protocol.task.score(said, test)
+        except Exception as error:  # arrays of other names, shapes or types than the task's make it raise anything
+            words = str(error) if isinstance(error, InputError) else type(error).__name__
+            raise Refused(f"its predictions cannot be scored: {words}") from None
+
+
+def slot_of(record: Record) -> Slot:
+    """The place of a record in its task's plan."""
+    return Slot(record.cell.fold, record.cell.size, ArmName(record.cell.arm))
+
+
+def place(record: Record) -> str:
+    """A cell for a message: its arm, size, fold and seed."""
+    cell = record.cell
+    return f"{cell.arm} {cell.size} fold {cell.fold} seed {cell.seed} ({record.key[:8]})"

@@ -1,0 +1,126 @@
+"""From a finished run to an entry: the run's results, and of every cell what another can compute its numbers from.
+
+Weights, pictures and whole training curves stay at home. Predictions are packed again without loss; case scores are left out
+where the films can be drawn by anyone, because they follow from the predictions to the last digit.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..benchmark import digest
+from ..benchmark.atomic import new_folder, write_text
+from ..benchmark.errors import InputError, StoreError
+from ..benchmark.output import load_run
+from ..benchmark.protocol import ArmName
+from ..benchmark.record import Curve, Record
+from ..benchmark.results import Results, Status
+from ..benchmark.store import Store
+from .arrays import write_predictions, write_scores
+from .checks.subject import films_at_hand
+from .entry import DIGESTS, KEY, NAME, PREDICTIONS, RECORD, SCHEMA, SCORES, SHARED, SUBMISSION, load_entry, run_file
+from .example import example_files
+
+CURVE_ROWS = 24
+"""A curve keeps this many rows, evenly spread, the first and the last among them."""
+
+
+def new_entry(name: str, root: Path) -> Path:
+    """Write a filled example to `root/<name>`. InputError for a name that is not allowed or is taken."""
+    folder = _folder(name, root)
+    if folder.exists():
+        raise InputError(f"{folder} is there already; choose another name, or change its submission.toml")
+    with new_folder(folder) as draft:
+        for file, text in example_files(name).items():
+            (draft / file).write_text(text, encoding="utf-8")
+    return folder
+
+
+def _folder(name: str, root: Path) -> Path:
+    if not NAME.fullmatch(name) or name == SHARED:
+        raise InputError(f"'{name}' cannot be an entry's name: small letters, digits, '_' and '-', at most 48")
+    return root / name
+
+
+def pack(run: Path, name: str, root: Path, store: Store, *, share: bool = False) -> Path:
+    """Put a finished run into the entry `root/<name>`, which is made when it is not there; a packed run of the same board
+    is replaced. `share`: its REAL cells go to `root/shared`, where other entries find them.
+
+    InputError where the folder is no finished run, or the store no longer has its cells.
+    """
+    results, folder = load_run(run), _folder(name, root)
+    cells = _records(results, store)
+    if not (folder / SUBMISSION).is_file():
+        new_entry(name, root)
+    keep_scores = films_at_hand(results.data.name, results.data.resolution) is None or not results.data.phantom
+    for record in cells:
+        real = record.cell.arm == ArmName.REAL
+        shared, own = root / SHARED / record.key, folder / "records" / record.key
+        if real and (share or shared.is_dir()):
+            _keep_cell(record, store, shared, keep_scores)
+            shutil.rmtree(own, ignore_errors=True)
+        else:
+            _keep_cell(record, store, own, keep_scores)
+    text = json.dumps(results.model_dump(mode="json", by_alias=True), separators=(",", ":"), allow_nan=False)
+    write_text(folder / "results" / run_file(results), text + "\n")
+    _forget(folder)
+    seal(folder)
+    return folder
+
+
+def _records(results: Results, store: Store) -> list[Record]:
+    try:
+        found = [store.record(cell.key) for cell in results.cells if cell.status is Status.DONE]
+    except StoreError as error:
+        raise InputError(f"{error}; run it again, then pack") from None
+    if not found:
+        raise InputError("no cell of this run is finished; there is nothing to pack")
+    return found
+
+
+def _keep_cell(record: Record, store: Store, target: Path, keep_scores: bool) -> None:
+    if target.is_dir():
+        return
+    with new_folder(target) as draft:
+        write_predictions(store.predictions(record.key), draft / PREDICTIONS)
+        if keep_scores:
+            write_scores(store.scores(record.key), draft / SCORES)
+        curves = {name: _thinned(curve) for name, curve in record.downstream.curves.items()}
+        kept = record.model_copy(
+            update={
+                "downstream": record.downstream.model_copy(update={"curves": curves}),
+                "files": {path.name: digest.of_file(path) for path in sorted(draft.iterdir())},
+            }
+        )
+        (draft / RECORD).write_text(kept.model_dump_json(by_alias=True) + "\n", encoding="utf-8")
+
+
+def _thinned(curve: Curve) -> Curve:
+    rows: Sequence[Mapping[str, float]] = curve.rows
+    if len(rows) <= CURVE_ROWS:
+        return curve
+    chosen = sorted({round(index * (len(rows) - 1) / (CURVE_ROWS - 1)) for index in range(CURVE_ROWS)})
+    kept = [{name: float(f"{value:.6g}") for name, value in rows[index].items()} for index in chosen]
+    return curve.model_copy(update={"rows": kept})
+
+
+def _forget(folder: Path) -> None:
+    """Remove cells that no run of the entry has any more: those of a run that was replaced."""
+    used = {key for run in load_entry(folder).runs for key in run.folders}
+    for path in (folder / "records").glob("*"):
+        if KEY.fullmatch(path.name) and path.name not in used:
+            shutil.rmtree(path)
+
+
+def seal(folder: Path) -> None:
+    """Write `digests.json`: the sha256 of every file below `results/` and `records/`."""
+    files = {
+        path.relative_to(folder).as_posix(): digest.of_file(path)
+        for part in ("results", "records")
+        for path in sorted((folder / part).rglob("*"))
+        if path.is_file()
+    }
+    write_text(folder / DIGESTS, json.dumps({"schema": SCHEMA, "files": files}, indent=1) + "\n")

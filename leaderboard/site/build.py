@@ -1,0 +1,219 @@
+"""Writes the site: an index, a page a board and a provider, the papers' tables, and the boards as JSON, CSV, Markdown.
+
+The folder is made anew: a site that was built there before is replaced, anything else is left alone and refused.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...benchmark.errors import InputError
+from ..attempts import FIDELITY, Attempt, Entrant, from_entry
+from ..entry import Entry, load_entries, load_entry
+from ..published import tables
+from ..standings import Board, Standing, boards
+from . import exports, pages
+from .words import DIVISIONS, by_entry, rank, signed, slug
+
+MARKER = "site.json"
+FOLDERS = ("boards", "providers", "films")
+MOST_SAMPLES = 24
+PICTURES = {"PNG": ".png", "JPEG": ".jpg"}
+LARGEST_PICTURE = (2_000_000, 4096)
+"""Bytes and pixels a side above which a sample is left out."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was written."""
+
+    folder: Path
+    boards: int
+    entries: int
+    pages: int
+
+
+def build(entries: Path, out: Path) -> Built:
+    """The site of all entries of a folder. InputError for an entry that cannot be read, or a folder that is not ours."""
+    if not entries.is_dir():
+        raise InputError(f"{entries} is not a folder; expected one with a folder for each entry (submissions/)")
+    return write_site(
+        [attempt for entry in load_entries(entries) for attempt in from_entry(_with_fidelity(entry))], out
+    )
+
+
+def _with_fidelity(entry: Entry) -> Entry:
+    """The entry with its records where they hold numbers of fidelity; records are many, so others are not read."""
+    if any(check.name == FIDELITY for run in entry.runs for check in run.results.checks):
+        return load_entry(entry.folder, records=True)
+    return entry
+
+
+def write_site(attempts: Sequence[Attempt], out: Path) -> Built:
+    """The site of attempts."""
+    _make_room(out)
+    found = boards(attempts)
+    providers = by_entry(list(attempts), lambda attempt: attempt.entrant.name)
+    writer = _Writer(out)
+    for name in ("site.css", "site.js"):
+        (out / name).write_text(pages.asset(name), encoding="utf-8")
+    tasks = by_task(found)
+    writer.page(
+        "index.html",
+        "index.html.j2",
+        here="index",
+        boards=found,
+        tasks=tasks,
+        providers=dict(sorted(providers.items())),
+    )
+    writer.page("published.html", "published.html.j2", here="published", tables=list(tables().values()))
+    for board in found:
+        writer.page(f"boards/{board.key.slug}.html", "board.html.j2", **pages.board_page(board))
+        path = out / "boards" / board.key.slug
+        path.with_name(f"{path.name}.json").write_bytes(exports.board_json(board))
+        path.with_name(f"{path.name}.csv").write_bytes(exports.board_csv(board))
+        path.with_name(f"{path.name}.md").write_bytes(exports.board_markdown(board))
+    _write_providers(writer, found, providers)
+    index = [
+        {
+            "board": board.title,
+            "phantom": board.phantom,
+            "page": f"boards/{board.key.slug}.html",
+            "json": f"boards/{board.key.slug}.json",
+            "entries": len(board.all),
+        }
+        for board in found
+    ]
+    (out / MARKER).write_text(json.dumps({"generator": "cxrbench leaderboard", "boards": index}, indent=1))
+    return Built(out, len(found), len(providers), writer.count)
+
+
+def by_task(found: Sequence[Board]) -> list[tuple[str, list[Board]]]:
+    """Boards in groups of one task."""
+    groups: dict[str, list[Board]] = {}
+    for board in found:
+        groups.setdefault(board.key.task, []).append(board)
+    return list(groups.items())
+
+
+class _Writer:
+    """Renders templates into files; counts them."""
+
+    def __init__(self, out: Path) -> None:
+        from ... import __version__
+
+        self.out, self.count = out, 0
+        self.environment = pages.environment()
+        self.environment.globals["version"] = __version__
+
+    def page(self, name: str, template: str, here: str = "", **context: Any) -> None:
+        """Write one page; `root` is the way back to the site's folder."""
+        root = "../" * name.count("/")
+        text = self.environment.get_template(template).render(root=root, here=here, **context)
+        (self.out / name).write_text(text, encoding="utf-8")
+        self.count += 1
+
+
+def _make_room(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; expected a folder for the site")
+    if out.is_dir() and any(out.iterdir()) and not (out / MARKER).is_file():
+        raise InputError(f"{out} holds files that are not of a leaderboard; give an empty or new folder")
+    for name in FOLDERS:
+        shutil.rmtree(out / name, ignore_errors=True)
+        (out / name).mkdir(parents=True)
+
+
+# ------------------------------------------------------------------------------------------------------- providers
+
+
+def _write_providers(writer: _Writer, found: Sequence[Board], providers: dict[str, list[Attempt]]) -> None:
+    places: dict[str, list[tuple[Board, Standing]]] = {}
+    systems: dict[str, list[tuple[Board, Standing]]] = {}
+    for board in found:
+        for one in board.all:
+            places.setdefault(one.attempt.entrant.name, []).append((board, one))
+            systems.setdefault(one.attempt.provider.name, []).append((board, one))
+    for name, attempts in providers.items():
+        entrant = attempts[0].entrant
+        generators = list(dict.fromkeys(attempt.provider.name for attempt in attempts))
+        writer.page(
+            f"providers/{slug(name)}.html",
+            "provider.html.j2",
+            entrant=entrant,
+            divisions=DIVISIONS,
+            facts=_facts(entrant, attempts),
+            places=[pages.on_board_of(board, one) for board, one in places[name]],
+            samples=_samples(writer.out, entrant),
+            generators=generators,
+            history=_history(name, [place for generator in generators for place in systems[generator]]),
+        )
+
+
+def _facts(entrant: Entrant, attempts: Sequence[Attempt]) -> list[tuple[str, str]]:
+    return [
+        ("authors", ", ".join(entrant.authors)),
+        ("licence", entrant.licence),
+        ("contact", entrant.contact),
+        ("generator", ", ".join(dict.fromkeys(attempt.provider.name for attempt in attempts))),
+        ("fitted on", ", ".join(entrant.training_data)),
+        ("hardware", entrant.hardware),
+        ("command", entrant.command),
+        ("run on", max(attempt.created for attempt in attempts)[:10]),
+    ]
+
+
+MOST_HISTORY = 50
+
+
+def _history(name: str, places: Sequence[tuple[Board, Standing]]) -> list[dict[str, Any]]:
+    """Every attempt of the same generator, newest first; the newest `MOST_HISTORY`."""
+    newest = sorted(places, key=lambda place: place[1].attempt.created, reverse=True)[:MOST_HISTORY]
+    return [
+        {
+            "date": one.attempt.created[:10],
+            "name": one.attempt.title,
+            "version": one.attempt.entrant.version,
+            "here": one.attempt.entrant.name == name,
+            "page": f"{slug(one.attempt.entrant.name)}.html",
+            "division": DIVISIONS[one.attempt.entrant.division][0].lower(),
+            "board": board.title,
+            "rank": rank(one),
+            "utility": signed(one.headline.difference.value, board.protocol.primary),
+        }
+        for board, one in newest
+    ]
+
+
+def _samples(out: Path, entrant: Entrant) -> list[tuple[str, tuple[int, int]]]:
+    """Copies an entry's pictures under names of ours: (address from its page, size). Only PNG and JPEG, by content."""
+    found = []
+    for number, path in enumerate(entrant.samples[:MOST_SAMPLES]):
+        size = _picture(path)
+        if size is not None:
+            kind, side = size
+            name = f"{slug(entrant.name)}-{number:02d}{kind}"
+            shutil.copyfile(path, out / "films" / name)
+            found.append((f"../films/{name}", side))
+    return found
+
+
+def _picture(path: Path) -> tuple[str, tuple[int, int]] | None:
+    """Ending and size of a picture that may be shown, from its header alone; None for anything else."""
+    from PIL import Image, UnidentifiedImageError
+
+    most_bytes, most_pixels = LARGEST_PICTURE
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > most_bytes:
+        return None
+    try:
+        with Image.open(path, formats=list(PICTURES)) as image:
+            if max(image.size) > most_pixels or image.format is None:
+                return None
+            return PICTURES[image.format], image.size
+    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
+        return None

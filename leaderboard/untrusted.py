@@ -1,0 +1,245 @@
+"""Reading files that nobody vouches for: an entry is data from strangers.
+
+Nothing here executes, unpickles, unpacks or follows a link. Sizes are looked at before anything is read, the depth of JSON
+before it is parsed, and whatever a parser raises becomes one line that names the file.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import stat
+import tomllib
+import unicodedata
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from ..benchmark.errors import InputError
+
+MAX_FILES, MAX_BYTES, MAX_DEPTH = 20_000, 24 << 20, 4
+JSON_BYTES, TEXT_BYTES = 16 << 20, 64 << 10
+JSON_DEPTH, JSON_INTEGER = 24, 2**63
+_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # names that Windows cannot write
+_TAG = re.compile(r"<\s*[A-Za-z/!?]|&#|&[A-Za-z]{1,31};", re.ASCII)
+_HIDING = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst", ".whl", ".egg", ".jar")
+_CODE = (
+    ".pkl",
+    ".pickle",
+    ".pt",
+    ".pth",
+    ".ckpt",
+    ".joblib",
+    ".npy",
+    ".py",
+    ".pyc",
+    ".so",
+    ".sh",
+    ".exe",
+    ".js",
+    ".html",
+)
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Refused(InputError):
+    """Something of an entry that is not read any further; one line."""
+
+
+def shown(name: object) -> str:
+    """A name of the entry for a message: printable ASCII, short."""
+    text = ascii(str(name))[1:-1]
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+# ---------------------------------------------------------------------------------------------------------- folders
+
+
+def files_below(folder: Path) -> dict[str, Path]:
+    """Every file below a folder by its path relative to it, in order. Refused: links, devices, odd names, too much."""
+    if folder.is_symlink():
+        raise Refused(f"{shown(folder.name)} is a symbolic link; an entry is a folder of plain files")
+    if not folder.is_dir():
+        raise Refused(f"{shown(folder)} is no folder")
+    found: dict[str, Path] = {}
+    total = 0
+    for path in _walk(folder, 0):
+        name = path.relative_to(folder).as_posix()
+        found[name] = path
+        total += path.lstat().st_size
+        if len(found) > MAX_FILES or total > MAX_BYTES:
+            raise Refused(f"too much: at most {MAX_FILES:,} files and {MAX_BYTES >> 20} MiB are read")
+    lower: dict[str, str] = {}
+    for name in found:
+        other = lower.setdefault(name.lower(), name)
+        if other != name:
+            raise Refused(f"{shown(name)} and {shown(other)} are one file where case does not count; rename one")
+    return dict(sorted(found.items()))
+
+
+def _walk(folder: Path, depth: int) -> Iterator[Path]:
+    if depth >= MAX_DEPTH:
+        raise Refused(f"{shown(folder.name)}: folders deeper than {MAX_DEPTH} levels are not read")
+    with os.scandir(folder) as listing:
+        entries = sorted(listing, key=lambda one: one.name)
+    if depth and not entries:
+        raise Refused(f"{shown(folder.name)} is an empty folder; remove it")
+    for entry in entries:
+        check_name(entry.name)
+        mode = entry.stat(follow_symlinks=False).st_mode
+        if stat.S_ISLNK(mode):
+            raise Refused(f"{shown(entry.name)} is a symbolic link; put the file itself there")
+        if stat.S_ISDIR(mode):
+            yield from _walk(Path(entry.path), depth + 1)
+        elif not stat.S_ISREG(mode):
+            raise Refused(f"{shown(entry.name)} is no plain file")
+        elif entry.stat(follow_symlinks=False).st_nlink > 1:
+            raise Refused(f"{shown(entry.name)} is a hard link to another file; copy it")
+        else:
+            yield Path(entry.path)
+
+
+def check_name(name: str) -> None:
+    """Refuse a file or folder name that is not plain: hidden, not ASCII, a path, a device of Windows."""
+    if not _PART.fullmatch(name) or name.endswith(".") or _DEVICE.fullmatch(name):
+        raise Refused(f"the name {shown(name)} is not allowed: ASCII letters, digits, '_', '-', '.', no leading dot")
+
+
+def unexpected(name: str) -> str:
+    """Why a file that the format does not know is refused."""
+    lower = name.lower()
+    if lower.endswith(_ARCHIVES):
+        return f"{shown(name)} is an archive; nothing is unpacked, put plain files there"
+    if lower.endswith(_CODE) or lower.endswith(".safetensors"):
+        return f"{shown(name)}: code, pickles and weights do not belong in an entry (link them from submission.toml)"
+    return f"{shown(name)} is no file of the format; remove it (see submissions/README.md)"
+
+
+# ------------------------------------------------------------------------------------------------------------- text
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """The bytes of a plain file of at most `limit` bytes."""
+    if path.is_symlink() or not path.is_file():
+        raise Refused(f"{shown(path.name)} is missing or no plain file")
+    size = path.stat().st_size
+    if size > limit:
+        raise Refused(f"{shown(path.name)} has {size:,} bytes, at most {limit:,} are read")
+    return path.read_bytes()
+
+
+def read_text(path: Path, limit: int = TEXT_BYTES) -> str:
+    """UTF-8 text of a file."""
+    try:
+        return read_bytes(path, limit).decode("utf-8")
+    except UnicodeDecodeError:
+        raise Refused(f"{shown(path.name)} is not UTF-8") from None
+
+
+def text_problem(text: str, *, lines: bool = False) -> str | None:
+    """Why a text may not be shown: control, invisible or direction-changing characters, markup, not normal form."""
+    for character in "" if text.isascii() and text.isprintable() else text:
+        if unicodedata.category(character) in _HIDING and not (lines and character in "\n\t"):
+            return f"has the character U+{ord(character):04X}, which cannot be seen or changes the line"
+    if _TAG.search(text):
+        return "holds HTML (a tag or an entity); plain text is expected"
+    if not unicodedata.is_normalized("NFC", text):
+        return "is not in Unicode's normal form (NFC)"
+    return None
+
+
+# ------------------------------------------------------------------------------------------------------------- JSON
+
+
+def read_json(path: Path, limit: int = JSON_BYTES) -> tuple[str, Any]:
+    """A JSON file's text and value. Refused: deep nesting, keys given twice, numbers that are not finite, markup."""
+    text = read_text(path, limit)
+    name = shown(path.name)
+    _check_depth(text, name)
+    try:
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_integer)
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"{name} is not valid JSON: {shown(str(error).splitlines()[0])}") from None
+    for part in _leaves(value):
+        if isinstance(part, float) and not math.isfinite(part):
+            raise Refused(f"{name} holds a number that is not finite")
+        if isinstance(part, str) and (problem := text_problem(part)):
+            raise Refused(f"{name}: the text {shown(part)} {problem}")
+    return text, value
+
+
+def read_model(path: Path, model: type[Model], schema: int | None = None) -> Model:
+    """A model from a JSON file, without conversions ("5" is no number); a schema that is too new is told apart."""
+    text, value = read_json(path)
+    found = value.get("schema") if isinstance(value, dict) else None
+    if schema is not None and found != schema:
+        newer = isinstance(found, int) and found > schema
+        advice = "newer than this version reads; update cxrbench" if newer else "not known; pack the run again"
+        raise Refused(f"{shown(path.name)} has schema {shown(found)}, expected {schema}: {advice}")
+    try:
+        return model.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        raise Refused(f"{shown(path.name)}: {first_error(error)}") from None
+
+
+def first_error(error: ValidationError) -> str:
+    """The first problem of a model in a few words: where, what."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the file"
+    return f"{shown(where)}: {shown(first['msg'])}"
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file."""
+    text = read_text(path)
+    _check_depth(text, shown(path.name))
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"{shown(path.name)} is not valid TOML: {shown(str(error).splitlines()[0])}") from None
+
+
+def _check_depth(text: str, name: str) -> None:
+    """Refuse brackets nested deeper than any file of the format; counted without parsing, those inside texts too."""
+    depth = 0
+    for match in re.finditer(r"[\[\]{}]", re.sub(r'"(?:[^"\\]|\\.)*+"', '""', text)):
+        depth += 1 if match[0] in "[{" else -1
+        if depth > JSON_DEPTH:
+            raise Refused(f"{name} is nested deeper than {JSON_DEPTH} levels")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is given twice")
+    return found
+
+
+def _no_constant(word: str) -> Any:
+    raise ValueError(f"{word} is no number of JSON")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 20 or abs(int(digits)) >= JSON_INTEGER:
+        raise ValueError("an integer is too large")
+    return int(digits)
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    waiting: list[Iterable[Any]] = [(value,)]
+    while waiting:
+        for part in waiting.pop():
+            if isinstance(part, dict):
+                yield from part
+                waiting.append(part.values())
+            elif isinstance(part, list):
+                waiting.append(part)
+            else:
+                yield part

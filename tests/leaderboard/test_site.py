@@ -1,0 +1,480 @@
+"""The site: complete, quick, escaped, and usable in a real browser without asking anybody for anything."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import io
+import json
+import re
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from cxrbench.benchmark.cli.leaderboard import app
+from cxrbench.benchmark.errors import InputError
+from cxrbench.leaderboard.attempts import BoardKey, Division, Entrant, from_entry
+from cxrbench.leaderboard.entry import load_entry
+from cxrbench.leaderboard.site import build, write_site
+from cxrbench.leaderboard.site.drawings import tied_groups
+from cxrbench.leaderboard.site.exports import markdown
+from cxrbench.leaderboard.site.words import slug, web_address
+
+
+def _loaded(name: str, path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+made_up = _loaded("made_up", Path(__file__).with_name("made_up.py"))
+browser = _loaded("browser", Path(__file__).parents[1] / "browser.py")
+attempt = made_up.attempt
+needs_browser = pytest.mark.skipif(browser.find_browser() is None, reason="no Chromium is installed")
+
+HOSTILE = "</a></script><img src=x onerror=alert(1)>\"'&{{ 7 * 7 }}"
+FORMULA = "=HYPERLINK(1)|x"
+JSRT = BoardKey("scr_official", 1, "jsrt_scr", "paper", "2" * 64, "1" * 64)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A site of two boards: phantom and real films; both divisions; ranked and unranked, plain and hostile entries."""
+    folder = tmp_path_factory.mktemp("leaderboard")
+    Image.fromarray(np.full((32, 48), 90, np.uint8)).save(folder / "film.png")
+    (folder / "fake.png").write_text("<script>alert(1)</script>")
+    hostile = Entrant(
+        name=HOSTILE,
+        division=Division.REPRODUCED,
+        version=HOSTILE,
+        description=HOSTILE,
+        authors=(HOSTILE,),
+        paper=HOSTILE,
+        paper_url="javascript:alert(1)",
+        code="javascript:alert(1)",
+        readme=HOSTILE,
+        samples=(folder / "film.png", folder / "fake.png"),
+    )
+    entries = [
+        attempt("three_stage", 0.02, seed=2, seconds=240, fidelity={"kid": 0.03}),
+        attempt("two_stage", 0.01, seed=3, seconds=120),
+        attempt("noise", -0.3, seed=4, seconds=1),
+        attempt(HOSTILE, 0.0, seed=5, entrant=hostile),
+        attempt(FORMULA, 0.0, seed=6),
+        attempt("early", 0.05, seed=7, seeds=range(2)),
+        attempt("lsgan", 0.0, seed=8, label_by="teacher"),
+        attempt("their_gan", 0.03, seed=9, division=Division.CLAIMED),
+        attempt("three_stage_v2", 0.02, seed=10, provider="three_stage", created="2026-02-02T00:00:00Z"),
+        attempt("three_stage", 0.01, seed=11, key=JSRT, phantom=False),
+    ]
+    write_site(entries, folder / "site")
+    return folder / "site"
+
+
+def page_of(site: Path, data: str) -> Path:
+    (found,) = (site / "boards").glob(f"*-{data}-*.html")
+    return found
+
+
+# ------------------------------------------------------------------------------------------------- files
+
+
+VOID = {"meta", "link", "input", "img", "br"}
+
+
+class Checker(HTMLParser):
+    """Holds a page to what is valid: every element is closed in order, ids are unique, nothing is inline or external."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        assert len(values) == len(attrs), f"attribute twice in {tag}"
+        assert "style" not in values and not any(name.startswith("on") for name in values)
+        self.ids += [values["id"]] if "id" in values else []
+        self.addresses += [values[name] for name in ("href", "src") if name in values]
+        if tag == "script":
+            assert values["src"].endswith("site.js")
+        if tag == "img":
+            assert values["alt"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        assert self.open and "svg" in self.open, f"<{tag}/> outside a drawing"
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_every_page_is_well_formed_and_links_only_to_pages_that_exist(site):
+    pages = list(site.rglob("*.html"))
+    assert len(pages) == 2 + 2 + 9
+    for page in pages:
+        checker = Checker()
+        checker.feed(page.read_text(encoding="utf-8"))
+        checker.close()
+        assert checker.open == [] and len(set(checker.ids)) == len(checker.ids)
+        for address in checker.addresses:
+            file, _, part = address.partition("#")
+            assert ":" not in file, f"{address} leaves the site"
+            target = (page.parent / file).resolve() if file else page
+            assert target.is_file(), f"{page.name} links to {address}"
+            assert not part or f'id="{part}"' in target.read_text(encoding="utf-8"), address
+
+
+def test_every_page_has_the_policy_and_a_language(site):
+    for page in site.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        assert text.startswith('<!doctype html>\n<html lang="en">')
+        policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)
+        assert policy is not None and "default-src &#39;none&#39;" in policy[1]
+        assert "unsafe" not in policy[1] and "http:" not in policy[1]
+
+
+def test_hostile_text_is_escaped_everywhere(site):
+    for page in site.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        assert "<img src=x" not in text and "javascript:" not in re.sub(r"<bdi>.*?</bdi>", "", text)
+        assert "{{" not in text or "7 * 7" in text  # a template is not run twice
+    assert (
+        "49" not in re.findall(r"<h1><bdi>(.*?)</bdi>", (site / "providers" / f"{slug(HOSTILE)}.html").read_text())[0]
+    )
+
+
+def test_the_same_board_as_json_csv_and_markdown(site):
+    made = json.loads(page_of(site, "phantom").with_suffix(".json").read_text())
+    assert (made["ranked_by"], made["phantom"]) == ({"size": "full", "arm": "finetune", "minus": "real"}, True)
+    by_name = {one["system"]: one for one in made["entries"]}
+    assert by_name["three_stage"]["rank"] == 1 and by_name["early"]["rank"] is None
+    assert by_name["three_stage"]["fidelity"] == {"kid": 0.03}
+    rows = list(csv.DictReader(io.StringIO(page_of(site, "phantom").with_suffix(".csv").read_text())))
+    assert len(rows) == 9 * 2 * 3
+    assert {row["system"] for row in rows} >= {f"'{FORMULA}", HOSTILE}
+    (row,) = (r for r in rows if (r["system"], r["size"], r["arm"]) == ("three_stage", "full", "finetune"))
+    headline = next(a for a in by_name["three_stage"]["arms"] if (a["size"], a["arm"]) == ("full", "finetune"))
+    assert float(row["difference"]) == headline["difference"] and row["rank"] == "1"
+    text = page_of(site, "phantom").with_suffix(".md").read_text()
+    assert "## Reproduced" in text and "## Claimed" in text and markdown(HOSTILE) in text and HOSTILE not in text
+
+
+def test_published_numbers_stand_beside_real_films_alone(site):
+    real, phantom = (page_of(site, data).read_text() for data in ("jsrt-scr", "phantom"))
+    assert "Published beside reproduced" in real and "97.26 (Ciano et al. 2021)" in real and ">97.26</td>" in real
+    assert "Ciano" not in phantom and "not comparable with published numbers" in phantom
+
+
+def test_without_scripts_a_board_is_a_plain_table_in_order(site):
+    text = page_of(site, "phantom").read_text()
+    assert '<div class="tools" hidden>' in text and "<button" not in text
+    names = re.findall(
+        r'<th scope="row"><a href="[^"]*"><bdi>(\w+)', text.partition("<tbody>")[2].partition("</tbody>")[0]
+    )
+    assert names[0].startswith("three_stage") and names[-2:] == ["noise", "early"]
+
+
+def test_unranked_entries_say_why_and_labels_are_not_hidden(site):
+    text = page_of(site, "phantom").read_text()
+    assert "2 seeds, 5 needed" in text and "lsgan (labels by teacher)" in text
+
+
+def test_a_provider_page_has_samples_by_content_and_the_history_of_its_generator(site):
+    text = (site / "providers" / f"{slug(HOSTILE)}.html").read_text()
+    pictures = re.findall(r'<img src="([^"]*)" alt="[^"]*" width="(\d+)" height="(\d+)"', text)
+    assert [(width, height) for _, width, height in pictures] == [("48", "32")]  # the fake one is left out
+    assert (site / "providers" / pictures[0][0]).resolve().is_file()
+    history = (site / "providers" / "three_stage.html").read_text().partition('id="history"')[2]
+    assert history.index("2026-02-02") < history.index("2026-01-01") and "three_stage_v2.html" in history
+
+
+def test_a_site_is_replaced_but_other_folders_are_left_alone(tmp_path):
+    write_site([attempt("first")], tmp_path / "site")
+    write_site([attempt("second")], tmp_path / "site")
+    assert [path.name for path in (tmp_path / "site" / "providers").iterdir()] == ["second.html"]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("keep")
+    with pytest.raises(InputError, match="holds files that are not of a leaderboard"):
+        write_site([attempt("a")], tmp_path / "mine")
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "keep"
+
+
+def test_a_site_without_entries_is_a_site(tmp_path):
+    (tmp_path / "submissions").mkdir()
+    done = CliRunner().invoke(
+        app, ["build", "--out", str(tmp_path / "site"), "--entries", str(tmp_path / "submissions")]
+    )
+    assert done.exit_code == 0 and done.output.startswith("0 entries on 0 boards, 2 pages")
+    assert "No entry was found" in (tmp_path / "site" / "index.html").read_text()
+
+
+def test_the_same_entries_give_the_same_bytes(site, tmp_path):
+    entries = [attempt("a", 0.01), attempt("b", seed=3)]
+    for name in ("one", "two"):
+        write_site(entries, tmp_path / name)
+    files = {path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file()}
+    assert all((tmp_path / "one" / f).read_bytes() == (tmp_path / "two" / f).read_bytes() for f in files)
+
+
+def test_building_imports_no_torch(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from cxrbench.leaderboard.site import build; "
+        "build(Path(sys.argv[1]), Path(sys.argv[2])); sys.exit('torch' in sys.modules)"
+    )
+    (tmp_path / "submissions").mkdir()
+    words = [sys.executable, "-c", code, str(tmp_path / "submissions"), str(tmp_path / "site")]
+    assert subprocess.run(words, check=False).returncode == 0
+
+
+def test_packed_entries_become_a_site(pack_system, tmp_path):
+    """From runs as they are packed: scores by seed, ranks, cost, and fidelity where records have it."""
+    numbers = {"kid": 0.125, "note": "not a number"}
+    better = {"real": 0.02, "synthetic": 0.01}
+    for draw, (name, wrong) in enumerate([("mine", better), ("theirs", {"real": 0.02, "synthetic": 0.2})]):
+        folder = pack_system(name, seeds=5, wrong=wrong, draw=draw, checks={"fidelity": numbers} if draw else None)
+    pack_system("early", seeds=2, draw=5)
+    attempts = {name: from_entry(load_entry(folder.parent / name))[0] for name in ("mine", "theirs", "early")}
+    run = load_entry(folder).runs[0].results
+    average = {one.seed: one.value for one in run.seed_values if (one.arm, one.structure) == ("synthetic", "average")}
+    assert attempts["theirs"].average("full", "synthetic", "dsc") == average and len(average) == 5
+    built = build(folder.parent, tmp_path / "site")
+    assert (built.entries, built.boards) == (3, 1)
+    made = json.loads(next((tmp_path / "site" / "boards").glob("*.json")).read_text())
+    found = {one["entry"]: one for one in made["entries"]}
+    assert (found["mine"]["rank"], found["theirs"]["rank"], found["early"]["rank"]) == (1, 2, None)
+    assert (found["mine"]["verdict"], found["theirs"]["verdict"]) == ("better than REAL", "worse than REAL")
+    assert "2 seeds of at least 5" in found["early"]["verdict"]
+    assert (found["theirs"]["fidelity"], found["mine"]["fidelity"]) == ({"kid": 0.125}, {})
+    assert found["mine"]["cost"][0]["fit_seconds"] == 58.0
+
+
+@pytest.mark.parametrize("name", ["a/../../b", "..", "A", "", "x" * 200, "ünï", "a\u202eb", "con.html"])
+def test_file_names_of_pages_are_plain(name):
+    assert re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", slug(name))
+
+
+def test_names_that_differ_have_pages_that_differ():
+    names = ["a", "A", "a ", "a-b", "a b", "a_b", "ä", "ö"]
+    assert len({slug(name) for name in names}) == len(names)
+
+
+def test_only_addresses_of_the_web_are_linked():
+    assert web_address("https://example.org/a") == "https://example.org/a"
+    for text in (
+        "javascript:alert(1)",
+        " JavaScript:alert(1)",
+        "data:text/html,x",
+        "//example.org",
+        "file:///etc",
+        "https://[x",
+    ):
+        assert web_address(text) is None
+
+
+def test_bars_join_the_longest_runs_that_are_not_told_apart():
+    apart = np.zeros((5, 5), bool)
+    for i, j in [(0, 3), (0, 4), (1, 4)]:
+        apart[i, j] = apart[j, i] = True
+    assert tied_groups(apart) == [(0, 2), (1, 3), (2, 4)]
+    assert tied_groups(~np.eye(3, dtype=bool)) == []
+
+
+@pytest.fixture(scope="module")
+def thousand(tmp_path_factory):
+    """A site of 1,000 entries, and the seconds it took."""
+    rng = np.random.default_rng(0)
+    entries = [attempt(f"entry_{i:04d}", float(rng.normal(0, 0.01)), seed=10 + i) for i in range(1000)]
+    out = tmp_path_factory.mktemp("thousand") / "site"
+    start = time.process_time()
+    write_site(entries, out)
+    return out, time.process_time() - start
+
+
+def test_a_thousand_entries_are_built_within_ten_seconds(thousand):
+    out, seconds = thousand
+    assert seconds <= 10
+    assert len(list((out / "providers").glob("*.html"))) == 1000
+    assert page_of(out, "phantom").stat().st_size < 2_000_000
+
+
+# ------------------------------------------------------------------------------------------------- the browser
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser.Browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def tab(chromium):
+    """The browser with nothing noted, at a desktop's size."""
+    chromium.resize(1280, 900)
+    chromium.open("about:blank")
+    chromium.errors.clear()
+    chromium.requests.clear()
+    return chromium
+
+
+NAMES = (
+    "[...document.querySelectorAll('table.board')[0].tBodies[0].rows]"
+    ".filter(row => !row.hidden).map(row => row.cells[1].querySelector('a').innerText)"
+)
+
+
+def head(key: str) -> str:
+    return f"table.board th[data-key='{key}'] button"
+
+
+def nothing_left(tab, site: Path) -> None:
+    assert tab.errors == []
+    assert [url for url in tab.requests if not url.startswith((site.as_uri(), "about:"))] == []
+
+
+@needs_browser
+def test_a_heading_sorts_both_ways_and_says_so(site, tab):
+    tab.open(page_of(site, "phantom").as_uri())
+    ranks = tab.evaluate(NAMES)
+    tab.click(head("fit"))
+    assert tab.evaluate(NAMES)[0] == "three_stage"  # 240 s
+    assert tab.evaluate("document.querySelector(\"th[data-key='fit']\").ariaSort") == "descending"
+    tab.click(head("fit"))
+    assert tab.evaluate(NAMES)[0] == "noise"
+    assert tab.evaluate("document.querySelector(\"th[data-key='fit']\").ariaSort") == "ascending"
+    tab.click(head("fit"))
+    assert tab.evaluate(NAMES) == ranks
+    tab.evaluate(f'document.querySelector("{head("utility")}").focus()')
+    tab.press("Enter")
+    assert tab.evaluate(NAMES)[0] == "early" and tab.evaluate(NAMES)[-1] == "noise"
+    tab.click(head("rank"))
+    assert tab.evaluate(NAMES)[-1] == "early"  # no rank, last
+    tab.click(head("rank"))
+    assert tab.evaluate(NAMES)[-1] == "early"
+    nothing_left(tab, site)
+
+
+@needs_browser
+def test_the_filter_narrows_counts_and_makes_a_link_that_shows_the_same(site, tab):
+    page = page_of(site, "phantom").as_uri()
+    tab.open(page)
+    tab.click("#filter")
+    tab.press(*"stage")
+    assert sorted(tab.evaluate(NAMES)) == ["three_stage", "three_stage_v2", "two_stage"]
+    assert tab.text("#count") == "3 of 9 entries"
+    tab.click(head("system"))
+    address = tab.evaluate("location.href")
+    assert address == f"{page}#sort=system&dir=asc&filter=stage"
+    tab.open("about:blank")
+    tab.open(address)
+    assert tab.evaluate(NAMES) == ["three_stage", "three_stage_v2", "two_stage"]
+    assert tab.evaluate("document.getElementById('filter').value") == "stage"
+    tab.evaluate("location.hash = '#ranked=1'")
+    tab.wait_for("document.getElementById('ranked').checked")
+    assert "early" not in tab.evaluate(NAMES) and len(tab.evaluate(NAMES)) == 7
+    tab.evaluate("location.hash = '#sort=nothing&filter=%'")
+    tab.wait_for("document.getElementById('filter').value === '%'")
+    nothing_left(tab, site)
+
+
+@needs_browser
+def test_a_reader_opens_a_provider_and_comes_back(site, tab):
+    tab.open((site / "index.html").as_uri())
+    tab.click("a[href^='boards/scr-official-phantom']")
+    tab.wait_for("location.pathname.includes('/boards/') && document.readyState === 'complete'")
+    tab.click("a[href$='/three_stage.html']")
+    tab.wait_for("location.pathname.endsWith('/three_stage.html') && document.readyState === 'complete'")
+    assert tab.text("h1").startswith("three_stage")
+    assert "Rank 1" in tab.text("main")
+    tab.click("section h2 a")
+    tab.wait_for("location.pathname.includes('/boards/') && document.readyState === 'complete'")
+    nothing_left(tab, site)
+
+
+@needs_browser
+def test_a_hostile_name_is_shown_as_text(site, tab):
+    tab.open(page_of(site, "phantom").as_uri())
+    assert HOSTILE in tab.evaluate(NAMES)
+    assert tab.evaluate("document.images.length") == 0
+    tab.open((site / "providers" / f"{slug(HOSTILE)}.html").as_uri())
+    assert tab.evaluate("document.querySelector('h1 bdi').innerText") == HOSTILE
+    assert tab.evaluate("[...document.links].every(a => a.protocol === 'file:')")
+    tab.evaluate("document.querySelector('#samples img').scrollIntoView()")
+    tab.wait_for("document.images.length === 1 && document.images[0].naturalWidth === 48")
+    nothing_left(tab, site)
+
+
+@needs_browser
+def test_the_policy_refuses_requests_and_foreign_scripts(site, tab):
+    tab.open(page_of(site, "phantom").as_uri())
+    assert tab.evaluate("fetch('https://example.invalid/').then(() => 'sent', () => 'refused')") == "refused"
+    tab.evaluate(
+        "const s = document.createElement('script'); try { s.textContent = 'window.ran = 1' } catch {}"
+        " document.body.append(s)"
+    )
+    assert tab.evaluate("window.ran === undefined")
+    assert sum("Content Security Policy" in error or "Trusted" in error for error in tab.errors) >= 2
+
+
+@needs_browser
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844), (320, 640)])
+def test_no_page_is_wider_than_the_window(site, tab, width, height):
+    tab.resize(width, height, mobile=width < 500)
+    for page in [*site.glob("*.html"), *(site / "boards").glob("*.html"), *(site / "providers").glob("*.html")]:
+        tab.open(page.as_uri())
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width, page.name
+
+
+@needs_browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_the_contrast_that_wcag_asks_for(site, tab, scheme):
+    """At least 4.5 to 1 between text and page or card, for all colours of text (WCAG 2.1, 1.4.3)."""
+    tab.prefer(scheme)
+    tab.open(page_of(site, "phantom").as_uri())
+    ratio = """(names, grounds) => {
+      const style = getComputedStyle(document.documentElement);
+      const light = (name) => {
+        const hex = style.getPropertyValue(name).trim();
+        const part = [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16) / 255)
+          .map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * part[0] + 0.7152 * part[1] + 0.0722 * part[2];
+      };
+      return Math.min(...names.flatMap((n) => grounds.map((g) => {
+        const [a, b] = [light(n), light(g)];
+        return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+      })));
+    }"""
+    text = "['--ink', '--faint', '--accent', '--better', '--worse', '--even']"
+    try:
+        assert tab.evaluate(f"({ratio})({text}, ['--card'])") >= 4.5
+        assert tab.evaluate(f"({ratio})(['--ink', '--faint', '--accent'], ['--page'])") >= 4.5
+        assert tab.evaluate(f"({ratio})(['--warn-ink'], ['--warn'])") >= 4.5
+    finally:
+        tab.prefer("light")
+
+
+@needs_browser
+def test_a_thousand_entries_stay_usable(thousand, tab):
+    site, _ = thousand
+    tab.open(page_of(site, "phantom").as_uri())
+    click = (
+        "(() => { const start = performance.now(); document.querySelector(\"th[data-key='utility'] button\").click();"
+        " document.body.getBoundingClientRect(); return performance.now() - start })()"
+    )
+    assert tab.evaluate(click) < 2000
+    tab.click("#filter")
+    tab.press(*"entry_0042")
+    assert tab.evaluate(NAMES) == ["entry_0042"]
+    nothing_left(tab, site)

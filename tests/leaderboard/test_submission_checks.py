@@ -1,0 +1,274 @@
+"""The checker and the packer: what passes, what is only shown, what waits for a review, and why."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cxrbench.benchmark.errors import InputError
+from cxrbench.benchmark.output import load_run
+from cxrbench.benchmark.protocol import Predictions
+from cxrbench.benchmark.store import Store
+from cxrbench.leaderboard.arrays import read_predictions, read_scores
+from cxrbench.leaderboard.checks import Level, check_entry
+from cxrbench.leaderboard.checks.subject import films_at_hand, installed_task
+from cxrbench.leaderboard.entry import load_entries, load_entry, strays
+from cxrbench.leaderboard.pack import CURVE_ROWS, new_entry, pack, seal
+from cxrbench.leaderboard.untrusted import Refused
+
+
+def lines(verdict) -> str:
+    return "\n".join(map(str, verdict.findings))
+
+
+# ------------------------------------------------------------------------------------------------------- new, pack
+
+
+def test_a_new_entry_passes_as_a_draft(tmp_path):
+    verdict = check_entry(new_entry("my_gan", tmp_path))
+    assert verdict.passed and verdict.entry is not None and verdict.entry.runs == ()
+    assert "a draft" in lines(verdict) and "still the example's words" in lines(verdict)
+
+
+@pytest.mark.parametrize("name", ["My_GAN", "../up", "", "shared", "a" * 49, "käse", ".hidden", "a/b", "-dash"])
+def test_names_that_are_not_plain_are_refused(name, tmp_path):
+    with pytest.raises(InputError, match="cannot be an entry's name"):
+        new_entry(name, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_new_does_not_touch_an_entry_that_is_there(tmp_path):
+    folder = new_entry("my_gan", tmp_path)
+    (folder / "README.md").write_text("mine")
+    with pytest.raises(InputError, match="there already"):
+        new_entry("my_gan", tmp_path)
+    assert (folder / "README.md").read_text() == "mine"
+
+
+def test_the_words_of_the_example_are_refused_beside_results(entry, sources):
+    text = (entry / "submission.toml").read_text()
+    (entry / "submission.toml").write_text(text.replace("noor@uni.example", "ada@example.org"))
+    verdict = check_entry(entry, sources=sources)
+    assert not verdict.passed and "contact: still the example's words" in lines(verdict)
+
+
+def test_a_packed_entry_has_what_the_run_had(made_run, tmp_path):
+    made = made_run(tmp_path)
+    folder = pack(made.run, "my_gan", tmp_path / "submissions", made.store)
+    entry = load_entry(folder, records=True)
+    (run,) = entry.runs
+    assert run.results == load_run(made.run)
+    assert set(run.records) == {cell.key for cell in made.plan.cells}
+    for key, record in run.records.items():
+        whole = made.store.record(key)
+        assert record.table == whole.table and record.cell == whole.cell and record.cost == whole.cost
+        kept, stored = read_predictions(run.folders[key] / "predictions.npz"), made.store.predictions(key)
+        assert kept.ids == stored.ids and np.array_equal(kept.arrays["labels"], stored.arrays["labels"])
+        assert kept.arrays["labels"].dtype == np.uint8
+        scores = read_scores(run.folders[key] / "scores.parquet")
+        assert (scores.to_numpy() == made.store.scores(key).to_numpy()).all()
+
+
+def test_packed_predictions_are_read_as_the_store_reads_them(entry):
+    path = next((entry / "records").glob("*/predictions.npz"))
+    ours, stores = read_predictions(path), Predictions.load(path)
+    assert ours.ids == stores.ids and np.array_equal(ours.arrays["labels"], stores.arrays["labels"])
+
+
+def test_packing_leaves_out_weights_and_thins_curves(entry):
+    assert {path.name for path in (entry / "records").glob("*/*")} == {
+        "record.json",
+        "predictions.npz",
+        "scores.parquet",
+    }
+    record = next(iter(load_entry(entry, records=True).runs[0].records.values()))
+    rows = record.downstream.curves["real"].rows
+    assert len(rows) == CURVE_ROWS and rows[0]["step"] == 1 and rows[-1]["step"] == 89
+
+
+def test_packing_again_replaces_the_run_and_forgets_its_cells(made_run, tmp_path, sources):
+    root = tmp_path / "submissions"
+    first = made_run(tmp_path / "a", seeds=3)
+    folder = pack(first.run, "my_gan", root, first.store)
+    text = (folder / "submission.toml").read_text()
+    second = made_run(tmp_path / "b", name="another", seeds=2)
+    assert pack(second.run, "my_gan", root, second.store) == folder
+    assert (folder / "submission.toml").read_text() == text
+    kept = {path.name for path in (folder / "records").iterdir()}
+    assert kept == {cell.key for cell in second.plan.cells}
+
+
+def test_a_run_without_its_store_cannot_be_packed(made_run, tmp_path):
+    made = made_run(tmp_path)
+    with pytest.raises(InputError, match="run it again"):
+        pack(made.run, "my_gan", tmp_path / "submissions", Store(tmp_path / "nowhere"))
+
+
+def test_shared_real_cells_serve_two_entries(pack_system, sources):
+    one, two = pack_system("one", share=True), pack_system("two", share=True, draw=5)
+    shared = one.parent / "shared"
+    assert len(list(shared.iterdir())) == 3
+    assert len(list((one / "records").iterdir())) == len(list((two / "records").iterdir())) == 3
+    first = check_entry(one, sources=sources)
+    assert first.passed, lines(first)
+    assert [entry.name for entry in load_entries(one.parent)] == ["one", "two"]
+    for cell in shared.iterdir():
+        (cell / "predictions.npz").write_bytes(b"nothing")
+    assert not check_entry(one, sources=sources).passed
+
+
+def test_what_lies_beside_the_entries_is_told(pack_system):
+    root = pack_system("one", share=True).parent
+    (root / "README.md").write_text("# Entries\n")
+    assert strays(root) == []
+    (root / "more.zip").write_bytes(b"PK")
+    (root / ".hidden").mkdir()
+    (root / "shared" / ("0" * 64)).mkdir()
+    assert [words.split(" ")[0] for words in strays(root)] == [".hidden", "more.zip", f"shared/{'0' * 64}"]
+
+
+def test_a_shared_cell_that_is_a_link_or_holds_more_is_refused(pack_system, sources):
+    folder = pack_system("one", share=True)
+    cell = next((folder.parent / "shared").iterdir())
+    (cell / "extra.txt").write_text("x")
+    assert "expected record.json" in lines(check_entry(folder, sources=sources))
+    (cell / "extra.txt").unlink()
+    moved = Path(shutil.move(cell, folder.parent.parent / "elsewhere"))
+    cell.symlink_to(moved)
+    assert "symbolic link" in lines(check_entry(folder, sources=sources))
+
+
+# ------------------------------------------------------------------------------------------------------ completeness
+
+
+def test_five_seeds_may_be_ranked(pack_system, sources):
+    verdict = check_entry(pack_system(seeds=5), sources=sources)
+    assert verdict.passed and verdict.findings == ()
+    assert verdict.entry is not None and verdict.entry.runs[0].unranked == ()
+
+
+def test_fewer_seeds_and_missing_cells_are_shown_without_a_rank(pack_system, sources):
+    folder = pack_system(seeds=5, missing=[("synthetic", 2), ("real", 4)])
+    verdict = check_entry(folder, sources=sources)
+    assert verdict.passed, lines(verdict)
+    assert "2 of 10 cells are missing" in lines(verdict)
+    assert load_entry(folder).runs[0].unranked == ("2 of 10 cells are missing",)
+
+
+def test_a_choice_of_seeds_is_not_ranked(pack_system):
+    run = load_entry(pack_system(seeds=5)).runs[0]
+    results = run.results.model_copy(update={"seeds": [0, 1, 2, 5, 9]})
+    assert any("choice of seeds" in words for words in type(run)(run.path, results).unranked)
+
+
+def test_arms_that_were_not_planned_are_said(pack_system, sources, monkeypatch):
+    folder = pack_system(seeds=5)
+    task = sources.task("squares")
+    slots = task.slots
+    more = [type(slots(None, None)[0])("all", "tiny", slots(None, None)[0].arm)]
+    monkeypatch.setattr(task, "slots", lambda self, data: [*slots(self, data), *more])
+    verdict = check_entry(folder, sources=sources)
+    assert "1 cells of every seed were not planned (tiny real ...)" in lines(verdict)
+
+
+# ------------------------------------------------------------------------------------------- films, reviews, copies
+
+
+def test_without_the_films_case_scores_are_the_source_and_that_is_said(entry, without_films):
+    verdict = check_entry(entry, sources=without_films)
+    assert verdict.passed and "recomputed from case scores and not from predictions" in lines(verdict)
+
+
+def test_without_films_and_case_scores_nothing_can_be_recomputed(entry, without_films, sources):
+    for path in (entry / "records").iterdir():
+        (path / "scores.parquet").unlink()
+        record = json.loads((path / "record.json").read_text())
+        del record["files"]["scores.parquet"]
+        (path / "record.json").write_text(json.dumps(record))
+    seal(entry)
+    assert check_entry(entry, sources=sources).passed
+    verdict = check_entry(entry, sources=without_films)
+    assert not verdict.passed and "scores.parquet is missing" in lines(verdict)
+
+
+def test_an_improbable_improvement_waits_for_a_review(pack_system, sources):
+    folder = pack_system(seeds=5, wrong={"real": 0.05, "synthetic": 0.001})
+    verdict = check_entry(folder, sources=sources)
+    assert verdict.status == "needs review" and not verdict.passed
+    assert "takes 9" in lines(verdict) and "of REAL's error away" in lines(verdict)
+    assert verdict.entry is not None
+    reviewed = folder.parent / "reviewed.toml"
+    reviewed.write_text(f'[my_gan]\ndigest = "{verdict.entry.digest}"\nreason = "asked the authors"\n')
+    again = check_entry(folder, sources=sources)
+    assert again.passed and "(reviewed: asked the authors)" in lines(again)
+    (folder / "README.md").write_text("# my_gan\n\nchanged after the review\n")
+    assert check_entry(folder, sources=sources).status == "needs review"
+
+
+def test_an_improvement_within_the_spread_passes(pack_system, sources):
+    assert check_entry(pack_system(seeds=5, wrong={"real": 0.05, "synthetic": 0.05}), sources=sources).passed
+
+
+def test_near_copies_wait_for_a_review(pack_system, sources):
+    from scipy.stats import binomtest
+
+    p = float(binomtest(3, 10, 0.01, "greater").pvalue)
+    near = {"films": 10, "flagged": 3, "threshold": 0.1, "p": p, "copies": 0, "nearest": []}
+    verdict = check_entry(pack_system(checks={"near_test": near}), sources=sources)
+    assert verdict.status == "needs review" and "nearer to test films" in lines(verdict)
+
+
+def test_the_cells_of_another_entry_are_refused(pack_system, sources):
+    folder = pack_system("mine")
+    other = folder.parent / "yours"
+    shutil.copytree(folder, other)
+    text = (other / "submission.toml").read_text()
+    (other / "submission.toml").write_text(text.replace('name = "mine"', 'name = "yours"'))
+    assert "cells are those of the entry mine" in lines(check_entry(other, sources=sources))
+
+
+def test_the_numbers_of_another_entry_are_refused_under_another_name(pack_system, sources):
+    pack_system("mine")
+    folder = pack_system("yours")  # drawn alike, by a system of another name and code
+    verdict = check_entry(folder, sources=sources)
+    assert not verdict.passed and "of the entry mine" in lines(verdict)
+
+
+def test_other_numbers_of_the_same_board_are_welcome(pack_system, sources):
+    pack_system("mine")
+    assert check_entry(pack_system("yours", draw=3), sources=sources).passed
+
+
+def test_reproduced_is_for_systems_of_this_repository(entry, sources):
+    text = (entry / "submission.toml").read_text()
+    (entry / "submission.toml").write_text(text.replace('"claimed"', '"reproduced"'))
+    verdict = check_entry(entry, sources=sources)
+    assert verdict.status == "needs review" and "my_gan.py:my_gan is none of them" in lines(verdict)
+
+
+def test_names_of_an_entry_are_no_paths_and_no_classes(tmp_path):
+    """What an entry calls its task and data is looked up among the installed and imported, nothing else."""
+    evil = tmp_path / "evil.py"
+    evil.write_text("raise SystemExit('executed')\n")
+    assert installed_task(f"{evil}:Evil") is None
+    assert films_at_hand(str(tmp_path), 16) is None
+    assert films_at_hand("../datasets", 16) is None
+    assert films_at_hand("phantom_nih-99999", 16) is None  # too many films to draw for a check
+
+
+def test_a_finding_names_check_place_and_reason(entry, sources):
+    path = next((entry / "records").glob("*/predictions.npz"))
+    path.write_bytes(b"")
+    found = [one for one in check_entry(entry, sources=sources).findings if one.level is Level.ERROR]
+    assert {one.check for one in found} == {"digests", "cells"}
+    assert all(one.message and one.where for one in found)
+
+
+def test_an_entry_that_cannot_be_read_raises_one_line(entry):
+    (entry / "submission.toml").write_text("schema = 1\n")
+    with pytest.raises(Refused, match=r"^submission\.toml: name: Field required$"):
+        load_entry(entry)

@@ -1,0 +1,95 @@
+"""`cxrbench submission` as a user meets it: exit codes, one line for an error, JSON, a checker that survives."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from cxrbench.benchmark.cli import app
+from cxrbench.benchmark.errors import InputError
+from cxrbench.leaderboard import guard
+
+runner = CliRunner()
+
+
+def command(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cxrbench.benchmark.cli", "submission", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_new_then_check_passes(tmp_path):
+    root = tmp_path / "submissions"
+    assert runner.invoke(app, ["submission", "new", "my_gan", "--dir", str(root)]).exit_code == 0
+    done = command("check", str(root / "my_gan"))
+    assert done.returncode == 0 and done.stdout.startswith("my_gan: passed\n")
+
+
+def test_check_of_a_folder_checks_every_entry_and_fails_with_one(tmp_path):
+    root = tmp_path / "submissions"
+    for name in ("good", "bad"):
+        runner.invoke(app, ["submission", "new", name, "--dir", str(root)])
+    (root / "bad" / "run.py").write_text("print('executed')")
+    (root / "stray.bin").write_bytes(b"x")
+    done = command("check", str(root), "--json")
+    found = {verdict["name"]: verdict for verdict in json.loads(done.stdout)}
+    assert done.returncode == 1 and found["good"]["passed"] and not found["bad"]["passed"]
+    assert found["bad"]["findings"][0]["level"] == "error" and "do not belong" in found["bad"]["findings"][0]["message"]
+    assert "error: 2 of 3 did not pass: bad, submissions" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_checking_imports_no_torch(tmp_path):
+    runner.invoke(app, ["submission", "new", "my_gan", "--dir", str(tmp_path)])
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom cxrbench.leaderboard.checks import check_entry\n"
+        f"assert check_entry(Path({str(tmp_path / 'my_gan')!r})).passed\nassert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_no_such_folder_is_wrong_input():
+    result = runner.invoke(app, ["submission", "check", "nowhere"])
+    assert isinstance(result.exception, InputError) and "no such folder" in str(result.exception)
+
+
+def test_a_folder_that_is_no_run_cannot_be_packed(tmp_path):
+    result = runner.invoke(app, ["submission", "pack", str(tmp_path), "--name", "my_gan", "--dir", str(tmp_path)])
+    assert isinstance(result.exception, InputError) and "cxrbench run" in str(result.exception)
+
+
+def test_pack_takes_the_run_from_the_home_store(made_run, tmp_path, monkeypatch):
+    made = made_run(tmp_path)
+    monkeypatch.setenv("CXRBENCH_HOME", str(tmp_path))
+    words = ["submission", "pack", str(made.run), "--name", "my_gan", "--dir", str(tmp_path / "submissions")]
+    result = runner.invoke(app, words)
+    assert result.exit_code == 0 and "submission check" in result.stdout
+    assert (tmp_path / "submissions" / "my_gan" / "digests.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (f"import os; os.kill(os.getpid(), {int(signal.SIGSEGV)})", "with status -11"),
+        ("raise SystemExit(7)", "with status 7"),
+        ("import time; time.sleep(60)", "after its 1 seconds"),
+    ],
+)
+def test_a_checker_that_dies_or_hangs_refuses_the_entry(code, words, tmp_path, monkeypatch):
+    """What a parser's crash would do to the process that checks."""
+    real = subprocess.run
+    monkeypatch.setattr(
+        subprocess,
+        "run",
+        lambda command, **options: real([sys.executable, "-c", code], **options | {"env": os.environ}),
+    )
+    verdict = guard.check_guarded(tmp_path / "my_gan", None, 1.0)
+    assert not verdict["passed"] and verdict["status"] == "refused" and words in verdict["findings"][0]["message"]

@@ -1,0 +1,228 @@
+"""Readers of what nobody vouches for, fuzzed: any bytes give a value or one line, never another error."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from cxrbench.benchmark.protocol import Predictions
+from cxrbench.benchmark.record import Record
+from cxrbench.leaderboard.arrays import check_png, read_predictions, read_scores, write_predictions, write_scores
+from cxrbench.leaderboard.entry import load_entry
+from cxrbench.leaderboard.untrusted import Refused, check_name, read_json, read_model, read_toml, text_problem
+
+FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def read_or_refuse(read, path: Path):
+    """What a reader gives, or None where it refused in one line."""
+    try:
+        return read(path)
+    except Refused as error:
+        assert "\n" not in str(error) and len(str(error)) < 400
+        return None
+
+
+@pytest.fixture(scope="module")
+def cell(packed) -> Path:
+    return next((packed / "records").iterdir())
+
+
+READERS = {
+    "predictions.npz": read_predictions,
+    "scores.parquet": read_scores,
+    "record.json": lambda path: read_model(path, Record, 1),
+    "submission.toml": read_toml,
+    "a.png": check_png,
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+@FUZZ
+@given(raw=st.binary(max_size=400))
+def test_any_bytes_are_refused_or_read(name, raw, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(raw)
+    read_or_refuse(READERS[name], path)
+
+
+@pytest.mark.parametrize("name", ["predictions.npz", "scores.parquet", "record.json"])
+@FUZZ
+@given(data=st.data())
+def test_damaged_files_are_refused_or_read(name, data, cell, tmp_path):
+    raw = bytearray((cell / name).read_bytes())
+    for _ in range(data.draw(st.integers(1, 20))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path / name
+    path.write_bytes(raw[: data.draw(st.integers(0, len(raw)))] if data.draw(st.booleans()) else raw)
+    read_or_refuse(READERS[name], path)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@FUZZ
+@given(value=JSON, data=st.data())
+def test_any_json_in_a_record_is_refused_or_is_a_record(value, data, cell, tmp_path):
+    record = json.loads((cell / "record.json").read_text())
+    holder = record
+    for _ in range(data.draw(st.integers(0, 2))):
+        inner = [part for part in holder.values() if isinstance(part, dict) and part]
+        holder = data.draw(st.sampled_from(inner)) if inner else holder
+    holder[data.draw(st.sampled_from(sorted(holder)))] = value
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(record))
+    found = read_or_refuse(READERS["record.json"], path)
+    assert found is None or isinstance(found, Record)
+
+
+@FUZZ
+@given(text=st.text(max_size=40))
+def test_any_text_in_submission_toml_is_refused_or_shown_plain(text, packed, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("text") / "my_gan"
+    folder.mkdir()
+    said = (packed / "submission.toml").read_text(encoding="utf-8")
+    (folder / "submission.toml").write_text(
+        said.replace('"Noor Ahmadi"', json.dumps(text)), encoding="utf-8", errors="surrogatepass"
+    )
+    entry = read_or_refuse(load_entry, folder)
+    if entry is not None:
+        (author,) = entry.submission.authors
+        assert author.isprintable() and not set("<>") & set(author)
+
+
+@FUZZ
+@given(name=st.text(max_size=12))
+def test_names_of_files_are_plain_ascii(name):
+    try:
+        check_name(name)
+    except Refused:
+        return
+    assert name.isascii() and name[0].isalnum() and "/" not in name and "\\" not in name and name != ".."
+
+
+@pytest.mark.parametrize(
+    "text", ["<b>", "< script", "</a>", "<!--", "&lt;", "&#60;", "a\u200bb", "a\u202eb", "\x1b[31m"]
+)
+def test_markup_and_hiding_characters_are_told(text):
+    assert text_problem(text)
+
+
+@pytest.mark.parametrize("text", ["p < 0.01", "a & b", "Universität", "東京", "x > y", "AT&T"])
+def test_plain_text_of_any_language_is_plain(text):
+    assert text_problem(text) is None
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": NaN}', '{"a": -Infinity}', '{"a": 1e999}', '{"a": 1, "a": 2}', "[" * 30, "{", ""]
+)
+def test_json_that_is_no_plain_json_is_refused(text, tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(Refused):
+        read_json(path)
+
+
+# --------------------------------------------------------------------------------------------------- arrays, scores
+
+
+@FUZZ
+@given(
+    kind=st.sampled_from([np.uint8, np.bool_, np.int16, np.float16, np.float32, np.float64]),
+    shape=st.lists(st.integers(1, 4), min_size=1, max_size=4),
+    seed=st.integers(0, 99),
+)
+def test_predictions_come_back_as_they_were_written(kind, shape, seed, tmp_path):
+    array = (np.random.default_rng(seed).normal(size=shape) > 0).astype(kind)
+    said = Predictions(("a", "b"), {"x": array})
+    write_predictions(said, tmp_path / "p.npz")
+    found = read_predictions(tmp_path / "p.npz")
+    assert found.ids == said.ids and found.arrays["x"].dtype == array.dtype
+    assert np.array_equal(found.arrays["x"], array)
+
+
+def test_label_maps_take_less_than_numpy_would_give_them(tmp_path):
+    labels = np.zeros((40, 64, 64), np.uint8)
+    for row in range(40):
+        labels[row, 8 : 30 + row % 7, 10 : 40 - row % 5] = 1
+    said = Predictions(tuple(f"c{row}" for row in range(40)), {"labels": labels})
+    said.save(tmp_path / "a.npz")
+    write_predictions(said, tmp_path / "b.npz")
+    assert (tmp_path / "b.npz").stat().st_size < 0.8 * (tmp_path / "a.npz").stat().st_size
+
+
+@FUZZ
+@given(values=st.lists(st.floats(allow_infinity=False), min_size=1, max_size=30))
+def test_scores_come_back_to_the_last_digit(values, tmp_path):
+    frame = pd.DataFrame(
+        {"case": [f"c{n}" for n in range(len(values))], "structure": "heart", "metric": "dsc", "value": values}
+    )
+    write_scores(frame, tmp_path / "s.parquet")
+    found = read_scores(tmp_path / "s.parquet")
+    pd.testing.assert_frame_equal(found, frame, check_dtype=False, check_exact=True)
+
+
+def test_an_array_that_says_it_is_larger_than_its_bytes_takes_no_memory(tmp_path):
+    body = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000, 1000)}".ljust(117) + b"\n"
+    raw = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(body)) + body
+    with zipfile.ZipFile(tmp_path / "p.npz", "w") as archive:
+        archive.writestr("x.npy", raw)
+    with pytest.raises(Refused, match="not what its bytes hold"):
+        read_predictions(tmp_path / "p.npz")
+
+
+# --------------------------------------------------------------------------------------------------------- pictures
+
+
+def picture(mode: str = "L", size: tuple[int, int] = (12, 9), **options) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)).convert(mode).save(
+        buffer, "PNG", **options
+    )
+    return buffer.getvalue()
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "1", "LA"])
+def test_pictures_of_every_plain_kind_pass(mode, tmp_path):
+    (tmp_path / "a.png").write_bytes(picture(mode))
+    check_png(tmp_path / "a.png")
+
+
+BAD_PICTURES = {
+    "an archive behind it": picture() + b"PK\x03\x04",
+    "a text inside": picture()[:33] + chunk(b"tEXt", b"a\0<script>") + picture()[33:],
+    "no end": picture()[:-12],
+    "half": picture()[:60],
+    "a wrong sum": picture()[:40] + b"\0\0\0" + picture()[43:],
+    "a giant": picture()[:8] + chunk(b"IHDR", struct.pack(">IIBBBBB", 10**6, 10**6, 8, 0, 0, 0, 0)) + picture()[33:],
+    "a bomb": picture()[:33] + chunk(b"IDAT", zlib.compress(bytes(10**7))) + chunk(b"IEND", b""),
+    "no pixels": picture()[:33] + chunk(b"IEND", b""),
+    "a page": b"<html></html>",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("name", BAD_PICTURES)
+def test_pictures_that_are_more_or_less_than_pictures_are_refused(name, tmp_path):
+    (tmp_path / "a.png").write_bytes(BAD_PICTURES[name])
+    with pytest.raises(Refused):
+        check_png(tmp_path / "a.png")
