@@ -256,7 +256,7 @@ def test_packed_entries_become_a_site(pack_system, tmp_path):
     found = {one["entry"]: one for one in made["entries"]}
     assert (found["mine"]["rank"], found["theirs"]["rank"], found["early"]["rank"]) == (1, 2, None)
     assert (found["mine"]["verdict"], found["theirs"]["verdict"]) == ("better than REAL", "worse than REAL")
-    assert "2 seeds of at least 5" in found["early"]["verdict"]
+    assert "2 of at least 5 seeds" in found["early"]["verdict"]
     assert (found["theirs"]["fidelity"], found["mine"]["fidelity"]) == ({"kid": 0.125}, {})
     assert found["mine"]["cost"][0]["fit_seconds"] == 58.0
 
