@@ -87,7 +87,6 @@ class NihClassification(Task):
     summary = "14 findings on the official NIH split by patient (86,524 train, 25,596 test), AUC per finding and mean"
     presets: ClassVar[Mapping[str, Settings]] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
     default_data = "phantom_nih"
-    first_choice = True
     pairing = "auc"
     reference_seconds: ClassVar[Mapping[str, float]] = {"quick": 20.0}
     downstream_only = frozenset(field.name for field in fields(Settings)) - {

@@ -31,6 +31,9 @@ def run(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="key=value of the provider, task.key=value of the task.")
     ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Short for --set task.split=..., for a task with several (patient, paper).")
+    ] = None,
     seeds: Annotated[int, typer.Option(help="Repetitions; 5 or more allow a claim about the generator.")] = 1,
     arms: Annotated[str, typer.Option(help="Arms, comma-separated: real,synthetic,mixed,finetune.")] = "",
     label_by: Annotated[
@@ -57,7 +60,7 @@ def run(
         task=task,
         data=data,
         preset=preset,
-        overrides=tuple(set_ or ()),
+        overrides=(*(set_ or ()), *([f"task.split={split}"] if split else ())),
         seeds=seeds,
         arms=tuple(name.strip() for name in arms.split(",") if name.strip()),
         device=device,
