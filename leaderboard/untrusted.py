@@ -146,7 +146,8 @@ def read_text(path: Path, limit: int = TEXT_BYTES) -> str:
 def text_problem(text: str, *, lines: bool = False) -> str | None:
     """Why a text may not be shown: control, invisible or direction-changing characters, markup, not normal form."""
     for character in "" if text.isascii() and text.isprintable() else text:
-        if unicodedata.category(character) in _HIDING and not (lines and character in "\n\t"):
+        hidden = unicodedata.category(character) in _HIDING or not character.isprintable()
+        if hidden and not (lines and character in "\n\t"):
             return f"has the character U+{ord(character):04X}, which cannot be seen or changes the line"
     if _TAG.search(text):
         return "holds HTML (a tag or an entity); plain text is expected"
