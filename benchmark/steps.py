@@ -248,7 +248,7 @@ def refuse_leaks(name: str, films: Dataset, trained_on: Sequence[str], train: Da
         if leaked:
             listed = ", ".join(leaked[:5]) + (" ..." if len(leaked) > 5 else "")
             raise ProviderError(
-                f"provider {name} is refused (leak): {how} {len(leaked)} films of the test set {test.info.name}: {listed}"
+                f"provider {name}: refused (leak): {how} {len(leaked)} films of the test set {test.info.name}: {listed}"
             )
 
 

@@ -282,7 +282,7 @@ def test_a_teacher_that_fails_fails_the_rest_of_its_chain_with_its_reason(data, 
 def test_a_provider_that_learnt_from_a_test_film_is_refused_with_its_id(data, here):
     prepared, outcomes = run(request_of(data, "KnowsTest"))
     failed = [outcome for outcome in outcomes if outcome.error]
-    message = "provider KnowsTest is refused (leak): fitted on 1 films of the test set tiny: e05"
+    message = "provider KnowsTest: refused (leak): fitted on 1 films of the test set tiny: e05"
     assert [outcome.error for outcome in failed] == [message] * 3
     assert prepared.store.sound(Level.RECORDS, key_of(prepared, "real"))
 

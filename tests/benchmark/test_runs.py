@@ -187,7 +187,7 @@ def test_what_a_provider_says_and_shows_is_kept_with_its_films():
         ("NotANumber", "NaN or infinity"),
         ("Raises", "fit() raised RuntimeError: no luck today"),
         ("Exits", "the process exited with code 7"),
-        ("Leaks", "is refused (leak): showing in its samples 1 films of the test set phantom: PHLN002"),
+        ("Leaks", "refused (leak): showing in its samples 1 films of the test set phantom: PHLN002"),
         ("TellsNonsense", "facts() gave share = nan, expected a name and a number or text"),
         ("ShowsNonsense", "timeline() gave pictures uint8 (2, 2, 32, 32) for 1 steps"),
     ],
