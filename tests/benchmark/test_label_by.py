@@ -326,7 +326,7 @@ def test_a_test_film_that_was_learnt_from_or_shown_is_named(trained_on, shown, t
         train = with_sources(train, [[train_sources]] * len(train))
     with pytest.raises(ProviderError) as error:
         refuse_leaks("x", with_sources(films, shown), trained_on, train, test)
-    assert re.fullmatch(rf"provider x is refused \(leak\): {message}", str(error.value))
+    assert re.fullmatch(rf"provider x: refused \(leak\): {message}", str(error.value))
 
 
 def test_a_training_film_that_is_tested_too_is_a_leak():
