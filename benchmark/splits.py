@@ -13,9 +13,15 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from . import digest
 from .errors import InputError, unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .dataset import Dataset
 
 WITH_NODULE, WITHOUT_NODULE = 154, 93
 JSRT_IDS = tuple(
@@ -246,6 +252,27 @@ def difference(expected: set[str], found: set[str]) -> str:
             more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
             text += f"; {word}: {', '.join(names[:_NAMED])}{more}"
     return text
+
+
+def train_and_test(task: str, data: Dataset) -> pd.Series:
+    """The column `split` of a dataset, text (N,), with films to train and to test on and no patient in both.
+
+    InputError names the task, and what is missing or shared.
+    """
+    name = data.info.name
+    if "split" not in data.cases:
+        columns = ", ".join(map(str, data.cases.columns))
+        raise InputError(f"{task}: dataset {name} has no column 'split' with train and test; found {columns}")
+    splits = data.cases["split"].astype(str)
+    for wanted in ("train", "test"):
+        if not (splits == wanted).any():
+            raise InputError(f"{task}: no case of dataset {name} has split '{wanted}'")
+    patients = data.cases["patient"].astype(str)
+    shared = sorted(set(patients[splits == "train"]) & set(patients[splits == "test"]))
+    if shared:
+        listed = ", ".join(shared[:5]) + (" ..." if len(shared) > 5 else "")
+        raise InputError(f"{task}: {len(shared)} patients are in train and in test: {listed}")
+    return splits
 
 
 def _members(ids: Sequence[str], parts: Sequence[object]) -> dict[str, set[str]]:

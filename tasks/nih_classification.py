@@ -29,7 +29,7 @@ from ..benchmark.pairing_rules import RESAMPLES, class_scores
 from ..benchmark.progress import Progress
 from ..benchmark.protocol import Arm, ArmName, Illustration, Metric, Plot, Predictions, Slot, Task, Trained
 from ..benchmark.results import AVERAGE
-from ..benchmark.splits import check_not_random
+from ..benchmark.splits import check_not_random, train_and_test
 from .models import sdfn_settings
 from .models.sdfn_settings import ClassifierSettings, Kind
 
@@ -116,20 +116,8 @@ class NihClassification(Task):
         strange = [finding for finding in data.info.findings if finding not in FINDINGS]
         if strange:
             raise InputError(f"{self.name}: {strange[0]} of dataset {name} is none of the 14: {', '.join(FINDINGS)}")
-        if "split" not in data.cases:
-            columns = ", ".join(map(str, data.cases.columns))
-            raise InputError(f"{self.name}: dataset {name} has no column 'split' with train and test; found {columns}")
-        splits = data.cases["split"].astype(str)
-        for wanted in ("train", "test"):
-            if not (splits == wanted).any():
-                raise InputError(f"{self.name}: no case of dataset {name} has split '{wanted}'")
+        splits = train_and_test(self.name, data)
         patients = data.cases["patient"].astype(str)
-        shared = sorted(set(patients[splits == "train"]) & set(patients[splits == "test"]))
-        if shared:
-            raise InputError(
-                f"{self.name}: {len(shared)} patients are in train and in test: {', '.join(shared[:5])}"
-                f"{' ...' if len(shared) > 5 else ''}"
-            )
         if patients[splits == "train"].nunique() < 2:
             raise InputError(f"{self.name}: at least 2 patients must train, one of them validates; {name} has 1")
         if all(NIH_ID.fullmatch(one) for one in data.ids):

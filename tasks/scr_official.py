@@ -19,7 +19,7 @@ from ..benchmark.augmentation import paper_augmentation
 from ..benchmark.dataset import Dataset
 from ..benchmark.errors import InputError, unknown
 from ..benchmark.protocol import ArmName, Slot
-from ..benchmark.splits import JSRT_IDS, check_split, is_jsrt_like
+from ..benchmark.splits import JSRT_IDS, check_split, is_jsrt_like, train_and_test
 from .segmentation import SegmentationTask, scored_structures
 
 if TYPE_CHECKING:
@@ -115,22 +115,7 @@ class ScrOfficial(SegmentationTask):
         if data.masks is None:
             raise InputError(f"{self.name}: dataset {data.info.name} has no masks")
         scored_structures(data.organs, self.settings.organs, clavicles=self.settings.clavicles)
-        if "split" not in data.cases:
-            raise InputError(
-                f"{self.name}: dataset {data.info.name} has no column 'split' with train and test; found "
-                f"{', '.join(map(str, data.cases.columns))}"
-            )
-        splits = data.cases["split"].astype(str)
-        for wanted in ("train", "test"):
-            if not (splits == wanted).any():
-                raise InputError(f"{self.name}: no case of dataset {data.info.name} has split '{wanted}'")
-        patients = data.cases["patient"].astype(str)
-        shared = sorted(set(patients[splits == "train"]) & set(patients[splits == "test"]))
-        if shared:
-            raise InputError(
-                f"{self.name}: {len(shared)} patients are in train and in test: {', '.join(shared[:5])}"
-                f"{' ...' if len(shared) > 5 else ''}"
-            )
+        splits = train_and_test(self.name, data)
         # JSRT in whole or nearly so, not a handful of its films taken for a trial
         if is_jsrt_like(data.ids) and len(data) > len(JSRT_IDS) // 2:
             check_split(self.name, data.ids, list(splits))

@@ -493,7 +493,7 @@ MADE["predictions: a negative shape"] = npz(
     {"ids.npy": _IDS, "labels.npy": header("{'descr': '<f8', 'fortran_order': False, 'shape': (-1,)}") + b"0" * 8}
 )
 MADE["predictions: a header that is code"] = npz(
-    {"ids.npy": _IDS, "labels.npy": header("__import__('os').system('touch /tmp/never')")}
+    {"ids.npy": _IDS, "labels.npy": header("__import__('os').system('touch never')")}
 )
 MADE["predictions: a bomb"] = npz(
     {"ids.npy": _IDS, **{f"a{n}.npy": bytes(90 << 20) for n in range(3)}}, zipfile.ZIP_DEFLATED
@@ -505,7 +505,7 @@ MADE["predictions: a path inside"] = npz({"../../../ids.npy": _IDS, "labels.npy"
 
 @damage("predictions: a pickle")
 def _(entry: Path) -> None:
-    (cell(entry) / "predictions.npz").write_bytes(b"cos\nsystem\n(S'touch /tmp/never'\ntR.")
+    (cell(entry) / "predictions.npz").write_bytes(b"cos\nsystem\n(S'touch never'\ntR.")
     name_files(cell(entry))
     seal(entry)
 
