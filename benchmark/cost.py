@@ -7,11 +7,22 @@ import statistics
 import sys
 import time
 
+from .errors import CxrbenchError
 from .provider import Provider
 
 ROUNDS = 5
 ROUND_FILMS = 64
 BUDGET_SECONDS = 60.0
+
+
+def require_device(device: str) -> None:
+    """CxrbenchError for a CUDA device that torch cannot use here."""
+    if not device.startswith("cuda"):
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        raise CxrbenchError(f"device {device}: this machine has no CUDA device that torch can use; try --device cpu")
 
 
 def _synchronise(device: str) -> None:

@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -22,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .adapters import LabelBy
+from .apart import answer, run_apart
 from .dataset import load_dataset
 from .errors import CxrbenchError, InputError, ProviderError
 from .execution import step_label
@@ -262,41 +260,14 @@ def shortened(settings: Mapping[str, Any], steps: int) -> dict[str, Any]:
 
 def examine_apart(job: Job, time_limit: float) -> dict[str, Any]:
     """`examine` in a fresh process with the threads of the job; ProviderError when it fails or takes too long."""
-    threads = {name: str(job.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", __name__],
-            input=job_line(job),
-            capture_output=True,
-            text=True,
-            timeout=time_limit,
-            env=os.environ | threads,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise ProviderError(
-            f"{step_label(job)}: took more than {time_limit:.0f} s and was stopped (fewer --steps, or --time-limit)"
-        ) from None
-    if done.returncode or not done.stdout.strip():
-        last = done.stderr.strip().splitlines()[-1:] or ["nothing was said"]
-        raise ProviderError(f"{step_label(job)}: the process exited with code {done.returncode}: {last[0]}")
-    outcome = json.loads(done.stdout)
-    if "error" in outcome:
-        raise ProviderError(outcome["error"])
-    return dict(outcome["ok"])
-
-
-def main() -> None:
-    """Read a job from standard input and write what was found, one line of JSON; what else is printed goes to stderr."""
-    job = Job(**json.loads(sys.stdin.readline()))
-    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    try:
-        outcome: dict[str, Any] = {"ok": examine(job)}
-    except CxrbenchError as error:
-        outcome = {"error": str(error)}
-    with answer:
-        answer.write(json.dumps(outcome))
+    return run_apart(
+        __name__,
+        job_line(job),
+        threads=job.threads,
+        time_limit=time_limit,
+        label=step_label(job),
+        hint="fewer --steps, or --time-limit",
+    )
 
 
 def examine(job: Job) -> dict[str, Any]:
@@ -370,4 +341,4 @@ def published_of(provider: str) -> tuple[Published, ...]:
 
 
 if __name__ == "__main__":
-    main()
+    answer(lambda line: examine(Job(**json.loads(line))))

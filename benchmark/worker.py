@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .atomic import write_text
+from .cost import require_device
 from .errors import CxrbenchError
 from .job import Job
 from .progress import Progress
@@ -47,22 +48,11 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _require_device(job: Job) -> None:
-    if job.device == "cpu":
-        return
-    import torch
-
-    if job.device.startswith("cuda") and not torch.cuda.is_available():
-        raise CxrbenchError(
-            f"device {job.device}: this machine has no CUDA device that torch can use; try --device cpu"
-        )
-
-
 def perform(job: Job) -> Any:
     """Do the job; CxrbenchError for what a user should read."""
     if job.kind == "describe":
         return describe(job)
-    _require_device(job)
+    require_device(job.device)
     progress = Progress(_ProgressFile(Path(job.progress)))
     actions = {"synthesise": synthesise, "cell": run_cell, "check": check}
     return actions[job.kind](job, progress)

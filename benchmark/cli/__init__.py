@@ -18,9 +18,11 @@ from .leaderboard import app as leaderboard_app
 from .listing import list_
 from .lungs import app as lungs_app
 from .reader_study import app as reader_study_app
+from .regress import regress
 from .report import compare, report
 from .run import run
 from .submission import app as submission_app
+from .throughput import throughput
 
 app = typer.Typer(
     name="cxrbench",
@@ -36,6 +38,8 @@ app.command("report")(report)
 app.command("compare")(compare)
 app.command("check")(check)
 app.command("cost")(cost)
+app.command("regress")(regress)
+app.command("throughput")(throughput)
 app.add_typer(data_app, name="data")
 app.add_typer(leaderboard_app, name="leaderboard")
 app.add_typer(lungs_app, name="lungs")

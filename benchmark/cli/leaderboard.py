@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+THROUGHPUT = Path("throughput")
+
 app = typer.Typer(no_args_is_help=True, help="The leaderboard: build its site from the entries.")
 
 
@@ -22,10 +24,17 @@ def build(
         "site"
     ),
     entries: Annotated[Path, typer.Option(help="The folder of entries.")] = Path("submissions"),
+    throughput: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Rates for the cost board: a throughput.json, or a folder of such files; default: throughput."
+        ),
+    ] = None,
 ) -> None:
     """Write the site: open its index.html, or put the folder on any web server."""
     site = importlib.import_module("...leaderboard.site", __package__)  # by name: design section 3
-    built = site.build(entries, out)
+    rates = throughput or ([THROUGHPUT] if THROUGHPUT.is_dir() else [])
+    built = site.build(entries, out, rates)
     entries_word = "entry" if built.entries == 1 else "entries"
     boards_word = "board" if built.boards == 1 else "boards"
     print(f"{built.entries} {entries_word} on {built.boards} {boards_word}, {built.pages} pages: {out / 'index.html'}")

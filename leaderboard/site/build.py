@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ...benchmark.errors import InputError
+from ...benchmark.throughput import Throughput
 from ..attempts import FIDELITY, Attempt, Entrant, from_entry
 from ..entry import Entry, load_entries, load_entry
 from ..published import tables
 from ..standings import Board, Standing, boards
-from . import exports, pages
+from . import exports, pages, throughput
 from .words import DIVISIONS, by_entry, rank, signed, slug
 
 MARKER = "site.json"
-FOLDERS = ("boards", "providers", "films")
+FOLDERS = ("boards", "providers", "films", throughput.FOLDER)
 MOST_SAMPLES = 24
 PICTURES = {"PNG": ".png", "JPEG": ".jpg"}
 LARGEST_PICTURE = (2_000_000, 4096)
@@ -38,13 +39,13 @@ class Built:
     pages: int
 
 
-def build(entries: Path, out: Path) -> Built:
-    """The site of all entries of a folder. InputError for an entry that cannot be read, or a folder that is not ours."""
+def build(entries: Path, out: Path, rates: Sequence[Path] = ()) -> Built:
+    """The site of all entries of a folder, and of rates that `cxrbench throughput` wrote. InputError for an entry or rates
+    that cannot be read, or a folder that is not ours."""
     if not entries.is_dir():
         raise InputError(f"{entries} is not a folder; expected one with a folder for each entry (submissions/)")
-    return write_site(
-        [attempt for entry in load_entries(entries) for attempt in from_entry(_with_fidelity(entry))], out
-    )
+    attempts = [attempt for entry in load_entries(entries) for attempt in from_entry(_with_fidelity(entry))]
+    return write_site(attempts, out, throughput.read_all(rates))
 
 
 def _with_fidelity(entry: Entry) -> Entry:
@@ -54,12 +55,12 @@ def _with_fidelity(entry: Entry) -> Entry:
     return entry
 
 
-def write_site(attempts: Sequence[Attempt], out: Path) -> Built:
-    """The site of attempts."""
+def write_site(attempts: Sequence[Attempt], out: Path, rates: Sequence[Throughput] = ()) -> Built:
+    """The site of attempts, with a cost board where there are rates."""
     _make_room(out)
     found = boards(attempts)
     providers = by_entry(list(attempts), lambda attempt: attempt.entrant.name)
-    writer = _Writer(out)
+    writer = _Writer(out, costs=bool(rates))
     for name in ("site.css", "site.js"):
         (out / name).write_text(pages.asset(name), encoding="utf-8")
     tasks = by_task(found)
@@ -79,6 +80,7 @@ def write_site(attempts: Sequence[Attempt], out: Path) -> Built:
         path.with_name(f"{path.name}.csv").write_bytes(exports.board_csv(board))
         path.with_name(f"{path.name}.md").write_bytes(exports.board_markdown(board))
     _write_providers(writer, found, providers)
+    _write_rates(writer, rates, providers)
     index = [
         {
             "board": board.title,
@@ -93,6 +95,14 @@ def write_site(attempts: Sequence[Attempt], out: Path) -> Built:
     return Built(out, len(found), len(providers), writer.count)
 
 
+def _write_rates(writer: _Writer, rates: Sequence[Throughput], providers: Collection[str]) -> None:
+    if not rates:
+        return
+    writer.page("cost.html", "throughput.html.j2", here="cost", **throughput.page(rates, providers))
+    for one, name in zip(rates, throughput.names(rates), strict=True):
+        (writer.out / throughput.FOLDER / f"{name}.json").write_text(one.to_json(), encoding="utf-8")
+
+
 def by_task(found: Sequence[Board]) -> list[tuple[str, list[Board]]]:
     """Boards in groups of one task."""
     groups: dict[str, list[Board]] = {}
@@ -104,12 +114,12 @@ def by_task(found: Sequence[Board]) -> list[tuple[str, list[Board]]]:
 class _Writer:
     """Renders templates into files; counts them."""
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, *, costs: bool) -> None:
         from ... import __version__
 
         self.out, self.count = out, 0
         self.environment = pages.environment()
-        self.environment.globals["version"] = __version__
+        self.environment.globals.update(version=__version__, costs=costs)
 
     def page(self, name: str, template: str, here: str = "", **context: Any) -> None:
         """Write one page; `root` is the way back to the site's folder."""

@@ -51,7 +51,7 @@
       one.row.hidden = !keep;
       shown += keep;
     }
-    count.textContent = `${shown} of ${rows.length} entries`;
+    count.textContent = `${shown} of ${rows.length} ${count.dataset.what ?? "entries"}`;
   }
 
   function keep() {

@@ -8,6 +8,7 @@ import numpy as np
 
 from cxrbench.benchmark.record import ProviderIdentity
 from cxrbench.benchmark.results import AVERAGE, CostRow, MetricInfo
+from cxrbench.benchmark.throughput import Row, Throughput
 from cxrbench.leaderboard.attempts import Attempt, BoardKey, Division, Entrant, Protocol
 
 DSC = MetricInfo(name="dsc", label="DSC", percent=True)
@@ -88,3 +89,43 @@ def attempt(
         fidelity=fidelity or {},
         checks=(("nearest test film", "no near copies (0 of 240 below the 1st percentile)", False),),
     )
+
+
+def rates(*rows: Row, device: str = "a processor") -> Throughput:
+    """What `cxrbench throughput` might have written."""
+    return Throughput(cxrbench="1", machine="m", asked_device=device, rows=rows)
+
+
+def rate_row(
+    name: str, films: float = 100.0, *, batch: int | None = None, device: str = "a processor", **fields: object
+) -> Row:
+    """A provider that trains on `films` films a second and samples twice as many."""
+
+    def spread(median: float) -> dict[str, float]:
+        return {"median": median, "low": 0.9 * median, "high": 1.1 * median, "rounds": 8}
+
+    def rate(median: float) -> dict[str, object]:
+        found = {"films_per_second": spread(median), "films_per_reference": spread(median / 1000)}
+        return found | {"flops_per_film": 2.5e8, "share_of_peak": 0.25, "precision": "32-true"}
+
+    part = rate(films) | {"name": "films", "batch": batch or 16, "steps": 10, "first_step_seconds": 0.1}
+    values = {
+        "key": f"{name}-{batch}-{device}",
+        "provider": name,
+        "preset": "quick",
+        "task": "scr_official",
+        "data": "phantom",
+        "batch": batch,
+        "created": "2026-01-01T00:00:00Z",
+        "parameters": 1_200_000,
+        "training": rate(films),
+        "parts": [part],
+        "sampling": rate(2 * films) | {"films": 128, "source": "stored fit"},
+        "peak_memory_bytes": 900_000_000,
+        "peaks": {"float32": {"flops_per_second": 1e11, "flops_per_reference": 1e8}},
+        "device": device,
+        "threads": 1,
+        "load": 0.1,
+        "packages": {"torch": "2.6.0"},
+    }
+    return Row.model_validate(values | fields)

@@ -77,7 +77,17 @@ def site(tmp_path_factory):
         attempt("three_stage_v2", 0.02, seed=10, provider="three_stage", created="2026-02-02T00:00:00Z"),
         attempt("three_stage", 0.01, seed=11, key=JSRT, phantom=False),
     ]
-    write_site(entries, folder / "site")
+    failed = made_up.rate_row("broken", error="no luck", device="", training=None, sampling=None, parts=[])
+    cost = [
+        made_up.rates(
+            made_up.rate_row("three_stage", 40),
+            made_up.rate_row("three_stage", 10, batch=1),
+            made_up.rate_row(HOSTILE, 90, notes=[HOSTILE]),
+            failed,
+        ),
+        made_up.rates(made_up.rate_row("three_stage", 4000, device=HOSTILE), device=HOSTILE),
+    ]
+    write_site(entries, folder / "site", cost)
     return folder / "site"
 
 
@@ -123,7 +133,7 @@ class Checker(HTMLParser):
 
 def test_every_page_is_well_formed_and_links_only_to_pages_that_exist(site):
     pages = list(site.rglob("*.html"))
-    assert len(pages) == 2 + 2 + 9
+    assert len(pages) == 2 + 2 + 9 + 1
     for page in pages:
         checker = Checker()
         checker.feed(page.read_text(encoding="utf-8"))
