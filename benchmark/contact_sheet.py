@@ -12,7 +12,7 @@ from .dataset import Dataset
 from .errors import InputError
 
 if TYPE_CHECKING:
-    from PIL import ImageDraw, ImageFont
+    from PIL import Image, ImageDraw, ImageFont
 
 COLOURS: dict[str, tuple[int, int, int]] = {
     "left_lung": (86, 180, 233),
@@ -58,6 +58,16 @@ def outlined(image: np.ndarray, bits: np.ndarray | None, organs: Sequence[str], 
     return picture
 
 
+def film_picture(dataset: Dataset, row: int, size: int) -> Image.Image:
+    """One film of a dataset as an RGB picture of `size` pixels a side, with the outlines of its masks and its boxes."""
+    from PIL import Image, ImageDraw
+
+    bits = None if dataset.masks is None else dataset.masks[row]
+    picture = Image.fromarray(outlined(dataset.images[row], bits, dataset.organs, size))
+    _draw_boxes(ImageDraw.Draw(picture), _boxes_of(dataset, row), size / dataset.resolution)
+    return picture
+
+
 def contact_sheet(dataset: Dataset, path: Path, count: int = 24, columns: int = 6, seed: int = 0) -> Path:
     """Write a PNG of up to `count` films drawn by `seed` (in the order of the dataset), with id, outlines and
     boxes.
@@ -80,10 +90,8 @@ def contact_sheet(dataset: Dataset, path: Path, count: int = 24, columns: int = 
     _draw_legend(pen, dataset)
     for place, row in enumerate(rows):
         x, y = _GAP + place % across * step[0], legend + place // across * step[1]
-        bits = None if dataset.masks is None else dataset.masks[row]
-        sheet.paste(Image.fromarray(outlined(dataset.images[row], bits, dataset.organs, size)), (x, y))
+        sheet.paste(film_picture(dataset, int(row), size), (x, y))
         pen.text((x + 2, y + size + 2), _caption(dataset, int(row)), fill=_TEXT, font=_font())
-        _draw_boxes(pen, _boxes_of(dataset, int(row)), (x, y), size / dataset.resolution)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         sheet.save(path, format="PNG")
@@ -125,12 +133,9 @@ def _boxes_of(dataset: Dataset, row: int) -> Iterable[tuple[str, float, float, f
 
 
 def _draw_boxes(
-    pen: ImageDraw.ImageDraw,
-    boxes: Iterable[tuple[str, float, float, float, float]],
-    corner: tuple[int, int],
-    scale: float,
+    pen: ImageDraw.ImageDraw, boxes: Iterable[tuple[str, float, float, float, float]], scale: float
 ) -> None:
     for finding, x, y, w, h in boxes:
-        left, top = corner[0] + x * scale, corner[1] + y * scale
+        left, top = x * scale, y * scale
         pen.rectangle((left, top, left + w * scale, top + h * scale), outline=_BOX, width=2)
-        pen.text((left + 3, max(top - 16, corner[1])), finding, fill=_BOX, font=_font())
+        pen.text((left + 3, max(top - 16, 0)), finding, fill=_BOX, font=_font())

@@ -32,7 +32,7 @@ from .untrusted import Refused, files_below, first_error, read_model, read_text,
 SCHEMA = 1
 SUBMISSION, DIGESTS, README = "submission.toml", "digests.json", "README.md"
 RECORD, PREDICTIONS, SCORES = "record.json", "predictions.npz", "scores.parquet"
-SHARED, REVIEWED = "shared", "reviewed.toml"
+SAMPLES, SHARED, REVIEWED = "samples", "shared", "reviewed.toml"
 RANKED_SEEDS = 5
 MAX_SAMPLES, MAX_RUNS = 24, 16
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
@@ -204,7 +204,7 @@ def entry_files(folder: Path) -> dict[str, Path]:
             raise Refused(unexpected(name))
     if SUBMISSION not in files:
         raise Refused(f"{SUBMISSION} is missing; `cxrbench submission new` writes one")
-    if sum(name.startswith("samples/") for name in files) > MAX_SAMPLES:
+    if sum(name.startswith(f"{SAMPLES}/") for name in files) > MAX_SAMPLES:
         raise Refused(f"more than {MAX_SAMPLES} samples")
     if sum(name.startswith("results/") for name in files) > MAX_RUNS:
         raise Refused(f"more than {MAX_RUNS} runs")
@@ -242,7 +242,7 @@ def load_entry(folder: Path, *, records: bool = False) -> Entry:
     if readme is not None and (problem := text_problem(readme, lines=True)):
         raise Refused(f"{README} {problem}")
     digests = read_model(files[DIGESTS], Digests, SCHEMA) if DIGESTS in files else None
-    samples = tuple(path for name, path in files.items() if name.startswith("samples/"))
+    samples = tuple(path for name, path in files.items() if name.startswith(f"{SAMPLES}/"))
     return Entry(submission.name, folder, submission, runs, digests, files, readme, samples)
 
 

@@ -1,15 +1,18 @@
 """From a finished run to an entry: the run's results, and of every cell what another can compute its numbers from.
 
-Weights, pictures and whole training curves stay at home. Predictions are packed again without loss; case scores are left out
-where the films can be drawn by anyone, because they follow from the predictions to the last digit.
+Weights and whole training curves stay at home; a few synthetic films come along as pictures where that is asked for.
+Predictions are packed again without loss; case scores are left out where the films can be drawn by anyone, because they
+follow from the predictions to the last digit.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..benchmark import digest
 from ..benchmark.atomic import new_folder, write_text
@@ -21,11 +24,31 @@ from ..benchmark.results import Results, Status
 from ..benchmark.store import Store
 from .arrays import write_predictions, write_scores
 from .checks.subject import films_at_hand
-from .entry import DIGESTS, KEY, NAME, PREDICTIONS, RECORD, SCHEMA, SCORES, SHARED, SUBMISSION, load_entry, run_file
+from .entry import (
+    DIGESTS,
+    KEY,
+    MAX_SAMPLES,
+    NAME,
+    PREDICTIONS,
+    RECORD,
+    SAMPLES,
+    SCHEMA,
+    SCORES,
+    SHARED,
+    SUBMISSION,
+    load_entry,
+    run_file,
+)
 from .example import example_files
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 CURVE_ROWS = 24
 """A curve keeps this many rows, evenly spread, the first and the last among them."""
+
+SAMPLE_SIDE, SAMPLE_COLOURS = 128, 64
+"""Sample pictures have at least so many pixels a side, at most twice as many, and so many colours."""
 
 
 def new_entry(name: str, root: Path) -> Path:
@@ -45,14 +68,18 @@ def _folder(name: str, root: Path) -> Path:
     return root / name
 
 
-def pack(run: Path, name: str, root: Path, store: Store, *, share: bool = False) -> Path:
+def pack(run: Path, name: str, root: Path, store: Store, *, share: bool = False, samples: int = 0) -> Path:
     """Put a finished run into the entry `root/<name>`, which is made when it is not there; a packed run of the same board
-    is replaced. `share`: its REAL cells go to `root/shared`, where other entries find them.
+    is replaced. `share`: its REAL cells go to `root/shared`, where other entries find them. `samples`: so many synthetic
+    films of each size become pictures of the entry.
 
     InputError where the folder is no finished run, or the store no longer has its cells.
     """
     results, folder = load_run(run), _folder(name, root)
+    if not 0 <= samples <= (most := MAX_SAMPLES // len(results.sizes)):
+        raise InputError(f"expected 0 to {most} samples of each of {len(results.sizes)} sizes, found {samples}")
     cells = _records(results, store)
+    pictures = _pictures(cells, store, samples)
     if not (folder / SUBMISSION).is_file():
         new_entry(name, root)
     keep_scores = films_at_hand(results.data.name, results.data.resolution) is None or not results.data.phantom
@@ -64,6 +91,9 @@ def pack(run: Path, name: str, root: Path, store: Store, *, share: bool = False)
             shutil.rmtree(own, ignore_errors=True)
         else:
             _keep_cell(record, store, own, keep_scores)
+    for file, picture in pictures.items():
+        (folder / SAMPLES).mkdir(exist_ok=True)
+        picture.save(folder / SAMPLES / file, optimize=True)
     text = json.dumps(results.model_dump(mode="json", by_alias=True), separators=(",", ":"), allow_nan=False)
     write_text(folder / "results" / run_file(results), text + "\n")
     _forget(folder)
@@ -105,6 +135,29 @@ def _thinned(curve: Curve) -> Curve:
     chosen = sorted({round(index * (len(rows) - 1) / (CURVE_ROWS - 1)) for index in range(CURVE_ROWS)})
     kept = [{name: float(f"{value:.6g}") for name, value in rows[index].items()} for index in chosen]
     return curve.model_copy(update={"rows": kept})
+
+
+def _pictures(cells: Sequence[Record], store: Store, count: int) -> dict[str, Image.Image]:
+    """The first synthetic films of each size, of the first seed, by the names of their files."""
+    from PIL import Image
+
+    from ..benchmark.contact_sheet import film_picture
+
+    first: dict[str, str] = {}
+    for record in sorted(cells, key=lambda record: (record.cell.seed, record.cell.fold)):
+        if record.synthetic_key is not None:
+            first.setdefault(record.cell.size, record.synthetic_key)
+    found = {}
+    for size, key in first.items() if count else ():
+        try:
+            films = store.synthetic(key)
+        except InputError as error:
+            raise InputError(f"no films for samples: {error}; run it again, or pack without --samples") from None
+        for row in range(min(count, len(films))):
+            picture = film_picture(films, row, max(SAMPLE_SIDE, min(films.resolution, 2 * SAMPLE_SIDE)))
+            few = picture.quantize(SAMPLE_COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+            found[f"{re.sub('[^a-z0-9_-]', '', size.lower())}-{row + 1}.png"] = few
+    return found
 
 
 def _forget(folder: Path) -> None:

@@ -34,12 +34,15 @@ def pack(
     name: Annotated[str, typer.Option(help="The entry; it is made when it is not there.")],
     directory: Dir = ROOT,
     share: Annotated[bool, typer.Option("--share", help="Put REAL cells into DIR/shared (for maintainers).")] = False,
+    samples: Annotated[
+        int, typer.Option(help="So many synthetic films of each size as pictures, where their licence allows it.")
+    ] = 0,
 ) -> None:
     """Put a finished run into an entry: results, records and predictions, no weights."""
     from ..home import home
     from ..store import Store
 
-    folder = _leaderboard("pack").pack(run, name, directory, Store(home() / "store"), share=share)
+    folder = _leaderboard("pack").pack(run, name, directory, Store(home() / "store"), share=share, samples=samples)
     files = [path for path in folder.rglob("*") if path.is_file()]
     size = sum(path.stat().st_size for path in files)
     print(f"{folder}: {len(files)} files, {size / 1e6:.2f} MB")

@@ -8,17 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.output import load_run
 from cxrbench.benchmark.protocol import Predictions
+from cxrbench.benchmark.store import Level as StoreLevel
 from cxrbench.benchmark.store import Store
-from cxrbench.leaderboard.arrays import read_predictions, read_scores
+from cxrbench.leaderboard.arrays import check_png, read_predictions, read_scores
 from cxrbench.leaderboard.checks import Level, check_entry
 from cxrbench.leaderboard.checks.subject import films_at_hand, installed_task
 from cxrbench.leaderboard.entry import load_entries, load_entry, strays
 from cxrbench.leaderboard.pack import CURVE_ROWS, new_entry, pack, seal
 from cxrbench.leaderboard.untrusted import Refused
+
+from .conftest import pack_run, squares
 
 
 def lines(verdict) -> str:
@@ -106,6 +110,28 @@ def test_a_run_without_its_store_cannot_be_packed(made_run, tmp_path):
     made = made_run(tmp_path)
     with pytest.raises(InputError, match="run it again"):
         pack(made.run, "my_gan", tmp_path / "submissions", Store(tmp_path / "nowhere"))
+
+
+def test_samples_are_pictures_of_the_first_synthetic_films(made_run, tmp_path, sources):
+    made = made_run(tmp_path)
+    with pytest.raises(InputError, match="without --samples"):
+        pack(made.run, "my_gan", tmp_path / "submissions", made.store, samples=2)
+    with pytest.raises(InputError, match="expected 0 to 24 samples"):
+        pack(made.run, "my_gan", tmp_path / "submissions", made.store, samples=25)
+    assert not (tmp_path / "submissions").exists()
+    films = squares()
+    for key in {cell.synthetic_key for cell in made.plan.cells} - {None}:
+        with made.store.adding(StoreLevel.SYNTHETIC, key) as draft:
+            films.save(draft / "dataset")
+    folder = pack_run(made, tmp_path / "submissions", "my_gan", samples=2)
+    pictures = sorted((folder / "samples").iterdir())
+    assert [path.name for path in pictures] == ["full-1.png", "full-2.png"]
+    for path, film in zip(pictures, films.images, strict=False):
+        check_png(path)
+        grey = np.asarray(Image.open(path).convert("L")).astype(int)
+        whole = np.asarray(Image.fromarray(film).resize(grey.shape, Image.Resampling.BILINEAR)).astype(int)
+        assert np.corrcoef(grey.ravel(), whole.ravel())[0, 1] > 0.9
+    assert check_entry(folder, sources=sources).passed
 
 
 def test_shared_real_cells_serve_two_entries(pack_system, sources):
