@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-THROUGHPUT = Path("throughput")
+THROUGHPUT = Path("leaderboard/throughput")
 
 app = typer.Typer(no_args_is_help=True, help="The leaderboard: build its site from the entries.")
 
@@ -27,7 +27,7 @@ def build(
     throughput: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Rates for the cost board: a throughput.json, or a folder of such files; default: throughput."
+            help="Rates for the cost board: a throughput.json, or a folder of such files; default: leaderboard/throughput."
         ),
     ] = None,
 ) -> None:

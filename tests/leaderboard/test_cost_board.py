@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 from typer.testing import CliRunner
 
-from cxrbench.benchmark.cli.leaderboard import app
+from cxrbench.benchmark.cli.leaderboard import THROUGHPUT, app
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.throughput import read_throughput
 from cxrbench.leaderboard.site import write_site
@@ -96,13 +96,13 @@ def test_without_rates_there_is_no_page_and_no_link(tmp_path):
     assert "cost.html" not in (tmp_path / "site" / "index.html").read_text()
 
 
-def test_the_command_reads_files_and_folders_and_the_folder_throughput_by_itself(tmp_path, monkeypatch):
+def test_the_command_reads_files_and_folders_and_its_own_folder_by_itself(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "submissions").mkdir()
-    (tmp_path / "throughput").mkdir()
-    (tmp_path / "throughput" / "one.json").write_text(rates(rate_row("a")).to_json())
+    (tmp_path / THROUGHPUT).mkdir(parents=True)
+    (tmp_path / THROUGHPUT / "one.json").write_text(rates(rate_row("a")).to_json())
     (tmp_path / "other.json").write_text(rates(rate_row("b")).to_json())
-    for arguments, name in (([], "a"), (["--throughput", "other.json"], "b"), (["--throughput", "throughput"], "a")):
+    for arguments, name in (([], "a"), (["--throughput", "other.json"], "b"), (["--throughput", THROUGHPUT], "a")):
         done = CliRunner().invoke(app, ["build", *arguments])
         assert done.exit_code == 0, done.output
         assert f"<bdi>{name}</bdi>" in (tmp_path / "site" / "cost.html").read_text()
