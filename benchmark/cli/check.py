@@ -9,13 +9,15 @@ from typing import Annotated
 
 import typer
 
+from .options import Device, Json
+
 
 def check(
     provider: Annotated[str, typer.Argument(help="A name, file.py:Class, folder:PATH or 'command:...'.")],
     preset: Annotated[str, typer.Option(help="Settings to check with.")] = "quick",
     set_: Annotated[list[str] | None, typer.Option("--set", help="key=value of the provider.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N, mps or auto.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+    device: Device = "auto",
+    as_json: Json = False,
 ) -> None:
     """Check that a provider keeps the contract on 24 phantom films: shapes, ranges, annotations, seeds, save and load, time.
 

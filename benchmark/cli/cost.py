@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InputError
+from .options import DataOfTask, Device, Json, MeasuringLimit, Preset, SetEvery, TaskOfEach
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -32,22 +33,20 @@ CSV_COLUMNS = (
 
 def cost(
     providers: Annotated[str, typer.Option(help="Providers, comma-separated: vae,lsgan,gmvae_v3.")],
-    preset: Annotated[str, typer.Option(help="quick, standard or paper.")] = "quick",
-    task: Annotated[str | None, typer.Option(help="Task whose training set is used; default: each one's home.")] = None,
-    data: Annotated[str | None, typer.Option(help="Dataset name or folder; default: the task's.")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value of every provider, task.key=value of the task.")
-    ] = None,
+    preset: Preset = "quick",
+    task: TaskOfEach = None,
+    data: DataOfTask = None,
+    set_: SetEvery = None,
     label_by: Annotated[
         str | None, typer.Option(help="Whose fits to look for, where a generator needs one: teacher or per_class.")
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N, mps or auto.")] = "auto",
+    device: Device = "auto",
     steps: Annotated[
         int, typer.Option(help="Training steps that are measured where no finished run is found; 0: measure nothing.")
     ] = STEPS,
-    time_limit: Annotated[float | None, typer.Option(help="Seconds that one measurement may take.")] = None,
+    time_limit: MeasuringLimit = None,
     published: Annotated[bool, typer.Option("--published", help="Add the numbers that the paper prints.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+    as_json: Json = False,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Also write the table to this file.")] = None,
 ) -> None:
     """Parameters of every network, time per epoch, films per second and memory of providers.

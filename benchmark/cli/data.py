@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InputError
+from .options import Json
 
 if TYPE_CHECKING:
     from ..dataset import Dataset
@@ -23,7 +24,6 @@ app.add_typer(importing, name="import")
 
 _LISTED = 20  # so many left out files are printed
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a dataset of this name.")]
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import unknown
+from .options import Json
 
 KINDS = ("providers", "tasks", "presets", "datasets")
 PRESETS = {
@@ -19,7 +20,7 @@ PRESETS = {
 
 def list_(
     kind: Annotated[str, typer.Argument(help="providers, tasks, presets or datasets; all without it.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+    as_json: Json = False,
 ) -> None:
     """What there is: providers, tasks, presets, datasets; what fits what."""
     if kind and kind not in KINDS:

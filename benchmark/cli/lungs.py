@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
+from .options import Device, Preset
+
 app = typer.Typer(no_args_is_help=True, help="The lung region generator: fit, evaluate.")
 
 Data = Annotated[str, typer.Option(help="A dataset with lung masks: a name of the catalogue, or a folder.")]
-Preset = Annotated[str, typer.Option(help="quick, standard or paper.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="key=value of the generator's settings.")]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N, mps or auto.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the record as JSON and nothing else.")]
 
 

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InputError
+from .options import Json
 
 if TYPE_CHECKING:
     from ..reader_study.study import Study
 
 app = typer.Typer(no_args_is_help=True, help="Real or synthetic? A blinded page for readers, and its score.")
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
 
 @app.command("build")

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import InputError
+from .options import Json
 
 NUMBERS, ENTRIES, CHANGELOG = Path("tests/regression"), Path("submissions"), Path("CHANGELOG.md")
 
@@ -32,7 +33,7 @@ def regress(
     index: Annotated[int | None, typer.Option(min=0, help="Whose turn it is; default: the day.")] = None,
     parts: Annotated[int, typer.Option(min=1, help="So many parts for --rerun-rotating.")] = 1,
     jobs: Annotated[int | None, typer.Option(help="Steps of a rerun at a time.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+    as_json: Json = False,
     update: Annotated[
         bool,
         typer.Option(

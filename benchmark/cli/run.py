@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InputError
+from .options import Device
 
 if TYPE_CHECKING:
     from ..execution import Outcome
@@ -40,7 +41,7 @@ def run(
         str | None,
         typer.Option(help="Annotations of a generator that makes none: teacher (the REAL model's) or per_class."),
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N, mps or auto.")] = "auto",
+    device: Device = "auto",
     jobs: Annotated[int | None, typer.Option(help="Steps at a time; default: cores / threads of a step.")] = None,
     engine: Annotated[str, typer.Option(help="processes (this machine) or dask.")] = "processes",
     address: Annotated[str | None, typer.Option(help="Dask scheduler, tcp://HOST:PORT.")] = None,

@@ -10,10 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
+from .options import Json
+
 app = typer.Typer(no_args_is_help=True, help="Entries for the leaderboard: new, pack, check.")
 
 Dir = Annotated[Path, typer.Option("--dir", help="The folder of entries.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 ROOT = Path("submissions")
 TIME_LIMIT = 3600.0
 

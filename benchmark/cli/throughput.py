@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InputError
+from .options import DataOfTask, Device, Json, MeasuringLimit, Preset, SetEvery, TaskOfEach
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,26 +26,24 @@ LEAST_ROUNDS = 2
 
 def throughput(
     provider: Annotated[str, typer.Option(help="all, or providers, comma-separated: vae,lsgan,my.py:Mine.")] = "all",
-    preset: Annotated[str, typer.Option(help="quick, standard or paper.")] = "quick",
-    task: Annotated[str | None, typer.Option(help="Task whose training set is used; default: each one's home.")] = None,
-    data: Annotated[str | None, typer.Option(help="Dataset name or folder; default: the task's.")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value of every provider, task.key=value of the task.")
-    ] = None,
+    preset: Preset = "quick",
+    task: TaskOfEach = None,
+    data: DataOfTask = None,
+    set_: SetEvery = None,
     label_by: Annotated[
         str | None, typer.Option(help="teacher, for a --task that needs what a generator does not make.")
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N, mps or auto.")] = "auto",
+    device: Device = "auto",
     batches: Annotated[
         str, typer.Option(help="Batch sizes besides each preset's own, comma-separated; own: none besides it.")
     ] = "1,8,32",
     rounds: Annotated[int, typer.Option(help="Rounds, each in turn with the reference kernel.")] = 8,
     films: Annotated[int, typer.Option(help="Films sampled in a round.")] = 128,
-    time_limit: Annotated[float | None, typer.Option(help="Seconds that one measurement may take.")] = None,
+    time_limit: MeasuringLimit = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the rows; rows that it has are not measured again.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Train and sample providers for a few rounds each: films a second, FLOPs, share of the device's peak, memory.
 

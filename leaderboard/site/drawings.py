@@ -22,6 +22,8 @@ MOST_ROWS = 30
 """Entries that a critical-difference diagram shows."""
 MOST_NAMES = 12
 """Points that are named in the drawing of utility against cost."""
+SHORTEST = 0.1
+"""Seconds at the left edge of utility against cost: what takes less, as controls that fit nothing do, is drawn there."""
 WIDTH = 520
 FAR = 8.0
 """How many median deviations from the median a value may be before it is drawn at the edge."""
@@ -195,7 +197,7 @@ def utility_against_cost(board: Board) -> Drawing | None:
         value = one.headline.difference.value
         seconds = next((c.fit_seconds for c in one.attempt.costs if c.size == board.size), None)
         if value is not None and seconds is not None and seconds > 0:
-            points.append((math.log10(seconds), value * _scale(board), one))
+            points.append((math.log10(max(seconds, SHORTEST)), value * _scale(board), one))
     if len(points) < 2:
         return None
     height = 320.0
@@ -215,7 +217,8 @@ def utility_against_cost(board: Board) -> Drawing | None:
             parts.append(_text(x.at(math.log10(seconds)), height - 28, duration(seconds), "faint", "middle"))
     parts.append(_text(WIDTH / 2 + 20, height - 8, "time of a fit", "faint", "middle"))
     for cost, value, one in points:
-        title = escape(f"{one.attempt.title}: {_number(value, 0.01)}, {duration(10**cost)}")
+        shortest = "at most " if 10**cost <= SHORTEST else ""
+        title = escape(f"{one.attempt.title}: {_number(value, 0.01)}, {shortest}{duration(10**cost)}")
         place, kind = f"{x.at(cost):.1f} {y.at(value):.1f}", _kind(one)
         if y.holds(value):
             shape = f'<circle cx="{x.at(cost):.1f}" cy="{y.at(value):.1f}" r="5" class="dot {kind}">'

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import csv
-import importlib.util
 import io
 import json
 import re
@@ -12,7 +11,6 @@ import struct
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -30,6 +28,8 @@ from cxrbench.benchmark.reader_study.draw import Drawn, plain_png
 from cxrbench.benchmark.reader_study.score import in_words, table_csv
 from cxrbench.benchmark.reader_study.sources import dataset_source
 from cxrbench.benchmark.reader_study.study import Item, Study, read_key
+
+from .. import browser
 
 SIDE = 20
 PUBLISHED = """\
@@ -404,15 +404,6 @@ def test_the_command_builds_and_scores(tmp_path):
 # ----------------------------------------------------------------------------------------------------- the browser
 
 
-def _browser() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("browser", Path(__file__).parents[1] / "browser.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-browser = _browser()
 needs_browser = pytest.mark.skipif(browser.find_browser() is None, reason="no Chromium is installed")
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&"
 

@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-
-def _loaded() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("compare_benchmarks", Path(__file__).with_name("compare.py"))
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-compare = _loaded()
+from . import compare
 
 
 def run_file(path: Path, **ratios: list[float]) -> Path:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import sys
-from pathlib import Path
-from types import ModuleType
 
 import pytest
 from typer.testing import CliRunner
@@ -18,18 +15,9 @@ from cxrbench.benchmark.throughput import read_throughput
 from cxrbench.leaderboard.site import write_site
 from cxrbench.leaderboard.site.throughput import boards, names, read_all
 
+from .. import browser
+from .made_up import attempt, rate_row, rates
 
-def _loaded(name: str, path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-made_up = _loaded("made_up", Path(__file__).with_name("made_up.py"))
-browser = _loaded("browser", Path(__file__).parents[1] / "browser.py")
-rate_row, rates = made_up.rate_row, made_up.rates
 needs_browser = pytest.mark.skipif(browser.find_browser() is None, reason="no Chromium is installed")
 GPU = "a graphics card"
 
@@ -43,7 +31,7 @@ def site(tmp_path_factory):
             rate_row("two_stage", 4000, device=GPU), rate_row("two_stage", 9, device=GPU, preset="paper"), device=GPU
         ),
     ]
-    write_site([made_up.attempt("two_stage", 0.01)], folder, cost)
+    write_site([attempt("two_stage", 0.01)], folder, cost)
     return folder
 
 
@@ -91,7 +79,7 @@ def test_the_page_offers_the_numbers_it_was_made_from(site):
 
 
 def test_without_rates_there_is_no_page_and_no_link(tmp_path):
-    write_site([made_up.attempt("a")], tmp_path / "site")
+    write_site([attempt("a")], tmp_path / "site")
     assert not (tmp_path / "site" / "cost.html").exists()
     assert "cost.html" not in (tmp_path / "site" / "index.html").read_text()
 

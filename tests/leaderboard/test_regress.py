@@ -25,7 +25,7 @@ from cxrbench.leaderboard.numbers import Kept, read_kept, tolerance, write_kept
 from cxrbench.leaderboard.regress import BITS, WITHIN, Part, parts_of, rerun, rescore, rotating
 from cxrbench.leaderboard.renewal import renew
 
-from ..regression.sample_entry import FOLDER, make_entry, sample_sources
+from ..regression.sample_entry import FOLDER, copy_numbers, make_entry, sample_sources
 
 TOYS = Path(__file__).parents[1] / "toys"
 
@@ -33,19 +33,13 @@ TOYS = Path(__file__).parents[1] / "toys"
 @pytest.fixture(scope="module")
 def entries(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the sample's entry on `scr_official`: REAL and a provider's arm."""
-    root = tmp_path_factory.mktemp("entries")
-    make_entry(root, tasks=("scr_official",))
-    return root
+    return make_entry(tmp_path_factory.mktemp("entries"), tasks=("scr_official",)).parent
 
 
 @pytest.fixture
 def numbers(tmp_path: Path) -> Path:
     """A folder with the committed numbers of that entry."""
-    folder = tmp_path / "numbers"
-    folder.mkdir()
-    for path in FOLDER.glob("scr_official-*.json"):
-        shutil.copy(path, folder)
-    return folder
+    return copy_numbers("scr_official", tmp_path / "numbers")
 
 
 # ----------------------------------------------------------------------------------------------- the file, the tolerances

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import io
 import json
 import re
@@ -12,7 +11,6 @@ import sys
 import time
 from html.parser import HTMLParser
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -28,17 +26,9 @@ from cxrbench.leaderboard.site.drawings import tied_groups
 from cxrbench.leaderboard.site.exports import markdown
 from cxrbench.leaderboard.site.words import slug, web_address
 
+from .. import browser
+from . import made_up
 
-def _loaded(name: str, path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-made_up = _loaded("made_up", Path(__file__).with_name("made_up.py"))
-browser = _loaded("browser", Path(__file__).parents[1] / "browser.py")
 attempt = made_up.attempt
 needs_browser = pytest.mark.skipif(browser.find_browser() is None, reason="no Chromium is installed")
 

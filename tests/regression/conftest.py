@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from cxrbench.leaderboard.regress import Verdict, rescore
 
-from .sample_entry import FOLDER, SAYS, make_entry, sample_sources
+from .sample_entry import SAYS, copy_numbers, make_entry, sample_sources
 
 
 @pytest.fixture(scope="session")
@@ -28,10 +27,7 @@ def guard(entries: dict[str, Path], tmp_path: Path) -> Callable[[str], list[Verd
     """Re-score the committed predictions of a task against its committed numbers."""
 
     def rescored(task: str) -> list[Verdict]:
-        numbers = tmp_path / "numbers"
-        numbers.mkdir(exist_ok=True)
-        for path in FOLDER.glob(f"{task}-*.json"):
-            shutil.copy(path, numbers)
+        numbers = copy_numbers(task, tmp_path / "numbers")
         return rescore(numbers, entries[task], sample_sources())
 
     return rescored

@@ -8,6 +8,7 @@ again.
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -218,6 +219,14 @@ def make_entry(root: Path, *, tasks: Sequence[str] = tuple(SAYS), seeds: int = S
     reproduced = words.replace('division = "claimed" ', 'division = "reproduced" ')
     (folder / "submission.toml").write_text(reproduced, encoding="utf-8")
     (folder / "README.md").write_text("# Drawn predictions\n\nNo model: see sample_entry.py.\n", encoding="utf-8")
+    return folder
+
+
+def copy_numbers(task: str, folder: Path) -> Path:
+    """The committed numbers of a task's sample in a folder, which may be there."""
+    folder.mkdir(exist_ok=True)
+    for path in FOLDER.glob(f"{task}-*.json"):
+        shutil.copy(path, folder)
     return folder
 
 

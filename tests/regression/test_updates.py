@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,25 +15,19 @@ from cxrbench.leaderboard.fingerprints import KeptFingerprint, read_fingerprints
 from cxrbench.leaderboard.numbers import Kept, read_kept, write_kept
 from cxrbench.leaderboard.renewal import Changelog, renew, renew_fingerprints
 
-from .sample_entry import FOLDER, make_entry, sample_sources
+from .sample_entry import FOLDER, copy_numbers, make_entry, sample_sources
 
 
 @pytest.fixture(scope="module")
 def entries(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the sample's entry on `scr_official`: REAL and a provider's arm."""
-    root = tmp_path_factory.mktemp("entries")
-    make_entry(root, tasks=("scr_official",))
-    return root
+    return make_entry(tmp_path_factory.mktemp("entries"), tasks=("scr_official",)).parent
 
 
 @pytest.fixture
 def numbers(tmp_path: Path) -> Path:
     """A folder with the committed numbers of that entry."""
-    folder = tmp_path / "numbers"
-    folder.mkdir()
-    for path in FOLDER.glob("scr_official-*.json"):
-        shutil.copy(path, folder)
-    return folder
+    return copy_numbers("scr_official", tmp_path / "numbers")
 
 
 def shifted(kept: Kept, by: float, **changed) -> Kept:
