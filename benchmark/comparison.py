@@ -17,11 +17,11 @@ from pydantic import Field
 from .arm_tests import fold_sizes, over_seeds, primary_by_seed
 from .errors import InputError, unknown
 from .layout import headline_metrics
-from .output import RESULTS, load_run, load_scores
 from .pairing import Comparison, FoldComparison, compare_folds, folds_with_holm, with_holm
 from .pairing_rules import RULES
 from .record import Strict
 from .results import Results, words
+from .run_folder import RESULTS, load_run, load_scores
 from .statistics import stars
 from .wording import metric_title, probability, shown, size_title
 

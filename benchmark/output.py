@@ -1,24 +1,34 @@
-"""A run's folder: `results.json`, `tables/`, `figures/` and `report.html`.
+"""Writes a run's folder: `results.json`, `tables/`, `figures/` and `report.html`.
 
 Everything that a report needs is in the folder (case scores, curves, the films shown), so it can be made again, and
-compared with another run, without the store. Files are written whole, `results.json` last: a folder that has one is whole.
+compared with another run, without the store.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import tables
-from .errors import InputError, StoreError
 from .harvest import Harvest
 from .plan import Plan
-from .record import Curve, Strict, read_json
-from .results import SCHEMA, Results
+from .record import Curve
+from .results import Results
+from .run_folder import (
+    CURVE_COLUMNS,
+    CURVES,
+    FILMS,
+    PLOTS,
+    REPORT,
+    SCORES,
+    PlotFile,
+    PlotRow,
+    write_bytes,
+    write_results,
+)
 from .store import Level, Store
 
 if TYPE_CHECKING:
@@ -26,31 +36,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .report.pictures import Film
-
-RESULTS = "results.json"
-REPORT = "report.html"
-SCORES = "tables/scores.parquet"
-CURVES = "tables/curves.parquet"
-FILMS = "figures/films"
-PLOTS = "tables/plots.json"
-CURVE_COLUMNS = ["owner", "size", "fold", "arm", "seed", "curve", "step", "loss", "value"]
-
-
-class PlotRow(Strict):
-    """One drawing of a size (`protocol.Plot`): the points of a curve for each arm."""
-
-    size: str
-    title: str
-    x_label: str
-    y_label: str
-    diagonal: bool
-    curves: dict[str, tuple[list[float], list[float]]]
-
-
-class PlotFile(Strict):
-    """The content of `tables/plots.json`."""
-
-    plots: list[PlotRow]
 
 
 def write_run(folder: Path, results: Results, plan: Plan, store: Store) -> Path:
@@ -75,11 +60,6 @@ def write_numbers(folder: Path, harvest: Harvest) -> None:
         write_bytes(folder / PLOTS, plots.model_dump_json().encode())
 
 
-def write_results(folder: Path, results: Results) -> None:
-    """Write `results.json`: the last file of a run's folder."""
-    write_bytes(folder / RESULTS, (results.model_dump_json(by_alias=True, indent=1) + "\n").encode())
-
-
 def write_views(folder: Path, results: Results) -> Path:
     """Write what follows from a run's results and the files beside them: tables, figures, report; then the results."""
     from .report import build
@@ -100,54 +80,10 @@ def table_files(results: Results) -> dict[str, str]:
     return files | {"tests.csv": tables.tests_csv(results), "cells.csv": tables.models_csv(results.cells)}
 
 
-def load_run(folder: Path) -> Results:
-    """The results of a run's folder (or of a `results.json`); InputError says what is wrong."""
-    path = folder if folder.is_file() else folder / RESULTS
-    if not path.is_file():
-        raise InputError(f"{folder}: no {RESULTS} here; expected the folder of a finished `cxrbench run`")
-    try:
-        return read_json(path, Results, SCHEMA)
-    except StoreError as error:
-        raise InputError(str(error)) from None
-
-
-def load_scores(folder: Path) -> pd.DataFrame:
-    """The case scores of a run's folder in long form (`pairing.COLUMNS`)."""
-    return _read(folder / SCORES)
-
-
-def load_curves(folder: Path) -> pd.DataFrame:
-    """The training curves of a run's folder in long form (`CURVE_COLUMNS`)."""
-    return _read(folder / CURVES)
-
-
-def _read(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: not readable ({reason}); `cxrbench run` writes it again") from None
-
-
 def _parquet(frame: pd.DataFrame) -> bytes:
     buffer = io.BytesIO()
     frame.to_parquet(buffer, index=False)
     return buffer.getvalue()
-
-
-def write_bytes(target: Path, content: bytes) -> None:
-    """Write a file whole or not at all. A disk that cannot be written is an InputError."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft = target.with_name(f".{target.name}.{os.getpid()}")
-        draft.write_bytes(content)
-        draft.replace(target)
-    except OSError as error:
-        raise InputError(
-            f"cannot write {target}: {error.strerror or error}; free space or choose another place"
-        ) from error
 
 
 # ------------------------------------------------------------------------------------------------------- curves

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 from ..benchmark import digest
 from ..benchmark.atomic import new_folder, write_text
 from ..benchmark.errors import InputError, StoreError
-from ..benchmark.output import load_run
 from ..benchmark.protocol import ArmName
 from ..benchmark.record import Curve, Record
 from ..benchmark.results import Results, Status
+from ..benchmark.run_folder import load_run
 from ..benchmark.store import Store
 from .arrays import write_predictions, write_scores
 from .checks.subject import films_at_hand

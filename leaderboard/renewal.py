@@ -20,9 +20,9 @@ from pathlib import Path
 from ..benchmark import digest
 from ..benchmark.errors import InputError
 from ..benchmark.fingerprint import Fingerprints
-from ..benchmark.output import load_run
 from ..benchmark.record import utc_now
 from ..benchmark.results import Results, SeedValue
+from ..benchmark.run_folder import load_run
 from .checks.subject import Sources
 from .fingerprints import (
     PLAIN,

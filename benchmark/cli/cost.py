@@ -55,7 +55,7 @@ def cost(
     now. They say something about the device that they were measured on, and are no pass or fail.
     """
     from .. import cost_table
-    from ..output import write_bytes
+    from ..run_folder import write_bytes
     from ..runner import Request
     from .progress_bar import shown_progress
 

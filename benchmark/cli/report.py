@@ -34,7 +34,8 @@ def report(
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
     """Make a run's tables, figures and report.html again, or its table in one format."""
-    from ..output import load_run, write_bytes, write_views
+    from ..output import write_views
+    from ..run_folder import load_run, write_bytes
 
     results = load_run(run)
     chosen = format or _format_of(out)
@@ -66,7 +67,7 @@ def _format_of(out: Path | None) -> Format | None:
 
 
 def _written(run: Path, chosen: Format) -> str:
-    from ..output import load_run
+    from ..run_folder import load_run
     from ..tables import FORMATS
 
     results = load_run(run)

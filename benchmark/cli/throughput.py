@@ -131,9 +131,9 @@ def _say_load() -> None:
 
 def _draw(found: Throughput, folder: Path) -> list[str]:
     """The pictures of all rows; their names."""
-    from ..output import write_bytes
     from ..report.figures import LIGHT, png, svg
     from ..report.rates import batch_plot, rate_plot
+    from ..run_folder import write_bytes
 
     names = []
     for name, figure in (("rates", rate_plot(found, LIGHT)), ("batches", batch_plot(found, LIGHT))):

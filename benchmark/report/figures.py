@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from ..output import PlotRow
+    from ..run_folder import PlotRow
 
 WIDTH = 4.8  # inches of a figure
 TRAIN_WIDTH = 3.5

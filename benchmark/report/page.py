@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import layout, output, wording
+from .. import layout, run_folder, wording
 from ..contact_sheet import organ_colours
 from ..pairing_rules import RULES
 from ..record import read_json
@@ -268,7 +268,7 @@ def _boxes(results: Results, folder: Path, drawn: _Drawer) -> list[Panel]:
     name = results.paired_primary
     if name is None or not RULES[results.task.pairing].per_case:
         return []
-    metric, scores, panels = results.task.metric(name), output.load_scores(folder), []
+    metric, scores, panels = results.task.metric(name), run_folder.load_scores(folder), []
     for info in results.sizes:
         figure = figures.box_plot(results, scores, info.size, metric, LIGHT)
         if figure is not None:
@@ -306,7 +306,7 @@ def _forests(results: Results, drawn: _Drawer) -> list[Panel]:
 
 
 def _training(results: Results, folder: Path, drawn: _Drawer) -> list[tuple[str, list[Panel]]]:
-    curves, groups = output.load_curves(folder), []
+    curves, groups = run_folder.load_curves(folder), []
     for owner, heading in (("provider", f"Provider {results.provider.name}"), ("downstream", "Downstream models")):
         panels = []
         for size, arm, curve in figures.curve_groups(curves, owner):
@@ -325,11 +325,11 @@ def _training(results: Results, folder: Path, drawn: _Drawer) -> list[tuple[str,
 
 def _plots(results: Results, folder: Path, drawn: _Drawer) -> list[tuple[str, list[Panel]]]:
     """The task's own curves, a group a size."""
-    path = folder / output.PLOTS
+    path = folder / run_folder.PLOTS
     if not path.is_file():
         return []
     groups = []
-    rows = read_json(path, output.PlotFile).plots
+    rows = read_json(path, run_folder.PlotFile).plots
     for info in results.sizes:
         panels = []
         for number, row in enumerate(row for row in rows if row.size == info.size):
@@ -345,7 +345,7 @@ def _plots(results: Results, folder: Path, drawn: _Drawer) -> list[tuple[str, li
 
 
 def _films(results: Results, folder: Path) -> dict[str, Any]:
-    films = folder / output.FILMS
+    films = folder / run_folder.FILMS
     if not (films / INDEX).is_file():
         return {"samples": [], "timelines": [], "cases": [], "seen": [], "organ_legend": [], "case_legend": []}
     index = read_json(films / INDEX, PictureIndex)

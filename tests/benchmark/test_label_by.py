@@ -20,8 +20,9 @@ from cxrbench.benchmark.errors import CxrbenchError, InputError, ProviderError
 from cxrbench.benchmark.execution import Outcome, step_label
 from cxrbench.benchmark.harvest import Harvest
 from cxrbench.benchmark.job import Job
-from cxrbench.benchmark.output import PLOTS, write_run
+from cxrbench.benchmark.output import write_run
 from cxrbench.benchmark.results import Results
+from cxrbench.benchmark.run_folder import PLOTS
 from cxrbench.benchmark.runner import Prepared, Request, choose_label_by, execute, prepare
 from cxrbench.benchmark.steps import refuse_leaks
 from cxrbench.benchmark.store import Level

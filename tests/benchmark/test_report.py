@@ -19,10 +19,11 @@ from typer.testing import CliRunner
 from cxrbench.benchmark.assembly import assemble
 from cxrbench.benchmark.cli.report import report as report_command
 from cxrbench.benchmark.errors import InputError
-from cxrbench.benchmark.output import load_curves, load_run, load_scores, write_run, write_views
+from cxrbench.benchmark.output import write_run, write_views
 from cxrbench.benchmark.pairing import COLUMNS
 from cxrbench.benchmark.report.page import inline_svg
 from cxrbench.benchmark.report.pictures import label_bits
+from cxrbench.benchmark.run_folder import load_curves, load_run, load_scores
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>--><b>$x_'
 SMALL = {"sizes": ("full",), "arms": ("real", "synthetic")}
@@ -256,8 +257,9 @@ def test_a_page_stays_small(run):
 
 def test_reading_and_comparing_runs_needs_no_torch(own_run):
     code = (
-        "import sys; from cxrbench.benchmark import comparison, output; from cxrbench.benchmark.report import build; "
-        "from pathlib import Path; output.write_views(Path(sys.argv[1]), output.load_run(Path(sys.argv[1]))); "
+        "import sys; from cxrbench.benchmark import comparison, output, run_folder; "
+        "from cxrbench.benchmark.report import build; from pathlib import Path; run = Path(sys.argv[1]); "
+        "output.write_views(run, run_folder.load_run(run)); "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(own_run[0])], check=False).returncode == 0

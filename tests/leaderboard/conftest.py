@@ -15,7 +15,6 @@ import pytest
 from cxrbench.benchmark import digest
 from cxrbench.benchmark.assembly import assemble
 from cxrbench.benchmark.dataset import Annotation, Dataset, DatasetInfo
-from cxrbench.benchmark.output import write_results
 from cxrbench.benchmark.plan import Plan, PlannedCell, key_of
 from cxrbench.benchmark.protocol import ArmName, Metric, Predictions, Slot, Task
 from cxrbench.benchmark.record import (
@@ -31,6 +30,7 @@ from cxrbench.benchmark.record import (
     Value,
 )
 from cxrbench.benchmark.registry import Plugin
+from cxrbench.benchmark.run_folder import write_results
 from cxrbench.benchmark.store import Level, Store
 from cxrbench.leaderboard.checks import Sources
 from cxrbench.leaderboard.pack import pack

@@ -19,8 +19,8 @@ from cxrbench.benchmark.cli.regress import regress
 from cxrbench.benchmark.errors import CxrbenchError, InputError
 from cxrbench.benchmark.execution import Outcome, step_label
 from cxrbench.benchmark.job import Job
-from cxrbench.benchmark.output import write_results
 from cxrbench.benchmark.registry import TASKS, Plugin, plugins
+from cxrbench.benchmark.run_folder import write_results
 from cxrbench.leaderboard.numbers import Kept, read_kept, tolerance, write_kept
 from cxrbench.leaderboard.regress import BITS, WITHIN, Part, parts_of, rerun, rescore, rotating
 from cxrbench.leaderboard.renewal import renew

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from cxrbench.benchmark.errors import InputError
-from cxrbench.benchmark.output import load_run
 from cxrbench.benchmark.protocol import Predictions
+from cxrbench.benchmark.run_folder import load_run
 from cxrbench.benchmark.store import Level as StoreLevel
 from cxrbench.benchmark.store import Store
 from cxrbench.leaderboard.arrays import check_png, read_predictions, read_scores

@@ -22,11 +22,11 @@ from cxrbench.benchmark.assembly import assemble
 from cxrbench.benchmark.dataset import Dataset
 from cxrbench.benchmark.findings import LOCALISED
 from cxrbench.benchmark.fingerprint_films import fingerprint_films
-from cxrbench.benchmark.output import write_results
 from cxrbench.benchmark.plan import Plan, PlannedCell, make_plan
 from cxrbench.benchmark.protocol import ArmName, Predictions, Task
 from cxrbench.benchmark.record import Cost, Downstream, Environment, Record, Value
 from cxrbench.benchmark.registry import find_provider, find_task
+from cxrbench.benchmark.run_folder import write_results
 from cxrbench.benchmark.store import Level, Store
 from cxrbench.leaderboard.checks import Sources
 from cxrbench.leaderboard.checks.subject import installed_task

@@ -1,0 +1,57 @@
+"""The entries of this repository: every family is there, reproduced on its home task, passes the check, and has a rank."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cxrbench.leaderboard.attempts import from_entry
+from cxrbench.leaderboard.checks import check_entry
+from cxrbench.leaderboard.entry import entry_folders, load_entries, strays
+from cxrbench.leaderboard.standings import boards
+
+TREE = Path(__file__).parents[2]
+ENTRIES = TREE / "submissions"
+HOMES = {
+    "scr_official": ("single_stage", "two_stage", "three_stage", "copy_train", "classical", "degraded", "noise"),
+    "scr_3fold": ("dcgan_pair",),
+    "nih_classification": ("vae", "gmvae_v4", "fs_gmvae_v3", "lsgan", "stargan"),
+    "nih_localisation": ("pix2pix", "pix2pix_n"),
+}
+MOST_BYTES = 30_000_000
+
+
+@pytest.mark.parametrize("folder", entry_folders(ENTRIES), ids=lambda folder: folder.name)
+def test_a_committed_entry_passes(folder):
+    verdict = check_entry(folder)
+    assert [str(finding) for finding in verdict.findings if not verdict.passed] == []
+
+
+def test_beside_the_entries_lies_nothing_that_none_of_them_uses():
+    assert strays(ENTRIES) == []
+
+
+@pytest.mark.parametrize(("task", "name"), [(task, name) for task, names in HOMES.items() for name in names])
+def test_every_family_is_reproduced_and_ranked_on_its_home_task(task, name):
+    (entry,) = (entry for entry in load_entries(ENTRIES) if entry.name == name)
+    (run,) = entry.runs
+    assert entry.submission.division == "reproduced" and entry.samples and entry.readme
+    assert run.results.provider.name == name and run.results.task.name == task
+    assert run.results.data.phantom and run.results.preset == "quick" and run.unranked == ()
+
+
+def test_the_board_tells_copies_of_the_training_films_from_noise():
+    attempts = [attempt for entry in load_entries(ENTRIES) for attempt in from_entry(entry)]
+    (board,) = (one for one in boards(attempts) if one.key.task == "scr_official")
+    ranks = {one.attempt.entrant.name: one.rank for one in board.all}
+    assert ranks["copy_train"].last < ranks["noise"].first
+
+
+def test_the_repository_is_small():
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=TREE, capture_output=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a checkout")
+    files = [TREE / name for name in listed.stdout.decode().split("\0") if name]
+    assert sum(path.stat().st_size for path in files if path.is_file()) < MOST_BYTES
