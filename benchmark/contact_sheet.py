@@ -58,13 +58,14 @@ def outlined(image: np.ndarray, bits: np.ndarray | None, organs: Sequence[str], 
     return picture
 
 
-def film_picture(dataset: Dataset, row: int, size: int) -> Image.Image:
-    """One film of a dataset as an RGB picture of `size` pixels a side, with the outlines of its masks and its boxes."""
+def film_picture(dataset: Dataset, row: int, size: int, *, words: bool = True) -> Image.Image:
+    """One film of a dataset as an RGB picture of `size` pixels a side, with the outlines of its masks and its boxes, which
+    have their findings' names in `words`."""
     from PIL import Image, ImageDraw
 
     bits = None if dataset.masks is None else dataset.masks[row]
     picture = Image.fromarray(outlined(dataset.images[row], bits, dataset.organs, size))
-    _draw_boxes(ImageDraw.Draw(picture), _boxes_of(dataset, row), size / dataset.resolution)
+    _draw_boxes(ImageDraw.Draw(picture), _boxes_of(dataset, row), size / dataset.resolution, words)
     return picture
 
 
@@ -133,9 +134,10 @@ def _boxes_of(dataset: Dataset, row: int) -> Iterable[tuple[str, float, float, f
 
 
 def _draw_boxes(
-    pen: ImageDraw.ImageDraw, boxes: Iterable[tuple[str, float, float, float, float]], scale: float
+    pen: ImageDraw.ImageDraw, boxes: Iterable[tuple[str, float, float, float, float]], scale: float, words: bool
 ) -> None:
     for finding, x, y, w, h in boxes:
         left, top = x * scale, y * scale
         pen.rectangle((left, top, left + w * scale, top + h * scale), outline=_BOX, width=2)
-        pen.text((left + 3, max(top - 16, 0)), finding, fill=_BOX, font=_font())
+        if words:
+            pen.text((left + 3, max(top - 16, 0)), finding, fill=_BOX, font=_font())

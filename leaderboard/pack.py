@@ -154,7 +154,8 @@ def _pictures(cells: Sequence[Record], store: Store, count: int) -> dict[str, Im
         except InputError as error:
             raise InputError(f"no films for samples: {error}; run it again, or pack without --samples") from None
         for row in range(min(count, len(films))):
-            picture = film_picture(films, row, max(SAMPLE_SIDE, min(films.resolution, 2 * SAMPLE_SIDE)))
+            side = max(SAMPLE_SIDE, min(films.resolution, 2 * SAMPLE_SIDE))
+            picture = film_picture(films, row, side, words=False)
             few = picture.quantize(SAMPLE_COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
             found[f"{re.sub('[^a-z0-9_-]', '', size.lower())}-{row + 1}.png"] = few
     return found
