@@ -100,7 +100,8 @@ class Change(Strict):
 
 class Kept(Strict):
     """A file of numbers. `provider` is None for REAL. `entry` has the predictions, None where the numbers are a run's;
-    `environments`: where the values were made; `lines`: digests of the changelog's lines that named this protocol then."""
+    `environments`: where the values were made, and `processor` the kind of chip, where the update was made there too (None
+    elsewhere); `lines`: digests of the changelog's lines that named this protocol then."""
 
     schema_version: int = Field(default=SCHEMA, alias="schema")
     task: str
@@ -112,6 +113,7 @@ class Kept(Strict):
     entry: str | None
     seeds: list[int]
     environments: list[Environment]
+    processor: str | None = None
     lines: list[str]
     history: list[Change]
     numbers: list[Number]

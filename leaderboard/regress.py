@@ -254,6 +254,7 @@ def today() -> int:
 def rerun(files: Mapping[str, Kept], part: Part, *, jobs: int | None = None) -> Verdict:
     """Do one part again, in a store that is empty before and gone after it, and compare. Costs what a run costs."""
     from ..benchmark.assembly import seed_values
+    from ..benchmark.fingerprint import processor
     from ..benchmark.harvest import Harvest
     from ..benchmark.runner import execute
     from ..benchmark.store import Store
@@ -270,7 +271,7 @@ def rerun(files: Mapping[str, Kept], part: Part, *, jobs: int | None = None) -> 
         found = {_place(value): value.value for value in seed_values(harvest)}
         environments = [record.environment for record in harvest.records.values()]
     numbers = [number for number in kept.numbers if number.size == part.size]
-    same = len(kept.environments) == 1 and all(same_machine(one, kept.environments[0]) for one in environments)
+    same = kept.processor == processor() and made_in(kept.environments, environments)
     moved += _moved(numbers, found, kept.seeds.index(part.seed) if same else None)
     how = BITS if same else WITHIN
     return Verdict(name, "rerun", len(numbers), how, tuple(moved), seconds=time.perf_counter() - start)
@@ -292,9 +293,11 @@ def _moved(numbers: Sequence[Number], found: Mapping[Place, float], column: int 
     yield from (f"{place}: not kept, and now there" for place in found if place not in kept)
 
 
-def same_machine(a: Environment, b: Environment) -> bool:
-    """Whether two trainings from one seed should give the same bits: chip, system, packages and threads are the same."""
-    return all(getattr(a, name) == getattr(b, name) for name in ("python", "platform", "device", "threads", "packages"))
+def made_in(kept: Sequence[Environment], found: Sequence[Environment]) -> bool:
+    """Whether trainings from one seed should give the same bits on one kind of processor: all that was kept was made in one
+    environment, and all that was found in the same: system, packages, threads."""
+    names = ("python", "platform", "device", "threads", "packages")
+    return len(kept) == 1 and all(getattr(one, name) == getattr(kept[0], name) for one in found for name in names)
 
 
 def _prepared(kept: Kept, part: Part, jobs: int | None, store: Store) -> Prepared:

@@ -16,10 +16,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..benchmark import digest
 from ..benchmark.errors import InputError
-from ..benchmark.fingerprint import Fingerprints
+from ..benchmark.fingerprint import Fingerprints, take_all
 from ..benchmark.record import utc_now
 from ..benchmark.results import Results, SeedValue
 from ..benchmark.run_folder import load_run
@@ -38,7 +39,7 @@ from .fingerprints import (
     write_fingerprints,
 )
 from .numbers import Change, Kept, Number, Place, System, numbers_of, read_kept, write_kept
-from .regress import is_kept, reproduced_runs
+from .regress import is_kept, made_in, reproduced_runs
 
 LINE_DIGITS = 16
 
@@ -99,14 +100,15 @@ def renew(
 
 def _collected(entries: Path, runs: Sequence[Path], sources: Sources | None) -> dict[str, Kept]:
     found: dict[str, Kept] = {}
+    here = take_all([])
     for one in reproduced_runs(entries, sources):
         results = one.run.results
-        _add(found, _files(results, one.values(results.arms), one.entry.name))
+        _add(found, _files(results, one.values(results.arms), one.entry.name, here))
     for folder in runs:
         results = load_run(folder)
         if not is_kept(results):
             raise InputError(f"{folder} is no run on a phantom at quick; only those can be made again by everyone")
-        _add(found, _files(results, results.seed_values, None))
+        _add(found, _files(results, results.seed_values, None, here))
     return found
 
 
@@ -122,8 +124,9 @@ def _add(found: dict[str, Kept], files: Iterable[Kept]) -> None:
             raise InputError(f"nothing is written: {kept.name} would be the numbers of two sources, {sources}")
 
 
-def _files(results: Results, values: Sequence[SeedValue], entry: str | None) -> Iterator[Kept]:
-    """The files of a run: its REAL cells, and the arms of its provider."""
+def _files(results: Results, values: Sequence[SeedValue], entry: str | None, here: Fingerprints) -> Iterator[Kept]:
+    """The files of a run: its REAL cells, and the arms of its provider. `here` names this machine."""
+    environments = [row.environment for row in results.environments]
     for real in (True, False):
         if numbers := numbers_of(results, values, real=real):
             provider = results.provider
@@ -137,7 +140,8 @@ def _files(results: Results, values: Sequence[SeedValue], entry: str | None) -> 
                 provider=None if real else System(**settings, settings=provider.settings),
                 entry=entry,
                 seeds=results.seeds,
-                environments=[row.environment for row in results.environments],
+                environments=environments,
+                processor=here.processor if made_in(environments, [here.environment]) else None,
                 lines=[],
                 history=[],
                 numbers=numbers,
@@ -198,7 +202,7 @@ def _with_past(old: Kept | None, new: Kept, log: Changelog, reason: str) -> Kept
     names = [_protocol(new)] if new.provider is None else [new.provider.name, _protocol(new)]
     numbers, lines, past = new.numbers, sorted(log.naming(*names)), [] if old is None else old.history
     if old is not None:
-        free: dict[str, list[str]] = {"history": [], "lines": []}
+        free: dict[str, Any] = {"history": [], "lines": [], "processor": None}  # an update elsewhere moves nothing
         anchored = [_anchored(number, old.by_place) for number in numbers]
         if old.model_copy(update=free) == new.model_copy(update=free | {"numbers": anchored}):
             return None
