@@ -1,8 +1,8 @@
 """From a finished run to an entry: the run's results, and of every cell what another can compute its numbers from.
 
 Weights and whole training curves stay at home; a few synthetic films come along as pictures where that is asked for.
-Predictions are packed again without loss; case scores are left out where the films can be drawn by anyone, because they
-follow from the predictions to the last digit.
+Predictions are packed again without loss, but for detections that no score sees; case scores are left out where the films
+can be drawn by anyone, because they follow from the predictions to the last digit.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..benchmark.results import Results, Status
 from ..benchmark.run_folder import load_run
 from ..benchmark.store import Store
 from .arrays import write_predictions, write_scores
-from .checks.subject import films_at_hand
+from .checks.subject import Protocol, Sources, films_at_hand, find_protocol, slot_of
 from .entry import (
     DIGESTS,
     KEY,
@@ -40,6 +40,7 @@ from .entry import (
     run_file,
 )
 from .example import example_files
+from .thinning import thinned
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -83,14 +84,15 @@ def pack(run: Path, name: str, root: Path, store: Store, *, share: bool = False,
     if not (folder / SUBMISSION).is_file():
         new_entry(name, root)
     keep_scores = films_at_hand(results.data.name, results.data.resolution) is None or not results.data.phantom
+    protocol = find_protocol(results, Sources())
     for record in cells:
         real = record.cell.arm == ArmName.REAL
         shared, own = root / SHARED / record.key, folder / "records" / record.key
         if real and (share or shared.is_dir()):
-            _keep_cell(record, store, shared, keep_scores)
+            _keep_cell(record, store, shared, protocol, keep_scores)
             shutil.rmtree(own, ignore_errors=True)
         else:
-            _keep_cell(record, store, own, keep_scores)
+            _keep_cell(record, store, own, protocol, keep_scores)
     for file, picture in pictures.items():
         (folder / SAMPLES).mkdir(exist_ok=True)
         picture.save(folder / SAMPLES / file, optimize=True)
@@ -111,11 +113,14 @@ def _records(results: Results, store: Store) -> list[Record]:
     return found
 
 
-def _keep_cell(record: Record, store: Store, target: Path, keep_scores: bool) -> None:
+def _keep_cell(record: Record, store: Store, target: Path, protocol: Protocol | None, keep_scores: bool) -> None:
     if target.is_dir():
         return
+    said = store.predictions(record.key)
+    if protocol is not None and protocol.films is not None:
+        said = thinned(said, protocol.task, protocol.task.test_set(protocol.films, slot_of(record)))
     with new_folder(target) as draft:
-        write_predictions(store.predictions(record.key), draft / PREDICTIONS)
+        write_predictions(said, draft / PREDICTIONS)
         if keep_scores:
             write_scores(store.scores(record.key), draft / SCORES)
         curves = {name: _thinned(curve) for name, curve in record.downstream.curves.items()}

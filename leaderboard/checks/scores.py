@@ -28,20 +28,18 @@ def check(subject: Subject) -> Iterator[Finding]:
         forms: dict[str, tuple[object, ...]] = {}
         for key, record, _ in subject.cells(run):
             try:
-                problems = [*_forms(subject, key, record, forms, run), *_cell(subject, run, protocol, record)]
+                problems = [*_forms(subject, key, forms, run), *_cell(subject, run, protocol, record)]
             except Refused as error:
                 problems = [str(error)]
             yield from (Finding(Level.ERROR, NAME, run.path.name, f"{place(record)}: {words}") for words in problems)
 
 
-def _forms(
-    subject: Subject, key: str, record: Record, forms: dict[str, tuple[object, ...]], run: EntryRun
-) -> Iterator[str]:
-    """Arrays of one name have one type and one size per film in all cells."""
+def _forms(subject: Subject, key: str, forms: dict[str, tuple[object, ...]], run: EntryRun) -> Iterator[str]:
+    """Arrays of one name have one type and one size of a row (a film, a detection) in all cells."""
     for name, array in subject.predictions(key, run.folders[key]).arrays.items():
-        per_film = array.shape[1:] if len(array) == record.downstream.test_films else array.shape
-        if forms.setdefault(name, (array.dtype.str, per_film)) != (array.dtype.str, per_film):
-            yield f"its array {shown(name)} is {array.dtype} {per_film} a film, in other cells it is {forms[name]}"
+        form = (array.dtype.str, array.shape[1:])
+        if forms.setdefault(name, form) != form:
+            yield f"its array {shown(name)} has rows {form}, in other cells {forms[name]}"
 
 
 def _cell(subject: Subject, run: EntryRun, protocol: Protocol, record: Record) -> Iterator[str]:

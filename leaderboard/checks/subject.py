@@ -20,6 +20,7 @@ from ...benchmark.errors import InputError
 from ...benchmark.protocol import ArmName, Predictions, Slot, Task
 from ...benchmark.record import Record
 from ...benchmark.registry import TASKS, plugins
+from ...benchmark.results import Results
 from ...benchmark.settings import keyed
 from ..arrays import read_predictions, read_scores
 from ..entry import PREDICTIONS, SCORES, Entry, EntryRun
@@ -68,6 +69,20 @@ class Protocol:
     fit_films: Dataset | None
 
 
+def find_protocol(results: Results, sources: Sources) -> Protocol | None:
+    """The protocol of a run; None where the task is not installed, of another version, or has other settings."""
+    cls = sources.task(results.task.name)
+    if cls is None or cls.version != results.task.version or results.preset not in cls.presets:
+        return None
+    task = cls(cls.presets[results.preset])
+    if keyed(task.settings) != results.task.settings:
+        return None
+    films = sources.films(results.data.name, task.settings.resolution)
+    fit_films = sources.films(results.data.name, task.settings.fit_resolution)
+    whole = films is not None and fit_films is not None
+    return Protocol(task, films if whole else None, fit_films if whole else None)
+
+
 @dataclass
 class Subject:
     """An entry with all that the checks read of it."""
@@ -86,23 +101,10 @@ class Subject:
             yield key, record, run.folders[key]
 
     def protocol(self, run: EntryRun) -> Protocol | None:
-        """The protocol of a run; None where the task is not installed, of another version, or has other settings."""
+        """The protocol of a run, as `find_protocol`."""
         if run.path not in self._protocols:
-            self._protocols[run.path] = self._find_protocol(run)
+            self._protocols[run.path] = find_protocol(run.results, self.sources)
         return self._protocols[run.path]
-
-    def _find_protocol(self, run: EntryRun) -> Protocol | None:
-        said = run.results
-        cls = self.sources.task(said.task.name)
-        if cls is None or cls.version != said.task.version or said.preset not in cls.presets:
-            return None
-        task = cls(cls.presets[said.preset])
-        if keyed(task.settings) != said.task.settings:
-            return None
-        films = self.sources.films(said.data.name, task.settings.resolution)
-        fit_films = self.sources.films(said.data.name, task.settings.fit_resolution)
-        whole = films is not None and fit_films is not None
-        return Protocol(task, films if whole else None, fit_films if whole else None)
 
     def predictions(self, key: str, folder: Path) -> Predictions:
         """What a cell's model said; Refused where the file is not as it should be."""
