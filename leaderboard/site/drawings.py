@@ -92,7 +92,9 @@ def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
     return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{kind}"/>'
 
 
-def _short(name: str, most: int = 26) -> str:
+def _short(title: str, most: int = 26) -> str:
+    """A title for little room: `lsgan (teacher)`, and the beginning of a long one."""
+    name = title.replace(" (labels by ", " (")
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
