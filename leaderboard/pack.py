@@ -96,11 +96,18 @@ def pack(run: Path, name: str, root: Path, store: Store, *, share: bool = False,
     for file, picture in pictures.items():
         (folder / SAMPLES).mkdir(exist_ok=True)
         picture.save(folder / SAMPLES / file, optimize=True)
+    results = results.model_copy(update={"command": _without_places(results.command)})
     text = json.dumps(results.model_dump(mode="json", by_alias=True), separators=(",", ":"), allow_nan=False)
     write_text(folder / "results" / run_file(results), text + "\n")
     _forget(folder)
     seal(folder)
     return folder
+
+
+def _without_places(command: Sequence[str]) -> list[str]:
+    """A command without what it says of its writer's machine: `--out` and the folders of absolute paths."""
+    words = [word for before, word in zip(["", *command], command, strict=False) if "--out" not in (before, word)]
+    return [Path(word).name if Path(word).is_absolute() else word for word in words if not word.startswith("--out=")]
 
 
 def _records(results: Results, store: Store) -> list[Record]:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.protocol import Predictions
-from cxrbench.benchmark.run_folder import load_run
+from cxrbench.benchmark.run_folder import load_run, write_results
 from cxrbench.benchmark.store import Level as StoreLevel
 from cxrbench.benchmark.store import Store
 from cxrbench.leaderboard.arrays import check_png, read_predictions, read_scores
@@ -75,6 +75,22 @@ def test_a_packed_entry_has_what_the_run_had(made_run, tmp_path):
         assert kept.arrays["labels"].dtype == np.uint8
         scores = read_scores(run.folders[key] / "scores.parquet")
         assert (scores.to_numpy() == made.store.scores(key).to_numpy()).all()
+
+
+def test_a_packed_command_says_nothing_of_the_machine(made_run, tmp_path):
+    made = made_run(tmp_path)
+    words = [
+        "/home/ada/bin/cxrbench",
+        "run",
+        "--out",
+        "/home/ada/runs/x",
+        "--provider",
+        "/home/ada/my.py:Mine",
+        "--seeds=5",
+    ]
+    write_results(made.run, load_run(made.run).model_copy(update={"command": words}))
+    (run,) = load_entry(pack(made.run, "my_gan", tmp_path / "submissions", made.store)).runs
+    assert run.results.command == ["cxrbench", "run", "--provider", "my.py:Mine", "--seeds=5"]
 
 
 def test_packed_predictions_are_read_as_the_store_reads_them(entry):
