@@ -22,10 +22,11 @@ STYLES = ("-", "--", ":", "-.")
 def rate_plot(found: Throughput, theme: Theme) -> Figure | None:
     """Films a second of every provider at its own batch size, training and sampling: medians with quartiles, on a
     logarithmic axis, the quickest sampler first. None without rates."""
-    rows = [row for row in found.rows if row.batch is None and (row.training or row.sampling)]
+    own = [(row.sampling or row.training, row) for row in found.rows if row.batch is None]
+    quickest = sorted([(-rate.films_per_second.median, place) for place, (rate, _) in enumerate(own) if rate])
+    rows = [own[place][1] for _, place in quickest]
     if not rows:
         return None
-    rows.sort(key=lambda row: -(row.sampling or row.training).films_per_second.median)  # type: ignore[union-attr]  # one is there
     several = len({row.preset for row in rows}) > 1
     with mpl.rc_context(SVG):
         figure, axes = _panel(WIDTH + 1, 0.9 + 0.24 * len(rows), theme)
