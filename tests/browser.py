@@ -36,6 +36,11 @@ ABOVE_PIPE = 10  # descriptors are kept above 3 and 4, which the browser expects
 EXEC = (
     "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4); os.execvp(sys.argv[3], sys.argv[3:])"
 )
+LEFT = {
+    "Inspected target navigated or closed",
+    "Execution context was destroyed.",
+    "Cannot find default execution context",
+}
 KEYS = {
     "ArrowLeft": 37,
     "ArrowUp": 38,
@@ -56,6 +61,10 @@ def find_browser() -> str | None:
 
 class BrowserError(Exception):
     """The browser ended, did not answer in time, or refused a command; or a script of the page threw."""
+
+
+class PageLeft(BrowserError):
+    """The page was left for another while a script ran on it."""
 
 
 class Browser:
@@ -114,11 +123,13 @@ class Browser:
         return result["result"].get("value")
 
     def wait_for(self, script: str, seconds: float = 10.0) -> Any:
-        """The value of a script as soon as it is true. BrowserError when it is not in time."""
+        """The value of a script as soon as it is true, on this page or on the next one when the browser is on its way
+        there. BrowserError when it is not in time."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            if value := self.evaluate(script):
-                return value
+            with contextlib.suppress(PageLeft):
+                if value := self.evaluate(script):
+                    return value
             time.sleep(0.02)
         raise BrowserError(f"not true within {seconds:g} s: {script}")
 
@@ -232,7 +243,8 @@ class Browser:
             answer = self._receive(until)
             if answer.get("id") == self._numbers:
                 if "error" in answer:
-                    raise BrowserError(f"{method}: {answer['error']['message']}")
+                    reason = answer["error"]["message"]
+                    raise (PageLeft if reason in LEFT else BrowserError)(f"{method}: {reason}")
                 return answer["result"]
             self._note(answer)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-THROUGHPUT = Path("leaderboard/throughput")
+THROUGHPUT = Path(__file__).parents[2] / "leaderboard" / "throughput"  # comes with the package
 
 app = typer.Typer(no_args_is_help=True, help="The leaderboard: build its site from the entries.")
 
@@ -27,14 +27,13 @@ def build(
     throughput: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Rates for the cost board: a throughput.json, or a folder of such files; default: leaderboard/throughput."
+            help="Rates for the cost board: a throughput.json, or a folder of such files; default: those of the package."
         ),
     ] = None,
 ) -> None:
     """Write the site: open its index.html, or put the folder on any web server."""
     site = importlib.import_module("...leaderboard.site", __package__)  # by name: design section 3
-    rates = throughput or ([THROUGHPUT] if THROUGHPUT.is_dir() else [])
-    built = site.build(entries, out, rates)
+    built = site.build(entries, out, throughput or [THROUGHPUT])
     entries_word = "entry" if built.entries == 1 else "entries"
     boards_word = "board" if built.boards == 1 else "boards"
     print(f"{built.entries} {entries_word} on {built.boards} {boards_word}, {built.pages} pages: {out / 'index.html'}")

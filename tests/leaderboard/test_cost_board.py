@@ -84,13 +84,14 @@ def test_without_rates_there_is_no_page_and_no_link(tmp_path):
     assert "cost.html" not in (tmp_path / "site" / "index.html").read_text()
 
 
-def test_the_command_reads_files_and_folders_and_its_own_folder_by_itself(tmp_path, monkeypatch):
+def test_the_command_reads_files_and_folders_and_the_rates_of_the_package_by_itself(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "submissions").mkdir()
-    (tmp_path / THROUGHPUT).mkdir(parents=True)
-    (tmp_path / THROUGHPUT / "one.json").write_text(rates(rate_row("a")).to_json())
+    (tmp_path / "rates").mkdir()
+    (tmp_path / "rates" / "one.json").write_text(rates(rate_row("a")).to_json())
     (tmp_path / "other.json").write_text(rates(rate_row("b")).to_json())
-    for arguments, name in (([], "a"), (["--throughput", "other.json"], "b"), (["--throughput", THROUGHPUT], "a")):
+    some = json.loads(next(THROUGHPUT.glob("*.json")).read_text())["rows"][0]["provider"]
+    for arguments, name in (([], some), (["--throughput", "other.json"], "b"), (["--throughput", "rates"], "a")):
         done = CliRunner().invoke(app, ["build", *arguments])
         assert done.exit_code == 0, done.output
         assert f"<bdi>{name}</bdi>" in (tmp_path / "site" / "cost.html").read_text()
