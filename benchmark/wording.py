@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from .pairing_rules import RULES
-from .results import AVERAGE, CellRow, CostRow, MetricInfo, Results, Status, words
+import re
+from collections import Counter
+from collections.abc import Sequence
 
+from .pairing_rules import RULES
+from .results import AVERAGE, CellRow, CheckRow, CostRow, MetricInfo, Results, Status, words
+
+NUMBER = re.compile(r"(?<![\w.])\d++(?:\.\d++)?+(?:e[-+]?\d++)?+(?![\w.]*\w)")  # not those of names, not "1st"
+FEW = 3  # cells that are named one by one
 PHANTOM = "phantom numbers: not comparable with published numbers"
 
 
@@ -154,19 +160,39 @@ def claims(results: Results) -> list[str]:
 
 
 def check_notes(results: Results) -> list[tuple[str, str, bool]]:
-    """(what was checked, what was found, alarm): one line for all sizes and seeds that found the same."""
-    groups: dict[tuple[str, str, bool], list[str]] = {}
+    """(what was checked, what was found, alarm): one line for all sizes, folds and seeds that found the same, or the same
+    but for its numbers, which then become ranges. Of one check the alarms come first."""
     several = {info.size for info in results.sizes if len(info.folds) > 1}
+    counts = Counter((check.name, check.size) for check in results.checks)
+    groups: dict[tuple[str, str, tuple[str, ...], bool], list[CheckRow]] = {}
     for check in results.checks:
-        place = check.size + (f" fold {check.fold}" if check.size in several else "")
-        place += f" seed {check.seed}" if len(results.seeds) > 1 else ""
-        groups.setdefault((check.name, check.sentence, check.alarm), []).append(place)
-    everywhere = {place for places in groups.values() for place in places}
+        text = tuple(NUMBER.split(check.sentence))
+        groups.setdefault((check.name, check.size, text, check.alarm), []).append(check)
+    lines: dict[str, dict[tuple[bool, str], list[str]]] = {name: {} for name, _ in counts}
+    for (name, size, _, alarm), rows in groups.items():
+        sentence, number = in_ranges([row.sentence for row in rows]), counts[name, size]
+        if len(rows) == number:
+            places = [size]
+        elif len(rows) <= FEW:
+            places = [f"{size}{f' fold {row.fold}' if size in several else ''} seed {row.seed}" for row in rows]
+        else:
+            places = [f"{size}: {len(rows)} of {number}"]
+        lines[name].setdefault((not alarm, sentence), []).extend(places)
     notes = []
-    for (name, sentence, alarm), places in groups.items():
-        where = "" if set(places) == everywhere else f" ({', '.join(dict.fromkeys(places))})"
-        notes.append((f"{name}{where}", sentence, alarm))
+    for name, found in lines.items():
+        everywhere = [size for known, size in counts if known == name]
+        for (calm, sentence), places in sorted(found.items(), key=lambda item: item[0][0]):
+            where = "" if places == everywhere else f" ({', '.join(places)})"
+            notes.append((f"{name}{where}", sentence, not calm))
     return notes
+
+
+def in_ranges(sentences: Sequence[str]) -> str:
+    """Sentences that differ in their numbers alone as one: `3 of 240` and `5 of 240` are `3 to 5 of 240`."""
+    columns = zip(*map(NUMBER.findall, sentences), strict=True)
+    spans = (sorted(set(column), key=float) for column in columns)
+    texts = iter([span[0] if len(span) == 1 else f"{span[0]} to {span[-1]}" for span in spans])
+    return NUMBER.sub(lambda _: next(texts), sentences[0])
 
 
 def absent(results: Results) -> list[CellRow]:

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from cxrbench.benchmark import tables, wording
 from cxrbench.benchmark.assembly import assemble
-from cxrbench.benchmark.results import MetricInfo
+from cxrbench.benchmark.results import CheckRow, MetricInfo
 
 HOSTILE = r"a_b & 50% $x^2$ #{~} \end{table} | <script>alert(1)</script> **"
 
@@ -143,6 +143,40 @@ def test_the_same_check_of_all_sizes_is_one_line(fabricate):
     assert wording.check_notes(results) == [
         ("nearest test film", "no near copies (0 of 240 below the 1st percentile)", False)
     ]
+
+
+def check_row(sentence, seed, *, size="full", alarm=False, name="near"):
+    return CheckRow(size=size, fold="", seed=seed, name=name, sentence=sentence, alarm=alarm)
+
+
+def notes_of(fabricate, *rows):
+    return wording.check_notes(results_of(fabricate).model_copy(update={"checks": list(rows)}))
+
+
+def test_checks_that_differ_in_their_numbers_alone_are_one_line_with_ranges(fabricate):
+    found = notes_of(
+        fabricate,
+        *(check_row(f"none ({seed} of 240 below the 1st percentile)", seed) for seed in range(4)),
+        check_row("copies (9 of 240 below the 1st percentile, p = 8e-04)", 4, alarm=True),
+        check_row("copies (48 of 240 below the 1st percentile, p = 1e-46)", 5, alarm=True),
+        *(check_row("none (0 of 240 below the 1st percentile)", seed, size="tiny") for seed in range(6)),
+        check_row("share 0.5, of V4", 0, name="made"),
+    )
+    assert found == [
+        (
+            "near (full seed 4, full seed 5)",
+            "copies (9 to 48 of 240 below the 1st percentile, p = 1e-46 to 8e-04)",
+            True,
+        ),
+        ("near (full: 4 of 6)", "none (0 to 3 of 240 below the 1st percentile)", False),
+        ("near (tiny)", "none (0 of 240 below the 1st percentile)", False),
+        ("made", "share 0.5, of V4", False),
+    ]
+
+
+@pytest.mark.parametrize("sentence", ["#", "5", "5 5", "1.2.3", "5e", "", "v5", "1e999", "9" * 5000])
+def test_a_check_may_say_anything(fabricate, sentence):
+    assert notes_of(fabricate, check_row("5", 0), check_row(sentence, 1))[0][1].startswith("5")
 
 
 def test_phantom_numbers_are_labelled(fabricate):
