@@ -24,6 +24,9 @@ MOST_NAMES = 12
 """Points that are named in the drawing of utility against cost."""
 SHORTEST = 0.1
 """Seconds at the left edge of utility against cost: what takes less, as controls that fit nothing do, is drawn there."""
+TIMES = (0.1, 1, 10, 60, 600, 3600, 36_000, 360_000)
+NARROWEST = 0.5
+"""Decades of seconds that utility against cost spans at least: times that hardly differ shall not look far apart."""
 WIDTH = 520
 FAR = 8.0
 """How many median deviations from the median a value may be before it is drawn at the edge."""
@@ -204,7 +207,7 @@ def utility_against_cost(board: Board) -> Drawing | None:
         return None
     height = 320.0
     times = [point[0] for point in points]
-    room = 0.06 * (max(times) - min(times)) or 0.1
+    room = max(0.06 * (max(times) - min(times)), (NARROWEST - max(times) + min(times)) / 2)
     x = _Axis(min(times) - room, max(times) + room, 52, WIDTH - 20)
     y = _axis([point[1] for point in points], height - 46, 26)
     ticks = y.ticks()
@@ -213,10 +216,10 @@ def utility_against_cost(board: Board) -> Drawing | None:
     for tick in ticks:
         parts.append(_line(44, y.at(tick), WIDTH - 20, y.at(tick), "zero" if tick == 0 else "grid"))
         parts.append(_text(38, y.at(tick) + 4, _number(tick, step), "faint", "end"))
-    for seconds in (0.1, 1, 10, 60, 600, 3600, 36_000, 360_000):
-        if x.holds(math.log10(seconds)):
-            parts.append(_line(x.at(math.log10(seconds)), 26, x.at(math.log10(seconds)), height - 46, "grid"))
-            parts.append(_text(x.at(math.log10(seconds)), height - 28, duration(seconds), "faint", "middle"))
+    for seconds in _times(x):
+        at = x.at(math.log10(seconds))
+        parts.append(_line(at, 26, at, height - 46, "grid"))
+        parts.append(_text(at, height - 28, duration(seconds), "faint", "middle"))
     parts.append(_text(WIDTH / 2 + 20, height - 8, "time of a fit", "faint", "middle"))
     for cost, value, one in points:
         shortest = "at most " if 10**cost <= SHORTEST else ""
@@ -232,6 +235,12 @@ def utility_against_cost(board: Board) -> Drawing | None:
     parts += _names([(x.at(points[i][0]), y.at(points[i][1]), points[i][2].attempt.title) for i in _named(points)])
     alt = f"Utility against the time of a fit, {len(points)} entries; both are columns of the table."
     return Drawing(_svg(height, parts, alt), alt)
+
+
+def _times(axis: _Axis) -> list[float]:
+    """Seconds to mark on a logarithmic axis: the usual ones, or round ones where the axis holds fewer than two of them."""
+    usual = [seconds for seconds in TIMES if axis.holds(math.log10(seconds))]
+    return usual if len(usual) > 1 else _Axis(10**axis.low, 10**axis.high, 0, 1).ticks(4)
 
 
 def _names(points: Sequence[tuple[float, float, str]]) -> list[str]:

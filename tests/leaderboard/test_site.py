@@ -22,9 +22,10 @@ from cxrbench.benchmark.errors import InputError
 from cxrbench.leaderboard.attempts import BoardKey, Division, Entrant, from_entry
 from cxrbench.leaderboard.entry import load_entry
 from cxrbench.leaderboard.site import build, write_site
-from cxrbench.leaderboard.site.drawings import tied_groups
+from cxrbench.leaderboard.site.drawings import tied_groups, utility_against_cost
 from cxrbench.leaderboard.site.exports import markdown
 from cxrbench.leaderboard.site.words import slug, web_address
+from cxrbench.leaderboard.standings import boards
 
 from .. import browser
 from . import made_up
@@ -199,6 +200,22 @@ def test_a_provider_page_has_samples_by_content_and_the_history_of_its_generator
     assert (site / "providers" / pictures[0][0]).resolve().is_file()
     history = (site / "providers" / "three_stage.html").read_text().partition('id="history"')[2]
     assert history.index("2026-02-02") < history.index("2026-01-01") and "three_stage_v2.html" in history
+
+
+@pytest.mark.parametrize(
+    ("seconds", "marks"),
+    [
+        ((26.0, 26.5), ["0:20", "0:30", "0:40"]),
+        ((0.01, 40.0), ["0.1 s", "1.0 s", "0:10"]),
+        ((50.0, 4000.0), ["1:00", "10:00"]),
+    ],
+)
+def test_the_axis_of_cost_is_marked_whatever_it_spans(seconds, marks):
+    (board,) = boards([attempt(f"of {one}", 0.01, seed=i, seconds=one) for i, one in enumerate(seconds)])
+    drawing = utility_against_cost(board)
+    assert drawing is not None and all(f">{mark}</text>" in drawing.svg for mark in marks)
+    places = [float(x) for x in re.findall(r'<circle cx="([^"]*)"', drawing.svg)]
+    assert (abs(places[0] - places[1]) < 20) is (seconds[1] / seconds[0] < 1.1)
 
 
 def test_a_site_is_replaced_but_other_folders_are_left_alone(tmp_path):
