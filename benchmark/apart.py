@@ -13,6 +13,14 @@ from typing import Any
 from .errors import CxrbenchError, ProviderError
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+# glibc hands memory of the size of a batch back to the system at every step of a training and asks for it again, which
+# took up to a third of the time of a small network on a processor. Other C libraries ignore these names.
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}
+
+
+def surroundings(threads: int) -> dict[str, str]:
+    """The environment variables of a process that computes with that many threads."""
+    return KEEP_MEMORY | os.environ | dict.fromkeys(THREADS, str(threads))
 
 
 def run_apart(module: str, line: str, *, threads: int, time_limit: float, label: str, hint: str) -> dict[str, Any]:
@@ -26,7 +34,7 @@ def run_apart(module: str, line: str, *, threads: int, time_limit: float, label:
             text=True,
             errors="replace",
             timeout=time_limit,
-            env=os.environ | dict.fromkeys(THREADS, str(threads)),
+            env=surroundings(threads),
             check=False,
         )
     except subprocess.TimeoutExpired:

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from .apart import surroundings
 from .errors import InputError
 from .job import Job, job_line
 from .record import Failure, utc_now
@@ -52,7 +53,6 @@ def run_job(job: Job, time_limit: float | None) -> Outcome:
     label = step_label(job)
     outcome_path = Path(job.outcome)
     outcome_path.parent.mkdir(parents=True, exist_ok=True)
-    threads = {name: str(job.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     with tempfile.TemporaryFile("w+", errors="replace") as noise:
         process = subprocess.Popen(
             [sys.executable, "-m", f"{__package__}.worker"],
@@ -61,7 +61,7 @@ def run_job(job: Job, time_limit: float | None) -> Outcome:
             stderr=noise,
             text=True,
             start_new_session=True,
-            env=os.environ | threads,
+            env=surroundings(job.threads),
         )
         _running.add(process)
         try:

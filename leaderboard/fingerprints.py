@@ -8,7 +8,6 @@ its plainest (`PLAIN`) among the numbers of its kind (gradients, or the rest) of
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from ..benchmark import digest
+from ..benchmark.apart import surroundings
 from ..benchmark.atomic import write_text
 from ..benchmark.errors import CxrbenchError, InputError
 from ..benchmark.fingerprint import Fingerprint, Fingerprints
@@ -102,8 +102,7 @@ def measure(subjects: Sequence[str], instructions: Mapping[str, str] | None = No
         own.mkdir()
         (own / "datasets").symlink_to(datasets.resolve(), target_is_directory=True)
         out = Path(scratch) / "fingerprints.json"
-        threads = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-        environment = os.environ | threads | {"CXRBENCH_HOME": str(own)} | dict(instructions or {})
+        environment = surroundings(1) | {"CXRBENCH_HOME": str(own)} | dict(instructions or {})
         done = subprocess.run(
             [sys.executable, "-m", module, str(out), *subjects],
             env=environment,
