@@ -129,6 +129,7 @@ def _numbers(results: Results) -> dict[str, Any]:
         "metric_title": wording.metric_title,
         "marks": [*wording.marks(results), *wording.fold_sentences(results)],
         "claims": wording.claims(results),
+        "checks": wording.check_notes(results),
         "absent": [(cell, wording.absence(cell)) for cell in wording.absent(results)],
         "done": sum(cell.status is Status.DONE for cell in results.cells),
         "tests": _tests(results, results.paired),
