@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from .pairing_rules import RULES
 from .results import AVERAGE, CellRow, CheckRow, CostRow, MetricInfo, Results, Status, words
 
-NUMBER = re.compile(r"(?<![\w.])\d++(?:\.\d++)?+(?:e[-+]?\d++)?+(?![\w.]*\w)")  # not those of names, not "1st"
+NUMBER = re.compile(r"(?<![\w.])-?\d++(?:\.\d++)?+(?:e[-+]?\d++)?+(?![\w.]*\w)")  # not those of names, not "1st"
 FEW = 3  # cells that are named one by one
 PHANTOM = "phantom numbers: not comparable with published numbers"
 

@@ -174,6 +174,10 @@ def test_checks_that_differ_in_their_numbers_alone_are_one_line_with_ranges(fabr
     ]
 
 
+def test_ranges_keep_signs():
+    assert wording.in_ranges(["shift -0.2, 3-5", "shift 0.1, 3-5", "shift -0.5, 3-4"]) == "shift -0.5 to 0.1, 3-4 to 5"
+
+
 @pytest.mark.parametrize("sentence", ["#", "5", "5 5", "1.2.3", "5e", "", "v5", "1e999", "9" * 5000])
 def test_a_check_may_say_anything(fabricate, sentence):
     assert notes_of(fabricate, check_row("5", 0), check_row(sentence, 1))[0][1].startswith("5")
