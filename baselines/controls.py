@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import cv2
 import numpy as np
 
-from ..benchmark.augmentation import elastic_field, warp
+from ..benchmark import exact
+from ..benchmark.augmentation import between, elastic_field, warp
 from ..benchmark.dataset import Annotation, Dataset
 from ..benchmark.errors import InputError
+from ..benchmark.exact import Draw
 from ..benchmark.progress import Progress
 from ..benchmark.provider import Batch, Provider
 
@@ -78,7 +79,7 @@ def usable(films: Dataset) -> np.ndarray:
     return np.array(boxed or range(len(films)), dtype=np.int64)
 
 
-def draw(films: Dataset, n: int, rng: np.random.Generator) -> np.ndarray:
+def draw(films: Dataset, n: int, rng: Draw) -> np.ndarray:
     """`n` row numbers, in rounds that take one copy of every original each: all the variety n films can have, and every
     finding as often as in the training set. Where films have boxes, of those alone (see `usable`)."""
     shown = originals(films)
@@ -87,8 +88,8 @@ def draw(films: Dataset, n: int, rng: np.random.Generator) -> np.ndarray:
         copies.setdefault(shown[row], []).append(row)
     rounds: list[int] = []
     while len(rounds) < n:
-        this = [int(rng.choice(rows)) for rows in copies.values()]
-        rounds += [this[index] for index in rng.permutation(len(this))]
+        this = [rng.choice(rows) for rows in copies.values()]
+        rounds += [this[index] for index in rng.order(len(this))]
     return np.array(rounds[:n])
 
 
@@ -109,13 +110,13 @@ class CopyTrain(Provider):
         self.films = train
 
     def sample(self, n: int, *, seed: int) -> Iterator[Batch]:
-        rng = np.random.default_rng(seed)
+        rng = Draw(seed)
         rows = draw(self.films, n, rng)
         shown = originals(self.films)
         for part, films in zip(np.split(rows, range(BATCH, n, BATCH)), self.changed(rows, rng), strict=True):
             yield films.batch(len(self.films.organs), [[shown[row]] for row in part])
 
-    def changed(self, rows: np.ndarray, rng: np.random.Generator) -> Iterator[Films]:
+    def changed(self, rows: np.ndarray, rng: Draw) -> Iterator[Films]:
         """What a control makes of the drawn films, 64 by 64: here nothing else."""
         films, boxes = self.films, boxes_of(self.films)
         labels = films.labels() if films.info.findings else None
@@ -163,19 +164,17 @@ class Change:
         finding, left, top, w, h = box
         side = self.displacement.shape[-1]
         centre = (side - 1) / 2
-        x, y = (plane.ravel() for plane in np.meshgrid(*(np.linspace(0, 1, OUTLINE),) * 2))
+        steps = np.arange(OUTLINE) / (OUTLINE - 1)
+        x, y = np.tile(steps, OUTLINE), np.repeat(steps, OUTLINE)
         from_x, from_y = left + w * x - 0.5 - centre, top + h * y - 0.5 - centre  # a pixel's centre is at 0.5
-        cos, sin = np.cos(np.deg2rad(self.angle)) * self.scale, np.sin(np.deg2rad(self.angle)) * self.scale
+        turn = self.angle * (np.pi / 180.0)
+        cos, sin = exact.cos(turn) * self.scale, exact.sin(turn) * self.scale
         bend_x, bend_y = np.zeros_like(from_x), np.zeros_like(from_y)
         for _ in range(8):
             u, v = from_x - bend_x, from_y - bend_y
             x = cos * u + sin * v + centre + self.shift_x * side
             y = -sin * u + cos * v + centre + self.shift_y * side
-            places = x.astype(np.float32)[None], y.astype(np.float32)[None]
-            bend_x, bend_y = (
-                cv2.remap(plane, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0].astype(np.float64)
-                for plane in self.displacement
-            )
+            bend_x, bend_y = (between(plane, x, y) for plane in self.displacement)
         whole = np.array([x.min(), y.min(), x.max(), y.max()]) + 0.5
         x0, y0, x1, y1 = np.clip(whole, 0, side).tolist()
         if (x1 - x0) * (y1 - y0) < KEPT * (whole[2] - whole[0]) * (whole[3] - whole[1]):
@@ -190,7 +189,7 @@ class Classical(CopyTrain):
         name: ClassicalSettings() for name in ("quick", "standard", "paper")
     }
 
-    def changed(self, rows: np.ndarray, rng: np.random.Generator) -> Iterator[Films]:
+    def changed(self, rows: np.ndarray, rng: Draw) -> Iterator[Films]:
         """The drawn films, each under a change of its own."""
         for drawn in super().changed(rows, rng):
             images = np.empty_like(drawn.images)
@@ -207,10 +206,10 @@ class Classical(CopyTrain):
                     boxes[index] = [moved for moved in map(change.box, boxes[index]) if moved is not None]
             yield replace(drawn, images=images, flags=flags, boxes=boxes)
 
-    def change(self, side: int, rng: np.random.Generator) -> Change:
+    def change(self, side: int, rng: Draw) -> Change:
         """A change within the settings."""
         s: ClassicalSettings = self.settings
-        shift_x, shift_y = rng.uniform(-s.shift, s.shift, size=2)
+        shift_x, shift_y = rng.uniform(-s.shift, s.shift), rng.uniform(-s.shift, s.shift)
         return Change(
             angle=rng.uniform(-s.angle, s.angle),
             shift_x=shift_x,
@@ -253,10 +252,10 @@ class Degraded(CopyTrain):
         if not 0 <= self.settings.wrong <= 1:
             raise InputError(f"degraded: 'wrong' is a share from 0 to 1, found {self.settings.wrong}")
 
-    def changed(self, rows: np.ndarray, rng: np.random.Generator) -> Iterator[Films]:
+    def changed(self, rows: np.ndarray, rng: Draw) -> Iterator[Films]:
         """The drawn films, a share of them with wrong annotations."""
         films = self.films
-        wrong = rng.permutation(len(rows))[: round(self.settings.wrong * len(rows))].tolist()
+        wrong = rng.order(len(rows))[: round(self.settings.wrong * len(rows))].tolist()
         chosen = set(wrong)
         others = Others(films)
         masks_of = {i: rng.choice(others.any(rows[i])) for i in wrong} if films.masks is not None else {}
@@ -336,26 +335,31 @@ class Noise(Provider):
         self.boxes = None if boxes is None else [boxes[row] for row in rows]
 
     def sample(self, n: int, *, seed: int) -> Iterator[Batch]:
-        rng, picks = np.random.default_rng(seed), np.random.default_rng((seed, 1))
+        rng, picks = Draw(seed), Draw(seed, 1)
         for start in range(0, n, BATCH):
             images = np.stack([self.film(rng) for _ in range(min(BATCH, n - start))])
             flags = np.stack([self.blobs(rng) for _ in images]) if self.masked else None
-            rows = picks.integers(self.rows, size=len(images))
+            rows = picks.integers(0, self.rows, len(images))
             labels = None if self.labels is None else self.labels[rows]
             boxes = None if self.boxes is None else [self.boxes[row] for row in rows]
             yield Films(images, flags, labels, boxes).batch(self.organs, None)
 
-    def film(self, rng: np.random.Generator) -> np.ndarray:
+    def film(self, rng: Draw) -> np.ndarray:
         """uint8 (H, W): Gaussian noise, blurred, about mid-grey."""
-        noise = cv2.GaussianBlur(rng.normal(size=(self.side, self.side)), (0, 0), self.side * rng.uniform(0.01, 0.1))
-        return np.clip(128 + 48 * noise / noise.std(), 0, 255).astype(np.uint8)
+        noise = exact.smooth(rng.noise(self.side, self.side), self.side * rng.uniform(0.01, 0.1))
+        flat = noise.reshape(-1) - exact.total(noise.reshape(-1)) / noise.size
+        spread = np.sqrt(exact.total(flat * flat) / noise.size)
+        return np.clip(128 + 48 * noise / spread, 0, 255).astype(np.uint8)
 
-    def blobs(self, rng: np.random.Generator) -> np.ndarray:
+    def blobs(self, rng: Draw) -> np.ndarray:
         """uint8 bit flags (H, W): an ellipse of any place, size and direction for every organ."""
         flags = np.zeros((self.side, self.side), dtype=np.uint8)
+        x, y = np.arange(float(self.side))[None, :], np.arange(float(self.side))[:, None]
         for organ in range(self.organs):
-            blob = np.zeros_like(flags)
-            centre, axes = rng.integers(0, self.side, size=2), rng.uniform(0.05, 0.25, size=2) * self.side
-            cv2.ellipse(blob, centre.tolist(), np.rint(axes).astype(int).tolist(), rng.uniform(0, 180), 0, 360, 1, -1)
-            flags |= blob << np.uint8(organ)
+            across, down = x - rng.integer(0, self.side), y - rng.integer(0, self.side)
+            long, short = (rng.uniform(0.05, 0.25) * self.side + 0.5 for _ in range(2))
+            turn = rng.uniform(0.0, np.pi)
+            along = (exact.cos(turn) * across + exact.sin(turn) * down) / long
+            aside = (exact.cos(turn) * down - exact.sin(turn) * across) / short
+            flags |= (along * along + aside * aside <= 1.0).astype(np.uint8) << np.uint8(organ)
         return flags

@@ -28,7 +28,7 @@ from ..benchmark import digest, training
 from ..benchmark.dataset import Dataset
 from ..benchmark.progress import Progress
 from ..benchmark.provider import Batch, Provider
-from ..benchmark.resampling import resize_film, resize_films
+from ..benchmark.resampling import resample, resize_films
 from ..benchmark.training import History, Recipe, RowNumbers, Step, seeded
 from .timeline import Timeline
 
@@ -74,7 +74,8 @@ def prepare(films: np.ndarray, side: int, *, equalise: bool) -> np.ndarray:
 def restore(films: np.ndarray, resolution: int) -> np.ndarray:
     """Generated films (B, side, side) as images of a Batch: float32 (B, 1, resolution, resolution) in [0, 1]."""
     if films.shape[1] != resolution:
-        films = np.stack([resize_film(film, resolution) for film in films])
+        whole = np.rint(np.clip(films, 0, 1) * 65535).astype(np.uint16)
+        films = np.stack([resample(film, resolution) for film in whole]) / 65535
     return np.clip(films[:, None], 0, 1).astype(np.float32)
 
 

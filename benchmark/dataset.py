@@ -48,7 +48,12 @@ class DatasetInfo(BaseModel):
     """Side of a pixel in mm at this resolution; None where it is not known."""
     provenance: str = ""
     digest: str = ""
+    truth: str = ""
     files: dict[str, str] = {}
+
+    def changed(self, **values: object) -> DatasetInfo:
+        """The same with other values, for other content: without the digests of this one."""
+        return self.model_copy(update={"digest": "", "truth": "", "files": {}, **values})
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,17 +130,23 @@ class Dataset:
         """
         if self.info.digest:
             return self.info.digest
-        return digest.of_json(
-            {
-                "images": digest.of_array(self.images),
-                "masks": None if self.masks is None else digest.of_array(self.masks),
-                "cases": _table_digest(self.cases),
-                "boxes": None if self.boxes is None else _table_digest(self.boxes),
-                "organs": self.info.organs,
-                "findings": self.info.findings,
-                "pixel_mm": self.info.pixel_mm,
-            }
-        )
+        return digest.of_json(self._annotated | {"images": digest.of_array(self.images)})
+
+    @cached_property
+    def truth(self) -> str:
+        """sha256 of what predictions are scored against: everything but the pixels of the films."""
+        return self.info.truth or digest.of_json(self._annotated)
+
+    @cached_property
+    def _annotated(self) -> dict[str, object]:
+        return {
+            "masks": None if self.masks is None else digest.of_array(self.masks),
+            "cases": _table_digest(self.cases),
+            "boxes": None if self.boxes is None else _table_digest(self.boxes),
+            "organs": self.info.organs,
+            "findings": self.info.findings,
+            "pixel_mm": self.info.pixel_mm,
+        }
 
     def organ_masks(self, organs: Sequence[str] | None = None, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
         """Masks as bool (N, O, H, W), one channel per asked organ (all by default)."""
@@ -160,7 +171,7 @@ class Dataset:
         if self.boxes is not None:
             boxes = self.boxes[self.boxes["id"].isin(set(cases["id"]))].reset_index(drop=True)
         return Dataset(
-            info=self._changed(name=name or self.info.name),
+            info=self.info.changed(name=name or self.info.name),
             images=self.images[index],
             cases=cases,
             masks=None if self.masks is None else self.masks[index],
@@ -181,7 +192,7 @@ class Dataset:
             boxes[["x", "y", "w", "h"]] *= scale
         pixel = None if self.info.pixel_mm is None else self.info.pixel_mm / scale
         return Dataset(
-            info=self._changed(resolution=resolution, pixel_mm=pixel),
+            info=self.info.changed(resolution=resolution, pixel_mm=pixel),
             images=resize_films(self.images, resolution),
             cases=self.cases,
             masks=None if self.masks is None else resize_masks(self.masks, resolution, len(self.organs)),
@@ -194,13 +205,10 @@ class Dataset:
             return self
         return replace(
             self,
-            info=self._changed(organs=tuple(organs)),
+            info=self.info.changed(organs=tuple(organs)),
             masks=pack_masks(self.organ_masks(organs)),
             folder=None,
         )
-
-    def _changed(self, **values: object) -> DatasetInfo:
-        return self.info.model_copy(update={"digest": "", "files": {}, **values})
 
     def save(self, folder: Path) -> Dataset:
         """Write the dataset to a new folder (all of it or nothing) and return it as it lies there."""
@@ -212,7 +220,7 @@ class Dataset:
             if self.boxes is not None:
                 self.boxes.to_parquet(draft / "boxes.parquet", index=False)
             files = {path.name: digest.of_file(path) for path in sorted(draft.iterdir())}
-            info = self.info.model_copy(update={"digest": self.digest, "files": files})
+            info = self.info.model_copy(update={"digest": self.digest, "truth": self.truth, "files": files})
             (draft / "dataset.json").write_text(info.model_dump_json(by_alias=True, indent=1), encoding="utf-8")
         return load_dataset(folder)
 
@@ -291,7 +299,7 @@ def verify_dataset(folder: Path) -> Dataset:
     digest.
     """
     dataset = load_dataset(folder, verify=True)
-    found = replace(dataset, info=dataset._changed(), folder=None).digest
+    found = replace(dataset, info=dataset.info.changed(), folder=None).digest
     if found != dataset.info.digest:
         raise InputError(f"{folder}: the content has digest {found[:12]}, dataset.json says {dataset.info.digest[:12]}")
     return dataset
@@ -310,7 +318,7 @@ def concatenate(parts: Sequence[Dataset], name: str) -> Dataset:
     with_masks = all(part.masks is not None for part in parts)
     with_boxes = all(part.boxes is not None for part in parts)
     return Dataset(
-        info=first._changed(name=name),
+        info=first.info.changed(name=name),
         images=np.concatenate([part.images for part in parts]),
         cases=pd.concat([part.cases for part in parts], ignore_index=True),
         masks=np.concatenate([part.masks for part in parts if part.masks is not None]) if with_masks else None,

@@ -58,14 +58,21 @@ def count_copies(queries: np.ndarray, references: np.ndarray) -> int:
         apart = ones[(others ^ value).view(np.uint8).reshape(len(others), 8)].sum(axis=1)
         near = np.flatnonzero(apart <= HASH_BITS)
         if len(near):
-            distance = np.sqrt(((theirs[near] - ours[row]) ** 2).mean(axis=1))
-            copies += bool((distance < COPY_DISTANCE).any())
+            squares = ((theirs[near] - ours[row]) ** 2).sum(axis=1, dtype=np.float64)
+            copies += bool((_distance(squares, ours.shape[1]) < COPY_DISTANCE).any())
     return copies
 
 
 def _vectors(images: np.ndarray) -> np.ndarray:
+    """Films as float32 (N, P <= 1,024) of the whole numbers -128 to 127: every sum of products of two of them is a whole
+    number up to 2**24, which float32 holds exactly, so that no order of a sum and no processor changes a distance."""
     films = resize_films(images, SIDE) if images.shape[1] > SIDE else images
-    return films.reshape(len(films), -1).astype(np.float32) / np.float32(255)
+    return films.reshape(len(films), -1).astype(np.float32) - np.float32(128)
+
+
+def _distance(squares: np.ndarray, pixels: int) -> np.ndarray:
+    """Root-mean-square grey distance, 0 to 1, from sums of squares in grey levels."""
+    return np.sqrt(squares / pixels) / 255
 
 
 def nearest_distances(queries: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -74,16 +81,16 @@ def nearest_distances(queries: np.ndarray, references: np.ndarray) -> tuple[np.n
     Films are uint8 (N, H, W) of the same size.
     """
     a, b = _vectors(queries), _vectors(references)
-    lengths = (b * b).sum(1)
-    rows, distances = np.empty(len(a), dtype=np.int64), np.empty(len(a))
+    lengths = (b * b).sum(1, dtype=np.float64)
+    rows, squares = np.empty(len(a), dtype=np.int64), np.empty(len(a))
     for start in range(0, len(a), 256):
         part = a[start : start + 256]
-        squared = (part * part).sum(1)[:, None] + lengths[None] - 2 * part @ b.T
-        nearest = squared.argmin(1)
+        products = (part @ b.T).astype(np.float64)
+        apart = (part * part).sum(1, dtype=np.float64)[:, None] + lengths[None] - 2 * products
+        nearest = apart.argmin(1)
         rows[start : start + 256] = nearest
-        exact = ((part.astype(np.float64) - b[nearest].astype(np.float64)) ** 2).mean(1)
-        distances[start : start + 256] = np.sqrt(exact)
-    return distances, rows
+        squares[start : start + 256] = apart[np.arange(len(part)), nearest]
+    return _distance(squares, a.shape[1]), rows
 
 
 def near_copies(films: Dataset, references: Dataset, different: Dataset) -> NearCopies:
@@ -99,7 +106,7 @@ def near_copies(films: Dataset, references: Dataset, different: Dataset) -> Near
     flagged = int(((distances < threshold) | (distances == 0)).sum())
     p = float(stats.binomtest(flagged, len(films), PERCENTILE / 100, alternative="greater").pvalue)
     ours, theirs = films.ids, references.ids
-    first = np.argsort(distances)[:PAIRS_KEPT]
+    first = np.argsort(distances, kind="stable")[:PAIRS_KEPT]
     pairs = [(ours[row], theirs[nearest[row]], float(distances[row])) for row in first]
     copies = count_copies(films.images, references.images)
     return NearCopies(len(films), flagged, threshold, p, copies, pairs)

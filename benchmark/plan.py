@@ -88,6 +88,8 @@ def make_plan(
             name=data.info.name,
             digest=digest.of_json([data.digest, fit_data.digest]),
             provenance=data.info.provenance,
+            version=data.info.version,
+            truth=data.truth,
         ),
         "preset": preset,
         "device": device.split(":")[0],

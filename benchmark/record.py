@@ -46,11 +46,14 @@ class TaskIdentity(Strict):
 
 
 class DataIdentity(Strict):
-    """Which films, exactly (at the resolutions of fitting and of testing)."""
+    """Which films, exactly (at the resolutions of fitting and of testing). `truth`: digest of what the test is scored
+    against, without the pixels of the films; empty in records from before it was kept."""
 
     name: str
     digest: str
     provenance: str = ""
+    version: str = ""
+    truth: str = ""
 
 
 class CellIdentity(Strict):

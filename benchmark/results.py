@@ -72,11 +72,14 @@ class TaskInfo(Strict):
 
 
 class DataInfo(Strict):
-    """The films: `n` in all, at `resolution` for the test and `fit_resolution` for the providers."""
+    """The films: `n` in all, at `resolution` for the test and `fit_resolution` for the providers; `version` and `truth` as
+    in `record.DataIdentity`."""
 
     name: str
     digest: str
     provenance: str
+    version: str = ""
+    truth: str = ""
     phantom: bool
     n: int
     organs: list[str]

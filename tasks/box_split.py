@@ -144,7 +144,7 @@ def films_of(
         cases["id"] = [*names, *cases["id"].iloc[len(names) :]]
     own = boxes.assign(id=boxes["key" if per_box else "id"], scored=True)
     return Dataset(
-        info=data.info.model_copy(update={"name": name, "digest": "", "files": {}}),
+        info=data.info.changed(name=name),
         images=data.images[rows],
         masks=None if data.masks is None else data.masks[rows],
         cases=cases,

@@ -82,7 +82,7 @@ class NihClassification(Task):
     """Fourteen findings on the official NIH split: 86,524 films train, 25,596 test."""
 
     name = "nih_classification"
-    version = 1
+    version = 2
     needs = Annotation.LABELS
     summary = "14 findings on the official NIH split by patient (86,524 train, 25,596 test), AUC per finding and mean"
     presets: ClassVar[Mapping[str, Settings]] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
@@ -414,7 +414,7 @@ def bare(films: Dataset) -> Dataset:
     columns = ["id", "patient", *films.info.findings]
     return replace(
         films,
-        info=films.info.model_copy(update={"organs": (), "digest": "", "files": {}}),
+        info=films.info.changed(organs=()),
         masks=None,
         boxes=None,
         cases=films.cases[columns],

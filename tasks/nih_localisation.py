@@ -85,7 +85,7 @@ class NihLocalisation(Task):
     """Six findings, 573 boxes train and 247 test."""
 
     name = "nih_localisation"
-    version = 1
+    version = 2
     needs = Annotation.BOXES
     summary = "boxes of six findings (573 train, 247 test), CL@0.1 of a Faster R-CNN"
     presets: ClassVar[Mapping[str, Settings]] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
@@ -282,7 +282,7 @@ class NihLocalisation(Task):
         cases = films.cases.assign(**{finding: np.uint8(0) for finding in train.info.findings})
         for finding, own in boxes.groupby("finding"):
             cases.loc[cases["id"].astype(str).isin(own["id"]), finding] = np.uint8(1)
-        info = films.info.model_copy(update={"findings": train.info.findings, "digest": "", "files": {}})
+        info = films.info.changed(findings=train.info.findings)
         return replace(films, cases=cases, boxes=boxes, info=info, folder=None)
 
     def illustrate(self, model: Detector, test: Dataset, *, device: str) -> Sequence[Illustration]:

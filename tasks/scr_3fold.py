@@ -74,7 +74,7 @@ class ScrThreeFold(SegmentationTask):
     """Both lungs in three folds: 145 films (or 30) train, 20 validate, 82 test."""
 
     name = "scr_3fold"
-    version = 2
+    version = 3
     summary = (
         "lung segmentation in three folds (145 or 30 films train, 20 validate, 82 test), Dice and Hausdorff per film"
     )

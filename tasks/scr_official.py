@@ -98,7 +98,7 @@ class ScrOfficial(SegmentationTask):
     """Lungs and heart on the official SCR split: 124 films (or 11) train, 123 test."""
 
     name = "scr_official"
-    version = 1
+    version = 2
     summary = "organ segmentation on the official SCR split (124 train, 123 test), J and DSC pooled"
     presets: ClassVar[Mapping[str, Settings]] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
     default_data = "phantom"

@@ -288,7 +288,7 @@ class SegmentationTask(Task):
         organs = tuple(name for name, known in zip(structures, taught, strict=True) if known)
         bits = np.zeros(len(structures) + 1, dtype=np.uint8)  # of every label
         bits[1:][taught] = 1 << np.arange(len(organs))
-        info = films.info.model_copy(update={"organs": organs, "digest": "", "files": {}})
+        info = films.info.changed(organs=organs)
         return replace(films, info=info, masks=bits[arrays["labels"]], folder=None)
 
     # ---------------------------------------------------------------------- scores

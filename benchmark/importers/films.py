@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from .. import exact
 from ..errors import InputError
-from ..resampling import resize_film, resize_masks
+from ..resampling import resample, resize_masks
 
 DICOM_SUFFIXES = (".dcm", ".dicom")
 _MAX_16_BIT = 65535
@@ -106,8 +107,8 @@ class Square:
 
     def film(self, pixels: np.ndarray) -> np.ndarray:
         """float32 (H, W) in [0, 1] to uint8 (resolution, resolution)."""
-        fitted = resize_film(self._padded(pixels), self.resolution)
-        return np.rint(255 * np.clip(fitted, 0, 1)).astype(np.uint8)
+        whole = np.rint(np.clip(self._padded(pixels), 0, 1) * _MAX_16_BIT).astype(np.uint16)
+        return np.rint(resample(whole, self.resolution) / (_MAX_16_BIT / 255)).astype(np.uint8)
 
     def masks(self, bits: np.ndarray, organs: int) -> np.ndarray:
         """Bit flags uint8 (H, W) to uint8 (resolution, resolution)."""
@@ -164,7 +165,7 @@ def _read_dicom(path: Path) -> Film:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} cannot be read as DICOM ({reason})") from None
     if values.ndim == 3 and values.shape[-1] == 3:
-        values = values @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+        values = (values[..., 0] * 299 + values[..., 1] * 587 + values[..., 2] * 114) / np.float32(1000)
     if values.ndim != 2:
         raise InputError(f"{path} has {values.shape[0]} frames; expected one film")
     if not np.isfinite(values).all():
@@ -185,7 +186,7 @@ def _windowed(values: np.ndarray, data: Any) -> np.ndarray:
         centre, width = (float(np.atleast_1d(data[tag].value)[0]) for tag in ("WindowCenter", "WindowWidth"))
         shape = str(data.get("VOILUTFunction", "LINEAR"))
         if shape == "SIGMOID" and width > 0:
-            return 1 / (1 + np.exp(-4 * (values - centre) / width))
+            return 1 / (1 + exact.exp(-4 * (values.astype(np.float64) - centre) / width))
         if shape == "LINEAR_EXACT" and width > 0:
             return (values - centre) / width + 0.5
         if width > 1:

@@ -21,7 +21,7 @@ from .. import splits
 from ..dataset import Dataset, DatasetInfo
 from ..errors import InputError
 from ..progress import Progress
-from ..resampling import resize_film, resize_masks
+from ..resampling import resample, resize_masks
 from .sources import Entry, decode_all, entries
 
 ORGANS = ("left_lung", "right_lung", "heart", "left_clavicle", "right_clavicle")
@@ -165,8 +165,8 @@ def _decode_film(entry: Entry, side: int, resolution: int) -> np.ndarray:
             f"big-endian): "
             "not an official file? Nothing was imported."
         )
-    mean = resize_film(raw.astype(np.float32), resolution)
-    return np.rint(255 * (1 - mean / np.float32(WHITE))).astype(np.uint8)
+    mean = resample(raw.astype(np.uint16), resolution)
+    return np.rint(255.0 * (1.0 - mean / WHITE)).astype(np.uint8)
 
 
 def _decode_masks(files: Sequence[Entry], mask_side: int, resolution: int) -> np.ndarray:

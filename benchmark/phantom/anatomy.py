@@ -9,10 +9,10 @@ ratio 0.38 to 0.60, right diaphragm higher than the left, apex of the heart towa
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-import numpy as np
+from .. import exact
+from ..exact import Draw
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,11 +82,11 @@ class Anatomy:
     texture_seed: int  # vessels and mottle: the person's own, the same at every resolution
 
 
-def _normal(rng: np.random.Generator, mean: float, spread: float, low: float, high: float) -> float:
-    return min(max(mean + spread * float(rng.standard_normal()), low), high)
+def _normal(rng: Draw, mean: float, spread: float, low: float, high: float) -> float:
+    return min(max(mean + spread * rng.normal(), low), high)
 
 
-def draw_anatomy(rng: np.random.Generator, *, woman: bool | None = None, age: float | None = None) -> Anatomy:
+def draw_anatomy(rng: Draw, *, woman: bool | None = None, age: float | None = None) -> Anatomy:
     """Draw one adult. Every number comes from `rng`, so that one generator state gives one person.
 
     A sex or an age (years, 18 to 88) that is passed takes the place of the drawn one.
@@ -94,8 +94,8 @@ def draw_anatomy(rng: np.random.Generator, *, woman: bool | None = None, age: fl
     drawn_woman, drawn_age = rng.random() < 0.5, rng.uniform(18.0, 88.0)
     woman = drawn_woman if woman is None else woman
     old = ((drawn_age if age is None else min(max(age, 18.0), 88.0)) - 18.0) / 70.0
-    weight = float(rng.standard_normal())  # lean (-) to heavy (+)
-    breath = float(rng.standard_normal())  # depth of inspiration
+    weight = rng.normal()  # lean (-) to heavy (+)
+    breath = rng.normal()  # depth of inspiration
     apex_y = _normal(rng, 0.115, 0.022, 0.07, 0.17)
     lung_height = _normal(rng, 0.705 + 0.045 * breath - 0.02 * woman - 0.012 * weight, 0.025, 0.56, 0.82)
     half_width = _normal(rng, 0.365 - 0.010 * woman + 0.006 * weight, 0.016, 0.32, 0.405)
@@ -156,6 +156,6 @@ def draw_anatomy(rng: np.random.Generator, *, woman: bool | None = None, age: fl
         breast_y=_normal(rng, 0.62 + 0.06 * old, 0.04, 0.52, 0.76),
         stomach_gas_cm=max(0.0, _normal(rng, 2.0, 3.0, -4.0, 8.0)),
         marking=_normal(rng, 1.0 + 0.2 * old, 0.2, 0.5, 1.7),
-        mottle=math.exp(_normal(rng, 0.0, 0.35, -0.8, 0.8)),
-        texture_seed=int(rng.integers(0, 2**63)),
+        mottle=exact.exp(_normal(rng, 0.0, 0.35, -0.8, 0.8)),
+        texture_seed=rng.integer(0, 2**63),
     )

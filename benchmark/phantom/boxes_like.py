@@ -8,16 +8,16 @@ the healthy films (split train) are of other people.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
-from scipy import special
 
+from .. import exact
 from ..dataset import Dataset
 from ..errors import InputError
+from ..exact import Draw
 from ..findings import FINDINGS
 from ..progress import Progress
 from .cohort import FIRST_OF_BOXES, FilmCase, Patient, patient_id, seed_of
@@ -84,7 +84,7 @@ def phantom_boxes(resolution: int, progress: Progress | None = None) -> Dataset:
         ids = [one.case.id for one in plan]
         images, masks, boxes = draw_films(ids, boxed_film, resolution, progress or Progress())
         cases = table_of([one.case for one in plan])
-        info = film_info(NAME, code, resolution)
+        info = film_info(NAME, resolution)
         return Dataset(info=info, images=images, masks=masks, cases=cases, boxes=boxes)
 
     return kept(NAME, resolution, code, draw)
@@ -105,7 +105,7 @@ def boxed_film(case_id: str, resolution: int) -> DrawnFilm:
     planned = _plan()[case_id]
     signs = []
     for finding, severity in planned.case.findings:
-        rng = np.random.default_rng(seed_of(case_id, finding))
+        rng = Draw(seed_of(case_id, finding))
         signs.append((finding, draw_sign(finding, rng, severity, planned.areas.get(finding))))
     film = draw_case(planned.case, signs, resolution)
     return DrawnFilm(film.image, film.masks, tuple(box for box in film.boxes if box[0] in planned.areas))
@@ -114,19 +114,24 @@ def boxed_film(case_id: str, resolution: int) -> DrawnFilm:
 @cache
 def _plan() -> dict[str, _Planned]:
     """Every film of the set by id: the boxed ones, then the healthy ones."""
-    rng = np.random.default_rng(seed_of(NAME))
+    rng = Draw(seed_of(NAME))
     groups = [tuple(names) for count, *names in _TOGETHER for _ in range(count)]
     for finding, count in _BOXES.items():
         alone = count - sum(finding in group for group in groups if len(group) > 1)
         groups += [(finding,)] * alone
-    areas = {finding: iter(rng.permutation(_areas(finding, count)).tolist()) for finding, count in _BOXES.items()}
-    films_of = rng.permutation(np.repeat(*np.array(_FILMS_A_PATIENT).T))
+    areas = {}
+    for finding, count in _BOXES.items():
+        own = _areas(finding, count)
+        areas[finding] = iter([own[place] for place in rng.order(count)])
+    films_of = np.repeat(*np.array(_FILMS_A_PATIENT).T)
+    films_of = films_of[rng.order(len(films_of))]
     owner = np.repeat(np.arange(len(films_of)), films_of)
     followup = np.arange(len(owner)) - np.searchsorted(owner, owner)
     plan = {}
-    for film, group in enumerate(rng.permutation(np.array(groups, dtype=object))):
+    for film, place in enumerate(rng.order(len(groups)).tolist()):
+        group = groups[place]
         person = _person(FIRST_OF_BOXES + int(owner[film]) + 1, "test", int(films_of[owner[film]]))
-        case = _case(person, int(followup[film]), tuple(group), rng)
+        case = _case(person, int(followup[film]), group, rng)
         plan[case.id] = _Planned(case, {name: next(areas[name]) for name in group})
     for number in range(_FIRST_HEALTHY + 1, _FIRST_HEALTHY + 1 + HEALTHY):
         case = _case(_person(number, "train", 1), 0, (), rng)
@@ -137,12 +142,12 @@ def _plan() -> dict[str, _Planned]:
 def _areas(finding: str, count: int) -> list[float]:
     """Areas at even steps of their distribution, so that the median is the wanted one."""
     median, spread = BOX_AREA[finding]
-    steps = special.ndtri((np.arange(count) + 0.5) / count)
-    return [limit_area(finding, median * math.exp(spread * step)) for step in steps]
+    steps = exact.normal_quantile((np.arange(float(count)) + 0.5) / float(count))
+    return [limit_area(finding, median * exact.exp(spread * step)) for step in steps.tolist()]
 
 
 def _person(number: int, split: str, films: int) -> Patient:
-    own = np.random.default_rng(seed_of(patient_id(number)))
+    own = Draw(seed_of(patient_id(number)))
     return Patient(
         number=number,
         split=split,
@@ -153,7 +158,7 @@ def _person(number: int, split: str, films: int) -> Patient:
     )
 
 
-def _case(person: Patient, followup: int, group: tuple[str, ...], rng: np.random.Generator) -> FilmCase:
+def _case(person: Patient, followup: int, group: tuple[str, ...], rng: Draw) -> FilmCase:
     """A film with the boxed findings of a group: a reader who draws a box has seen something."""
     return FilmCase(
         id=f"{person.id}_{followup:03d}",

@@ -20,9 +20,10 @@ from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
+from .. import exact
 from ..errors import InputError
+from ..exact import Draw
 from ..findings import FINDINGS
 from .anatomy import Anatomy, draw_anatomy
 
@@ -118,19 +119,27 @@ def patient_id(number: int) -> str:
 @lru_cache(maxsize=256)
 def person_of(number: int, woman: bool, age: int) -> Anatomy:
     """The anatomy of a patient."""
-    return draw_anatomy(np.random.default_rng(seed_of(patient_id(number), "person")), woman=woman, age=float(age))
+    return draw_anatomy(Draw(seed_of(patient_id(number), "person")), woman=woman, age=float(age))
 
 
 @cache
 def _mixing() -> Values:
-    """Square root of the correlation matrix, its few negative eigenvalues raised to a small positive one."""
+    """Lower triangular root of the correlation matrix (Cholesky), each sum in one order."""
     size = len(_CORRELATION)
-    matrix = np.eye(size)
+    root = [[0.0] * size for _ in range(size)]
     for row, pairs in enumerate(_CORRELATION):
-        matrix[row, :row] = matrix[:row, row] = np.array(pairs) / 100.0
-    values, vectors = np.linalg.eigh(matrix)
-    root = vectors * np.sqrt(np.maximum(values, 0.02))
-    return np.asarray(root / np.sqrt((root**2).sum(axis=1, keepdims=True)))
+        for column, correlation in enumerate((*(pair / 100.0 for pair in pairs), 1.0)):
+            rest = correlation
+            for k in range(column):
+                rest -= root[row][k] * root[column][k]
+            root[row][column] = math.sqrt(rest) if column == row else rest / root[column][column]
+    return np.array(root)
+
+
+def _correlated(rng: Draw) -> Values:
+    """One standard normal value a finding, and one for the view, correlated as the labels are."""
+    own = np.array([rng.normal() for _ in _CORRELATION])
+    return exact.total(_mixing() * own, axis=1)
 
 
 @cache
@@ -144,21 +153,21 @@ def _film_count(number: int, split: str) -> int:
         u, table = (number // _TEST_EVERY * _GOLDEN + 0.37) % 1.0, _TEST_PATIENTS
     else:
         u, table = ((number - number // _TEST_EVERY) * _GOLDEN + 0.11) % 1.0, _TRAIN_PATIENTS
-    return math.ceil(float(np.interp(u, (0.0, *table), (0.0, *_FILMS)))) if u > table[0] else 1
+    return math.ceil(float(exact.interp(np.array(u), (0.0, *table), (0.0, *_FILMS)))) if u > table[0] else 1
 
 
 @lru_cache(maxsize=4096)
 def patient(number: int) -> Patient:
     """Patient `number`, from 1 on."""
     split = "test" if number % _TEST_EVERY == 5 else "train"
-    rng = np.random.default_rng(seed_of(patient_id(number)))
-    latent = _mixing() @ rng.standard_normal(len(_CORRELATION))
+    rng = Draw(seed_of(patient_id(number)))
+    latent = _correlated(rng)
     return Patient(
         number=number,
         split=split,
         films=_film_count(number, split),
         woman=bool(rng.random() < 0.435),
-        age=round(float(np.clip(rng.normal(47.0, 16.0), 18.0, 92.0))),
+        age=round(min(max(rng.normal(47.0, 16.0), 18.0), 92.0)),
         latent=latent,
     )
 
@@ -181,13 +190,12 @@ def film_case(case_id: str) -> FilmCase:
     if match is None or not 1 <= number < FIRST_OF_BOXES or int(match[2]) >= patient(number).films:
         raise InputError(f"expected a film of the NIH-like phantom (P0000001_000, ...), found {case_id!r}")
     one, followup = patient(number), int(match[2])
-    rng = np.random.default_rng(seed_of(case_id, "findings"))
+    rng = Draw(seed_of(case_id, "findings"))
     share = np.array(_PERSISTENCE)
-    own = _mixing() @ rng.standard_normal(len(_CORRELATION))
-    latent = np.sqrt(share) * one.latent + np.sqrt(1.0 - share) * own
+    latent = np.sqrt(share) * one.latent + np.sqrt(1.0 - share) * _correlated(rng)
     # Rank among the films with the finding: even in [0, 1], 0 = just visible.
-    above = special.ndtr(-latent) / _prevalence(one.split)
-    faint = rng.random(len(FINDINGS)) < _FAINT
+    above = exact.normal_share(-latent) / _prevalence(one.split)
+    faint = [rng.random() < _FAINT for _ in FINDINGS]
     findings = tuple(
         (name, float(1.0 - above[i]) * (0.1 if faint[i] else 1.0)) for i, name in enumerate(FINDINGS) if above[i] < 1.0
     )

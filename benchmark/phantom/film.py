@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from .. import exact
+from ..exact import Draw
 from . import outlines
 from .anatomy import Anatomy
 from .outlines import LEFT, RIGHT, Side
@@ -28,7 +28,7 @@ from .vessels import hilum, vessel_tree
 
 ORGANS = ("left_lung", "right_lung", "heart", "left_clavicle", "right_clavicle")
 
-Plane = NDArray[np.float32]
+Plane = NDArray[np.float64]
 
 # Effective linear attenuation at chest-film energies, per cm; bone in excess of the tissue it displaces.
 _MU_TISSUE = 0.205
@@ -54,21 +54,21 @@ class Exposure:
     grain: float  # of the film, in grey levels
 
 
-def draw_exposure(rng: np.random.Generator) -> Exposure:
+def draw_exposure(rng: Draw) -> Exposure:
     """Draw slight differences between films of one department."""
     return Exposure(
-        bias=float(np.clip(rng.normal(0.0, 0.20), -0.45, 0.45)),
-        latitude=float(np.clip(rng.normal(0.85, 0.10), 0.62, 1.10)),
-        detail=float(rng.uniform(0.2, 1.3)),
-        scatter=float(np.clip(rng.normal(0.28, 0.09), 0.10, 0.55)),
-        noise=float(rng.uniform(0.0015, 0.006)),
-        grain=float(rng.uniform(0.6, 2.0)),
+        bias=min(max(rng.normal(0.0, 0.20), -0.45), 0.45),
+        latitude=min(max(rng.normal(0.85, 0.10), 0.62), 1.10),
+        detail=rng.uniform(0.2, 1.3),
+        scatter=min(max(rng.normal(0.28, 0.09), 0.10), 0.55),
+        noise=rng.uniform(0.0015, 0.006),
+        grain=rng.uniform(0.6, 2.0),
     )
 
 
 @dataclass(eq=False)
 class Depths:
-    """What the ray crosses at each pixel, float32 (H, W); a layer of `render` changes these in place.
+    """What the ray crosses at each pixel, float64 (H, W); a layer of `render` changes these in place.
 
     `x` and `y` are chest coordinates (see `anatomy`), `tissue_cm` soft tissue in cm of water, `bone_cm` bone,
     `lung_cm` lung, `air_cm` the gas in it, `markings_cm` its vessels (part of `tissue_cm`); `lung_field` and
@@ -104,13 +104,13 @@ class Opacity:
     depth_cm: float
 
     def __call__(self, depths: Depths, /) -> None:
-        square = ((depths.x - self.x) / self.radius_x) ** 2 + ((depths.y - self.y) / self.radius_y) ** 2
-        depths.tissue_cm += np.float32(self.depth_cm) * np.exp(-0.5 * square) * depths.lung_field
+        across, down = (depths.x - self.x) / self.radius_x, (depths.y - self.y) / self.radius_y
+        depths.tissue_cm += self.depth_cm * exact.bell(0.5 * (across * across + down * down)) * depths.lung_field
 
 
 @lru_cache(maxsize=4)
 def _pixel_centres(resolution: int) -> Plane:
-    return ((np.arange(resolution, dtype=np.float32) + 0.5) / resolution).astype(np.float32)
+    return (np.arange(float(resolution)) + 0.5) / float(resolution)
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class _Pose:
     @classmethod
     def of(cls, person: Anatomy) -> _Pose:
         wide, high = person.size * person.aspect, person.size / person.aspect
-        cos, sin = math.cos(person.tilt), math.sin(person.tilt)
+        cos, sin = exact.cos(person.tilt), exact.sin(person.tilt)
         return cls(wide * cos, -high * sin, wide * sin, high * cos, 0.5 + person.shift_x, 0.5 + person.shift_y)
 
     def place(self, points: Points) -> Points:
@@ -135,12 +135,22 @@ class _Pose:
         return np.stack([self.a * x + self.b * y + self.shift_x, self.c * x + self.d * y + self.shift_y], axis=1)
 
     def chest_grid(self, resolution: int) -> tuple[Plane, Plane]:
-        across = (_pixel_centres(resolution) - np.float32(self.shift_x))[None, :]
-        down = (_pixel_centres(resolution) - np.float32(self.shift_y))[:, None]
+        across = (_pixel_centres(resolution) - self.shift_x)[None, :]
+        down = (_pixel_centres(resolution) - self.shift_y)[:, None]
         scale = self.a * self.d - self.b * self.c
-        x = across * np.float32(self.d / scale) - down * np.float32(self.b / scale)
-        y = down * np.float32(self.a / scale) - across * np.float32(self.c / scale) + np.float32(0.5)
+        x = across * (self.d / scale) - down * (self.b / scale)
+        y = down * (self.a / scale) + 0.5 - across * (self.c / scale)
         return x, y
+
+    def window(self, low: tuple[float, float], high: tuple[float, float], resolution: int) -> tuple[slice, slice]:
+        """Rows and columns of the picture that hold a rectangle of the chest, given by two of its corners (x, y)."""
+        across = [self.a * x + self.b * (y - 0.5) + self.shift_x for x in (low[0], high[0]) for y in (low[1], high[1])]
+        down = [self.c * x + self.d * (y - 0.5) + self.shift_y for x in (low[0], high[0]) for y in (low[1], high[1])]
+        rows, columns = (
+            slice(max(0, math.floor(min(ends) * resolution)), max(0, math.ceil(max(ends) * resolution)))
+            for ends in (down, across)
+        )
+        return rows, columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +168,7 @@ class _Shapes:
 
 
 def _draw(person: Anatomy, pose: _Pose, shapes: _Shapes, resolution: int) -> Plane:
-    """Coverage (or depth in cm) of every layer, float32 (layers, H, W)."""
+    """Coverage (or depth in cm) of every layer, float64 (layers, H, W)."""
     drawing = Drawing()
     drawing.add(_HEART, shapes.heart)
     drawing.add(_MEDIASTINUM, outlines.mediastinum(person))
@@ -173,9 +183,10 @@ def _draw(person: Anatomy, pose: _Pose, shapes: _Shapes, resolution: int) -> Pla
         drawing.add(_RECESS, lung * (0.97, 1.0) + (0.0, 0.030), 0.5)
         drawing.add(_RECESS, lung * (0.94, 1.0) + (0.0, 0.060), 0.5)
         drawing.add(_SHOULDER, outlines.shoulder(person, half.sign))
-        clavicle = outlines.clavicle(person, half.sign)
+        clavicle, marrow = outlines.clavicle(person, half.sign)
         drawing.add(clavicle_layer, clavicle)
         drawing.add(_BONE, clavicle, person.clavicle_cm)
+        drawing.add(_BONE, marrow, -0.35 * person.clavicle_cm)
     _draw_bones(drawing, person, shapes)
     drawing.add_all(_GAS, outlines.trachea(person), np.array([1.7, 0.8, 0.7]))
     if person.stomach_gas_cm > 0.0:
@@ -191,168 +202,181 @@ def _draw_bones(drawing: Drawing, person: Anatomy, shapes: _Shapes) -> None:
     back = np.tile(np.repeat([True, False], [outlines.BACK_RIBS, outlines.FRONT_RIBS]), 2)
     width = person.rib_thickness * np.where(back, 1.0, 1.2)[:, None]
     bone_cm = person.rib_cm * np.where(back, 1.0, 0.45)
-    drawing.add_all(_BONE, ribbons(lines, width), bone_cm)
-    drawing.add_all(_BONE, ribbons(lines, 0.55 * width), -0.40 * bone_cm)
+    for ring, share in zip(ribbons(lines, width, 0.55 * width), (1.0, -0.40), strict=True):
+        drawing.add_all(_BONE, ring, share * bone_cm)
     for sign in (RIGHT, LEFT):
-        drawing.add(_BONE, outlines.clavicle(person, sign, 0.55), -0.35 * person.clavicle_cm)
         drawing.add(_BONE, outlines.scapula(person, sign), 0.45 * person.clavicle_cm)
         head, shaft = outlines.humerus(person, sign)
         drawing.add(_BONE, head, 0.8)
         drawing.add(_BONE, shaft, 0.9)
 
 
-def _over_y(y: Plane, table: NDArray[np.float64]) -> Plane:
-    """A function of y given by its values from y = -0.5 on, in steps of `_ROW_STEP`."""
-    index = ((y + np.float32(0.5)) * np.float32(1.0 / _ROW_STEP)).astype(np.int32)
-    np.clip(index, 0, len(table) - 1, out=index)
-    return table.astype(np.float32)[index]
+_TABLE_Y = -0.5 + _ROW_STEP * np.arange(2.1 / _ROW_STEP)
 
 
-_TABLE_Y = np.arange(-0.5, 1.6, _ROW_STEP)
+class _OverY:
+    """Functions of y by their values at `_TABLE_Y`."""
+
+    def __init__(self, y: Plane) -> None:
+        place = ((y + 0.5) * (1.0 / _ROW_STEP)).astype(np.int64)
+        self._place = np.clip(place, 0, len(_TABLE_Y) - 1)
+
+    def __call__(self, table: NDArray[np.float64]) -> Plane:
+        return table.take(self._place)
+
+
+# The width and depth of the body, the depth of the chest and the sway of the spine; the widest part follows the person.
+_NARROW_Y = (-0.1, 0.02, 0.16, 0.34, 0.68, 1.1)
+_NARROW = exact.interp(_TABLE_Y, _NARROW_Y, (0.11, 0.125, 0.36, 0.05, 0.0, 0.03))
+_WIDE = exact.interp(_TABLE_Y, _NARROW_Y, (0.0, 0.0, 0.0, 1.0, 1.0, 1.0))
+_DEEP = exact.interp(_TABLE_Y, (-0.1, 0.05, 0.25, 0.50, 0.85, 1.1), (0.52, 0.57, 0.80, 0.93, 1.00, 1.03))
+_INSIDE = exact.interp(_TABLE_Y, (0.05, 0.30, 0.65, 1.0), (0.45, 0.85, 1.0, 1.0))
+_SWAY = exact.sin(4.5 * _TABLE_Y)
 
 
 def _dome_profile(ratio: Plane) -> Plane:
     """Depth of an ellipse at `ratio` of its half width, as a share of its largest depth."""
-    return np.sqrt(np.maximum(np.float32(1.0) - ratio * ratio, np.float32(0.0)))
+    return np.sqrt(np.maximum(1.0 - ratio * ratio, 0.0))
 
 
-def _body_cm(person: Anatomy, x: Plane, y: Plane, shoulder: Plane) -> Plane:
+def _body_cm(person: Anatomy, x: Plane, y: Plane, over_y: _OverY, shoulder: Plane) -> Plane:
     """Front-to-back thickness of trunk, neck, shoulders, arms and breasts."""
     edge = person.half_width + person.body_margin
-    half_width = np.interp(
-        _TABLE_Y,
-        [-0.1, 0.02, 0.16, 0.34, 0.68, 1.1],
-        np.array([0.11, 0.125, 0.36, edge + 0.05, edge, edge + 0.03]),
-    )
-    depth = person.depth_cm * np.interp(
-        _TABLE_Y, [-0.1, 0.05, 0.25, 0.50, 0.85, 1.1], [0.52, 0.57, 0.80, 0.93, 1.00, 1.03]
-    )
-    body = _over_y(y, depth) * np.sqrt(_dome_profile(x / _over_y(y, half_width)))
+    body = over_y(person.depth_cm * _DEEP) * np.sqrt(_dome_profile(x / over_y(_NARROW + edge * _WIDE)))
     soft = _box_mean(shoulder, 0.07)
-    np.maximum(body, soft * np.minimum(shoulder, 1.0) * np.float32(0.50 * person.depth_cm), out=body)
+    np.maximum(body, soft * np.minimum(shoulder, 1.0) * (0.50 * person.depth_cm), out=body)
     if person.breast_cm > 0.0:
-        across = (np.abs(x) - np.float32(0.205)) / np.float32(0.165)
-        down = (y - np.float32(person.breast_y)) / np.float32(0.155)
+        across = (np.abs(x) - 0.205) / 0.165
+        down = (y - person.breast_y) / 0.155
         # Fuller below than above: the upper slope is long, the lower border short.
-        down = np.where(down < 0.0, down * np.float32(0.62), down)
+        down = np.maximum(down, down * 0.62)
         square = across * across + down * down
-        body += np.float32(person.breast_cm) * np.maximum(np.float32(1.0) - square * square, np.float32(0.0))
+        body += person.breast_cm * np.maximum(1.0 - square * square, 0.0)
     return body
 
 
-def _spine_cm(person: Anatomy, x: Plane, y: Plane) -> Plane:
+_SPINE_REACH = 0.075  # beyond it on both sides of the midline there is no spine: process, sway and body are inside
+
+
+def _add_spine(bone: Plane, person: Anatomy, pose: _Pose, x: Plane, y: Plane) -> None:
     """Vertebral bodies with darker discs between them, and the spinous processes."""
-    phase = y * np.float32(2.0 * math.pi / 0.068)
-    offset = x - np.float32(person.scoliosis) * np.sin(y * np.float32(4.5))
-    body = np.clip((np.float32(person.spine_width) - np.abs(offset)) * np.float32(55.0), 0.0, 1.0)
-    process = np.exp(-((offset * np.float32(110.0)) ** 2)) * np.float32(0.3)
-    return np.float32(person.spine_cm) * (body * (np.float32(0.80) + np.float32(0.20) * np.cos(phase)) + process)
+    where = pose.window((-_SPINE_REACH, -1.0), (_SPINE_REACH, 2.0), len(x))
+    x, y = x[where], y[where]
+    aside = np.abs(x - _OverY(y)(person.scoliosis * _SWAY))
+    body = np.minimum(np.maximum((person.spine_width - aside) * 55.0, 0.0), 1.0)
+    aside *= 110.0
+    process = exact.bell(aside * aside) * 0.3
+    discs = 0.80 + 0.20 * exact.cos(y * (2.0 * math.pi / 0.068))
+    bone[where] += person.spine_cm * (body * discs + process)
 
 
 @lru_cache(maxsize=16)
 def _between(coarse: int, resolution: int) -> tuple[NDArray[np.intp], Plane]:
-    at = np.clip((np.arange(resolution) + 0.5) / resolution * coarse - 0.5, 0.0, coarse - 1.0001)
+    at = np.clip(_pixel_centres(resolution) * float(coarse) - 0.5, 0.0, coarse - 1.0001)
     low = at.astype(np.intp)
-    return low, (at - low).astype(np.float32)
+    return low, at - low
 
 
-def _smooth_noise(rng: np.random.Generator, coarse: int, resolution: int) -> Plane:
+def _smooth_noise(rng: Draw, coarse: int, resolution: int) -> Plane:
     """Unit normal noise on a coarse grid, interpolated: the same field at every resolution."""
-    grid = rng.standard_normal((coarse, coarse), dtype=np.float32)
+    grid = rng.noise(coarse, coarse)
     low, part = _between(coarse, resolution)
-    rows = grid[low] + (grid[low + 1] - grid[low]) * part[:, None]
-    left = rows[:, low]
-    return left + (rows[:, low + 1] - left) * part[None, :]
+    left = grid[:, low]
+    wide = left + (grid[:, low + 1] - left) * part
+    above = wide[low]
+    return above + (wide[low + 1] - above) * part[:, None]
 
 
 def _depths(person: Anatomy, pose: _Pose, shapes: _Shapes, drawn: Plane) -> Depths:
     """Sum the structures along the ray."""
     resolution = drawn.shape[1]
     x, y = pose.chest_grid(resolution)
-    body = _body_cm(person, x, y, drawn[_SHOULDER])
+    over_y = _OverY(y)
+    body = _body_cm(person, x, y, over_y, drawn[_SHOULDER])
     lungs = drawn[_LEFT_LUNG] + drawn[_RIGHT_LUNG]
-    wall = shapes.right.wall_x(_TABLE_Y)
-    cage = _dome_profile(x / _over_y(y, wall * 1.035))
-    inside = np.float32(0.70 * person.depth_cm) * _over_y(
-        y, np.interp(_TABLE_Y, [0.05, 0.30, 0.65, 1.0], [0.45, 0.85, 1.0, 1.0])
-    )
-    recess = _box_mean(np.minimum(drawn[_RECESS], np.float32(1.0)), 0.03)
-    reach = np.float32(0.84) * lungs + np.float32(0.16) * recess
-    chest = inside * cage * reach  # depth of the lungs were there no heart and no mediastinum
-    heart = drawn[_HEART] * np.float32(0.74) * inside * _heart_dome(shapes.heart, x, y)
-    central = _box_mean(drawn[_MEDIASTINUM], 0.014)
+    inside = over_y(0.70 * person.depth_cm * _INSIDE)
+    # Depth of the lungs were there no heart and no mediastinum.
+    lung = _dome_profile(x / over_y(shapes.right.wall_x(_TABLE_Y) * 1.035))
+    lung *= inside
+    lung *= 0.84 * lungs + 0.16 * _box_mean(np.minimum(drawn[_RECESS], 1.0), 0.03)
     # Towards the diaphragm the space behind the heart closes: no step where the domes meet.
-    closing = np.clip((y - np.float32(person.angle_y - 0.48)) * np.float32(2.6), 0.0, 1.0) ** 2
-    middle = central * np.minimum(np.float32(person.mediastinum_cm) + closing * inside, inside)
-    lung = np.maximum(chest - np.maximum(heart, middle), 0.0)
-    texture = np.random.default_rng(person.texture_seed)
-    cloud = np.float32(0.055) * _smooth_noise(texture, 20, resolution)
-    cloud += np.float32(0.060) * _smooth_noise(texture, 64, resolution)
-    density = np.float32(person.lung_density) * (np.float32(1.0) + np.float32(person.mottle) * cloud)
-    # Blood pools at the base, so lungs are a little denser below.
-    density *= np.float32(0.85) + np.float32(0.30) * y
-    air = lung * (np.float32(1.0) - density)
-    tissue = body - air - np.minimum(drawn[_GAS], body)
-    root = np.zeros_like(x)
+    closing = np.minimum(np.maximum((y - (person.angle_y - 0.48)) * 2.6, 0.0), 1.0)
+    closing *= closing
+    closing *= inside
+    closing += person.mediastinum_cm
+    middle = np.minimum(closing, inside)
+    middle *= _box_mean(drawn[_MEDIASTINUM], 0.014)
+    _widen_by_heart(middle, shapes.heart, pose, x, y, drawn[_HEART] * (0.74 * inside))
+    lung -= middle
+    np.maximum(lung, 0.0, out=lung)
+    air = lung * (1.0 - _density(person, y))
+    tissue = body - air
+    tissue -= np.minimum(drawn[_GAS], body)
+    lung_field = np.minimum(lungs, 1.0)
+    markings = drawn[_VESSELS] + 0.0
     for sign in (RIGHT, LEFT):
         hilum_x, hilum_y = hilum(person, sign)
-        across, down = (
-            (x - np.float32(hilum_x)) * np.float32(27.0),
-            (y - np.float32(hilum_y)) * np.float32(14.0),
-        )
-        root += np.exp(-(across * across + down * down))
-    markings = np.float32(person.marking) * np.minimum(lungs, 1.0) * (drawn[_VESSELS] + np.float32(2.4) * root)
+        where = pose.window((hilum_x - 0.18, hilum_y - 0.35), (hilum_x + 0.18, hilum_y + 0.35), resolution)
+        across, down = (x[where] - hilum_x) * 27.0, (y[where] - hilum_y) * 14.0
+        markings[where] += 2.4 * exact.bell(across * across + down * down)
+    markings *= person.marking * lung_field
     tissue += markings
-    bone = drawn[_BONE] + _spine_cm(person, x, y)
-    return Depths(x, y, tissue, bone, lung, air, markings, np.minimum(lungs, 1.0), drawn[_HEART])
+    _add_spine(drawn[_BONE], person, pose, x, y)
+    return Depths(x, y, tissue, drawn[_BONE], lung, air, markings, lung_field, drawn[_HEART])
 
 
-def _heart_dome(outline: Points, x: Plane, y: Plane) -> Plane:
-    """Depth of the heart relative to its largest: an ellipsoid resting on the diaphragm."""
+def _density(person: Anatomy, y: Plane) -> Plane:
+    """Density of the lung, 0 = air, 1 = water: mottled, and as blood pools at the base a little denser below."""
+    texture = Draw(person.texture_seed, 1)
+    cloud = 0.055 * _smooth_noise(texture, 20, len(y))
+    cloud += 0.060 * _smooth_noise(texture, 64, len(y))
+    cloud *= person.mottle
+    cloud += 1.0
+    cloud *= person.lung_density
+    cloud *= 0.85 + 0.30 * y
+    return cloud
+
+
+def _widen_by_heart(middle: Plane, outline: Points, pose: _Pose, x: Plane, y: Plane, depth: Plane) -> None:
+    """The larger of the depths of mediastinum and heart, in place: an ellipsoid of `depth` that rests on the diaphragm."""
     low, high = outline.min(axis=0), outline.max(axis=0)
+    where = pose.window((low[0], low[1]), (high[0], high[1]), len(x))
     centre, radius = (low + high) / 2.0, (high - low) / 2.0
-    across = (x - np.float32(centre[0])) / np.float32(radius[0] * 1.12)
-    down = (y - np.float32(centre[1])) / np.float32(radius[1] * 1.12)
-    round_part = np.sqrt(np.maximum(np.float32(1.0) - across * across - down * down, np.float32(0.0)))
-    return np.float32(0.42) + np.float32(0.58) * round_part + np.float32(0.40) * np.maximum(down, np.float32(0.0))
+    across = (x[where] - centre[0]) / (radius[0] * 1.12)
+    down = (y[where] - centre[1]) / (radius[1] * 1.12)
+    round_part = np.sqrt(np.maximum(1.0 - across * across - down * down, 0.0))
+    share = 0.42 + 0.58 * round_part + 0.40 * np.maximum(down, 0.0)
+    middle[where] = np.maximum(middle[where], depth[where] * share)
 
 
-def _box_mean(plane: Plane, share: float) -> Plane:
-    """Mean over a box of about `share` of the picture; beyond the border its edge goes on."""
+def _box_mean(plane: Plane, share: float, times: int = 1) -> Plane:
+    """Mean over a box of about `share` of the picture, once or `times` over; beyond the border its edge goes on."""
     window = max(1, round(share * plane.shape[0]))
-    mean = cv2.blur(np.ascontiguousarray(plane), (window, window), borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(mean, dtype=np.float32)
+    return exact.box_mean(plane, window, times)
 
 
-def _local_mean(plane: Plane, share: float) -> Plane:
-    """Mean over a neighbourhood of about `share` of the picture (a box, twice)."""
-    return _box_mean(_box_mean(plane, share), share)
-
-
-def _develop(depths: Depths, person: Anatomy, exposure: Exposure, rng: np.random.Generator) -> NDArray[np.uint8]:
+def _develop(depths: Depths, person: Anatomy, exposure: Exposure, rng: Draw) -> NDArray[np.uint8]:
     """Attenuate, scatter, blur, expose and develop."""
     resolution = depths.x.shape[0]
-    beam = np.exp(-np.float32(_MU_TISSUE) * np.maximum(depths.tissue_cm, 0.0) - np.float32(_MU_BONE) * depths.bone_cm)
+    beam = exact.exp(-_MU_TISSUE * np.maximum(depths.tissue_cm, 0.0) - _MU_BONE * depths.bone_cm)
     # Direct light beside the body is collimated away and does not scatter.
-    light = beam + np.float32(exposure.scatter) * _local_mean(np.minimum(beam, np.float32(0.25)), 0.11)
+    light = beam + exposure.scatter * _box_mean(np.minimum(beam, 0.25), 0.11, 2)
     unsharp = 0.0011 * resolution
     if unsharp > 0.25:
-        light = ndimage.gaussian_filter(light, unsharp, mode="nearest", truncate=3.0)
+        light = exact.gaussian_blur(light, unsharp, math.floor(3.0 * unsharp + 0.5))
     # Fewer quanta reach a smaller pixel; the shot noise is relative to the square root of what arrives.
-    shot = np.float32(exposure.noise * math.sqrt(resolution / 256.0))
-    density = -np.log(light) + shot * rng.standard_normal(light.shape, dtype=np.float32) / np.sqrt(light)
+    shot = exposure.noise * math.sqrt(resolution / 256.0)
+    density = shot * rng.noise(resolution, resolution) / np.sqrt(light) - exact.log(light)
     middle = 2.65 + 0.09 * (person.depth_cm - 22.0) - exposure.bias
-    density += np.float32(exposure.detail) * (density - _local_mean(density, 0.07))
-    grey = np.float32(268.0) / (
-        np.float32(1.0) + np.exp((np.float32(middle) - density) / np.float32(exposure.latitude))
-    )
-    grey += np.float32(-8.0) + np.float32(exposure.grain) * rng.standard_normal(light.shape, dtype=np.float32)
-    return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
+    density += exposure.detail * (density - _box_mean(density, 0.07, 2))
+    grey = 268.0 / (1.0 + exact.exp((middle - density) / exposure.latitude))
+    grey += exposure.grain * rng.noise(resolution, resolution) - 8.0
+    return np.clip(np.rint(grey), 0.0, 255.0).astype(np.uint8)
 
 
 def _masks(drawn: Plane) -> NDArray[np.uint8]:
     """Bit i is organ i of ORGANS: a pixel belongs to an organ that covers at least half of it."""
-    lung_free = np.float32(1.0) - np.minimum(np.maximum(drawn[_HEART], drawn[_MEDIASTINUM]), 1.0)
+    lung_free = 1.0 - np.minimum(np.maximum(drawn[_HEART], drawn[_MEDIASTINUM]), 1.0)
     shares = (
         drawn[_LEFT_LUNG] * lung_free,
         drawn[_RIGHT_LUNG] * lung_free,
@@ -362,7 +386,13 @@ def _masks(drawn: Plane) -> NDArray[np.uint8]:
     )
     masks = np.zeros(drawn.shape[1:], np.uint8)
     for bit, share in enumerate(shares):
-        masks |= (share >= 0.5).astype(np.uint8) << np.uint8(bit)
+        inside = share > 0.5 + 1e-9
+        # Half covered, as a level edge between two sampled rows leaves it: an upper edge counts, a lower one does not, so
+        # that rounding does not decide and a bar stays as thick as it is.
+        level = np.abs(share[:-1] - 0.5) <= 1e-9
+        level &= share[1:] > 0.5
+        inside[:-1] |= level
+        masks |= inside.view(np.uint8) << np.uint8(bit)
     return masks
 
 
@@ -379,7 +409,7 @@ def _settle_allocator() -> None:
 def render(
     person: Anatomy,
     resolution: int,
-    rng: np.random.Generator,
+    rng: Draw,
     layers: Sequence[Layer] = (),
     exposure: Exposure | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -6,13 +6,14 @@ Sizes of the eight boxed findings follow the areas of NIH's own boxes (Wang et a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import exact
+from ..exact import Draw
 from .anatomy import Anatomy
 from .film import Depths, Exposure, Layer, Plane, render
 from .parenchyma import Atelectasis, Consolidation, Edema, Fibrosis, Infiltration, Mass, Nodule, Pneumonia
@@ -56,12 +57,12 @@ _SMALLEST = {"Mass": 0.0075, "Cardiomegaly": 0.11, "Nodule": 0.0012}
 # 3 cm of a 36 cm film is an area of 0.0069: larger nodules are masses.
 
 
-def draw_area(finding: str, rng: np.random.Generator) -> float:
+def draw_area(finding: str, rng: Draw) -> float:
     """A size for a finding, as the share of the film that its box covers; 0 for those without one of their own."""
     if finding not in BOX_AREA:
         return 0.0
     median, spread = BOX_AREA[finding]
-    return limit_area(finding, median * math.exp(spread * float(rng.standard_normal())))
+    return limit_area(finding, median * exact.exp(spread * rng.normal()))
 
 
 def limit_area(finding: str, area: float) -> float:
@@ -69,7 +70,7 @@ def limit_area(finding: str, area: float) -> float:
     return min(max(area, _SMALLEST.get(finding, 0.004)), _LARGEST.get(finding, 0.20))
 
 
-def draw_sign(finding: str, rng: np.random.Generator, severity: float, area: float | None = None) -> Sign:
+def draw_sign(finding: str, rng: Draw, severity: float, area: float | None = None) -> Sign:
     """One finding, placed and shaped by `rng` alone; `area` is its box's share of the film (None: drawn)."""
     own = draw_area(finding, rng)
     return SIGNS[finding].draw(rng, severity, own if area is None else area)
@@ -101,7 +102,7 @@ def take_film(
     person: Anatomy,
     findings: Sequence[tuple[str, Sign]],
     resolution: int,
-    rng: np.random.Generator,
+    rng: Draw,
     exposure: Exposure | None = None,
     behind: Sequence[Layer] = (),
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], list[Box]]:

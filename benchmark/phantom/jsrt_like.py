@@ -14,7 +14,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import exact
 from ..errors import InputError
+from ..exact import Draw
 from . import outlines
 from .anatomy import Anatomy, draw_anatomy
 from .film import ORGANS, Layer, Opacity, draw_exposure, render
@@ -33,23 +35,23 @@ def jsrt_like_ids() -> list[str]:
 _IDS = frozenset(jsrt_like_ids())
 
 
-def _in_lung(person: Anatomy, rng: np.random.Generator) -> tuple[float, float]:
+def _in_lung(person: Anatomy, rng: Draw) -> tuple[float, float]:
     """A place inside a lung field and clear of the heart, in chest coordinates."""
     half = outlines.side(person, outlines.RIGHT if rng.random() < 0.55 else outlines.LEFT)
     y = outlines.level(person, rng.uniform(0.16, 0.72))
     inner = person.mediastinum_width + 0.05
     outer = float(half.wall_x(np.array(y))) - 0.03
-    return half.sign * (inner + (outer - inner) * float(rng.uniform(0.05, 1.0))), y
+    return half.sign * (inner + (outer - inner) * rng.uniform(0.05, 1.0)), y
 
 
-def _nodule(person: Anatomy, rng: np.random.Generator) -> Opacity:
+def _nodule(person: Anatomy, rng: Draw) -> Opacity:
     """JSRT's nodules measure 5 to 60 mm (mostly 10 to 25) on a 36 cm film, most of them subtle."""
     x, y = _in_lung(person, rng)
-    radius = float(np.clip(rng.lognormal(np.log(0.0125), 0.32), 0.007, 0.035))
+    radius = min(max(0.0125 * exact.exp(rng.normal(0.0, 0.32)), 0.007), 0.035)
     return Opacity(x=x, y=y, radius_x=radius, radius_y=radius * rng.uniform(0.85, 1.18), depth_cm=rng.uniform(0.5, 1.7))
 
 
-def _haze(person: Anatomy, rng: np.random.Generator) -> Opacity:
+def _haze(person: Anatomy, rng: Draw) -> Opacity:
     """A faint wide opacity, as old infection and overlying tissue leave it."""
     x, y = _in_lung(person, rng)
     return Opacity(
@@ -76,7 +78,7 @@ def jsrt_like_case(case_id: str, resolution: int) -> tuple[NDArray[np.uint8], ND
             f"expected a phantom resolution of at least 16 pixels, found {resolution}: choose a larger one"
         )
     seed = int.from_bytes(hashlib.sha256(case_id.encode()).digest()[:16], "big")
-    rng = np.random.default_rng(seed)
+    rng = Draw(seed)
     person = draw_anatomy(rng)
     exposure = draw_exposure(rng)
     layers: list[Layer] = []
@@ -84,7 +86,7 @@ def jsrt_like_case(case_id: str, resolution: int) -> tuple[NDArray[np.uint8], ND
         layers.append(_nodule(person, rng))
     if rng.random() < 0.35:
         layers.append(_haze(person, rng))
-    noise = np.random.default_rng([seed, resolution])
+    noise = Draw(seed, resolution)
     return render(person, resolution, noise, layers, exposure)
 
 

@@ -15,11 +15,12 @@ import pandas as pd
 
 from ..dataset import Dataset, DatasetInfo
 from ..errors import InputError
+from ..exact import Draw
 from ..findings import BOXED, FINDINGS
 from ..progress import Progress
 from .anatomy import Anatomy
 from .cohort import FilmCase, film_case, film_ids, seed_of
-from .dataset import FILM_MM, PROVENANCE, DrawnFilm, code_digest, draw_films, kept
+from .dataset import FILM_MM, PROVENANCE, VERSION, DrawnFilm, code_digest, draw_films, kept
 from .film import ORGANS, Exposure, Layer, Opacity, draw_exposure
 from .findings import draw_sign, take_film
 from .shadows import Sign, place
@@ -50,7 +51,7 @@ def phantom_nih(resolution: int, progress: Progress | None = None, films: int = 
     def draw() -> Dataset:
         ids = film_ids(films)
         images, masks, boxes = draw_films(ids, nih_like_film, resolution, progress or Progress())
-        info = film_info(name, code, resolution)
+        info = film_info(name, resolution)
         return Dataset(info=info, images=images, masks=masks, cases=case_table(ids), boxes=boxes)
 
     return kept(name, resolution, code, draw)
@@ -64,11 +65,11 @@ def check_resolution(resolution: int) -> None:
         )
 
 
-def film_info(name: str, code: str, resolution: int) -> DatasetInfo:
+def film_info(name: str, resolution: int) -> DatasetInfo:
     """What `dataset.json` says of a phantom set with findings."""
     return DatasetInfo(
         name=name,
-        version=code[:12],
+        version=VERSION,
         resolution=resolution,
         organs=tuple(KEPT_ORGANS),
         findings=FINDINGS,
@@ -109,7 +110,7 @@ def nih_like_film(case_id: str, resolution: int) -> DrawnFilm:
     signs = []
     for name, severity in case.findings:
         episode = 0 if name in _LASTING else case.followup // _EPISODE
-        rng = np.random.default_rng(seed_of(case.patient.id, name, episode))
+        rng = Draw(seed_of(case.patient.id, name, episode))
         signs.append((name, draw_sign(name, rng, severity)))
     film = draw_case(case, signs, resolution)
     return film if with_boxes else DrawnFilm(film.image, film.masks)
@@ -118,25 +119,25 @@ def nih_like_film(case_id: str, resolution: int) -> DrawnFilm:
 def draw_case(case: FilmCase, signs: list[tuple[str, Sign]], resolution: int) -> DrawnFilm:
     """The film of a described case with given signs, and the boxes of the eight findings that NIH has boxes of."""
     seed = seed_of(case.id)
-    rng = np.random.default_rng(seed)
+    rng = Draw(seed)
     bedside = case.view == "AP"
     person = pose(case.patient.anatomy(), rng, bedside)
     exposure = expose(rng, bedside)
-    layers = _old_shadows(person, np.random.default_rng(seed_of(case.patient.id, "old")))
-    noise = np.random.default_rng([seed, resolution])
+    layers = _old_shadows(person, Draw(seed_of(case.patient.id, "old")))
+    noise = Draw([seed, resolution])
     image, masks, boxes = take_film(person, signs, resolution, noise, exposure, layers)
     kept_organs = np.uint8((1 << len(KEPT_ORGANS)) - 1)
     found = tuple((box.finding, box.x, box.y, box.w, box.h) for box in boxes if box.finding in BOXED)
     return DrawnFilm(image, masks & kept_organs, found)
 
 
-def pose(person: Anatomy, rng: np.random.Generator, bedside: bool) -> Anatomy:
+def pose(person: Anatomy, rng: Draw, bedside: bool) -> Anatomy:
     """The same person in front of the film again: another breath, another stand.
 
     At the bedside (AP) the heart is nearer to the tube and looks larger, the breath is shallower, the patient leans,
     and the shoulder blades lie over the lungs.
     """
-    breath, lean, turn = rng.normal(size=3)
+    breath, lean, turn = rng.normal(), rng.normal(), rng.normal()
     height = (person.angle_y - person.apex_y) * (1.0 + 0.018 * breath - (0.055 if bedside else 0.0))
     ratio = person.cardiothoracic_ratio * (1.0 - 0.012 * breath + (0.07 if bedside else 0.0))
     size = person.size * (1.0 + 0.015 * rng.normal())
@@ -147,8 +148,8 @@ def pose(person: Anatomy, rng: np.random.Generator, bedside: bool) -> Anatomy:
         person,
         size=size,
         tilt=tilt,
-        shift_x=float(np.clip(rng.normal(0.0, 0.016), -room, room)),
-        shift_y=size * (0.5 - person.apex_y - 0.5 * height) + float(np.clip(rng.normal(-0.020, 0.012), -0.04, 0.01)),
+        shift_x=min(max(rng.normal(0.0, 0.016), -room), room),
+        shift_y=size * (0.5 - person.apex_y - 0.5 * height) + min(max(rng.normal(-0.020, 0.012), -0.04), 0.01),
         turn=float(np.clip((0.012 if bedside else 0.007) * turn, -0.025, 0.025)),
         angle_y=person.apex_y + height,
         dome_right=max(person.dome_right * (1.0 - 0.05 * breath + (0.08 if bedside else 0.0)), 0.045),
@@ -160,7 +161,7 @@ def pose(person: Anatomy, rng: np.random.Generator, bedside: bool) -> Anatomy:
     )
 
 
-def expose(rng: np.random.Generator, bedside: bool) -> Exposure:
+def expose(rng: Draw, bedside: bool) -> Exposure:
     """A film's exposure; portable ones are taken without a grid: more scatter, less contrast."""
     exposure = draw_exposure(rng)
     if not bedside:
@@ -169,15 +170,15 @@ def expose(rng: np.random.Generator, bedside: bool) -> Exposure:
         exposure,
         scatter=exposure.scatter + 0.12,
         latitude=1.06 * exposure.latitude,
-        bias=exposure.bias + float(rng.normal(0.0, 0.12)),
+        bias=exposure.bias + rng.normal(0.0, 0.12),
         noise=1.4 * exposure.noise,
     )
 
 
-def _old_shadows(person: Anatomy, rng: np.random.Generator) -> list[Layer]:
+def _old_shadows(person: Anatomy, rng: Draw) -> list[Layer]:
     """Faint shadows that no label names: old scars and folds, in every third patient."""
     if rng.random() > 0.33:
         return []
     x, y = place(person, 1 if rng.random() < 0.5 else -1, rng.uniform(0.2, 0.8), rng.uniform(0.1, 0.9))
-    wide, high = rng.uniform(0.03, 0.09, 2)
+    wide, high = rng.uniform(0.03, 0.09), rng.uniform(0.03, 0.09)
     return [Opacity(x=x, y=y, radius_x=wide, radius_y=high, depth_cm=rng.uniform(0.4, 2.2))]

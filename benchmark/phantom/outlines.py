@@ -12,38 +12,42 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import exact
 from .anatomy import Anatomy
 from .raster import Points, ribbons
 
 RIGHT, LEFT = -1, 1  # sign of x on the patient's right and left side
 
-_LATERAL = np.linspace(0.0, 1.0, 28) ** 2  # denser at the apex, where the border turns
-_DOME = np.linspace(0.0, 1.0, 20)
-_QUARTER = np.linspace(0.0, 0.5 * np.pi, 9)
+
+def steps(count: int) -> NDArray[np.float64]:
+    """`count` numbers from 0 to 1 at even distances."""
+    return np.arange(float(count)) / float(count - 1)
+
+
+_LATERAL = steps(28) * steps(28)  # denser at the apex, where the border turns
+_DOME = steps(20)
+_TURN_COS, _TURN_SIN = exact.circle(0.5 * np.pi * steps(9))
 
 
 @lru_cache(maxsize=32)
-def _catmull_rom(points: int, per_segment: int, closed: bool) -> NDArray[np.float64]:
-    """Matrix from control points to a smooth curve through them."""
+def _catmull_rom(points: int, per_segment: int, closed: bool) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """The four control points of every segment (segments, 4), and their weights along it (per_segment, 4)."""
     segments = points if closed else points - 1
-    t = np.arange(per_segment) / per_segment
-    basis = 0.5 * np.stack(
-        [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, -(t**2) + t**3], axis=1
-    )
-    matrix = np.zeros((segments * per_segment + (not closed), points))
-    for segment in range(segments):
-        for offset in range(4):
-            control = segment - 1 + offset
-            control = control % points if closed else min(max(control, 0), points - 1)
-            matrix[segment * per_segment : (segment + 1) * per_segment, control] += basis[:, offset]
-    if not closed:
-        matrix[-1, -1] = 1.0
-    return matrix
+    t = np.arange(float(per_segment)) / float(per_segment)
+    t2 = t * t
+    t3 = t2 * t
+    weights = 0.5 * np.stack([2.0 * t2 - t - t3, 2.0 - 5.0 * t2 + 3.0 * t3, t + 4.0 * t2 - 3.0 * t3, t3 - t2], axis=1)
+    control = np.arange(segments)[:, None] + np.arange(-1, 3)[None]
+    return control % points if closed else np.clip(control, 0, points - 1), weights
 
 
 def smooth(points: Points, per_segment: int = 6, closed: bool = True) -> Points:
     """A curve through the given points (Catmull-Rom)."""
-    return _catmull_rom(len(points), per_segment, closed) @ points
+    control, weights = _catmull_rom(len(points), per_segment, closed)
+    near = points[control]  # (segments, 4, 2)
+    parts = [weights[None, :, k, None] * near[:, None, k] for k in range(4)]
+    curve = (((parts[0] + parts[1]) + parts[2]) + parts[3]).reshape(-1, 2)
+    return curve if closed else np.concatenate([curve, points[-1:]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,10 +59,10 @@ class Side:
     dome: Points  # costophrenic angle to midline
 
     def wall_x(self, y: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.interp(y, self.wall[:, 1], self.wall[:, 0])
+        return exact.interp(y, self.wall[:, 1], self.wall[:, 0])
 
     def dome_y(self, x: float) -> float:
-        return float(np.interp(x, self.dome[::-1, 0], self.dome[::-1, 1]))
+        return float(exact.interp(np.array(x), self.dome[::-1, 0], self.dome[::-1, 1]))
 
 
 def level(person: Anatomy, height: float) -> float:
@@ -70,6 +74,7 @@ def _levels(person: Anatomy, heights: NDArray[np.float64]) -> NDArray[np.float64
     return person.apex_y + (person.angle_y - person.apex_y) * heights
 
 
+@lru_cache(maxsize=8)
 def side(person: Anatomy, sign: int) -> Side:
     """The right (-1) or left (+1) half of the thorax."""
     left = sign == LEFT
@@ -77,13 +82,15 @@ def side(person: Anatomy, sign: int) -> Side:
     angle_y = person.angle_y + (person.angle_drop_left if left else 0.0)
     width = person.half_width + sign * person.side_difference
     reach = np.minimum(_LATERAL / 0.86, 1.0)
-    x = person.apex_x + (width - person.apex_x) * np.sqrt(1.0 - (1.0 - reach) ** person.cage_roundness)
-    x -= 0.020 * (np.maximum(_LATERAL - 0.86, 0.0) / 0.14) ** 2
+    x = person.apex_x + (width - person.apex_x) * np.sqrt(1.0 - exact.power(1.0 - reach, person.cage_roundness))
+    inwards = np.maximum(_LATERAL - 0.86, 0.0) / 0.14
+    x -= 0.020 * (inwards * inwards)
     wall = np.stack([x, apex_y + (angle_y - apex_y) * _LATERAL], axis=1)
     peak = person.dome_peak + (0.04 if left else 0.0)
     peak_y = person.angle_y - person.dome_right + (person.dome_gap if left else 0.0)
     from_peak = (_DOME - peak) / np.where(peak > _DOME, -peak, 1.0 - peak)
-    fall = np.where(peak > _DOME, (angle_y - peak_y) * from_peak**2.4, 0.035 * from_peak**2)
+    steep = exact.power(from_peak, 2.4)
+    fall = np.where(peak > _DOME, (angle_y - peak_y) * steep, 0.035 * (from_peak * from_peak))
     dome = np.stack([wall[-1, 0] * (1.0 - _DOME), peak_y + fall], axis=1)
     return Side(sign, wall, dome)
 
@@ -94,7 +101,7 @@ def lung(half: Side) -> Points:
     apex_x, apex_y = half.wall[0]
     turn_y = apex_y + 0.15
     medial = np.stack(
-        [apex_x - (apex_x - inner) * np.cos(_QUARTER), turn_y - (turn_y - apex_y) * np.sin(_QUARTER)],
+        [apex_x - (apex_x - inner) * _TURN_COS, turn_y - (turn_y - apex_y) * _TURN_SIN],
         axis=1,
     )
     ring = np.concatenate([half.wall, half.dome[1:], medial[:-1]])
@@ -147,20 +154,24 @@ def mediastinum(person: Anatomy) -> Points:
     return np.concatenate([right_border, left_border[::-1]])
 
 
-_ALONG_CLAVICLE = np.linspace(0.0, 1.0, 24)
+_ALONG_CLAVICLE = steps(24)
+_CLAVICLE_BEND = exact.sin(2.0 * np.pi * exact.power(_ALONG_CLAVICLE, 0.9))
+_CLAVICLE_HEAD = exact.bell((_ALONG_CLAVICLE / 0.13) * (_ALONG_CLAVICLE / 0.13))
 
 
-def clavicle(person: Anatomy, sign: int, scale: float = 1.0) -> Points:
-    """One clavicle as an S-shaped bar from the sternum to the shoulder; `scale` narrows it to its marrow."""
+def clavicle(person: Anatomy, sign: int) -> tuple[Points, Points]:
+    """One clavicle as an S-shaped bar from the sternum to the shoulder, and its marrow."""
     s = _ALONG_CLAVICLE
     rise = person.clavicle_rise_left if sign == LEFT else person.clavicle_rise_right
     # Turning the patient moves the sternal ends with the front of the chest, the opposite way of the spine.
     inner_x = 0.030 + sign * 1.2 * person.turn
     outer_x = person.half_width + 0.055
-    y = person.apex_y + person.clavicle_y - rise * s - person.clavicle_bend * np.sin(2.0 * np.pi * s**0.9)
+    y = person.apex_y + person.clavicle_y - rise * s - person.clavicle_bend * _CLAVICLE_BEND
     centre = np.stack([sign * (inner_x + (outer_x - inner_x) * s), y], axis=1)
-    shape = 1.0 + 0.45 * np.exp(-((s / 0.13) ** 2)) + 0.20 * (s > 0.75) * (s - 0.75) / 0.25
-    return ribbons(centre[None], scale * person.clavicle_thickness * shape[None])[0]
+    shape = 1.0 + 0.45 * _CLAVICLE_HEAD + 0.20 * (s > 0.75) * (s - 0.75) / 0.25
+    width = person.clavicle_thickness * shape[None]
+    bone, marrow = ribbons(centre[None], width, 0.55 * width)
+    return bone[0], marrow[0]
 
 
 def rib_cage(right: Side, left: Side, margin: float) -> Points:
@@ -177,7 +188,9 @@ def rib_cage(right: Side, left: Side, margin: float) -> Points:
 
 
 BACK_RIBS, FRONT_RIBS = 10, 7  # drawn on each side
-_ALONG_RIB = np.linspace(0.0, 1.0, 14)
+_ALONG_RIB = steps(14)
+_RIB_ACROSS, _RIB_DOWN, _RIB_FORWARD = (exact.power(_ALONG_RIB, exponent) for exponent in (0.9, 2.3, 1.7))
+_RIB_ARCH = exact.sin(np.pi * np.minimum(_ALONG_RIB * 1.6, 1.0))
 
 
 def rib_lines(person: Anatomy, half: Side) -> tuple[Points, Points]:
@@ -188,25 +201,29 @@ def rib_lines(person: Anatomy, half: Side) -> tuple[Points, Points]:
     drop = person.rib_slope + 0.055 + 0.006 * k
     end_y = start_y + drop
     end_x = half.wall_x(end_y) + 0.006
-    posterior_x = 0.030 + (end_x - 0.030) * s**0.9
-    posterior_y = start_y - 0.018 * np.sin(np.pi * np.minimum(s * 1.6, 1.0)) + drop * s**2.3
+    posterior_x = 0.030 + (end_x - 0.030) * _RIB_ACROSS
+    posterior_y = start_y - 0.018 * _RIB_ARCH + drop * _RIB_DOWN
     k, front_x, front_y = k[:FRONT_RIBS], end_x[:FRONT_RIBS], end_y[:FRONT_RIBS]
-    anterior_x = front_x - (front_x - (0.150 + 0.008 * k)) * s**1.7
+    anterior_x = front_x - (front_x - (0.150 + 0.008 * k)) * _RIB_FORWARD
     anterior_y = front_y + (0.125 + 0.010 * k + 0.7 * person.rib_slope) * s
     stack_back = np.stack([half.sign * posterior_x, posterior_y], axis=2)
     return stack_back, np.stack([half.sign * anterior_x, anterior_y], axis=2)
 
 
+_ALONG_BRONCHUS = steps(7)
+_BRONCHUS_BEND = exact.power(_ALONG_BRONCHUS, 0.9)
+
+
 def trachea(person: Anatomy) -> Points:
     """Windpipe and both main bronchi as ribbons, (3, 14, 2)."""
     carina = level(person, 0.36)
-    s = np.linspace(0.0, 1.0, 7)
+    s = _ALONG_BRONCHUS
     shift = 0.6 * person.turn - 0.15 * person.aortic_knob  # the arch pushes it to the right
     pipe = np.stack([shift * s, -0.15 + (carina + 0.15) * s], axis=1)
-    right = np.stack([shift - 0.060 * s, carina + 0.075 * s**0.9], axis=1)
+    right = np.stack([shift - 0.060 * s, carina + 0.075 * _BRONCHUS_BEND], axis=1)
     left = np.stack([shift + 0.075 * s, carina + 0.062 * s], axis=1)
     widths = np.array([[0.022], [0.014], [0.012]]) * (1.0 - 0.15 * s)
-    return ribbons(np.stack([pipe, right, left]), widths)
+    return ribbons(np.stack([pipe, right, left]), widths)[0]
 
 
 def scapula(person: Anatomy, sign: int) -> Points:
@@ -253,20 +270,27 @@ def shoulder(person: Anatomy, sign: int) -> Points:
     return smooth(ring, 5) * (sign, 1.0)
 
 
+_ROUND_COS, _ROUND_SIN = exact.circle(2.0 * np.pi * np.arange(20.0) / 20.0)
+
+
 def humerus(person: Anatomy, sign: int) -> tuple[Points, Points]:
     """Head and shaft of the upper arm."""
     x, y = person.half_width + 0.115, person.apex_y + 0.075
-    turn = np.linspace(0.0, 2.0 * np.pi, 20, endpoint=False)
-    head = np.stack([x + 0.050 * np.cos(turn), y + 0.055 * np.sin(turn)], axis=1)
+    head = np.stack([x + 0.050 * _ROUND_COS, y + 0.055 * _ROUND_SIN], axis=1)
     line = np.array([[(x + 0.02, y + 0.02), (x + 0.04 + 0.4 * person.arm_gap, 0.6), (x + person.arm_gap, 1.2)]])
-    shaft = ribbons(line, np.array([[0.030, 0.024, 0.024]]))[0]
+    shaft = ribbons(line, np.array([[0.030, 0.024, 0.024]]))[0][0]
     return head * (sign, 1.0), shaft * (sign, 1.0)
+
+
+_ALONG_BUBBLE = steps(12)
+_BUBBLE_EDGE = exact.power(np.abs(2.0 * _ALONG_BUBBLE - 1.0), 6.0)
+_BUBBLE_DEPTH = exact.power(np.maximum(exact.sin(np.pi * _ALONG_BUBBLE), 0.0), 0.7)
 
 
 def stomach_bubble(left: Side) -> Points:
     """Gas under the left dome."""
-    s = np.linspace(0.0, 1.0, 12)
+    s = _ALONG_BUBBLE
     x = left.dome[0, 0] * (0.28 + 0.46 * s)
-    roof = np.interp(x, left.dome[::-1, 0], left.dome[::-1, 1]) + 0.022 + 0.02 * (2.0 * s - 1.0) ** 6
-    floor = roof + 0.055 * np.sin(np.pi * s) ** 0.7 * (1.2 - 0.5 * s)
+    roof = exact.interp(x, left.dome[::-1, 0], left.dome[::-1, 1]) + 0.022 + 0.02 * _BUBBLE_EDGE
+    floor = roof + 0.055 * _BUBBLE_DEPTH * (1.2 - 0.5 * s)
     return np.concatenate([np.stack([x, roof], axis=1), np.stack([x, floor], axis=1)[::-1]])

@@ -12,6 +12,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from .. import exact
+from ..exact import Draw
 from .anatomy import Anatomy
 from .film import Depths, Plane
 from .outlines import LEFT, RIGHT
@@ -20,7 +22,7 @@ from .shadows import PICTURE_CM, Placed, Sign, field_of, fill, oval, patches, pl
 from .vessels import hilum
 
 
-def draw_side(rng: np.random.Generator) -> int:
+def draw_side(rng: Draw) -> int:
     """The right lung is a little larger and a little more often ill."""
     return RIGHT if rng.random() < 0.55 else LEFT
 
@@ -38,17 +40,17 @@ class Ball(Placed):
     solid: ClassVar[tuple[float, float]] = (0.25, 1.45)
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, severity: float, area: float) -> Self:
+    def draw(cls, rng: Draw, severity: float, area: float) -> Self:
         return cls(
             severity=severity,
             side=draw_side(rng),
             height=rng.uniform(0.14, 0.80),
             across=rng.uniform(0.05, 0.92),
             area=area,
-            lobes=int(rng.integers(2, 6)),
+            lobes=rng.integer(2, 6),
             phase=rng.uniform(0.0, 2.0 * math.pi),
             roughness=rng.uniform(0.02, 0.12),
-            flatness=float(np.clip(rng.normal(0.0, 0.12), -0.3, 0.3)),
+            flatness=min(max(rng.normal(0.0, 0.12), -0.3), 0.3),
         )
 
     def _inside(self, person: Anatomy, radius: float) -> tuple[float, float]:
@@ -58,12 +60,22 @@ class Ball(Placed):
         outer = float(half_of(person, self.side).wall_x(np.array(y))) - 0.6 * radius
         return self.side * min(abs(x), outer), y
 
+    def _lobed(self, across: Plane, down: Plane) -> Plane:
+        """sin(lobes * angle + phase) of the direction (across, down): that many waves around the ball."""
+        away = np.maximum(np.sqrt(across * across + down * down), 1e-12)
+        cos, sin = across / away, down / away
+        turned_cos, turned_sin = cos, sin
+        for _ in range(self.lobes - 1):
+            turned_cos, turned_sin = turned_cos * cos - turned_sin * sin, turned_sin * cos + turned_cos * sin
+        return turned_sin * exact.cos(self.phase) + turned_cos * exact.sin(self.phase)
+
     def cast(self, person: Anatomy, depths: Depths) -> Plane:
         radius = 0.52 * math.sqrt(self.area) / person.size
         x, y = self._inside(person, radius)
-        ratio = oval(depths, (x, y), (radius * math.exp(0.5 * self.flatness), radius * math.exp(-0.5 * self.flatness)))
-        angle = np.arctan2(depths.y - np.float32(y), depths.x - np.float32(x))
-        ratio = ratio * (1.0 + np.float32(self.roughness) * np.sin(self.lobes * angle + np.float32(self.phase)))
+        ratio = oval(
+            depths, (x, y), (radius * exact.exp(0.5 * self.flatness), radius * exact.exp(-0.5 * self.flatness))
+        )
+        ratio = ratio * (1.0 + self.roughness * self._lobed(depths.x - x, depths.y - y))
         # A soft rim: the ball's border is not sharper than the film.
         chord = 2.0 * radius * PICTURE_CM * np.sqrt(np.maximum(1.0 - ratio * ratio, 0.0))
         low, high = self.solid
@@ -97,16 +109,16 @@ class Haze(Placed):
     reach: ClassVar[float] = 1.0  # radii for one unit of the box's side
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, severity: float, area: float) -> Self:
+    def draw(cls, rng: Draw, severity: float, area: float) -> Self:
         return cls(
             severity=severity,
             side=draw_side(rng),
-            height=float(np.clip(rng.normal(0.58, 0.16), 0.18, 0.80)),
+            height=min(max(rng.normal(0.58, 0.16), 0.18), 0.80),
             across=rng.uniform(0.10, 0.75),
             area=area,
-            aspect=float(np.clip(rng.lognormal(-0.08, 0.30), 0.5, 1.7)),
+            aspect=min(max(exact.exp(rng.normal(-0.08, 0.30)), 0.5), 1.7),
             turn=rng.normal(0.0, 0.35),
-            texture=int(rng.integers(0, 2**31)),
+            texture=rng.integer(0, 2**31),
             fissure_above=rng.random() < 0.5,
         )
 
@@ -117,12 +129,12 @@ class Haze(Placed):
         clouds, strength = self.grain
         cloud = patches(self.texture, clouds, depths)
         distance = oval(depths, self.centre(person), (wide, high), self.turn)
-        inside = ramp(1.0 - distance + np.float32(0.22) * cloud, self.softness)
-        return inside * np.clip(1.0 + np.float32(strength) * cloud, 0.15, 1.9)
+        inside = ramp(1.0 - distance + 0.22 * cloud, self.softness)
+        return inside * np.clip(1.0 + strength * cloud, 0.15, 1.9)
 
     def cast(self, person: Anatomy, depths: Depths) -> Plane:
         low, high = self.density
-        share = np.float32(low + (high - low) * self.severity) * self.region(person, depths)
+        share = (low + (high - low) * self.severity) * self.region(person, depths)
         return fill(depths, share * field_of(depths, self.side))
 
     def fissure(self, person: Anatomy, depths: Depths) -> Plane:
@@ -130,12 +142,8 @@ class Haze(Placed):
         x, y = self.centre(person)
         radius = 0.5 * math.sqrt(self.area) / person.size
         upper = -1.0 if self.fissure_above else 1.0
-        line = (
-            np.float32(y)
-            + np.float32(upper * 0.45 * radius)
-            + np.float32(0.12 * self.side) * (depths.x - np.float32(x))
-        )
-        return ramp((line - depths.y) * np.float32(upper), 0.010)
+        line = y + upper * 0.45 * radius + (0.12 * self.side) * (depths.x - x)
+        return ramp((line - depths.y) * upper, 0.010)
 
 
 class Infiltration(Haze):
@@ -171,17 +179,20 @@ class Consolidation(Haze):
         area = super().region(person, depths) * (0.35 + 0.65 * self.fissure(person, depths))
         hilum_x, hilum_y = hilum(person, self.side)
         x, y = self.centre(person)
-        across, down = depths.x - np.float32(hilum_x), depths.y - np.float32(hilum_y)
-        towards = math.atan2(y - hilum_y, x - hilum_x)
-        rng = np.random.default_rng(self.texture)
-        for fork in rng.normal(0.0, 0.30, 3):
-            cos, sin = math.cos(towards + fork), math.sin(towards + fork)
+        across, down = depths.x - hilum_x, depths.y - hilum_y
+        away = max(math.sqrt((x - hilum_x) * (x - hilum_x) + (y - hilum_y) * (y - hilum_y)), 1e-9)
+        to_x, to_y = (x - hilum_x) / away, (y - hilum_y) / away
+        rng = Draw(self.texture)
+        for _ in range(3):
+            fork = rng.normal(0.0, 0.30)
+            cos = to_x * exact.cos(fork) - to_y * exact.sin(fork)
+            sin = to_y * exact.cos(fork) + to_x * exact.sin(fork)
             along = cos * across + sin * down
-            bend = np.float32(rng.normal(0.0, 1.2)) * along * along
-            off = (cos * down - sin * across + bend) / np.float32(0.0038)
-            fade = np.clip(1.0 - along / np.float32(0.22), 0.0, 1.0) * (along > 0.02)
-            area = area * (1.0 - 0.50 * np.exp(-off * off) * fade)
-        return area.astype(np.float32)
+            bend = rng.normal(0.0, 1.2) * along * along
+            off = (cos * down - sin * across + bend) / 0.0038
+            fade = np.clip(1.0 - along / 0.22, 0.0, 1.0) * (along > 0.02)
+            area = area * (1.0 - 0.50 * exact.bell(off * off) * fade)
+        return area
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,13 +205,13 @@ class Edema(Sign):
     edge: ClassVar[float] = 0.4
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, severity: float, area: float) -> Self:
+    def draw(cls, rng: Draw, severity: float, area: float) -> Self:
         del area  # both lungs
         return cls(
             severity=severity,
-            lean=float(np.clip(rng.normal(0.0, 0.2), -0.5, 0.5)),
+            lean=min(max(rng.normal(0.0, 0.2), -0.5), 0.5),
             reach=rng.uniform(0.85, 1.3),
-            texture=int(rng.integers(0, 2**31)),
+            texture=rng.integer(0, 2**31),
         )
 
     def reshape(self, person: Anatomy) -> Anatomy:
@@ -214,11 +225,11 @@ class Edema(Sign):
             distance = oval(
                 depths, (x + side * 0.045, y + 0.045), (0.115 * self.reach, 0.185 * self.reach), -0.25 * side
             )
-            wing = ramp(1.0 - distance, 0.45) * np.float32(1.0 + side * self.lean)
-            share += np.where(depths.x * side > 0.0, wing, np.float32(0.0))
-        share *= 1.0 + np.float32(0.30) * patches(self.texture, 18, depths)
-        depths.tissue_cm += np.float32(0.8 * self.severity) * depths.markings_cm
-        return fill(depths, np.float32(0.06 + 0.42 * self.severity) * share * depths.lung_field)
+            wing = ramp(1.0 - distance, 0.45) * (1.0 + side * self.lean)
+            share += np.where(depths.x * side > 0.0, wing, 0.0)
+        share *= 1.0 + 0.30 * patches(self.texture, 18, depths)
+        depths.tissue_cm += (0.8 * self.severity) * depths.markings_cm
+        return fill(depths, (0.06 + 0.42 * self.severity) * share * depths.lung_field)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,7 +245,7 @@ class Atelectasis(Placed):
     edge: ClassVar[float] = 0.35
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, severity: float, area: float) -> Self:
+    def draw(cls, rng: Draw, severity: float, area: float) -> Self:
         return cls(
             severity=severity,
             lobar=rng.random() < 0.35,
@@ -242,9 +253,9 @@ class Atelectasis(Placed):
             height=rng.uniform(0.62, 0.85),
             across=rng.uniform(0.25, 0.65),
             area=area,
-            aspect=float(np.clip(rng.lognormal(0.42, 0.45), 0.7, 3.0)),
+            aspect=min(max(exact.exp(rng.normal(0.42, 0.45)), 0.7), 3.0),
             slope=rng.uniform(-0.12, 0.30),
-            plates=int(rng.integers(1, 4)),
+            plates=rng.integer(1, 4),
             thickness=rng.uniform(0.005, 0.011),
         )
 
@@ -266,8 +277,8 @@ class Atelectasis(Placed):
     def _plates(self, person: Anatomy, depths: Depths) -> Plane:
         wide, high = self._size(person)
         x, y = self.centre(person)
-        across = (depths.x - np.float32(x)) * np.float32(self.side)
-        length = ramp(np.float32(0.52 * wide) - np.abs(across), 0.012)
+        across = (depths.x - x) * self.side
+        length = ramp(0.52 * wide - np.abs(across), 0.012)
         total = np.zeros_like(depths.x)
         # The plates together fill the height of the box.
         room = max(high - abs(self.slope) * wide - 2.0 * self.thickness, 0.0)
@@ -275,24 +286,24 @@ class Atelectasis(Placed):
         for plate in range(self.plates):
             offset = room * ((plate + 0.5) / self.plates - 0.5) * (1.35 if self.plates > 1 else 0.0)
             # No two of them are parallel or equally long.
-            uneven = math.sin(40.0 * self.slope + 2.4 * plate) if plate else 0.0
-            bow = np.float32(0.25 / max(wide, 0.05)) * across * across
-            slope = np.float32(self.slope + 0.12 * uneven)
-            off = (depths.y - np.float32(y + offset) - slope * across + bow) / np.float32(thickness)
-            shorter = ramp(np.float32((0.55 - 0.35 * abs(uneven)) * wide) - across * np.float32(np.sign(uneven)), 0.02)
-            total += np.exp(-off * off) * (shorter if plate else 1.0)
-        total += np.float32(0.25) * ramp(np.float32(0.5 * high) - np.abs(depths.y - np.float32(y)), 0.02)
-        return np.float32(0.10 + 0.60 * self.severity) * np.minimum(total, 1.0) * length
+            uneven = exact.sin(40.0 * self.slope + 2.4 * plate) if plate else 0.0
+            bow = (0.25 / max(wide, 0.05)) * across * across
+            slope = self.slope + 0.12 * uneven
+            off = (depths.y - (y + offset) - slope * across + bow) / thickness
+            shorter = ramp((0.55 - 0.35 * abs(uneven)) * wide - across * np.sign(uneven), 0.02)
+            total += exact.bell(off * off) * (shorter if plate else 1.0)
+        total += 0.25 * ramp(0.5 * high - np.abs(depths.y - y), 0.02)
+        return (0.10 + 0.60 * self.severity) * np.minimum(total, 1.0) * length
 
     def _wedge(self, person: Anatomy, depths: Depths) -> Plane:
         """A lower lobe drawn in towards spine and diaphragm: a triangle below the hilum, its outer border straight."""
         side = 0.76 * math.sqrt(self.area) / person.size
         inner, _ = place(person, self.side, 0.75, 0.0)
         base = half_of(person, self.side).dome_y(abs(inner) + 0.5 * side)
-        below = (depths.y - np.float32(base - 1.25 * side)) * np.float32(0.8)
-        outer = np.float32(abs(inner) + 0.02) + below - depths.x * np.float32(self.side)
+        below = (depths.y - (base - 1.25 * side)) * 0.8
+        outer = abs(inner) + 0.02 + below - depths.x * self.side
         # The heart's border fades where airless lung touches it.
-        return np.float32(0.12 + 0.68 * self.severity) * ramp(outer, 0.012) * ramp(below, 0.02)
+        return (0.12 + 0.68 * self.severity) * ramp(outer, 0.012) * ramp(below, 0.02)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -304,9 +315,9 @@ class Fibrosis(Sign):
     edge: ClassVar[float] = 0.35
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, severity: float, area: float) -> Self:
+    def draw(cls, rng: Draw, severity: float, area: float) -> Self:
         del area
-        return cls(severity=severity, texture=int(rng.integers(0, 2**31)), upper=rng.random() < 0.25)
+        return cls(severity=severity, texture=rng.integer(0, 2**31), upper=rng.random() < 0.25)
 
     def reshape(self, person: Anatomy) -> Anatomy:
         height = person.angle_y - person.apex_y
@@ -320,13 +331,14 @@ class Fibrosis(Sign):
         )
 
     def cast(self, person: Anatomy, depths: Depths) -> Plane:
-        height = (depths.y - np.float32(person.apex_y)) / np.float32(person.angle_y - person.apex_y)
-        along = ramp(np.float32(0.35) - height, 0.16) if self.upper else ramp(height - np.float32(0.58), 0.20)
-        outer = np.clip(np.abs(depths.x) / np.float32(person.half_width), 0.0, 1.0)
-        weight = along * (np.float32(0.35) + np.float32(0.85) * outer * outer) * depths.lung_field
+        height = (depths.y - person.apex_y) / (person.angle_y - person.apex_y)
+        along = ramp(0.35 - height, 0.16) if self.upper else ramp(height - 0.58, 0.20)
+        outer = np.clip(np.abs(depths.x) / person.half_width, 0.0, 1.0)
+        weight = along * (0.35 + 0.85 * outer * outer) * depths.lung_field
         # Lines are where a smooth random field passes zero: a net that no grid shows through.
-        net = sum(
-            np.exp(-((patches(self.texture + k, grain, depths) * 3.2) ** 2)) for k, grain in enumerate((30, 44, 64))
-        )
-        share = np.float32(0.04 + 0.26 * self.severity) * weight * (np.float32(0.25) + np.asarray(net, np.float32))
+        net = np.full_like(depths.x, 0.25)
+        for k, grain in enumerate((30, 44, 64)):
+            field = 3.2 * patches(self.texture + k, grain, depths)
+            net += exact.bell(field * field)
+        share = (0.04 + 0.26 * self.severity) * weight * net
         return fill(depths, share)

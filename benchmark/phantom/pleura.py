@@ -11,6 +11,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from .. import exact
+from ..exact import Draw
 from .anatomy import Anatomy
 from .film import Depths, Plane
 from .outlines import RIGHT, level
@@ -29,7 +31,7 @@ class Effusion(Sign):
     edge: ClassVar[float] = 0.3
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, severity: float, area: float) -> Self:
+    def draw(cls, rng: Draw, severity: float, area: float) -> Self:
         return cls(severity=severity, side=draw_side(rng), area=area, slope=rng.uniform(0.35, 0.75))
 
     def _level(self, person: Anatomy) -> float:
@@ -44,13 +46,11 @@ class Effusion(Sign):
         half = half_of(person, self.side)
         high = self._level(person)
         wall_x, angle_y = half.wall[-1]
-        inwards = np.clip(np.float32(wall_x) - depths.x * np.float32(self.side), 0.0, None)
-        surface = np.float32(angle_y - high) + np.float32(self.slope * high) * np.sqrt(
-            np.minimum(inwards / np.float32(0.30), 1.2)
-        )
+        inwards = np.clip(wall_x - depths.x * self.side, 0.0, None)
+        surface = angle_y - high + self.slope * high * np.sqrt(np.minimum(inwards / 0.30, 1.2))
         deep = depths.y - surface
-        share = ramp(deep, 0.010 + 0.05 * high) * np.clip(0.50 + deep * np.float32(9.0), 0.4, 1.0)
-        share = np.float32(0.18 + 0.82 * self.severity) * share * field_of(depths, self.side)
+        share = ramp(deep, 0.010 + 0.05 * high) * np.clip(0.50 + deep * 9.0, 0.4, 1.0)
+        share = (0.18 + 0.82 * self.severity) * share * field_of(depths, self.side)
         depths.tissue_cm -= share * depths.markings_cm
         return fill(depths, share)
 
@@ -66,7 +66,7 @@ class Pneumothorax(Sign):
     edge: ClassVar[float] = 0.5
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, severity: float, area: float) -> Self:
+    def draw(cls, rng: Draw, severity: float, area: float) -> Self:
         return cls(
             severity=severity, side=draw_side(rng), area=area, basal=rng.random() < 0.2, thin=rng.uniform(0.18, 0.36)
         )
@@ -77,21 +77,21 @@ class Pneumothorax(Sign):
 
     def cast(self, person: Anatomy, depths: Depths) -> Plane:
         long = 0.91 * math.sqrt(self.area) / person.size
-        height = depths.y - np.float32(person.apex_y)
+        height = depths.y - person.apex_y
         if self.basal:
-            height = np.float32(level(person, 1.0)) - depths.y
+            height = level(person, 1.0) - depths.y
         # Widest at the top of the chest (at the base in a supine patient), thinning out along the wall.
-        gap = np.float32(self.thin * long * 1.9) * np.clip(1.0 - height / np.float32(long), 0.0, 1.0) ** 0.6
+        gap = (self.thin * long * 1.9) * exact.power(np.clip(1.0 - height / long, 0.0, 1.0), 0.6)
         distance = rim(person, self.side, depths)
         field = field_of(depths, self.side)
         inside = ramp(gap - distance, 0.003) * (distance > 0.0) * (gap > 0.004) * field
-        clear = np.float32(0.40 + 0.58 * self.severity)
+        clear = 0.40 + 0.58 * self.severity
         empty(depths, clear * inside)
-        off = (distance - gap) * np.float32(1.0 / 0.0028)
-        line = np.exp(-off * off) * (gap > 0.006) * field
-        depths.tissue_cm += np.float32(0.30 + 0.60 * self.severity) * line.astype(np.float32)
-        fill(depths, np.float32(0.22 * self.severity * min(1.0, 4.0 * long)) * (1.0 - inside) * field)
-        return inside.astype(np.float32)
+        off = (distance - gap) * (1.0 / 0.0028)
+        line = exact.bell(off * off) * (gap > 0.006) * field
+        depths.tissue_cm += (0.30 + 0.60 * self.severity) * line
+        fill(depths, (0.22 * self.severity * min(1.0, 4.0 * long)) * (1.0 - inside) * field)
+        return inside
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +108,7 @@ class PleuralThickening(Sign):
     edge: ClassVar[float] = 0.35
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, severity: float, area: float) -> Self:
+    def draw(cls, rng: Draw, severity: float, area: float) -> Self:
         del area
         return cls(
             severity=severity,
@@ -118,22 +118,20 @@ class PleuralThickening(Sign):
             start=rng.uniform(0.25, 0.55),
             length=rng.uniform(0.25, 0.50),
             thickness=rng.uniform(0.020, 0.040),
-            texture=int(rng.integers(0, 2**31)),
+            texture=rng.integer(0, 2**31),
         )
 
     def cast(self, person: Anatomy, depths: Depths) -> Plane:
         start = -0.1 if self.apical else self.start
         end = 0.20 if self.apical else self.start + self.length
         upper, lower = level(person, start), level(person, end)
-        along = ramp(depths.y - np.float32(upper), 0.02) * ramp(np.float32(lower) - depths.y, 0.03)
-        wavy = np.float32(0.6 + 0.6 * self.severity) * (1.0 + np.float32(0.30) * patches(self.texture, 12, depths))
+        along = ramp(depths.y - upper, 0.02) * ramp(lower - depths.y, 0.03)
+        wavy = (0.6 + 0.6 * self.severity) * (1.0 + 0.30 * patches(self.texture, 12, depths))
         band = np.zeros_like(depths.x)
         for side in (self.side, other(self.side)) if self.both else (self.side,):
             distance = rim(person, side, depths)
-            band += (
-                ramp(np.float32(self.thickness) * wavy - distance, 0.005) * (distance > -0.01) * field_of(depths, side)
-            )
-        added = np.float32(1.0 + 3.4 * self.severity) * band * along
+            band += ramp(self.thickness * wavy - distance, 0.005) * (distance > -0.01) * field_of(depths, side)
+        added = (1.0 + 3.4 * self.severity) * band * along
         depths.tissue_cm += added
         return added
 
@@ -147,8 +145,8 @@ class Cardiomegaly(Sign):
     edge: ClassVar[float] = 0.5
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, severity: float, area: float) -> Self:
-        return cls(severity=severity, area=area, aspect=float(np.clip(rng.normal(1.22, 0.10), 1.05, 1.5)))
+    def draw(cls, rng: Draw, severity: float, area: float) -> Self:
+        return cls(severity=severity, area=area, aspect=min(max(rng.normal(1.22, 0.10), 1.05), 1.5))
 
     def reshape(self, person: Anatomy) -> Anatomy:
         wide = math.sqrt(self.area * self.aspect) / (person.size * person.aspect)
@@ -176,9 +174,9 @@ class Emphysema(Sign):
     edge: ClassVar[float] = 0.5
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, severity: float, area: float) -> Self:
+    def draw(cls, rng: Draw, severity: float, area: float) -> Self:
         del area
-        count = int(rng.integers(0, 4))
+        count = rng.integer(0, 4)
         bullae = [
             (draw_side(rng), rng.uniform(0.08, 0.45), rng.uniform(0.35, 0.9), rng.uniform(0.03, 0.075))
             for _ in range(count)
@@ -205,9 +203,10 @@ class Emphysema(Sign):
         for side, height, across, radius in self.bullae:
             distance = oval(depths, place(person, side, height, across), (radius, radius * 1.15))
             field = field_of(depths, side)
-            empty(depths, np.float32(0.65 * self.severity) * ramp(1.0 - distance, 0.08) * field)
-            wall = np.exp(-(((distance - 1.0) * np.float32(radius / 0.003)) ** 2))
-            depths.tissue_cm += np.float32(0.25 * self.severity) * wall * field
+            empty(depths, (0.65 * self.severity) * ramp(1.0 - distance, 0.08) * field)
+            off = (distance - 1.0) * (radius / 0.003)
+            wall = exact.bell(off * off)
+            depths.tissue_cm += (0.25 * self.severity) * wall * field
         return depths.lung_field
 
 
@@ -222,7 +221,7 @@ class Hernia(Sign):
     edge: ClassVar[float] = 0.3
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, severity: float, area: float) -> Self:
+    def draw(cls, rng: Draw, severity: float, area: float) -> Self:
         del area
         return cls(
             severity=severity,
@@ -237,11 +236,12 @@ class Hernia(Sign):
         x, y = self.offset + person.turn, level(person, self.height)
         ratio = oval(depths, (x, y), (radius * 1.15, radius))
         chord = 2.0 * radius * PICTURE_CM * np.sqrt(np.maximum(1.0 - ratio * ratio, 0.0))
-        sac = np.float32(0.15 + 0.55 * self.severity) * chord.astype(np.float32)
-        surface = np.float32(y - radius + 2.0 * radius * self.gas)
+        sac = (0.15 + 0.55 * self.severity) * chord
+        surface = y - radius + 2.0 * radius * self.gas
         gas = ramp(surface - depths.y, 0.003) * ramp(0.86 - ratio, 0.05)
-        change = sac * (1.0 - np.float32(1.7) * gas)
-        wall = np.exp(-(((ratio - 0.95) * np.float32(radius / 0.005)) ** 2))
-        change += np.float32(0.3 + 0.7 * self.severity) * wall
+        change = sac * (1.0 - 1.7 * gas)
+        off = (ratio - 0.95) * (radius / 0.005)
+        wall = exact.bell(off * off)
+        change += (0.3 + 0.7 * self.severity) * wall
         depths.tissue_cm += change
         return np.abs(change)

@@ -45,8 +45,8 @@ class Drawing:
 
     def coverage(
         self, layers: int, resolution: int, rows_per_pixel: int, place: Callable[[Points], Points]
-    ) -> NDArray[np.float32]:
-        """Sum of weight x covered fraction for each layer and pixel, float32 (layers, H, W).
+    ) -> NDArray[np.float64]:
+        """Sum of weight x covered fraction for each layer and pixel, float64 (layers, H, W).
 
         `place` maps points (n, 2) to the picture: x right, y down, [0, 1] x [0, 1].
         """
@@ -59,7 +59,8 @@ class Drawing:
         ends = starts[following]
         # The sign of its area makes the inside positive whichever way round a polygon was given.
         cross = starts[:, 0] * ends[:, 1] - ends[:, 0] * starts[:, 1]
-        turning = np.sign(np.add.reduceat(cross, stop - vertices))
+        area = np.diff(np.add.accumulate(cross)[stop - 1], prepend=0.0)
+        turning = np.sign(area)
         weight = np.repeat(np.array(self._weights) * turning / rows_per_pixel, vertices)
         layer = np.repeat(np.array(self._layers), vertices)
         # Sample row r lies at y = (r + 0.5) / rows; an edge owns the rows in [upper end, lower end).
@@ -68,36 +69,51 @@ class Drawing:
         last = np.clip(np.ceil(np.maximum(start_row, end_row)), 0, rows).astype(np.int64)
         used = np.flatnonzero(last > first)
         crossings, first, start_row = (last - first)[used], first[used], start_row[used]
-        height = end_row[used] - start_row
-        slope = (ends[used, 0] - starts[used, 0]) * resolution / height
+        drop = end_row[used] - start_row
+        slope = (ends[used, 0] - starts[used, 0]) * resolution / drop
         at_row_0 = starts[used, 0] * resolution - start_row * slope
-        amount = -np.sign(height) * weight[used]
+        amount = -np.sign(drop) * weight[used]
         # Two spare columns take what falls on the right border.
-        steps = np.zeros((layers, resolution, resolution + 2), np.float32)
-        base = layer[used] * resolution
+        steps = np.zeros((layers, resolution, resolution + 2), np.float64)
+        flat, base = steps.reshape(-1), layer[used] * resolution
         total = np.cumsum(crossings)
         cuts = np.searchsorted(total, np.arange(_CHUNK, total[-1], _CHUNK)).tolist()
         for low, high in zip([0, *cuts], [*cuts, len(used)], strict=True):
             count = crossings[low:high]
             edge = np.repeat(np.arange(low, high), count)
             row = np.arange(len(edge)) + np.repeat(first[low:high] - np.cumsum(count) + count, count)
-            x = np.clip(at_row_0[edge] + row * slope[edge], 0.0, resolution)
+            x = np.minimum(np.maximum(at_row_0[edge] + row * slope[edge], 0.0), float(resolution))
             column = x.astype(np.int64)
             cell = (base[edge] + row // rows_per_pixel) * (resolution + 2) + column
             passed = amount[edge]
             beyond = passed * (x - column)
-            np.add.at(steps.reshape(-1), cell, (passed - beyond).astype(np.float32))
-            np.add.at(steps.reshape(-1), cell + 1, beyond.astype(np.float32))
-        np.cumsum(steps, axis=2, out=steps)
+            np.add.at(flat, cell, passed - beyond)
+            np.add.at(flat, cell + 1, beyond)
+        # Of every layer the rows from its highest to its lowest edge alone.
+        upper, lower = np.full(layers, resolution), np.zeros(layers, np.int64)
+        np.minimum.at(upper, layer[used], first // rows_per_pixel)
+        np.maximum.at(lower, layer[used], (last[used] - 1) // rows_per_pixel + 1)
+        for part, start, end in zip(steps, upper.tolist(), lower.tolist(), strict=True):
+            np.add.accumulate(part[start:end], axis=1, out=part[start:end])
         return steps[:, :, :resolution]
 
 
-def ribbons(centres: Points, half_widths: NDArray[np.float64]) -> Points:
-    """Polygons (k, 2n, 2) around k centre lines (k, n, 2) with half widths that broadcast to (k, n)."""
+def ribbons(centres: Points, *half_widths: NDArray[np.float64]) -> list[Points]:
+    """Polygons (k, 2n, 2) around k centre lines (k, n, 2), once for each of the half widths, which broadcast to (k, n)."""
     along = np.empty_like(centres)
     along[:, 1:-1] = centres[:, 2:] - centres[:, :-2]
     along[:, 0] = centres[:, 1] - centres[:, 0]
     along[:, -1] = centres[:, -1] - centres[:, -2]
-    across = along[..., ::-1] * (-1.0, 1.0)
-    across *= (half_widths / (np.hypot(along[..., 0], along[..., 1]) + 1e-12))[..., None]
-    return np.concatenate([centres + across, (centres - across)[:, ::-1]], axis=1)
+    x, y = along[..., 0], along[..., 1]
+    length = np.sqrt(x * x + y * y) + 1e-12
+    rings = []
+    for half_width in half_widths:
+        share = half_width / length
+        ring = np.empty((len(centres), 2 * centres.shape[1], 2))
+        across = np.empty_like(centres)
+        np.multiply(y, -share, out=across[..., 0])
+        np.multiply(x, share, out=across[..., 1])
+        ring[:, : centres.shape[1]] = centres + across
+        ring[:, centres.shape[1] :] = (centres - across)[:, ::-1]
+        rings.append(ring)
+    return rings

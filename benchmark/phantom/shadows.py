@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-import cv2
 import numpy as np
 
+from .. import exact
+from ..exact import Draw
 from . import outlines
 from .anatomy import Anatomy
 from .film import Depths, Plane
@@ -29,7 +30,7 @@ class Sign:
     """The box is where the shadow has at least this share of its darkest or brightest point."""
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, severity: float, area: float) -> Self:
+    def draw(cls, rng: Draw, severity: float, area: float) -> Self:
         """Place and shape one by `rng` alone; `area` is its box's share of the film, for findings that have a size."""
         raise NotImplementedError
 
@@ -71,7 +72,7 @@ def place(person: Anatomy, side: int, height: float, across: float) -> tuple[flo
 
 def fill(depths: Depths, share: Plane) -> Plane:
     """Fluid, pus or cells take this share of the lung's gas; returns the tissue added in cm."""
-    added = np.clip(share, 0.0, 1.0).astype(np.float32) * depths.air_cm
+    added = np.clip(share, 0.0, 1.0) * depths.air_cm
     depths.tissue_cm += added
     depths.air_cm -= added
     return added
@@ -79,7 +80,7 @@ def fill(depths: Depths, share: Plane) -> Plane:
 
 def empty(depths: Depths, share: Plane) -> Plane:
     """Gas takes this share of the lung's tissue and vessels; returns the tissue removed in cm."""
-    part = np.clip(share, 0.0, 1.0).astype(np.float32)
+    part = np.clip(share, 0.0, 1.0)
     removed = part * np.maximum(depths.lung_cm - depths.air_cm, 0.0)
     depths.air_cm += removed
     vessels = part * depths.markings_cm
@@ -90,28 +91,28 @@ def empty(depths: Depths, share: Plane) -> Plane:
 
 def ramp(plane: Plane, width: float) -> Plane:
     """A smooth step from 0 to 1 around 0."""
-    return np.asarray(0.5 + 0.5 * np.tanh(plane * np.float32(1.0 / width)), dtype=np.float32)
+    return 1.0 / (1.0 + exact.exp(plane * (-2.0 / width)))
 
 
 def oval(depths: Depths, centre: tuple[float, float], radius: tuple[float, float], turn: float = 0.0) -> Plane:
     """Distance from the centre in units of the radii: 1 on the outline."""
-    across, down = depths.x - np.float32(centre[0]), depths.y - np.float32(centre[1])
-    cos, sin = np.float32(np.cos(turn)), np.float32(np.sin(turn))
-    u = (cos * across + sin * down) / np.float32(radius[0])
-    v = (cos * down - sin * across) / np.float32(radius[1])
+    across, down = depths.x - centre[0], depths.y - centre[1]
+    cos, sin = exact.cos(turn), exact.sin(turn)
+    u = (cos * across + sin * down) / radius[0]
+    v = (cos * down - sin * across) / radius[1]
     return np.sqrt(u * u + v * v)
 
 
 def rim(person: Anatomy, side: int, depths: Depths) -> Plane:
     """Distance to the ribs of one side, apex included; negative outside and on the other side."""
     half = outlines.side(person, side)
-    x = depths.x * np.float32(side)
-    aside = np.interp(depths.y, half.wall[:, 1], half.wall[:, 0]).astype(np.float32) - x
+    x = depths.x * side
+    aside = exact.interp(depths.y, half.wall[:, 1], half.wall[:, 0]) - x
     top = half.wall[:20]  # the border turns back below
-    above = depths.y - np.interp(x, top[:, 0], top[:, 1]).astype(np.float32)
-    both = aside * above / np.sqrt(aside * aside + above * above + np.float32(1e-9))
-    distance = np.where((aside > 0.0) & (above > 0.0), both, np.float32(-0.05))
-    return np.where(x > 0.0, distance, np.float32(-0.05)).astype(np.float32)
+    above = depths.y - exact.interp(x, top[:, 0], top[:, 1])
+    both = aside * above / np.sqrt(aside * aside + above * above + 1e-9)
+    distance = np.where((aside > 0.0) & (above > 0.0), both, -0.05)
+    return np.where(x > 0.0, distance, -0.05)
 
 
 def other(side: int) -> int:
@@ -121,17 +122,16 @@ def other(side: int) -> int:
 
 def field_of(depths: Depths, side: int) -> Plane:
     """The lung field of one side."""
-    return np.where(depths.x * side > 0.0, depths.lung_field, np.float32(0.0))
+    return np.where(depths.x * side > 0.0, depths.lung_field, 0.0)
 
 
 def patches(seed: int, grain: int, depths: Depths) -> Plane:
     """A cloudy pattern in three octaves, mean 0, spread about 1, the same at every resolution; `grain` clouds a side."""
-    rng = np.random.default_rng(seed)
+    rng = Draw(seed)
     side = depths.x.shape[0]
-    total = np.zeros((side, side), np.float32)
+    total = np.zeros((side, side))
     for octave, weight in ((grain, 0.75), (2 * grain, 0.40), (4 * grain, 0.22)):
-        clouds = rng.standard_normal((octave, octave), dtype=np.float32)
-        total += np.float32(weight) * cv2.resize(clouds, (side, side), interpolation=cv2.INTER_CUBIC)
+        total += weight * exact.cubic(rng.noise(octave, octave), side)
     return total
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import exact
+from ..exact import Draw
 from .anatomy import Anatomy
-from .outlines import LEFT, RIGHT, level
+from .outlines import LEFT, RIGHT, level, steps
 from .raster import Points, ribbons
 
-_ALONG = np.linspace(0.0, 1.0, 5)  # points of a centre line
+_ALONG = steps(5)  # points of a centre line
 _TRUNKS = 10  # a lung
 _CHILDREN = ((1, 2, 3), (1, 3))  # points of a branch where its children leave, by generation
 _PICTURE_CM = 36.0  # a 14-inch film: width of a vessel in cm is its depth as well
@@ -27,41 +29,43 @@ def hilum(person: Anatomy, sign: int) -> tuple[float, float]:
 
 def _lines(start: Points, angle: NDArray[np.float64], length: NDArray[np.float64], bend: NDArray[np.float64]) -> Points:
     """Gently bent centre lines (k, n, 2)."""
-    heading = np.stack([np.cos(angle), np.sin(angle)], axis=1)[:, None, :]
-    across = np.stack([-np.sin(angle), np.cos(angle)], axis=1)[:, None, :]
+    cos, sin = exact.circle(angle)
+    heading = np.stack([cos, sin], axis=1)[:, None, :]
+    across = np.stack([-sin, cos], axis=1)[:, None, :]
     s = _ALONG[None, :, None]
     reach = length[:, None, None]
-    return start[:, None, :] + heading * reach * s + across * reach * bend[:, None, None] * s**2
+    return start[:, None, :] + heading * reach * s + across * reach * bend[:, None, None] * (s * s)
 
 
 def vessel_tree(person: Anatomy) -> list[tuple[Points, NDArray[np.float64]]]:
     """Per generation the polygons (k, n, 2) and their depths in cm (k,)."""
-    rng = np.random.default_rng(person.texture_seed)
+    rng = Draw(person.texture_seed)
     sides = np.repeat([float(RIGHT), float(LEFT)], _TRUNKS)
-    fan = np.tile(np.linspace(-1.45, 1.30, _TRUNKS), 2) + rng.normal(0.0, 0.22, 2 * _TRUNKS)
+    fan = np.tile(-1.45 + 2.75 * steps(_TRUNKS), 2) + 0.22 * rng.noise(2 * _TRUNKS)
     start = np.repeat([hilum(person, RIGHT), hilum(person, LEFT)], _TRUNKS, axis=0)
     # A hilum is tall: upper branches leave it higher than lower ones.
-    start = start + rng.normal(0.0, 0.007, start.shape)
-    start[:, 1] += 0.030 * np.sin(fan)
+    start = start + 0.007 * rng.noise(*start.shape)
+    height = exact.sin(fan)
+    start[:, 1] += 0.030 * height
     # Upwards and downwards there is more lung than sideways; the lower lobes carry the thicker vessels.
-    length = (0.25 + 0.09 * np.abs(np.sin(fan))) * rng.uniform(0.45, 1.1, len(fan))
-    width = np.where(fan > 0.1, 0.0105, 0.0080) * rng.uniform(0.7, 1.3, len(fan))
+    length = (0.25 + 0.09 * np.abs(height)) * rng.uniforms(0.45, 1.1, len(fan))
+    width = np.where(fan > 0.1, 0.0105, 0.0080) * rng.uniforms(0.7, 1.3, len(fan))
     generations = []
     angle = fan
     for depth in range(len(_CHILDREN) + 1):
-        bend = rng.normal(0.0, 0.26, len(angle))
+        bend = 0.26 * rng.noise(len(angle))
         pointing = np.where(sides > 0, angle, np.pi - angle)
         lines = _lines(start, pointing, length, bend)
         taper = width[:, None] * (1.0 - 0.68 * _ALONG[None, :])
-        generations.append((ribbons(lines, taper / 2.0), _PICTURE_CM * width * 2.1))
+        generations.append((ribbons(lines, taper / 2.0)[0], _PICTURE_CM * width * 2.1))
         if depth == len(_CHILDREN):
             break
         where = np.tile(_CHILDREN[depth], len(angle))
         parent = np.repeat(np.arange(len(angle)), len(_CHILDREN[depth]))
         start = lines[parent, where]
-        fork = rng.uniform(0.25, 0.95, len(parent)) * rng.choice([-1.0, 1.0], len(parent))
+        fork = rng.uniforms(0.25, 0.95, len(parent)) * (2.0 * rng.integers(0, 2, len(parent)) - 1.0)
         angle = angle[parent] + fork
-        length = length[parent] * rng.uniform(0.35, 0.70, len(parent))
-        width = taper[parent, where] * rng.uniform(0.55, 0.85, len(parent))
+        length = length[parent] * rng.uniforms(0.35, 0.70, len(parent))
+        width = taper[parent, where] * rng.uniforms(0.55, 0.85, len(parent))
         sides = sides[parent]
     return generations

@@ -135,6 +135,8 @@ def without_films(data: DataInfo) -> Dataset:
         pixel_mm=data.pixel_mm,
         provenance=data.provenance,
         digest=data.digest,
+        truth=data.truth,
+        version=data.version or "1",
     )
     nothing = np.zeros((0, data.resolution, data.resolution), np.uint8)
     cases = pd.DataFrame({name: pd.Series(dtype=object) for name in ("id", "patient", *data.findings)})

@@ -85,7 +85,7 @@ def _record(run: EntryRun, row: CellRow, record: Record) -> Iterator[str]:
     task = TaskIdentity(
         name=said.task.name, version=said.task.version, code=said.task.code, settings=said.task.settings
     )
-    data = DataIdentity(name=said.data.name, digest=said.data.digest, provenance=said.data.provenance)
+    data = DataIdentity.model_validate({name: getattr(said.data, name) for name in DataIdentity.model_fields})
     real = cell.arm == ArmName.REAL
     claims = (
         ("task", cell.task == task),

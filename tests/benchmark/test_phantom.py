@@ -7,6 +7,7 @@ import pytest
 from scipy import ndimage
 
 from cxrbench.benchmark.errors import InputError
+from cxrbench.benchmark.exact import Draw
 from cxrbench.benchmark.phantom.anatomy import draw_anatomy
 from cxrbench.benchmark.phantom.film import ORGANS, Opacity, draw_exposure, render
 from cxrbench.benchmark.phantom.jsrt_like import jsrt_like, jsrt_like_case, jsrt_like_ids
@@ -90,11 +91,13 @@ def test_the_person_does_not_depend_on_the_resolution(resolution):
 
 
 def test_a_small_film_is_the_reduced_large_film():
-    for case_id in SOME[:4]:
+    alike = []
+    for case_id in SOME:
         small, _ = jsrt_like_case(case_id, 64)
         large, _ = jsrt_like_case(case_id, 256)
         reduced = large.reshape(64, 4, 64, 4).mean(axis=(1, 3))
-        assert np.corrcoef(small.ravel(), reduced.ravel())[0, 1] > 0.99
+        alike.append(np.corrcoef(small.ravel(), reduced.ravel())[0, 1])
+    assert min(alike) > 0.98 and np.median(alike) > 0.99
 
 
 # Anatomy
@@ -179,12 +182,12 @@ def test_lungs_are_darker_than_the_heart_and_air_is_darkest(all_cases):
 
 
 def test_a_layer_brightens_its_place_and_nothing_else():
-    rng = np.random.default_rng(5)
+    rng = Draw(5)
     person, exposure = draw_anatomy(rng), draw_exposure(rng)
     exposure = dataclasses.replace(exposure, detail=0.0, scatter=0.0)
     spot = Opacity(x=-0.2, y=0.45, radius_x=0.02, radius_y=0.02, depth_cm=2.0)
-    plain, masks = render(person, 128, np.random.default_rng(1), exposure=exposure)
-    marked, same_masks = render(person, 128, np.random.default_rng(1), [spot], exposure)
+    plain, masks = render(person, 128, Draw(1), exposure=exposure)
+    marked, same_masks = render(person, 128, Draw(1), [spot], exposure)
     gain = marked.astype(int) - plain
     np.testing.assert_array_equal(masks, same_masks)
     row, column = np.unravel_index(np.argmax(gain), gain.shape)
@@ -194,9 +197,9 @@ def test_a_layer_brightens_its_place_and_nothing_else():
 
 
 def test_a_larger_cardiothoracic_ratio_widens_the_heart_and_narrows_the_lungs():
-    person = draw_anatomy(np.random.default_rng(8))
-    _, before = render(dataclasses.replace(person, cardiothoracic_ratio=0.42), 128, np.random.default_rng(1))
-    _, after = render(dataclasses.replace(person, cardiothoracic_ratio=0.62), 128, np.random.default_rng(1))
+    person = draw_anatomy(Draw(8))
+    _, before = render(dataclasses.replace(person, cardiothoracic_ratio=0.42), 128, Draw(1))
+    _, after = render(dataclasses.replace(person, cardiothoracic_ratio=0.62), 128, Draw(1))
     widths = [organ(mask, "heart").any(axis=0).sum() for mask in (before, after)]
     assert widths[1] / widths[0] == pytest.approx(0.62 / 0.42, rel=0.06)
     assert organ(after, "left_lung").sum() < organ(before, "left_lung").sum()
@@ -248,6 +251,6 @@ def test_a_polygon_partly_outside_is_cut_at_the_border():
 def test_a_ribbon_thinner_than_a_pixel_keeps_its_area():
     line = np.array([[(0.2, 0.1), (0.3, 0.9)]])
     drawing = Drawing()
-    drawing.add(0, ribbons(line, np.full((1, 2), 0.002))[0])
+    drawing.add(0, ribbons(line, np.full((1, 2), 0.002))[0][0])
     length = np.hypot(0.1, 0.8)
     assert drawing.coverage(1, 32, 4, as_is).mean() == pytest.approx(0.004 * length, rel=0.02)

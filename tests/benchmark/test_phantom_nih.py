@@ -7,6 +7,7 @@ import pytest
 from cxrbench.benchmark import catalogue
 from cxrbench.benchmark.dataset import Annotation
 from cxrbench.benchmark.errors import InputError
+from cxrbench.benchmark.exact import Draw
 from cxrbench.benchmark.findings import BOXED, FINDINGS, LOCALISED
 from cxrbench.benchmark.phantom import boxes_like, cohort, dataset, nih_like
 from cxrbench.benchmark.phantom.findings import BOX_AREA
@@ -131,8 +132,8 @@ def test_unknown_film_is_an_input_error(name):
 
 def test_a_bedside_film_shows_a_larger_heart_and_a_shallower_breath():
     person = cohort.patient(1).anatomy()
-    upright = nih_like.pose(person, np.random.default_rng(3), False)
-    bedside = nih_like.pose(person, np.random.default_rng(3), True)
+    upright = nih_like.pose(person, Draw(3), False)
+    bedside = nih_like.pose(person, Draw(3), True)
     assert bedside.cardiothoracic_ratio > upright.cardiothoracic_ratio
     assert bedside.angle_y - bedside.apex_y < upright.angle_y - upright.apex_y
 
