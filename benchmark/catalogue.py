@@ -104,6 +104,11 @@ def list_datasets() -> list[Entry]:
     return listed
 
 
+def is_drawn(name: str) -> bool:
+    """Whether it is the name of an embedded set, which everyone can draw: `phantom`, `phantom_nih-20000`, ..."""
+    return name in EMBEDDED or _SIZED.fullmatch(name) is not None
+
+
 def find_dataset(name_or_path: str | Path, resolution: int | None = None, progress: Progress | None = None) -> Dataset:
     """A dataset of the catalogue, an embedded one, or a dataset folder, at `resolution` pixels (None: as it
     is kept).
@@ -139,7 +144,7 @@ def find_dataset(name_or_path: str | Path, resolution: int | None = None, progre
 
 def check_free(name: str, *, force: bool = False) -> Path:
     """The folder for a new dataset. InputError where the name is not allowed, or taken and not `force`."""
-    if not _NAME.fullmatch(name) or name in EMBEDDED or _SIZED.fullmatch(name) or _DRAWN.fullmatch(name):
+    if not _NAME.fullmatch(name) or is_drawn(name) or _DRAWN.fullmatch(name):
         raise InputError(
             f"'{name}' cannot be a dataset's name: letters, digits, '_', '-' and '.', and not {', '.join(EMBEDDED)}"
         )

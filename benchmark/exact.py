@@ -381,7 +381,7 @@ _NOISE = normal_quantile((np.arange(65536.0) + 0.5) / 65536.0)
 
 
 class Draw:
-    """Random numbers from a seed (integers from 0 on): the same everywhere, for ever."""
+    """Random numbers from a seed (integers from 0 on; zeros at its end do not count): the same everywhere, for ever."""
 
     def __init__(self, *seed: int) -> None:
         self._bits = np.random.PCG64(list(seed))

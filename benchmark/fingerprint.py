@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -210,7 +211,9 @@ def _note_training(notes: _Notes, recipe: Recipe, history: History) -> None:
 
 
 def processor() -> str:
-    """Vendor, family, model and stepping of the processor, and the instructions that torch uses of it."""
+    """Vendor, family, model and stepping of the processor, and the instructions that torch, numpy and OpenCV use of it."""
+    import cv2
+    import numpy as np
     import torch
 
     found: dict[str, str] = {}
@@ -219,7 +222,14 @@ def processor() -> str:
         key, _, value = line.partition(":")
         found.setdefault(key.strip(), value.strip())
     kind = [found.get(key, "?") for key in ("vendor_id", "cpu family", "model", "stepping")]
-    return " ".join([*kind, torch.backends.cpu.get_cpu_capability()])
+    numpy = "+".join(np.show_config(mode="dicts")["SIMD Extensions"]["found"])
+    chosen = [f"{name}={value}" for name in _CHOOSING if (value := os.environ.get(name))]
+    opencv = cv2.getCPUFeaturesLine().replace(" ", "+")
+    return " ".join([*kind, torch.backends.cpu.get_cpu_capability(), f"numpy:{numpy}", f"opencv:{opencv}", *chosen])
+
+
+_CHOOSING = ("MKL_CBWR", "ONEDNN_MAX_CPU_ISA", "OPENBLAS_CORETYPE")
+"""Variables by which the libraries of linear algebra and convolution take other instructions."""
 
 
 def take_all(subjects: Sequence[str]) -> Fingerprints:

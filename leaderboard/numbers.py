@@ -110,6 +110,7 @@ class Kept(Strict):
     version: int
     data: str
     data_digest: str
+    data_truth: str = ""
     preset: str
     provider: System | None
     entry: str | None

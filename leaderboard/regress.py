@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..benchmark.errors import InputError, unknown
 from ..benchmark.protocol import ArmName
-from ..benchmark.record import Environment
+from ..benchmark.record import DataIdentity, Environment
 from ..benchmark.results import Results, SeedValue, Status, finite
 from .checks.subject import Sources, Subject
 from .entry import Entry, EntryRun, load_entries
+from .films import films_moved
 from .numbers import REAL, Kept, Number, Place, exactly, read_kept
 
 if TYPE_CHECKING:
@@ -36,34 +37,51 @@ SHOWN = 5
 EXACTLY = "exact to 1e-6"
 BITS = "bit for bit (the machine, packages and threads of the kept values)"
 WITHIN = "within tolerances (another machine, or other packages)"
+NOT_RESCORED = "scores of kept predictions are the same everywhere: no processor explains it"
+SAME_PROCESSOR = "on the kind of processor that they were made on, which therefore does not explain it"
+OTHER_PROCESSOR = "beyond the tolerance, which is what another processor or other packages explain"
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What became of one comparison. `tier`: rescore, rerun or fingerprint; `how`: what was asked of the numbers;
-    `moved`: a sentence for each that is not what was kept; `note`: why there was nothing to compare."""
+    `moved`: a sentence for each that is not what was kept; `films`: how the films differ, if they do; `why`: whether the
+    processor explains moved numbers; `note`: why there was nothing to compare."""
 
     name: str
     tier: str
     compared: int
     how: str = ""
     moved: tuple[str, ...] = ()
+    films: str = ""
+    why: str = ""
     note: str = ""
     seconds: float = 0.0
 
     @property
     def passed(self) -> bool:
         """Whether nothing moved."""
-        return not self.moved
+        return not (self.moved or self.films)
+
+    @property
+    def summary(self) -> str:
+        """One line: which of the two things moved, and whether the processor explains it."""
+        if self.passed:
+            return ""
+        numbers = "numbers moved" if self.moved else "no number moved"
+        why = f" ({self.why})" if self.moved and self.why else ""
+        return f"{self.films or 'films: the same'}; {numbers}{why}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `--json`."""
-        return asdict(self) | {"passed": self.passed}
+        return asdict(self) | {"passed": self.passed, "summary": self.summary}
 
     def lines(self) -> Iterator[str]:
         """What the terminal shows."""
         state = "ok" if self.passed else "MOVED"
         yield f"{state:<6} {self.tier:<12} {self.name}: {self.note or f'{self.compared} numbers, {self.how}'}"
+        if not self.passed:
+            yield f"       {self.summary}"
         yield from (f"       {words}" for words in self.moved[:SHOWN])
         if len(self.moved) > SHOWN:
             yield f"       ... and {len(self.moved) - SHOWN} more"
@@ -100,16 +118,12 @@ class Reproduced:
         return found
 
     def films_moved(self) -> str | None:
-        """Why the films are not those that the predictions are of; None where they are, or are not at hand."""
-        from ..benchmark import digest
-
-        protocol, said = self.subject.protocol(self.run), self.run.results.data
+        """How the films differ from those that the predictions are of; None where they do not, or are not at hand."""
+        protocol = self.subject.protocol(self.run)
         if protocol is None or protocol.films is None or protocol.fit_films is None:
             return None
-        found = digest.of_json([protocol.films.digest, protocol.fit_films.digest])
-        if found == said.digest:
-            return None
-        return f"the films of {said.name} have the digest {found[:12]}, the numbers are of {said.digest[:12]}"
+        moved = films_moved(self.run.results.data, protocol.films, protocol.fit_films)
+        return None if moved is None else moved.words
 
 
 def _cells(results: Results, arms: set[str]) -> dict[tuple[str, str, int], list[str]]:
@@ -181,7 +195,7 @@ def _rescored(kept: Kept, runs: Sequence[Reproduced]) -> Verdict:
     if one is None:
         words = f"its predictions are not there: no reproduced entry {kept.entry} with a run of {kept.task}"
         return Verdict(kept.name, "rescore", 0, EXACTLY, (words,))
-    moved = [films] if (films := one.films_moved()) else []
+    moved = []
     if (version := one.run.results.task.version) != kept.version:
         moved.append(f"the entry is of {kept.task} v{version}, the numbers are of v{kept.version}")
     found: list[SeedValue] = []
@@ -193,7 +207,10 @@ def _rescored(kept: Kept, runs: Sequence[Reproduced]) -> Verdict:
     expected = {(number.place, seed): number.values[place] for number in kept.numbers for seed, place in seeds.items()}
     again = {(_place(value), value.seed): value.value for value in found if value.seed in seeds}
     moved += _differences(expected, again)
-    return Verdict(kept.name, "rescore", len(expected), EXACTLY, tuple(moved), seconds=time.perf_counter() - start)
+    found_films, seconds = one.films_moved() or "", time.perf_counter() - start
+    return Verdict(
+        kept.name, "rescore", len(expected), EXACTLY, tuple(moved), found_films, NOT_RESCORED, seconds=seconds
+    )
 
 
 def _place(value: SeedValue) -> Place:
@@ -265,7 +282,7 @@ def rerun(files: Mapping[str, Kept], part: Part, *, jobs: int | None = None) -> 
     name = f"{part.name}, {part.size}, seed {part.seed}"
     with tempfile.TemporaryDirectory(prefix="cxrbench-regress-") as scratch:
         prepared = _prepared(kept, part, jobs, Store(Path(scratch) / "store"))
-        moved = list(_protocol_moved(kept, prepared))
+        films, moved = _films_moved(kept, prepared), list(_protocol_moved(kept, prepared))
         moved += [f"{outcome.label}: {outcome.error}" for outcome in execute(prepared) if outcome.error]
         harvest = Harvest(prepared.plan, prepared.store)
         found = {_place(value): value.value for value in seed_values(harvest)}
@@ -273,8 +290,8 @@ def rerun(files: Mapping[str, Kept], part: Part, *, jobs: int | None = None) -> 
     numbers = [number for number in kept.numbers if number.size == part.size]
     same = kept.processor == processor() and made_in(kept.environments, environments)
     moved += _moved(numbers, found, kept.seeds.index(part.seed) if same else None)
-    how = BITS if same else WITHIN
-    return Verdict(name, "rerun", len(numbers), how, tuple(moved), seconds=time.perf_counter() - start)
+    how, why = (BITS, SAME_PROCESSOR) if same else (WITHIN, OTHER_PROCESSOR)
+    return Verdict(name, "rerun", len(numbers), how, tuple(moved), films, why, seconds=time.perf_counter() - start)
 
 
 def _moved(numbers: Sequence[Number], found: Mapping[Place, float], column: int | None) -> Iterator[str]:
@@ -334,13 +351,18 @@ def _moved_to(step: Step, root: Path) -> Step:
     return replace(step, job=replace(step.job, store=str(root), outcome=outcome, progress=progress))
 
 
+def _films_moved(kept: Kept, prepared: Prepared) -> str:
+    """How the films differ from those of the kept numbers; empty where they do not."""
+    said = DataIdentity(name=kept.data, digest=kept.data_digest, truth=kept.data_truth)
+    moved = films_moved(said, prepared.plan.data, prepared.plan.fit_data)
+    return "" if moved is None else moved.words
+
+
 def _protocol_moved(kept: Kept, prepared: Prepared) -> Iterator[str]:
     """What is not the same in the protocol, so that numbers cannot be."""
-    plan, identity = prepared.plan, prepared.plan.cells[0].identity
+    plan = prepared.plan
     if plan.task.version != kept.version:
         yield f"{kept.task} is at v{plan.task.version}, the numbers are of v{kept.version}"
-    if identity.data.digest != kept.data_digest:
-        yield f"the films of {kept.data} have another digest than the kept numbers' films"
     if kept.provider is not None and plan.provider.settings != kept.provider.settings:
         yield f"the settings of {kept.provider.name} at preset {kept.preset} are others"
 

@@ -136,6 +136,7 @@ def _files(results: Results, values: Sequence[SeedValue], entry: str | None, her
                 version=results.task.version,
                 data=results.data.name,
                 data_digest=results.data.digest,
+                data_truth=results.data.truth,
                 preset=results.preset,
                 provider=None if real else System(**settings, settings=provider.settings),
                 entry=entry,

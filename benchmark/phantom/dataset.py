@@ -22,10 +22,9 @@ from ..errors import InputError
 from ..home import home
 from ..progress import Progress
 from .jsrt_like import ORGANS, jsrt_like, jsrt_like_ids
+from .versions import VERSION
 
 NAME = "phantom"
-VERSION = "2"
-"""Of the films of all phantoms: raised when a pixel, a mask, a label or a box moves (`versions` knows their digests)."""
 FILM_MM = 0.175 * 2048  # side of a JSRT film
 PROVENANCE = "procedural phantom: not comparable with published numbers"
 

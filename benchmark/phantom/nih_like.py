@@ -20,10 +20,11 @@ from ..findings import BOXED, FINDINGS
 from ..progress import Progress
 from .anatomy import Anatomy
 from .cohort import FilmCase, film_case, film_ids, seed_of
-from .dataset import FILM_MM, PROVENANCE, VERSION, DrawnFilm, code_digest, draw_films, kept
+from .dataset import FILM_MM, PROVENANCE, DrawnFilm, code_digest, draw_films, kept
 from .film import ORGANS, Exposure, Layer, Opacity, draw_exposure
 from .findings import draw_sign, take_film
 from .shadows import Sign, place
+from .versions import VERSION
 
 NAME = "phantom_nih"
 FILMS = 4000

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...benchmark import digest
+from ...benchmark.phantom.versions import VERSION as PHANTOM_VERSION
 from ...benchmark.plan import key_of
 from ...benchmark.protocol import ArmName
 from ...benchmark.record import DataIdentity, Record, TaskIdentity
 from ...benchmark.results import CellRow, Status
 from ...benchmark.settings import keyed
 from ..entry import PREDICTIONS, SCORES, EntryRun
+from ..films import older, version_said
 from ..untrusted import shown
 from .finding import Finding, Level
 from .subject import Subject, place
@@ -53,7 +55,9 @@ def _protocol(subject: Subject, run: EntryRun) -> Iterator[str]:
     if cls is None:
         yield f"there is no task {shown(said.name)} in this version of cxrbench"
     elif said.version != cls.version:
-        yield f"protocol version {said.version} of {said.name}; this cxrbench has version {cls.version}: run it again"
+        films = version_said(run.results.data)
+        words = f", on films of {older(films)}" if films is not None and films < int(PHANTOM_VERSION) else ""
+        yield f"protocol version {said.version} of {said.name}{words}; this cxrbench has version {cls.version}: run it again"
     elif run.results.preset not in cls.presets:
         yield f"{said.name} has no preset {shown(run.results.preset)}"
     else:

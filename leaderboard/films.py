@@ -1,0 +1,67 @@
+"""Whether the films at hand are those that numbers are of: the same, other in their pixels alone, or others.
+
+Predictions are scored against ids, masks, labels and boxes: the truth, which has a digest of its own. Where that is the
+same, every number can be computed again, whatever became of the pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ..benchmark import digest
+from ..benchmark.catalogue import is_drawn
+from ..benchmark.dataset import Dataset
+from ..benchmark.phantom.versions import version_of
+from ..benchmark.record import DataIdentity
+from ..benchmark.results import DataInfo
+
+
+class Change(StrEnum):
+    """What is not the same."""
+
+    PIXELS = "pixels"
+    TRUTH = "truth"
+
+
+@dataclass(frozen=True)
+class FilmsMoved:
+    """What moved, and one line about it: what, and whether another processor explains it."""
+
+    change: Change
+    words: str
+
+
+def films_moved(said: DataIdentity | DataInfo, films: Dataset, fit_films: Dataset) -> FilmsMoved | None:
+    """How the films at hand (at the resolutions of testing and of fitting) differ from those that numbers are of; None where
+    they do not."""
+    found = digest.of_json([films.digest, fit_films.digest])
+    if found == said.digest:
+        return None
+    drawn = is_drawn(said.name)
+    digests = f"{said.digest[:12]}, here {found[:12]}"
+    if said.truth == films.truth:
+        why = (
+            f"no processor explains it, version {films.info.version} is the same everywhere"
+            if drawn
+            else "another processor or another version of a decoder explains it"
+        )
+        words = f"the pixels alone differ ({digests}), ids, masks, labels and boxes are the same; {why}"
+        return FilmsMoved(Change.PIXELS, f"films of {said.name}: {words}")
+    version = version_said(said)
+    if drawn and version and version < int(films.info.version):
+        return FilmsMoved(Change.TRUTH, f"films of {said.name}: {older(version)}, here is version {films.info.version}")
+    words = f"other ids, masks, labels or boxes than this cxrbench has ({digests}); no processor explains that"
+    return FilmsMoved(Change.TRUTH, f"films of {said.name}: {words}")
+
+
+def version_said(said: DataIdentity | DataInfo) -> int | None:
+    """The version of an embedded phantom that numbers are of (1 where they name none); None for other films."""
+    if not is_drawn(said.name):
+        return None
+    return version_of(said.name, said.digest) or (int(said.version) if said.version.isdecimal() else 1)
+
+
+def older(version: int) -> str:
+    """An earlier version of a phantom in words."""
+    return "version 1, which other processors drew with other grey levels" if version == 1 else f"version {version}"
