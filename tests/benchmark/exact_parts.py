@@ -1,7 +1,7 @@
 """Everything that is held to exact digests across machines, computed once: name and sha256 of its bytes.
 
-`python exact_parts.py` prints them as JSON; `python exact_parts.py --write` puts them into `same_bits.json` beside it, which is
-right only after a new version of what they are of. `test_same_bits.py` computes them under other instruction sets.
+`python exact_parts.py` prints them as JSON; `python exact_parts.py --write` puts them into `same_bits.json` beside it, which
+is right only after a new version of what they are of. `test_same_bits.py` computes them under other instruction sets.
 """
 
 from __future__ import annotations
@@ -129,7 +129,10 @@ def dicom(path: Path, pixels: np.ndarray) -> Iterator[bytes]:
     from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
     meta = FileMetaDataset()
-    meta.TransferSyntaxUID, meta.MediaStorageSOPClassUID = ExplicitVRLittleEndian, DigitalXRayImageStorageForPresentation
+    meta.TransferSyntaxUID, meta.MediaStorageSOPClassUID = (
+        ExplicitVRLittleEndian,
+        DigitalXRayImageStorageForPresentation,
+    )
     meta.MediaStorageSOPInstanceUID = "1.2.3"
     for shape in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
         data = FileDataset(io.BytesIO(), {}, file_meta=meta, preamble=b"\0" * 128)

@@ -151,6 +151,8 @@ def make_run(
                     name=data.info.name,
                     digest=digest.of_json([data.digest, data.digest]),
                     provenance=data.info.provenance,
+                    version=data.info.version,
+                    truth=data.truth,
                 ),
                 preset="quick",
                 fold=slot.fold,

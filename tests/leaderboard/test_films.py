@@ -1,0 +1,137 @@
+"""Films that moved: pixels alone or the truth, in one line that says whether a processor explains it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cxrbench.benchmark import digest
+from cxrbench.benchmark.catalogue import EMBEDDED, find_dataset
+from cxrbench.benchmark.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.phantom.versions import KNOWN, VERSION, version_of
+from cxrbench.benchmark.record import DataIdentity
+from cxrbench.leaderboard.checks import check_entry
+from cxrbench.leaderboard.films import Change, films_moved, version_said
+
+from .conftest import own_sources, squares
+
+
+def films(name: str = "phantom", version: str = "2") -> Dataset:
+    """Four films with a mask."""
+    images = np.arange(4 * 64, dtype=np.uint8).reshape(4, 8, 8)
+    cases = pd.DataFrame({"id": list("abcd"), "patient": list("abcd")})
+    info = DatasetInfo(name=name, version=version, resolution=8, organs=("heart",))
+    return Dataset(info, images, cases, (images > 99).astype(np.uint8))
+
+
+def said_of(data: Dataset, **changes: str) -> DataIdentity:
+    """What a record says of films."""
+    pair = digest.of_json([data.digest, data.digest])
+    return DataIdentity(name=data.info.name, digest=pair, version=data.info.version, truth=data.truth).model_copy(
+        update=changes
+    )
+
+
+def other_pixels(data: Dataset) -> Dataset:
+    """The same films with one grey level in one pixel of one of them moved."""
+    images = data.images.copy()
+    images[1, 2, 3] += 1
+    return replace(data, images=images)
+
+
+# ---------------------------------------------------------------------------------------------------------- the digests
+
+
+def test_truth_is_everything_but_the_pixels():
+    data = films()
+    assert other_pixels(data).truth == data.truth and other_pixels(data).digest != data.digest
+    masks = data.masks.copy()
+    masks[0, 0, 0] ^= 1
+    for changed in (
+        replace(data, masks=masks),
+        replace(data, cases=data.cases.assign(patient=list("aacd"))),
+        replace(
+            data, boxes=pd.DataFrame({"id": ["a"], "finding": ["Mass"], "x": [1.0], "y": [1.0], "w": [2.0], "h": [2.0]})
+        ),
+        replace(data, info=data.info.changed(pixel_mm=0.5)),
+    ):
+        assert changed.truth != data.truth and changed.digest != data.digest
+
+
+def test_truth_is_kept_on_disk_and_goes_with_a_change(tmp_path):
+    kept = films().save(tmp_path / "films")
+    assert kept.info.truth == kept.truth == films().truth
+    part = kept.select([0, 1])
+    assert part.info.truth == "" and part.truth != kept.truth
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_the_phantoms_of_this_version_are_known(name):
+    data = find_dataset(name, 64)
+    assert data.info.version == VERSION
+    assert KNOWN[name, 64][int(VERSION)] == (data.digest,)
+    assert version_of(name, digest.of_json([data.digest, data.digest])) == int(VERSION)
+
+
+def test_every_way_in_which_version_1_was_drawn_is_known():
+    """The digests that committed entries, and machines without AVX-512, had of it."""
+    for name, pair in (("phantom", "17880d66cdd5"), ("phantom_nih", "057ee230a7db"), ("phantom_nih", "fb05fb21bf6c")):
+        pairs = [digest.of_json([one, one]) for one in KNOWN[name, 64][1]]
+        assert [version_of(name, one) for one in pairs if one.startswith(pair)] == [1]
+
+
+# ----------------------------------------------------------------------------------------------------------- in one line
+
+
+def test_the_same_films_have_not_moved():
+    assert films_moved(said_of(films()), films(), films()) is None
+
+
+def test_pixels_alone_are_said_for_what_they_are_and_no_processor_explains_a_phantom():
+    moved = films_moved(said_of(films()), other_pixels(films()), other_pixels(films()))
+    assert moved.change is Change.PIXELS
+    assert "the pixels alone differ" in moved.words and "no processor explains it" in moved.words
+
+
+def test_pixels_of_imported_films_are_explained_by_a_decoder():
+    data = films("hospital", "1")
+    moved = films_moved(said_of(data), other_pixels(data), other_pixels(data))
+    assert moved.change is Change.PIXELS and "decoder explains it" in moved.words
+
+
+def test_another_truth_is_no_matter_of_pixels():
+    data = films()
+    other = replace(data, cases=data.cases.assign(patient=list("aacd")))
+    moved = films_moved(said_of(data), other, other)
+    assert moved.change is Change.TRUTH and "other ids, masks, labels or boxes" in moved.words
+
+
+def test_an_old_entry_is_of_version_1():
+    then = DataIdentity(name="phantom", digest=digest.of_json([KNOWN["phantom", 64][1][0]] * 2))
+    unknown = DataIdentity(name="phantom", digest="0" * 64)
+    for said in (then, unknown):
+        assert version_said(said) == 1
+        moved = films_moved(said, films(), films())
+        assert moved.change is Change.TRUTH and "version 1" in moved.words and "here is version 2" in moved.words
+    assert version_said(DataIdentity(name="hospital", digest="0" * 64)) is None
+
+
+# ------------------------------------------------------------------------------------------------------------- the checker
+
+
+def test_an_entry_on_other_pixels_is_scored_from_the_truth_and_passes_with_a_note(entry):
+    verdict = check_entry(entry, sources=own_sources(other_pixels(squares())))
+    (found,) = (finding for finding in verdict.findings if finding.check == "splits")
+    assert verdict.passed and found.level == "note" and "the pixels alone differ" in found.message
+
+
+def test_an_entry_on_another_truth_is_refused(entry):
+    films = squares()
+    masks = films.masks.copy()
+    masks[3, 0, 0] ^= 1
+    verdict = check_entry(entry, sources=own_sources(replace(films, masks=masks)))
+    assert verdict.status == "refused"
+    assert any("other ids, masks, labels or boxes" in finding.message for finding in verdict.findings)
