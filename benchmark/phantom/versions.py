@@ -1,8 +1,8 @@
 """The versions of the phantoms by the digests of their films, so that an old number can be told what it is of.
 
 Version 1 was drawn in single precision with vectorised functions, so that processors with other instructions drew other
-films of the same version: all that were seen are here. From version 2 on a film is a function of its id alone (`exact`), and a version
-has one digest for each set and resolution.
+films of the same version: all that were seen are here. From version 2 on a film is a function of its id alone (`exact`),
+and a version has one digest for each set and resolution.
 """
 
 from __future__ import annotations
