@@ -62,7 +62,7 @@ def _along_rows(image: np.ndarray, resolution: int) -> np.ndarray:
     if resolution > side:
         low, share = _between(side, resolution)
         rows = image.astype(np.float64)
-        return rows[low] * (2.0 * resolution - share) + rows[low + 1] * share
+        return rows[low] * (2.0 * resolution - share) + rows[np.minimum(low + 1, side - 1)] * share
     if side % resolution == 0:
         ratio = side // resolution
         parts = image.reshape(resolution, ratio, -1)

@@ -13,10 +13,10 @@ from cxrbench.benchmark.catalogue import EMBEDDED, find_dataset
 from cxrbench.benchmark.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.phantom.versions import KNOWN, VERSION, version_of
 from cxrbench.benchmark.record import DataIdentity
-from cxrbench.leaderboard.checks import check_entry
+from cxrbench.leaderboard.checks import Sources, check_entry
 from cxrbench.leaderboard.films import Change, films_moved, version_said
 
-from .conftest import own_sources, squares
+from .conftest import Squares, own_sources, squares
 
 
 def films(name: str = "phantom", version: str = "2") -> Dataset:
@@ -135,3 +135,19 @@ def test_an_entry_on_another_truth_is_refused(entry):
     verdict = check_entry(entry, sources=own_sources(replace(films, masks=masks)))
     assert verdict.status == "refused"
     assert any("other ids, masks, labels or boxes" in finding.message for finding in verdict.findings)
+
+
+def test_an_entry_of_an_older_protocol_says_that_its_films_are_of_version_1(pack_system):
+    class Newer(Squares):
+        version = 2
+
+    data = squares()
+    drawn = replace(data, info=data.info.changed(name="phantom", version="1"))
+    folder = pack_system(films=drawn)
+    verdict = check_entry(folder, sources=Sources(task=lambda name: Newer, films=lambda name, resolution: drawn))
+    (words,) = {finding.message for finding in verdict.findings if "protocol version" in finding.message}
+    assert verdict.status == "refused"
+    assert words == (
+        "protocol version 1 of squares, on films of version 1, which other processors drew with other grey levels; "
+        "this cxrbench has version 2: run it again"
+    )
