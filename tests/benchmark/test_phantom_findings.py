@@ -41,8 +41,8 @@ def inside(box, shape):
 @pytest.mark.parametrize(
     ("resolution", "expected"),
     [
-        (64, "ac99ffa9536e956c873409c3365355658867b58289759896d98dab09a78de57d"),
-        (96, "d36caf2b542f33acf4f508b242ca1aebd088ecf243043e0f1c07b4c3ad4989ee"),
+        (64, "c78f9e3b06d4f9f0d816c2dd63dd133b67466f70b3b5a692b7b23400b839f19d"),
+        (96, "05a213d3209acb35062fa0d88e80e7bcef323f966af9541de9825b460e484a0b"),
     ],
 )
 def test_findings_left_the_jsrt_like_films_as_they_were(resolution, expected):

@@ -10,6 +10,7 @@ import pytest
 
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.fingerprint import Fingerprint, take, take_all
+from cxrbench.benchmark.registry import find_task
 from cxrbench.leaderboard import fingerprints, renewal
 from cxrbench.leaderboard.fingerprints import KeptFingerprint, read_fingerprints, tolerances
 from cxrbench.leaderboard.numbers import Kept, read_kept, write_kept
@@ -63,39 +64,41 @@ def old_numbers(numbers: Path, name: str, by: float, **changed) -> Kept:
     return old
 
 
-REAL_LINE = "- Numbers: `scr_official` v1: lungs are\n  painted last."
-PROVIDER_LINE = "- Numbers: `copy_train` on `scr_official` v1 moved: films are drawn without repeats."
+NOW = find_task("scr_official").load().version
+OLD = NOW - 1
+REAL_LINE = f"- Numbers: `scr_official` v{NOW}: lungs are\n  painted last."
+PROVIDER_LINE = f"- Numbers: `copy_train` on `scr_official` v{NOW} moved: films are drawn without repeats."
 
 
 @pytest.mark.parametrize(
     ("name", "kept_version", "line", "allowed"),
     [
-        ("real", 1, "", False),
-        ("real", 1, REAL_LINE, False),  # a line alone does not move the protocol's own numbers
-        ("real", 0, "", False),  # nor a version without a line
-        ("real", 0, "- `scr_official` and `scr_3fold` v1", False),
-        ("real", 0, "- scr_official v10", False),
-        ("real", 0, REAL_LINE, True),
-        ("copy_train", 1, "", False),
-        ("copy_train", 1, REAL_LINE, False),  # another protocol's or provider's line
-        ("copy_train", 1, "- `copy_train` is quicker.", False),
-        ("copy_train", 1, PROVIDER_LINE, True),
-        ("copy_train", 0, "", False),
-        ("copy_train", 0, REAL_LINE, True),
+        ("real", NOW, "", False),
+        ("real", NOW, REAL_LINE, False),  # a line alone does not move the protocol's own numbers
+        ("real", OLD, "", False),  # nor a version without a line
+        ("real", OLD, f"- `scr_official` and `scr_3fold` v{NOW}", False),
+        ("real", OLD, f"- scr_official v{NOW}0", False),
+        ("real", OLD, REAL_LINE, True),
+        ("copy_train", NOW, "", False),
+        ("copy_train", NOW, REAL_LINE, False),  # another protocol's or provider's line
+        ("copy_train", NOW, "- `copy_train` is quicker.", False),
+        ("copy_train", NOW, PROVIDER_LINE, True),
+        ("copy_train", OLD, "", False),
+        ("copy_train", OLD, REAL_LINE, True),
     ],
 )
 def test_a_number_moves_with_its_version_and_a_line_only(name, kept_version, line, allowed, numbers, entries, tmp_path):
     name = f"scr_official-{name}"
     old_numbers(numbers, name, 1.5, version=kept_version)
-    if kept_version == 0:  # the whole protocol was bumped
+    if kept_version == OLD:  # the whole protocol was bumped
         other = next(iter(set(read_kept(numbers)) - {name}))
-        write_kept(numbers, read_kept(numbers)[other].model_copy(update={"version": 0}))
+        write_kept(numbers, read_kept(numbers)[other].model_copy(update={"version": OLD}))
     before = {path: path.read_bytes() for path in numbers.iterdir()}
     log = changelog(tmp_path, line)
     if allowed:
         renew(numbers, entries, [], log, "painted last", sample_sources())
         kept, first = read_kept(numbers)[name], read_kept(FOLDER)[name]
-        assert kept.numbers == first.numbers and kept.version == 1
+        assert kept.numbers == first.numbers and kept.version == NOW
         assert kept.history[-1].reason == "painted last" and len(kept.history) == 2
         assert renew(numbers, entries, [], log, "again", sample_sources()) == []
     else:
@@ -106,7 +109,7 @@ def test_a_number_moves_with_its_version_and_a_line_only(name, kept_version, lin
 
 def test_a_line_that_was_there_before_does_not_move_a_number_again(numbers, entries, tmp_path):
     log = changelog(tmp_path, PROVIDER_LINE)
-    known = list(Changelog.read(log).naming("copy_train", "scr_official v1"))
+    known = list(Changelog.read(log).naming("copy_train", f"scr_official v{NOW}"))
     old_numbers(numbers, "scr_official-copy_train", 1.5, lines=known)
     with pytest.raises(InputError, match="a new line that names copy_train"):
         renew(numbers, entries, [], log, "once more", sample_sources())
@@ -129,7 +132,7 @@ def test_small_moves_need_a_reason_alone_but_not_without_end(numbers, entries, t
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda kept: kept.model_copy(update={"version": 2}), "v1 is older than the kept v2"),
+        (lambda kept: kept.model_copy(update={"version": NOW + 1}), f"v{NOW} is older than the kept v{NOW + 1}"),
         (lambda kept: kept.model_copy(update={"numbers": kept.numbers[1:]}), "is new"),
         (
             lambda kept: kept.model_copy(
