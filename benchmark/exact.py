@@ -41,6 +41,7 @@ def _tables() -> tuple[Array, Array, Array, Decimal]:
 
 
 _POWERS, _INVERSES, _LOGS, _LN2 = _tables()
+_POWER_BITS = _POWERS.view(np.int64)
 _PI = Decimal("3.1415926535897932384626433832795028841971694")
 
 
@@ -72,8 +73,11 @@ def exp(x: float | Array) -> float | Array:
         z = np.minimum(np.maximum(x, _EXP_LEAST), _EXP_MOST)
         count = np.rint(z * _STEPS)
         step = count.astype(np.int64)
-        scale = (((step >> 8) + 1023) << 52).view(np.float64)
-        return _exp_part(z, count, _POWERS.take(step & 255)) * scale
+        bits = _POWER_BITS.take(step & 255)
+        step >>= 8
+        step <<= 52
+        bits += step  # the exponent of a float64 lies in its upper bits: times a power of two
+        return _exp_part(z, count, bits.view(np.float64))
     one = min(max(x, _EXP_LEAST), _EXP_MOST)
     whole = round(one * _STEPS)
     return math.ldexp(_exp_part(one, float(whole), float(_POWERS[whole & 255])), whole >> 8)
@@ -200,9 +204,10 @@ def bell(square: Array) -> Array:
 def interp(x: Array, at: Sequence[float] | Array, values: Sequence[float] | Array) -> Array:
     """`np.interp`: straight lines between the points (`at` ascending), the end values beyond them."""
     known, heights = np.asarray(at, np.float64), np.asarray(values, np.float64)
-    place = np.clip(np.searchsorted(known, x, side="right") - 1, 0, len(known) - 2)
-    share = np.clip((x - known[place]) / (known[place + 1] - known[place]), 0.0, 1.0)
-    return heights[place] + share * (heights[place + 1] - heights[place])
+    place = np.minimum(np.searchsorted(known[1:], x, side="right"), len(known) - 2)
+    share = (x - known.take(place)) / (known[1:] - known[:-1]).take(place)
+    share = np.minimum(np.maximum(share, 0.0), 1.0)
+    return heights.take(place) + share * (heights[1:] - heights[:-1]).take(place)
 
 
 def total(values: Array, axis: int = 0) -> Array:

@@ -130,9 +130,9 @@ class _Pose:
         cos, sin = exact.cos(person.tilt), exact.sin(person.tilt)
         return cls(wide * cos, -high * sin, wide * sin, high * cos, 0.5 + person.shift_x, 0.5 + person.shift_y)
 
-    def place(self, points: Points) -> Points:
-        x, y = points[:, 0], points[:, 1] - 0.5
-        return np.stack([self.a * x + self.b * y + self.shift_x, self.c * x + self.d * y + self.shift_y], axis=1)
+    def place(self, x: Plane, y: Plane) -> tuple[Plane, Plane]:
+        y = y - 0.5
+        return self.a * x + self.b * y + self.shift_x, self.c * x + self.d * y + self.shift_y
 
     def chest_grid(self, resolution: int) -> tuple[Plane, Plane]:
         across = (_pixel_centres(resolution) - self.shift_x)[None, :]
@@ -281,10 +281,14 @@ def _smooth_noise(rng: Draw, coarse: int, resolution: int) -> Plane:
     """Unit normal noise on a coarse grid, interpolated: the same field at every resolution."""
     grid = rng.noise(coarse, coarse)
     low, part = _between(coarse, resolution)
-    left = grid[:, low]
-    wide = left + (grid[:, low + 1] - left) * part
-    above = wide[low]
-    return above + (wide[low + 1] - above) * part[:, None]
+    left = grid.take(low, axis=1)
+    wide = left + (grid.take(low + 1, axis=1) - left) * part
+    above = wide.take(low, axis=0)
+    field = wide.take(low + 1, axis=0)
+    field -= above
+    field *= part[:, None]
+    field += above
+    return field
 
 
 def _depths(person: Anatomy, pose: _Pose, shapes: _Shapes, drawn: Plane) -> Depths:
@@ -377,23 +381,27 @@ def _develop(depths: Depths, person: Anatomy, exposure: Exposure, rng: Draw) -> 
 def _masks(drawn: Plane) -> NDArray[np.uint8]:
     """Bit i is organ i of ORGANS: a pixel belongs to an organ that covers at least half of it."""
     lung_free = 1.0 - np.minimum(np.maximum(drawn[_HEART], drawn[_MEDIASTINUM]), 1.0)
-    shares = (
-        drawn[_LEFT_LUNG] * lung_free,
-        drawn[_RIGHT_LUNG] * lung_free,
-        drawn[_HEART],
-        drawn[_LEFT_CLAVICLE] * drawn[_CAGE],
-        drawn[_RIGHT_CLAVICLE] * drawn[_CAGE],
+    organs = (
+        (_LEFT_LUNG, lung_free),
+        (_RIGHT_LUNG, lung_free),
+        (_HEART, None),
+        (_LEFT_CLAVICLE, drawn[_CAGE]),
+        (_RIGHT_CLAVICLE, drawn[_CAGE]),
     )
     masks = np.zeros(drawn.shape[1:], np.uint8)
-    for bit, share in enumerate(shares):
-        inside = share > 0.5 + 1e-9
+    for bit, (layer, seen) in enumerate(organs):
+        there = np.flatnonzero(drawn[layer].any(axis=1))
+        rows = slice(there[0], there[-1] + 1) if len(there) else slice(0)
+        share = drawn[layer, rows] if seen is None else drawn[layer, rows] * seen[rows]
         # Half covered, as a level edge between two sampled rows leaves it: an upper edge counts, a lower one does not, so
         # that rounding does not decide and a bar stays as thick as it is.
-        level = np.abs(share[:-1] - 0.5) <= 1e-9
-        level &= share[1:] > 0.5
-        inside[:-1] |= level
-        masks |= inside.view(np.uint8) << np.uint8(bit)
+        least = np.full_like(share, 0.5 + _ROUNDING)
+        least[:-1] -= (2.0 * _ROUNDING) * (share[1:] > 0.5)
+        masks[rows] |= (share > least).view(np.uint8) << np.uint8(bit)
     return masks
+
+
+_ROUNDING = 1e-9
 
 
 @cache

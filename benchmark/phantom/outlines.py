@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .. import exact
 from .anatomy import Anatomy
-from .raster import Points, ribbons
+from .raster import Points, points, ribbons
 
 RIGHT, LEFT = -1, 1  # sign of x on the patient's right and left side
 
@@ -85,13 +85,13 @@ def side(person: Anatomy, sign: int) -> Side:
     x = person.apex_x + (width - person.apex_x) * np.sqrt(1.0 - exact.power(1.0 - reach, person.cage_roundness))
     inwards = np.maximum(_LATERAL - 0.86, 0.0) / 0.14
     x -= 0.020 * (inwards * inwards)
-    wall = np.stack([x, apex_y + (angle_y - apex_y) * _LATERAL], axis=1)
+    wall = points(x, apex_y + (angle_y - apex_y) * _LATERAL)
     peak = person.dome_peak + (0.04 if left else 0.0)
     peak_y = person.angle_y - person.dome_right + (person.dome_gap if left else 0.0)
     from_peak = (_DOME - peak) / np.where(peak > _DOME, -peak, 1.0 - peak)
     steep = exact.power(from_peak, 2.4)
     fall = np.where(peak > _DOME, (angle_y - peak_y) * steep, 0.035 * (from_peak * from_peak))
-    dome = np.stack([wall[-1, 0] * (1.0 - _DOME), peak_y + fall], axis=1)
+    dome = points(wall[-1, 0] * (1.0 - _DOME), peak_y + fall)
     return Side(sign, wall, dome)
 
 
@@ -149,8 +149,8 @@ def mediastinum(person: Anatomy) -> Points:
     bulge = bulge + person.pulmonary_bulge * np.array([0, 0, 0, 0, 0, 0, 0.45, 1.0, 0.6, 0, 0, 0])
     to_left = half * np.array([1.2, 1.0, 0.90, 0.88, 0.88, 0.88, 0.88, 0.92, 0.92, 0.75, 0.72, 0.7]) + bulge
     sway = person.turn * np.clip((heights + 0.1) / 0.4, 0.0, 1.0)
-    right_border = smooth(np.stack([sway - to_right, y], axis=1), 5, closed=False)
-    left_border = smooth(np.stack([sway + to_left, y], axis=1), 5, closed=False)
+    right_border = smooth(points(sway - to_right, y), 5, closed=False)
+    left_border = smooth(points(sway + to_left, y), 5, closed=False)
     return np.concatenate([right_border, left_border[::-1]])
 
 
@@ -167,7 +167,7 @@ def clavicle(person: Anatomy, sign: int) -> tuple[Points, Points]:
     inner_x = 0.030 + sign * 1.2 * person.turn
     outer_x = person.half_width + 0.055
     y = person.apex_y + person.clavicle_y - rise * s - person.clavicle_bend * _CLAVICLE_BEND
-    centre = np.stack([sign * (inner_x + (outer_x - inner_x) * s), y], axis=1)
+    centre = points(sign * (inner_x + (outer_x - inner_x) * s), y)
     shape = 1.0 + 0.45 * _CLAVICLE_HEAD + 0.20 * (s > 0.75) * (s - 0.75) / 0.25
     width = person.clavicle_thickness * shape[None]
     bone, marrow = ribbons(centre[None], width, 0.55 * width)
@@ -180,7 +180,7 @@ def rib_cage(right: Side, left: Side, margin: float) -> Points:
     for half in (right, left):
         x, y = half.wall[:, 0] + margin, half.wall[:, 1].copy()
         y[0] -= margin
-        border = np.stack([half.sign * x, y], axis=1)
+        border = points(half.sign * x, y)
         inner = [(half.sign * 0.02, y[0] - margin * 0.3)]
         outer = [(half.sign * x[-1], y[-1] + 0.25)]
         borders.append(np.concatenate([inner, border, outer]))
@@ -206,8 +206,8 @@ def rib_lines(person: Anatomy, half: Side) -> tuple[Points, Points]:
     k, front_x, front_y = k[:FRONT_RIBS], end_x[:FRONT_RIBS], end_y[:FRONT_RIBS]
     anterior_x = front_x - (front_x - (0.150 + 0.008 * k)) * _RIB_FORWARD
     anterior_y = front_y + (0.125 + 0.010 * k + 0.7 * person.rib_slope) * s
-    stack_back = np.stack([half.sign * posterior_x, posterior_y], axis=2)
-    return stack_back, np.stack([half.sign * anterior_x, anterior_y], axis=2)
+    stack_back = points(half.sign * posterior_x, posterior_y)
+    return stack_back, points(half.sign * anterior_x, anterior_y)
 
 
 _ALONG_BRONCHUS = steps(7)
@@ -219,9 +219,9 @@ def trachea(person: Anatomy) -> Points:
     carina = level(person, 0.36)
     s = _ALONG_BRONCHUS
     shift = 0.6 * person.turn - 0.15 * person.aortic_knob  # the arch pushes it to the right
-    pipe = np.stack([shift * s, -0.15 + (carina + 0.15) * s], axis=1)
-    right = np.stack([shift - 0.060 * s, carina + 0.075 * _BRONCHUS_BEND], axis=1)
-    left = np.stack([shift + 0.075 * s, carina + 0.062 * s], axis=1)
+    pipe = points(shift * s, -0.15 + (carina + 0.15) * s)
+    right = points(shift - 0.060 * s, carina + 0.075 * _BRONCHUS_BEND)
+    left = points(shift + 0.075 * s, carina + 0.062 * s)
     widths = np.array([[0.022], [0.014], [0.012]]) * (1.0 - 0.15 * s)
     return ribbons(np.stack([pipe, right, left]), widths)[0]
 
@@ -276,7 +276,7 @@ _ROUND_COS, _ROUND_SIN = exact.circle(2.0 * np.pi * np.arange(20.0) / 20.0)
 def humerus(person: Anatomy, sign: int) -> tuple[Points, Points]:
     """Head and shaft of the upper arm."""
     x, y = person.half_width + 0.115, person.apex_y + 0.075
-    head = np.stack([x + 0.050 * _ROUND_COS, y + 0.055 * _ROUND_SIN], axis=1)
+    head = points(x + 0.050 * _ROUND_COS, y + 0.055 * _ROUND_SIN)
     line = np.array([[(x + 0.02, y + 0.02), (x + 0.04 + 0.4 * person.arm_gap, 0.6), (x + person.arm_gap, 1.2)]])
     shaft = ribbons(line, np.array([[0.030, 0.024, 0.024]]))[0][0]
     return head * (sign, 1.0), shaft * (sign, 1.0)
@@ -293,4 +293,4 @@ def stomach_bubble(left: Side) -> Points:
     x = left.dome[0, 0] * (0.28 + 0.46 * s)
     roof = exact.interp(x, left.dome[::-1, 0], left.dome[::-1, 1]) + 0.022 + 0.02 * _BUBBLE_EDGE
     floor = roof + 0.055 * _BUBBLE_DEPTH * (1.2 - 0.5 * s)
-    return np.concatenate([np.stack([x, roof], axis=1), np.stack([x, floor], axis=1)[::-1]])
+    return np.concatenate([points(x, roof), points(x, floor)[::-1]])

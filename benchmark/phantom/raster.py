@@ -19,6 +19,17 @@ Points = NDArray[np.float64]
 _CHUNK = 6000  # crossings at a time: temporary arrays stay below what malloc would map and unmap each time
 
 
+def points(x: NDArray[np.float64], y: NDArray[np.float64]) -> Points:
+    """Coordinates (...) side by side, (..., 2)."""
+    both = np.empty((*x.shape, 2))
+    both[..., 0], both[..., 1] = x, y
+    return both
+
+
+Place = Callable[[NDArray[np.float64], NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.float64]]]
+"""Maps x and y to those of the picture: x right, y down, [0, 1] x [0, 1]."""
+
+
 class Drawing:
     """Weighted polygons in coordinates of the caller's choice."""
 
@@ -43,56 +54,62 @@ class Drawing:
         self._layers += [layer] * count
         self._weights += weights.tolist()
 
-    def coverage(
-        self, layers: int, resolution: int, rows_per_pixel: int, place: Callable[[Points], Points]
-    ) -> NDArray[np.float64]:
-        """Sum of weight x covered fraction for each layer and pixel, float64 (layers, H, W).
-
-        `place` maps points (n, 2) to the picture: x right, y down, [0, 1] x [0, 1].
-        """
+    def coverage(self, layers: int, resolution: int, rows_per_pixel: int, place: Place) -> NDArray[np.float64]:
+        """Sum of weight x covered fraction for each layer and pixel, float64 (layers, H, W)."""
         rows = resolution * rows_per_pixel
-        starts = place(np.concatenate(self._points))
+        every = np.concatenate(self._points)
+        start_x, start_y = place(every[:, 0], every[:, 1])
         vertices = np.array(self._vertices)
         stop = np.cumsum(vertices)
-        following = np.arange(1, len(starts) + 1)
+        following = np.arange(1, len(every) + 1)
         following[stop - 1] = stop - vertices
-        ends = starts[following]
+        end_x, end_y = start_x.take(following), start_y.take(following)
         # The sign of its area makes the inside positive whichever way round a polygon was given.
-        cross = starts[:, 0] * ends[:, 1] - ends[:, 0] * starts[:, 1]
-        area = np.diff(np.add.accumulate(cross)[stop - 1], prepend=0.0)
-        turning = np.sign(area)
-        weight = np.repeat(np.array(self._weights) * turning / rows_per_pixel, vertices)
-        layer = np.repeat(np.array(self._layers), vertices)
+        area = np.add.accumulate(start_x * end_y - end_x * start_y).take(stop - 1)
+        area[1:] -= area[:-1].copy()
+        weight = np.repeat(np.array(self._weights) * np.sign(area) / rows_per_pixel, vertices)
+        layer_of = np.array(self._layers)
+        layer = np.repeat(layer_of, vertices)
         # Sample row r lies at y = (r + 0.5) / rows; an edge owns the rows in [upper end, lower end).
-        start_row, end_row = starts[:, 1] * rows - 0.5, ends[:, 1] * rows - 0.5
-        first = np.clip(np.ceil(np.minimum(start_row, end_row)), 0, rows).astype(np.int64)
-        last = np.clip(np.ceil(np.maximum(start_row, end_row)), 0, rows).astype(np.int64)
+        start_row, end_row = start_y * rows - 0.5, end_y * rows - 0.5
+        first = np.minimum(np.maximum(np.ceil(np.minimum(start_row, end_row)), 0.0), float(rows)).astype(np.int64)
+        last = np.minimum(np.maximum(np.ceil(np.maximum(start_row, end_row)), 0.0), float(rows)).astype(np.int64)
+        # Of every layer the rows from its highest to its lowest edge.
+        upper, lower = np.full(layers, resolution), np.zeros(layers, np.int64)
+        np.minimum.at(upper, layer_of, np.minimum.reduceat(first, stop - vertices) // rows_per_pixel)
+        np.maximum.at(lower, layer_of, -(-np.maximum.reduceat(last, stop - vertices) // rows_per_pixel))
         used = np.flatnonzero(last > first)
-        crossings, first, start_row = (last - first)[used], first[used], start_row[used]
-        drop = end_row[used] - start_row
-        slope = (ends[used, 0] - starts[used, 0]) * resolution / drop
-        at_row_0 = starts[used, 0] * resolution - start_row * slope
-        amount = -np.sign(drop) * weight[used]
+        crossings, first, start_row = (last - first).take(used), first.take(used), start_row.take(used)
+        drop = end_row.take(used) - start_row
+        start_x = start_x.take(used)
+        slope = (end_x.take(used) - start_x) * resolution / drop
+        at_row_0 = start_x * resolution - start_row * slope
+        amount = -np.sign(drop) * weight.take(used)
         # Two spare columns take what falls on the right border.
         steps = np.zeros((layers, resolution, resolution + 2), np.float64)
-        flat, base = steps.reshape(-1), layer[used] * resolution
+        flat, base = steps.reshape(-1), layer.take(used) * resolution
         total = np.cumsum(crossings)
         cuts = np.searchsorted(total, np.arange(_CHUNK, total[-1], _CHUNK)).tolist()
         for low, high in zip([0, *cuts], [*cuts, len(used)], strict=True):
             count = crossings[low:high]
             edge = np.repeat(np.arange(low, high), count)
             row = np.arange(len(edge)) + np.repeat(first[low:high] - np.cumsum(count) + count, count)
-            x = np.minimum(np.maximum(at_row_0[edge] + row * slope[edge], 0.0), float(resolution))
+            x = row * slope.take(edge)
+            x += at_row_0.take(edge)
+            np.maximum(x, 0.0, out=x)
+            np.minimum(x, float(resolution), out=x)
             column = x.astype(np.int64)
-            cell = (base[edge] + row // rows_per_pixel) * (resolution + 2) + column
-            passed = amount[edge]
-            beyond = passed * (x - column)
-            np.add.at(flat, cell, passed - beyond)
-            np.add.at(flat, cell + 1, beyond)
-        # Of every layer the rows from its highest to its lowest edge alone.
-        upper, lower = np.full(layers, resolution), np.zeros(layers, np.int64)
-        np.minimum.at(upper, layer[used], first // rows_per_pixel)
-        np.maximum.at(lower, layer[used], (last[used] - 1) // rows_per_pixel + 1)
+            row //= rows_per_pixel
+            row += base.take(edge)
+            row *= resolution + 2
+            row += column
+            passed = amount.take(edge)
+            x -= column
+            x *= passed
+            passed -= x
+            np.add.at(flat, row, passed)
+            row += 1
+            np.add.at(flat, row, x)
         for part, start, end in zip(steps, upper.tolist(), lower.tolist(), strict=True):
             np.add.accumulate(part[start:end], axis=1, out=part[start:end])
         return steps[:, :, :resolution]
@@ -110,9 +127,7 @@ def ribbons(centres: Points, *half_widths: NDArray[np.float64]) -> list[Points]:
     for half_width in half_widths:
         share = half_width / length
         ring = np.empty((len(centres), 2 * centres.shape[1], 2))
-        across = np.empty_like(centres)
-        np.multiply(y, -share, out=across[..., 0])
-        np.multiply(x, share, out=across[..., 1])
+        across = points(y * -share, x * share)
         ring[:, : centres.shape[1]] = centres + across
         ring[:, centres.shape[1] :] = (centres - across)[:, ::-1]
         rings.append(ring)

@@ -13,7 +13,7 @@ from .. import exact
 from ..exact import Draw
 from .anatomy import Anatomy
 from .outlines import LEFT, RIGHT, level, steps
-from .raster import Points, ribbons
+from .raster import Points, points, ribbons
 
 _ALONG = steps(5)  # points of a centre line
 _TRUNKS = 10  # a lung
@@ -30,8 +30,8 @@ def hilum(person: Anatomy, sign: int) -> tuple[float, float]:
 def _lines(start: Points, angle: NDArray[np.float64], length: NDArray[np.float64], bend: NDArray[np.float64]) -> Points:
     """Gently bent centre lines (k, n, 2)."""
     cos, sin = exact.circle(angle)
-    heading = np.stack([cos, sin], axis=1)[:, None, :]
-    across = np.stack([-sin, cos], axis=1)[:, None, :]
+    heading = points(cos, sin)[:, None, :]
+    across = points(-sin, cos)[:, None, :]
     s = _ALONG[None, :, None]
     reach = length[:, None, None]
     return start[:, None, :] + heading * reach * s + across * reach * bend[:, None, None] * (s * s)
