@@ -93,6 +93,11 @@ def draw(films: Dataset, n: int, rng: Draw) -> np.ndarray:
     return np.array(rounds[:n])
 
 
+def one_of(rows: np.ndarray, rng: Draw) -> int:
+    """One of some row numbers."""
+    return int(rows[rng.integer(0, len(rows))])
+
+
 def refuse_bare(control: Provider, train: Dataset) -> None:
     """InputError for a training set without annotations."""
     if not train.annotations:
@@ -258,9 +263,9 @@ class Degraded(CopyTrain):
         wrong = rng.order(len(rows))[: round(self.settings.wrong * len(rows))].tolist()
         chosen = set(wrong)
         others = Others(films)
-        masks_of = {i: rng.choice(others.any(rows[i])) for i in wrong} if films.masks is not None else {}
+        masks_of = {i: one_of(others.any(rows[i]), rng) for i in wrong} if films.masks is not None else {}
         relabelled = films.info.findings and (others.labels_differ or films.annotations == {Annotation.LABELS})
-        labels_of = {i: rng.choice(others.unlike(rows[i])) for i in wrong} if relabelled else {}
+        labels_of = {i: one_of(others.unlike(rows[i]), rng) for i in wrong} if relabelled else {}
         for number, drawn in enumerate(super().changed(rows, rng)):
             for place in chosen.intersection(range(number * BATCH, number * BATCH + BATCH)):
                 index = place % BATCH

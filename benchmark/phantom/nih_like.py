@@ -125,7 +125,7 @@ def draw_case(case: FilmCase, signs: list[tuple[str, Sign]], resolution: int) ->
     person = pose(case.patient.anatomy(), rng, bedside)
     exposure = expose(rng, bedside)
     layers = _old_shadows(person, Draw(seed_of(case.patient.id, "old")))
-    noise = Draw([seed, resolution])
+    noise = Draw(seed, resolution)
     image, masks, boxes = take_film(person, signs, resolution, noise, exposure, layers)
     kept_organs = np.uint8((1 << len(KEPT_ORGANS)) - 1)
     found = tuple((box.finding, box.x, box.y, box.w, box.h) for box in boxes if box.finding in BOXED)
