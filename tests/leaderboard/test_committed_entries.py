@@ -13,7 +13,7 @@ from cxrbench.leaderboard.standings import boards
 
 ENTRIES = Path(__file__).parents[2] / "submissions"
 HOMES = {
-    "scr_official": ("two_stage", "three_stage", "copy_train", "classical", "degraded", "noise"),
+    "scr_official": ("single_stage", "two_stage", "three_stage", "copy_train", "classical", "degraded", "noise"),
 }
 """Run on version 2 of the phantoms so far; the other families follow."""
 MOST_BYTES = 26_000_000
