@@ -40,9 +40,13 @@ PINNED: Mapping[str, Mapping[Split, str]] = {
         Split.PATIENT: "d876ca19628c5530f9b247380a8c04606979e49c5a0b5a94970ff30ee95ab34c",
         Split.PAPER: "bc8202481aca6c4e679b4d6dc76cea7e24485a7e5425b1f0ceebfe9d9abac608",
     },
-    "c8848e4a5299b715fae4d8caf83f0461d588927744bf53431a25e4a77379be57": {  # phantom_boxes
+    "c8848e4a5299b715fae4d8caf83f0461d588927744bf53431a25e4a77379be57": {  # phantom_boxes, version 1
         Split.PATIENT: "a28321d1d87cbcc0286e7bb3975cc0a2f7d8b8f0276bd994ed7e26b8859eee00",
         Split.PAPER: "3c65b0e0c0f638144b29606a54b80f4c247134b6ba9178141149136339224406",
+    },
+    "1cb045f811c7bae003442b54cd8e231d37789692a9e11f96957b0c5d4a8768a8": {  # phantom_boxes, version 2
+        Split.PATIENT: "2ed0a7d365ba7c2a37f7c179ac24c8be2c27b7f3aba361d029a7901f2aff0ebd",
+        Split.PAPER: "d0cb1522063bf2ce2741b3bf4e0da71694b233529ffe59a4f6c646d846d4fc6b",
     },
 }
 """By the `keys_digest` of all boxes of the six findings in a list: that of the test side of each split."""
