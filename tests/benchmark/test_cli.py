@@ -101,7 +101,7 @@ def test_a_full_disk_is_one_line(tmp_path):
 
 
 def test_ctrl_c_leaves_a_store_that_resumes(tmp_path):
-    slow = [*CXRBENCH, *TOY, "--set", "task.seconds=2", "--jobs", "1"]
+    slow = [*CXRBENCH, *TOY, "--set", "task.seconds=5", "--jobs", "1"]
     process = subprocess.Popen(
         slow,
         cwd=tmp_path,
@@ -114,14 +114,14 @@ def test_ctrl_c_leaves_a_store_that_resumes(tmp_path):
     until_started = []
     for line in process.stderr:
         until_started.append(line)
-        if "synthetic full: started" in line:
+        if ": started" in line and "fit" not in line:  # on a busy machine a short step may be over before it is said
             break
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=60)
     said = "".join(until_started) + rest
     assert process.returncode == 130, said
     assert "interrupted" in said and "Traceback" not in said
-    again = cxrbench(*TOY, "--set", "task.seconds=2", "--out", "out", cwd=tmp_path)
+    again = cxrbench(*TOY, "--set", "task.seconds=5", "--out", "out", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
 
 
