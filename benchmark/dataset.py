@@ -199,17 +199,6 @@ class Dataset:
             boxes=boxes,
         )
 
-    def with_organs(self, organs: Sequence[str]) -> Dataset:
-        """The same films with the masks of the given organs alone, in that order."""
-        if tuple(organs) == self.organs:
-            return self
-        return replace(
-            self,
-            info=self.info.changed(organs=tuple(organs)),
-            masks=pack_masks(self.organ_masks(organs)),
-            folder=None,
-        )
-
     def save(self, folder: Path) -> Dataset:
         """Write the dataset to a new folder (all of it or nothing) and return it as it lies there."""
         with new_folder(folder) as draft:

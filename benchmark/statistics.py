@@ -4,18 +4,16 @@
 `holm`): the answer is about these two trained models. Training them again with another seed may turn it
 round.
 
-**Generators** (`welch_over_seeds`, `permutation_over_seeds`): what is compared are independent refits of
+**Generators** (`welch_over_seeds`): what is compared are independent refits of
 provider and downstream model, at least five a side. Only this ranks a generator, and every result says in
 `claim` what may be said.
 
 Where a p-value would mean nothing (too few pairs, no variance, values that are not finite) it is None and a
-note says why. Sources: Efron 1987 (BCa), Holm 1979, Nadeau and Bengio 2003, Welch 1947, Pitman 1937
-(permutation interval).
+note says why. Sources: Efron 1987 (BCa), Holm 1979, Nadeau and Bengio 2003, Welch 1947.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +36,6 @@ MIN_SEEDS = 5
 _LEVEL = 0.05
 _RESAMPLES = 5_000
 _CHUNK = 1_000_000
-_EXACT_ARRANGEMENTS = 200_000
 
 
 # ------------------------------------------------------------------------------- two fixed models, paired
@@ -221,65 +218,6 @@ def welch_over_seeds(a: npt.ArrayLike, b: npt.ArrayLike, *, names: tuple[str, st
     test = stats.ttest_ind(x, y, equal_var=False)
     interval = test.confidence_interval(0.95)
     return _seed_test(x, y, float(interval.low), float(interval.high), float(test.pvalue), names)
-
-
-def permutation_over_seeds(
-    a: npt.ArrayLike,
-    b: npt.ArrayLike,
-    *,
-    names: tuple[str, str] = ("a", "b"),
-    seed: int = 0,
-    resamples: int = 20_000,
-) -> SeedTest:
-    """Two-tailed permutation test of the difference of means, and the interval of turning it round.
-
-    All arrangements where they are at most 200,000 (ten against ten seeds), else the given one and
-    `resamples` random ones drawn from `seed`. The interval holds every difference that the test does not
-    reject at 5 % (Pitman 1937), so that it excludes 0 exactly where p <= 0.05. With five seeds a side no p is
-    below 2 / 252.
-    """
-    x, y = _vector(a, names[0]), _vector(b, names[1])
-    refused = _refusal(x, y, names)
-    if refused:
-        return refused
-    pool, n_a, n_b = np.concatenate([x, y]), len(x), len(y)
-    chosen = _arrangements(n_a, n_b, np.random.default_rng(seed), resamples)
-    taken = pool[chosen].sum(axis=1)
-    differences = taken / n_a - (pool.sum() - taken) / n_b
-    observed = float(x.mean() - y.mean())
-    p = float((np.abs(differences) >= abs(observed) - _rounding(x, y)).mean())
-    low, high = _not_rejected(differences, (chosen < n_a).sum(axis=1), observed, n_a, n_b)
-    return _seed_test(x, y, low, high, p, names)
-
-
-def _arrangements(n_a: int, n_b: int, rng: np.random.Generator, resamples: int) -> npt.NDArray[np.intp]:
-    """Which n_a of the pooled values are called a: (arrangements, n_a), the given arrangement first."""
-    total = n_a + n_b
-    if math.comb(total, n_a) <= _EXACT_ARRANGEMENTS:
-        return np.array(list(itertools.combinations(range(total), n_a)), np.intp)
-    drawn = np.argsort(rng.random((resamples, total)), axis=1)[:, :n_a]
-    return np.concatenate([np.arange(n_a)[None], drawn])
-
-
-def _not_rejected(
-    differences: Values, in_place: npt.NDArray[np.intp], observed: float, n_a: int, n_b: int
-) -> tuple[float, float]:
-    """The true differences s that a two-tailed permutation test does not reject at 5 %: one interval.
-
-    With s taken off every value of a, the observed difference is observed - s, and that of an arrangement
-    with `in_place` values of a still in a is difference - share * s, |share| <= 1. The arrangement is as
-    extreme as the observed one for every s between the two roots below, which enclose s = observed. Hence the
-    share of extreme arrangements falls on both sides of it, and the ends of the interval are order statistics
-    of the roots.
-    """
-    share = in_place / n_a - (n_a - in_place) / n_b
-    always = np.abs(share) > 1 - 1e-9  # the given arrangement, and its mirror image where the groups are equal
-    one = (observed - differences) / np.where(always, 1.0, 1 - share)
-    other = (observed + differences) / np.where(always, 1.0, 1 + share)
-    lows = np.sort(np.where(always, -np.inf, np.minimum(one, other)))
-    highs = np.sort(np.where(always, np.inf, np.maximum(one, other)))
-    rejectable = int(_LEVEL * len(differences))
-    return float(lows[rejectable]), float(highs[-1 - rejectable])
 
 
 def _refusal(x: Values, y: Values, names: tuple[str, str]) -> SeedTest | None:

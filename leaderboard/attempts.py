@@ -5,26 +5,23 @@ Plain values of plain types, made from the results of a run by `from_results`; t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..benchmark import digest
 from ..benchmark.protocol import ArmName
-from ..benchmark.record import ProviderIdentity, Record
+from ..benchmark.record import ProviderIdentity
 from ..benchmark.registry import TASKS, find_task, plugins
-from ..benchmark.results import AVERAGE, CostRow, MetricInfo, Results, Status, finite
+from ..benchmark.results import AVERAGE, CostRow, MetricInfo, Results, Status
 from ..benchmark.wording import check_notes
 from .entry import Entry
 
 REAL = ArmName.REAL.value
-FIDELITY = "fidelity"
-"""The check of a record that holds how close its films are to real ones: numbers by name."""
 NATIVE = "native"
 
 Place = tuple[str, str, str, str]
@@ -113,7 +110,6 @@ class Attempt:
     structures: tuple[str, ...]
     created: str
     costs: tuple[CostRow, ...] = ()
-    fidelity: Mapping[str, float] = field(default_factory=dict)
     checks: tuple[tuple[str, str, bool], ...] = ()
     """Label, sentence, alarm."""
     unranked: tuple[str, ...] = ()
@@ -159,13 +155,11 @@ def from_entry(entry: Entry) -> list[Attempt]:
         readme=entry.readme or "",
         samples=tuple(entry.samples),
     )
-    return [from_results(entrant, run.results, run.records.values(), unranked=run.unranked) for run in entry.runs]
+    return [from_results(entrant, run.results, unranked=run.unranked) for run in entry.runs]
 
 
-def from_results(
-    entrant: Entrant, results: Results, records: Iterable[Record] = (), *, unranked: Sequence[str] = ()
-) -> Attempt:
-    """What an entry reached on one board, from the results of its run; `records` add the fidelity of its films.
+def from_results(entrant: Entrant, results: Results, *, unranked: Sequence[str] = ()) -> Attempt:
+    """What an entry reached on one board, from the results of its run.
 
     The metrics are those of the installed task of that name, and the results' own where there is none.
     """
@@ -194,7 +188,6 @@ def from_results(
         structures=tuple(results.task.structures),
         created=results.created,
         costs=tuple(results.cost),
-        fidelity=_fidelity(list(records)),
         checks=tuple(check_notes(results)),
         unranked=tuple(unranked),
     )
@@ -214,16 +207,3 @@ def protocol_of(task: str) -> Protocol | None:
     metrics = tuple(MetricInfo(**asdict(metric)) for metric in cls.metrics)
     primary = next(metric for metric in metrics if metric.name == cls.primary)
     return Protocol(summary=cls.summary, primary=primary, metrics=metrics)
-
-
-def _fidelity(records: Sequence[Record]) -> dict[str, float]:
-    """The mean over synthetic datasets of every finite number below the check `fidelity`."""
-    sets: dict[str, Mapping[str, Any]] = {
-        r.synthetic_key or r.key: r.checks[FIDELITY] for r in records if isinstance(r.checks.get(FIDELITY), Mapping)
-    }
-    numbers: dict[str, list[float]] = {}
-    for values in sets.values():
-        for name, value in values.items():
-            if isinstance(value, int | float) and not isinstance(value, bool) and finite(value) is not None:
-                numbers.setdefault(str(name), []).append(float(value))
-    return {name: float(np.mean(found)) for name, found in numbers.items() if len(found) == len(sets)}

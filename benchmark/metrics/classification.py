@@ -241,11 +241,6 @@ class BootstrapAUC:
         """The mean AUC of the classes that there are."""
         return self._estimate(_mean(self.auc[model]), _mean(self.draws[model]))
 
-    def class_difference(self, ours: int, theirs: int, column: int) -> BootstrapEstimate:
-        """AUC of model `ours` minus that of `theirs`, one class."""
-        value, draws = self._difference(ours, theirs)
-        return self._estimate(value[column], draws[:, column], [column], test=True)
-
     def macro_difference(self, ours: int, theirs: int) -> BootstrapEstimate:
         """Macro AUC of model `ours` minus that of `theirs`."""
         value, draws = self._difference(ours, theirs)

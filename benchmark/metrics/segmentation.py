@@ -7,14 +7,12 @@ Empty masks, everywhere the same: both empty is agreement (Dice and Jaccard 1, d
 miss (Dice and Jaccard 0, distance = the image diagonal). A miss therefore stays in every mean, as the worst
 value there is.
 
-The Hausdorff distance of a benchmark table is `hausdorff`: whole masks, symmetric, the maximum. The variants
-that other programs report under the same name have names of their own: `hausdorff_boundary` measures between
-boundary pixels alone (a filled hole costs more there), `hausdorff95` takes 95th percentiles.
+The Hausdorff distance is that of whole masks, symmetric, the maximum. Other programs report under the same name the
+distance between boundary pixels alone (a filled hole costs more there) or 95th percentiles.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import cv2
@@ -135,41 +133,6 @@ def hausdorff(pred: Mask, truth: Mask, spacing: float = 1.0) -> float:
     The farthest that a pixel of one mask is from the nearest pixel of the other, between pixel centres.
     `spacing`: edge of the square pixels (1.0 for pixels, 2.8 for millimetres in JSRT at 128 x 128).
     """
-    return _distance(pred, truth, spacing, _maximum)
-
-
-def hausdorff_boundary(pred: Mask, truth: Mask, spacing: float = 1.0) -> float:
-    """Like `hausdorff`, between boundary pixels alone (the Hausdorff distance of medpy and MONAI).
-
-    A boundary pixel has a pixel outside the mask, or the image's edge, above, below, left or right of it.
-    """
-    return _distance(pred, truth, spacing, lambda p, t: _maximum(_boundary(p), _boundary(t), thin=True))
-
-
-def hausdorff95(pred: Mask, truth: Mask, spacing: float = 1.0) -> float:
-    """The larger of the two directed 95th percentiles of boundary-to-boundary distances, times `spacing`.
-
-    Percentiles interpolate linearly. Libraries differ here: some pool both directions or weight by surface.
-    """
-    return _distance(pred, truth, spacing, _percentile95)
-
-
-def hausdorff_cases(
-    pred: Mask,
-    truth: Mask,
-    spacing: float = 1.0,
-    *,
-    variant: Callable[[Mask, Mask, float], float] = hausdorff,
-) -> Scores:
-    """`hausdorff` (or a `variant` of it) of every mask pair: bool (..., H, W) -> float64 (...)."""
-    _check(pred, truth)
-    lead, planes = pred.shape[:-2], (-1, *pred.shape[-2:])
-    pairs = zip(pred.reshape(planes), truth.reshape(planes), strict=True)
-    return np.array([variant(p, t, spacing) for p, t in pairs], np.float64).reshape(lead)
-
-
-def _distance(pred: Mask, truth: Mask, spacing: float, measure: Callable[[Bytes, Bytes], float]) -> float:
-    """What the variants share: checks, empty masks, and the crop to the box around both masks."""
     _check(pred, truth)
     if pred.ndim != 2:
         raise InputError(f"a distance needs one mask (H, W), got {pred.shape}: use hausdorff_cases for many")
@@ -184,7 +147,18 @@ def _distance(pred: Mask, truth: Mask, spacing: float, measure: Callable[[Bytes,
     a, b = box.of(a), box.of(b)
     if not a.any() or not b.any():
         return image_diagonal(*pred.shape) * spacing
-    return measure(a, b) * spacing
+    # The mask that reaches farther goes first: the other direction is then often settled by its bound alone.
+    if _Box.around(a).span < _Box.around(b).span:
+        a, b = b, a
+    return _directed(b, a, _directed(a, b, 0.0)) * spacing
+
+
+def hausdorff_cases(pred: Mask, truth: Mask, spacing: float = 1.0) -> Scores:
+    """`hausdorff` of every mask pair: bool (..., H, W) -> float64 (...)."""
+    _check(pred, truth)
+    lead, planes = pred.shape[:-2], (-1, *pred.shape[-2:])
+    pairs = zip(pred.reshape(planes), truth.reshape(planes), strict=True)
+    return np.array([hausdorff(p, t, spacing) for p, t in pairs], np.float64).reshape(lead)
 
 
 class _Box(NamedTuple):
@@ -225,17 +199,7 @@ class _Box(NamedTuple):
         )
 
 
-def _maximum(a: Bytes, b: Bytes, thin: bool = False) -> float:
-    """Hausdorff distance of two masks that are not empty; `thin` if they are boundaries already.
-
-    The mask that reaches farther goes first: the other direction is then often settled by its bound alone.
-    """
-    if _Box.around(a).span < _Box.around(b).span:
-        a, b = b, a
-    return _directed(b, a, _directed(a, b, 0.0, thin), thin)
-
-
-def _directed(a: Bytes, b: Bytes, floor: float, thin: bool) -> float:
+def _directed(a: Bytes, b: Bytes, floor: float) -> float:
     """The larger of `floor` and the greatest distance from a pixel of `a` to its nearest pixel of `b`, exact.
 
     Pixels of `a` that are in `b` are 0 away, and the pixel of `b` nearest to any other is on the boundary of
@@ -248,7 +212,7 @@ def _directed(a: Bytes, b: Bytes, floor: float, thin: bool) -> float:
     if a.size <= _SMALL:
         return max(floor, _farthest_by_transform(queries, b))
     box = _Box.around(b)
-    edge = _points(box.of(b) if thin else _boundary(box.of(b)), box)
+    edge = _points(_boundary(box.of(b)), box)
     window = _Box.around(queries).near(box, margin=box.span // 16)
     if window.empty or count * len(edge) <= _budget(window.size) or sum(a.shape) > _CHAMFER_SPAN:
         points = _points(queries)
@@ -296,12 +260,6 @@ def _farthest(points: Points, sources: Points) -> float:
 def _farthest_by_transform(queries: Bytes, b: Bytes) -> float:
     """The greatest distance from a pixel of `queries` to its nearest pixel of `b`."""
     return float(_exact(cv2.minMaxLoc(_transform(b), queries)[1]))
-
-
-def _percentile95(a: Bytes, b: Bytes) -> float:
-    a, b = _boundary(a), _boundary(b)
-    there, back = _exact(_transform(b)[a.view(np.bool_)]), _exact(_transform(a)[b.view(np.bool_)])
-    return max(float(np.percentile(there, 95)), float(np.percentile(back, 95)))
 
 
 def _transform(mask: Bytes) -> npt.NDArray[Any]:

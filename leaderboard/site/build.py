@@ -14,8 +14,8 @@ from typing import Any
 
 from ...benchmark.errors import InputError
 from ...benchmark.throughput import Throughput
-from ..attempts import FIDELITY, Attempt, Entrant, from_entry
-from ..entry import Entry, load_entries, load_entry
+from ..attempts import Attempt, Entrant, from_entry
+from ..entry import load_entries
 from ..published import tables
 from ..standings import Board, Standing, boards
 from . import exports, pages, throughput
@@ -44,15 +44,8 @@ def build(entries: Path, out: Path, rates: Sequence[Path] = ()) -> Built:
     that cannot be read, or a folder that is not ours."""
     if not entries.is_dir():
         raise InputError(f"{entries} is not a folder; expected one with a folder for each entry (submissions/)")
-    attempts = [attempt for entry in load_entries(entries) for attempt in from_entry(_with_fidelity(entry))]
+    attempts = [attempt for entry in load_entries(entries) for attempt in from_entry(entry)]
     return write_site(attempts, out, throughput.read_all(rates))
-
-
-def _with_fidelity(entry: Entry) -> Entry:
-    """The entry with its records where they hold numbers of fidelity; records are many, so others are not read."""
-    if any(check.name == FIDELITY for run in entry.runs for check in run.results.checks):
-        return load_entry(entry.folder, records=True)
-    return entry
 
 
 def write_site(attempts: Sequence[Attempt], out: Path, rates: Sequence[Throughput] = ()) -> Built:

@@ -79,7 +79,6 @@ def _standing(board: Board, one: Standing) -> dict[str, Any]:
         "arms": [_arm(arm) for arm in one.arms.values()],
         "structures": {name: structure_difference(board, attempt, name) for name in board.structures},
         "cost": [row.model_dump() for row in attempt.costs],
-        "fidelity": dict(attempt.fidelity),
     }
 
 

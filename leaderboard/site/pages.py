@@ -102,11 +102,10 @@ def asset(name: str) -> str:
 
 def board_page(board: Board) -> dict[str, Any]:
     """The context of a board's page."""
-    fidelity = sorted({name for one in board.all for name in one.attempt.fidelity})
     sections = [
         Section(
             *DIVISIONS[division],
-            rows=[_row(board, one, fidelity) for one in standings],
+            rows=[_row(board, one) for one in standings],
             diagram=critical_difference(board, division),
         )
         for division, standings in board.standings.items()
@@ -114,7 +113,7 @@ def board_page(board: Board) -> dict[str, Any]:
     return {
         "board": board,
         "sections": sections,
-        "columns": _columns(board, fidelity),
+        "columns": _columns(board),
         "published": published_rows(board),
         "beside": beside_rows(board, board.all),
         "cost_drawing": utility_against_cost(board),
@@ -130,7 +129,7 @@ def _others(board: Board) -> list[tuple[str, str]]:
     return [place for place in places if place != (board.size, board.arm)]
 
 
-def _columns(board: Board, fidelity: Sequence[str]) -> list[Column]:
+def _columns(board: Board) -> list[Column]:
     metric = board.protocol.primary
     unit = " (points)" if metric.percent else ""
     several = len(board.sizes) > 1
@@ -157,11 +156,10 @@ def _columns(board: Board, fidelity: Sequence[str]) -> list[Column]:
         Column("memory", "Memory", "peak of fitting and sampling"),
         Column("device", "Device", text=True),
     ]
-    columns += [Column(f"fidelity-{name}", words(name), "fidelity of the films") for name in fidelity]
     return [*columns, Column("date", "Date", "of the run", text=True)]
 
 
-def _row(board: Board, one: Standing, fidelity: Sequence[str]) -> Row:
+def _row(board: Board, one: Standing) -> Row:
     metric, attempt, headline = board.protocol.primary, one.attempt, one.headline
     real = one.arms.get((board.size, REAL))
     p_holm = one.rank.p_holm if one.rank else None
@@ -175,9 +173,6 @@ def _row(board: Board, one: Standing, fidelity: Sequence[str]) -> Row:
     ]
     cells += [_difference(one.arms[place], board) if place in one.arms else Cell("–") for place in _others(board)]
     cells += [Cell(str(headline.seeds), headline.seeds), *_cost(cost)]
-    for name in fidelity:
-        value = attempt.fidelity.get(name)
-        cells.append(Cell("–" if value is None else f"{value:.4g}", value))
     cells.append(Cell(attempt.created[:10], attempt.created))
     span = rank_range(one)
     position = one.rank.first if one.rank else None

@@ -30,6 +30,8 @@ from cxrbench.benchmark.progress import Progress
 from cxrbench.benchmark.provider import collect
 from cxrbench.benchmark.training import History, RowNumbers, Rows, Step, make_fabric, seeded, train
 
+from ..organs import with_organs
+
 PAPER = DCGANPair.presets["paper"]
 TINY = DCGANPairSettings(
     generator_maps=(16, 8, 8),
@@ -251,14 +253,14 @@ def test_lungs_that_are_one_organ_stay_one():
 
 def test_the_place_of_the_lungs_is_learnt_from_the_films():
     assert find_lungs(chests()) == (("left_lung", "right_lung"), [1, 0])
-    swapped = chests().with_organs(["heart", "right_lung", "left_lung"])
+    swapped = with_organs(chests(), ["heart", "right_lung", "left_lung"])
     assert find_lungs(swapped) == (("right_lung", "left_lung"), [0, 1])
     assert find_lungs(chests(organs=("lungs",))) == (("lungs",), [])
 
 
 def test_a_training_set_without_lungs_is_an_input_error():
     with pytest.raises(InputError, match="one or two organs with 'lung' in their names in dataset chests, found none"):
-        DCGANPair(TINY).fit(chests().with_organs(["heart"]), seed=0, progress=Progress())
+        DCGANPair(TINY).fit(with_organs(chests(), ["heart"]), seed=0, progress=Progress())
 
 
 class Drawn(DCGANPair):

@@ -18,6 +18,8 @@ from cxrbench.benchmark.external import CommandProvider, CommandSettings, Folder
 from cxrbench.benchmark.progress import Progress
 from cxrbench.benchmark.provider import Provider, collect
 
+from ..organs import with_organs
+
 ORGANS = ("left_lung", "heart")
 PROGRAM = """
 import os, sys
@@ -74,7 +76,7 @@ def test_a_folder_of_pictures_gives_its_films_and_masks(train, tmp_path, per_org
 
 
 def test_a_dataset_folder_may_have_its_organs_in_another_order(train, tmp_path):
-    train.with_organs(ORGANS[::-1]).save(tmp_path / "films")
+    with_organs(train, ORGANS[::-1]).save(tmp_path / "films")
     made = sampled(FolderProvider(str(tmp_path / "films")), train, 6, tmp_path)
     np.testing.assert_array_equal(made.masks, train.masks)
 
@@ -102,7 +104,7 @@ def test_a_folder_without_films_or_without_any_organ_says_so(train, tmp_path):
 
 
 def test_a_folder_may_have_masks_of_some_organs_alone(train, tmp_path):
-    train.with_organs(["heart"]).save(tmp_path / "heart")
+    with_organs(train, ["heart"]).save(tmp_path / "heart")
     write_pictures(tmp_path / "pictures", train, per_organ=True)
     shutil.rmtree(tmp_path / "pictures" / "masks" / "left_lung")
     for name in ("heart", "pictures"):

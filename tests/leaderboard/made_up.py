@@ -44,7 +44,6 @@ def attempt(
     seconds: float = 60.0,
     created: str = "2026-01-01T00:00:00Z",
     entrant: Entrant | None = None,
-    fidelity: Mapping[str, float] | None = None,
 ) -> Attempt:
     """An entry whose finetune arm is `utility` above REAL (0.95) on average, whose synthetic arm 0.1 below that."""
     sizes = sizes or {"full": 124, "tiny": 11}
@@ -86,7 +85,6 @@ def attempt(
             )
             for size in sizes
         ),
-        fidelity=fidelity or {},
         checks=(("nearest test film", "no near copies (0 of 240 below the 1st percentile)", False),),
     )
 

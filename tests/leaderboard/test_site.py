@@ -57,7 +57,7 @@ def site(tmp_path_factory):
         samples=(folder / "film.png", folder / "fake.png"),
     )
     entries = [
-        attempt("three_stage", 0.02, seed=2, seconds=240, fidelity={"kid": 0.03}),
+        attempt("three_stage", 0.02, seed=2, seconds=240),
         attempt("two_stage", 0.01, seed=3, seconds=120),
         attempt("noise", -0.3, seed=4, seconds=1),
         attempt(HOSTILE, 0.0, seed=5, entrant=hostile),
@@ -162,7 +162,6 @@ def test_the_same_board_as_json_csv_and_markdown(site):
     assert (made["ranked_by"], made["phantom"]) == ({"size": "full", "arm": "finetune", "minus": "real"}, True)
     by_name = {one["system"]: one for one in made["entries"]}
     assert by_name["three_stage"]["rank"] == 1 and by_name["early"]["rank"] is None
-    assert by_name["three_stage"]["fidelity"] == {"kid": 0.03}
     rows = list(csv.DictReader(io.StringIO(page_of(site, "phantom").with_suffix(".csv").read_text())))
     assert len(rows) == 9 * 2 * 3
     assert {row["system"] for row in rows} >= {f"'{FORMULA}", HOSTILE}
@@ -256,11 +255,10 @@ def test_building_imports_no_torch(tmp_path):
 
 
 def test_packed_entries_become_a_site(pack_system, tmp_path):
-    """From runs as they are packed: scores by seed, ranks, cost, and fidelity where records have it."""
-    numbers = {"kid": 0.125, "note": "not a number"}
+    """From runs as they are packed: scores by seed, ranks, cost."""
     better = {"real": 0.02, "synthetic": 0.01}
     for draw, (name, wrong) in enumerate([("mine", better), ("theirs", {"real": 0.02, "synthetic": 0.2})]):
-        folder = pack_system(name, seeds=5, wrong=wrong, draw=draw, checks={"fidelity": numbers} if draw else None)
+        folder = pack_system(name, seeds=5, wrong=wrong, draw=draw)
     pack_system("early", seeds=2, draw=5)
     attempts = {name: from_entry(load_entry(folder.parent / name))[0] for name in ("mine", "theirs", "early")}
     run = load_entry(folder).runs[0].results
@@ -273,7 +271,6 @@ def test_packed_entries_become_a_site(pack_system, tmp_path):
     assert (found["mine"]["rank"], found["theirs"]["rank"], found["early"]["rank"]) == (1, 2, None)
     assert (found["mine"]["verdict"], found["theirs"]["verdict"]) == ("better than REAL", "worse than REAL")
     assert "2 of at least 5 seeds" in found["early"]["verdict"]
-    assert (found["theirs"]["fidelity"], found["mine"]["fidelity"]) == ({"kid": 0.125}, {})
     assert found["mine"]["cost"][0]["fit_seconds"] == 58.0
 
 

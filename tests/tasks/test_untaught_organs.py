@@ -16,6 +16,7 @@ from cxrbench.tasks.models.segmenter import predict_labels, probability_joined, 
 from cxrbench.tasks.scr_official import QUICK, ScrOfficial
 from cxrbench.tasks.segmentation import Examples, paint
 
+from ..organs import with_organs
 from .test_scr_official import chests
 
 STRUCTURES = ("left_lung", "heart", "right_lung")
@@ -26,7 +27,7 @@ FAST = replace(QUICK, resolution=16, fit_resolution=16, crop=9, batch=4, steps=3
 def films(n: int, prefix: str, *, lungs_alone: bool = False) -> Dataset:
     made = chests([f"{prefix}{index}" for index in range(n)], ["train"] * n)
     made.cases["source_ids"] = [[case] for case in made.ids]
-    return made.with_organs(LUNGS) if lungs_alone else made
+    return with_organs(made, LUNGS) if lungs_alone else made
 
 
 def arm(name: ArmName, **sets) -> Arm:
@@ -140,7 +141,7 @@ def test_a_heart_is_learnt_from_real_films_after_synthetic_lungs():
         data = data.resized(32)
         return replace(data, images=(paint(data, STRUCTURES) * 60 + 30).astype(np.uint8))
 
-    real, synthetic, test = shown(films(12, "r")), shown(films(12, "s")).with_organs(LUNGS), shown(films(3, "t"))
+    real, synthetic, test = shown(films(12, "r")), with_organs(shown(films(12, "s")), LUNGS), shown(films(3, "t"))
     start = task.train(arm(ArmName.SYNTHETIC, synthetic=synthetic), seed=0, device="cpu", progress=Progress()).model
     tuned = task.train(arm(ArmName.FINETUNE, real=real, start=start), seed=0, device="cpu", progress=Progress()).model
     tables = [
