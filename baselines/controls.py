@@ -15,12 +15,12 @@ from typing import ClassVar
 import numpy as np
 
 from ..benchmark import exact
-from ..benchmark.augmentation import between, elastic_field, warp
-from ..benchmark.dataset import Annotation, Dataset
+from ..benchmark.contracts.provider import Batch, Provider
+from ..benchmark.data.augmentation import between, elastic_field, warp
+from ..benchmark.data.dataset import Annotation, Dataset
 from ..benchmark.errors import InputError
 from ..benchmark.exact import Draw
 from ..benchmark.progress import Progress
-from ..benchmark.provider import Batch, Provider
 
 BATCH = 64
 OUTLINE = 5  # points on a side of a box whose places after a warp make the warped box

@@ -24,12 +24,14 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ..benchmark import digest, training
-from ..benchmark.dataset import Annotation, Dataset, DatasetInfo
+from ..benchmark import digest
+from ..benchmark.contracts.provider import Batch, Provider, parameters_of
+from ..benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from ..benchmark.errors import InputError, ProviderError
 from ..benchmark.progress import Progress
-from ..benchmark.provider import Batch, Provider, parameters_of
-from ..benchmark.training import History, Recipe, RowNumbers, Step, seeded
+from ..benchmark.training import loop as training
+from ..benchmark.training.history import History
+from ..benchmark.training.loop import Recipe, RowNumbers, Step, seeded
 from .dcgan_networks import DCGANPairSettings, Discriminator, Generator
 from .lung_masks import Refusal, eight_bits, two_lungs
 

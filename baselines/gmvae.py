@@ -22,11 +22,11 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from ..benchmark import digest
-from ..benchmark.dataset import Annotation, Dataset, DatasetInfo
+from ..benchmark.contracts.provider import parameters_of
+from ..benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from ..benchmark.errors import InputError
 from ..benchmark.progress import Progress
-from ..benchmark.provider import parameters_of
-from ..benchmark.training import Step
+from ..benchmark.training.loop import Step
 from .gmvae_networks import (
     HALVINGS,
     Activation,

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..benchmark.errors import InputError
-from ..benchmark.weights import read_weights
+from ..benchmark.training.weights import read_weights
 
 EncoderName = Literal["vgg16", "densenet121"]
 DecoderName = Literal["linear", "decoder1", "decoder2"]

@@ -24,12 +24,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ..benchmark import digest, training
-from ..benchmark.dataset import Dataset
+from ..benchmark import digest
+from ..benchmark.contracts.provider import Batch, Provider
+from ..benchmark.data.dataset import Dataset
+from ..benchmark.data.resize import resample, resize_films
 from ..benchmark.progress import Progress
-from ..benchmark.provider import Batch, Provider
-from ..benchmark.resampling import resample, resize_films
-from ..benchmark.training import History, Recipe, RowNumbers, Step, seeded
+from ..benchmark.training import loop as training
+from ..benchmark.training.history import History
+from ..benchmark.training.loop import Recipe, RowNumbers, Step, seeded
 from .timeline import Timeline
 
 SAMPLING_BATCH = 64  # films are always drawn by this many, so that the first ones do not depend on the asked number

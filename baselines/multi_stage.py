@@ -20,11 +20,11 @@ import torch
 from torch import nn
 
 from ..benchmark import digest
-from ..benchmark.dataset import Annotation, Dataset, DatasetInfo
+from ..benchmark.contracts.provider import Batch, Provider, parameters_of
+from ..benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from ..benchmark.errors import InputError, ProviderError
 from ..benchmark.progress import Progress
-from ..benchmark.provider import Batch, Provider, parameters_of
-from ..benchmark.training import History
+from ..benchmark.training.history import History
 from . import pggan_networks, pix2pixhd
 from .organ_maps import DOT_RADIUS, OrganMaps, grey_codes, mode_filter, nearest_class, paint, upsize
 from .pggan import PGGAN

@@ -23,7 +23,8 @@ from torch.optim import Adam, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..benchmark.progress import Progress
-from ..benchmark.training import History, Recipe, RowNumbers, Step, seeded, train
+from ..benchmark.training.history import History
+from ..benchmark.training.loop import Recipe, RowNumbers, Step, seeded, train
 from .pggan_networks import FIRST_SIDE, Discriminator, Generator, PGGANSettings, downsample, top_level, upsample
 
 

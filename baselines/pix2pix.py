@@ -26,13 +26,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from ..benchmark import digest, training
-from ..benchmark.augmentation import warp
-from ..benchmark.dataset import Annotation, Dataset, DatasetInfo
+from ..benchmark import digest
+from ..benchmark.contracts.provider import Batch, Provider, parameters_of
+from ..benchmark.data.augmentation import warp
+from ..benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from ..benchmark.errors import InputError
 from ..benchmark.progress import Progress
-from ..benchmark.provider import Batch, Provider, parameters_of
-from ..benchmark.training import History, Recipe, Rows, Step, seeded
+from ..benchmark.training import loop as training
+from ..benchmark.training.history import History
+from ..benchmark.training.loop import Recipe, Rows, Step, seeded
 from .controls import originals
 from .pix2pix_networks import PatchDiscriminator, Pix2PixSettings, UNet
 from .timeline import Timeline

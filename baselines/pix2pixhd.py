@@ -22,8 +22,9 @@ from torch.optim import Adam, Optimizer
 
 from ..benchmark.errors import InputError
 from ..benchmark.progress import Progress
-from ..benchmark.training import History, Recipe, Step, seeded, train
-from ..benchmark.weights import read_weights
+from ..benchmark.training.history import History
+from ..benchmark.training.loop import Recipe, Step, seeded, train
+from ..benchmark.training.weights import read_weights
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from ..benchmark import digest, training
-from ..benchmark.dataset import Annotation, Dataset, DatasetInfo
+from ..benchmark import digest
+from ..benchmark.contracts.provider import Batch, Provider, parameters_of
+from ..benchmark.data.dataset import Annotation, Dataset, DatasetInfo
+from ..benchmark.data.findings import NO_FINDING
 from ..benchmark.errors import InputError
-from ..benchmark.findings import NO_FINDING
 from ..benchmark.progress import Progress
-from ..benchmark.provider import Batch, Provider, parameters_of
-from ..benchmark.training import History, Recipe, Rows, Step, seeded
+from ..benchmark.training import loop as training
+from ..benchmark.training.history import History
+from ..benchmark.training.loop import Recipe, Rows, Step, seeded
 from .controls import originals
 from .pggan import gradient_penalty
 from .stargan_networks import Discriminator, Generator, StarGANSettings

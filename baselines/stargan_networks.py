@@ -12,8 +12,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from ..benchmark.data.findings import LOCALISED
 from ..benchmark.errors import InputError
-from ..benchmark.findings import LOCALISED
 
 
 @dataclass(frozen=True)

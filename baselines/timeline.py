@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ..benchmark.training import seeded
+from ..benchmark.training.loop import seeded
 
 
 class Timeline(nn.Module):

@@ -23,10 +23,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from ..benchmark.dataset import Dataset, DatasetInfo
+from ..benchmark.contracts.provider import parameters_of
+from ..benchmark.data.dataset import Dataset, DatasetInfo
 from ..benchmark.errors import InputError
-from ..benchmark.provider import parameters_of
-from ..benchmark.training import Step
+from ..benchmark.training.loop import Step
 from .kumar_films import SAMPLING_BATCH, KumarProvider, KumarRecipe, Schedule
 
 Reduction = Literal["mean", "sum"]

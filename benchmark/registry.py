@@ -1,8 +1,8 @@
 """Names to classes, nothing imported until it is used.
 
-Providers and tasks are found through entry points (groups `cxrbench.providers` and `cxrbench.tasks`), so a third
-party's provider and a baseline are the same thing; a provider may also be a path (`file.py:Class`), a folder of films
-(`folder:path`) or a program (`command:...`).
+Providers, tasks and commands are found through entry points (groups `cxrbench.providers`, `cxrbench.tasks` and
+`cxrbench.commands`), so a third party's provider and a baseline are the same thing; a provider may also be a path
+(`file.py:Class`), a folder of films (`folder:path`) or a program (`command:...`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from .errors import CxrbenchError, InputError, unknown
 
 PROVIDERS = "cxrbench.providers"
 TASKS = "cxrbench.tasks"
+COMMANDS = "cxrbench.commands"
 _SCHEMES = {"folder": "FolderProvider", "command": "CommandProvider"}
 
 
@@ -142,7 +143,7 @@ def find_provider(spec: str) -> Plugin:
         if scheme == "folder" and not Path(argument).is_dir():
             raise InputError(f"provider '{spec}': {rest} is not a folder")
         label = Path(argument).name if scheme == "folder" else Path(rest.split()[-1]).stem
-        return Plugin(label, spec, f"{__package__}.external", _SCHEMES[scheme], argument=argument)
+        return Plugin(label, spec, f"{__package__}.contracts.external", _SCHEMES[scheme], argument=argument)
     return _by_path("provider", spec) or _by_name("provider", spec, PROVIDERS)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..benchmark.protocol import Predictions
+from ..benchmark.contracts.task import Predictions
 from .untrusted import Refused, read_bytes, shown, text_problem
 
 NPZ_BYTES, SCORES_BYTES, EXPANDED_BYTES = 32 << 20, 32 << 20, 256 << 20

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from ..benchmark import digest
-from ..benchmark.protocol import ArmName
-from ..benchmark.record import ProviderIdentity
+from ..benchmark.contracts.task import ArmName
+from ..benchmark.metrics.scores import AVERAGE
 from ..benchmark.registry import TASKS, find_task, plugins
-from ..benchmark.results import AVERAGE, CostRow, MetricInfo, Results, Status
-from ..benchmark.wording import check_notes
+from ..benchmark.report.words import check_notes
+from ..benchmark.results.rows import CostRow, MetricInfo, Results, Status
+from ..benchmark.runs.record import ProviderIdentity
 from .entry import Entry
 
 REAL = ArmName.REAL.value

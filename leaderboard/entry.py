@@ -22,11 +22,12 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import AfterValidator, Field, ValidationError
 
 from ..benchmark import digest
-from ..benchmark.protocol import ArmName
-from ..benchmark.record import SCHEMA as RECORD_SCHEMA
-from ..benchmark.record import Record, Strict
-from ..benchmark.results import SCHEMA as RESULTS_SCHEMA
-from ..benchmark.results import CellRow, Results, Status
+from ..benchmark.contracts.task import ArmName
+from ..benchmark.results.rows import SCHEMA as RESULTS_SCHEMA
+from ..benchmark.results.rows import CellRow, Results, Status
+from ..benchmark.runs.record import SCHEMA as RECORD_SCHEMA
+from ..benchmark.runs.record import Record
+from ..benchmark.schema import Strict
 from .untrusted import Refused, files_below, first_error, read_model, read_text, read_toml, shown, text_problem
 
 SCHEMA = 1

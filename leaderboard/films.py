@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ..benchmark import digest
-from ..benchmark.catalogue import is_drawn
-from ..benchmark.dataset import Dataset
-from ..benchmark.phantom.versions import version_of
-from ..benchmark.record import DataIdentity
-from ..benchmark.results import DataInfo
+from ..benchmark.data.catalogue import is_drawn
+from ..benchmark.data.dataset import Dataset
+from ..benchmark.data.phantom.versions import version_of
+from ..benchmark.results.rows import DataInfo
+from ..benchmark.runs.record import DataIdentity
 
 
 class Change(StrEnum):

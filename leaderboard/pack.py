@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..benchmark import digest
-from ..benchmark.atomic import new_folder, write_text
+from ..benchmark.contracts.task import ArmName
 from ..benchmark.errors import InputError, StoreError
-from ..benchmark.protocol import ArmName
-from ..benchmark.record import Curve, Record
-from ..benchmark.results import Results, Status
-from ..benchmark.run_folder import load_run
-from ..benchmark.store import Store
+from ..benchmark.files import new_folder, write_text
+from ..benchmark.results.folder import load_run
+from ..benchmark.results.rows import Results, Status
+from ..benchmark.runs.record import Curve, Record
+from ..benchmark.runs.store import Store
 from .arrays import write_predictions, write_scores
 from .checks.subject import Protocol, Sources, films_at_hand, find_protocol, slot_of
 from .entry import (
@@ -153,7 +153,7 @@ def _pictures(cells: Sequence[Record], store: Store, count: int) -> dict[str, Im
     """The first synthetic films of each size, of the first seed, by the names of their files."""
     from PIL import Image
 
-    from ..benchmark.contact_sheet import film_picture
+    from ..benchmark.data.contact_sheet import film_picture
 
     first: dict[str, str] = {}
     for record in sorted(cells, key=lambda record: (record.cell.seed, record.cell.fold)):

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from ..benchmark.protocol import ArmName
-from ..benchmark.results import AVERAGE
+from ..benchmark.contracts.task import ArmName
+from ..benchmark.metrics.scores import AVERAGE
 
 REAL, SYNTHETIC, MIXED, FINETUNE = (arm.value for arm in ArmName)
 

@@ -26,8 +26,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from ..benchmark.protocol import ArmName
-from ..benchmark.statistics import MIN_SEEDS
+from ..benchmark.contracts.task import ArmName
+from ..benchmark.significance.paired_tests import MIN_SEEDS
 from .attempts import REAL, Attempt, BoardKey, Division, Protocol
 
 Values = npt.NDArray[np.float64]

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from ..benchmark.dataset import Dataset
+from ..benchmark.contracts.task import Predictions, Task
+from ..benchmark.data.dataset import Dataset
 from ..benchmark.metrics.localisation import SCORE
-from ..benchmark.protocol import Predictions, Task
 
 DETECTIONS = ("step", "image", "finding", "score", "box")
 """Arrays with a row a detection."""

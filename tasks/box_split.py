@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 
 from ..benchmark import digest
-from ..benchmark.dataset import Dataset
+from ..benchmark.data.dataset import Dataset
+from ..benchmark.data.findings import LOCALISED
 from ..benchmark.errors import InputError
-from ..benchmark.findings import LOCALISED
 
 CORNERS = ["x", "y", "w", "h"]
 BOX_COLUMNS = ["id", "finding", *CORNERS]

@@ -21,20 +21,20 @@ import numpy as np
 import pandas as pd
 
 from ..benchmark import digest
-from ..benchmark.dataset import Annotation, Dataset, concatenate
+from ..benchmark.contracts.task import Arm, ArmName, Illustration, Metric, Plot, Predictions, Slot, Task, Trained
+from ..benchmark.data.dataset import Annotation, Dataset, concatenate
+from ..benchmark.data.findings import FINDINGS
+from ..benchmark.data.splits import check_not_random, train_and_test
 from ..benchmark.digest import derive_seed
 from ..benchmark.errors import InputError
-from ..benchmark.findings import FINDINGS
-from ..benchmark.pairing_rules import RESAMPLES, class_scores
+from ..benchmark.metrics.scores import AVERAGE
 from ..benchmark.progress import Progress
-from ..benchmark.protocol import Arm, ArmName, Illustration, Metric, Plot, Predictions, Slot, Task, Trained
-from ..benchmark.results import AVERAGE
-from ..benchmark.splits import check_not_random, train_and_test
+from ..benchmark.significance.rules import RESAMPLES, class_scores
 from .models import sdfn_settings
 from .models.sdfn_settings import ClassifierSettings, Kind
 
 if TYPE_CHECKING:
-    from .models.lung_unet import LungRegions
+    from .lungs.unet import LungRegions
     from .models.sdfn import FindingsClassifier
 
 FOLD = "official"
@@ -226,7 +226,7 @@ class NihClassification(Task):
         settings = self.settings.classifier
         if not settings.kind.uses_lungs:
             return None
-        from .lung_regions import lung_region_generator
+        from .lungs.regions import lung_region_generator
 
         return lung_region_generator(settings.lungs, settings.lung_data, device, progress).regions
 
@@ -234,7 +234,7 @@ class NihClassification(Task):
         settings = self.settings.classifier
         if not settings.kind.uses_lungs:
             return {}
-        from .lung_regions import generator_key
+        from .lungs.regions import generator_key
 
         return {"lung_regions": generator_key(settings.lungs, settings.lung_data, device)}
 

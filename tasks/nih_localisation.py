@@ -23,14 +23,14 @@ import numpy as np
 import pandas as pd
 
 from ..benchmark import digest
-from ..benchmark.dataset import Annotation, Dataset
+from ..benchmark.contracts.task import Arm, ArmName, Illustration, Metric, Predictions, Slot, Task, Trained
+from ..benchmark.data.dataset import Annotation, Dataset
+from ..benchmark.data.findings import LOCALISED
 from ..benchmark.digest import derive_seed
 from ..benchmark.errors import InputError
-from ..benchmark.findings import LOCALISED
 from ..benchmark.metrics.localisation import best_detection, correct_localisation, false_positives_per_image
+from ..benchmark.metrics.scores import AVERAGE
 from ..benchmark.progress import Progress
-from ..benchmark.protocol import Arm, ArmName, Illustration, Metric, Predictions, Slot, Task, Trained
-from ..benchmark.results import AVERAGE
 from .box_split import (
     BOX_COLUMNS,
     CORNERS,

@@ -17,18 +17,19 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import pandas as pd
 
-from ..benchmark.dataset import Dataset
+from ..benchmark.contracts.task import Arm, ArmName, Metric, Predictions, Slot, TableLayout
+from ..benchmark.data.dataset import Dataset
+from ..benchmark.data.splits import JSRT_IDS, check_split, is_jsrt_like
 from ..benchmark.digest import derive_seed
 from ..benchmark.errors import InputError
 from ..benchmark.progress import Progress
-from ..benchmark.protocol import Arm, ArmName, Metric, Predictions, Slot, TableLayout
-from ..benchmark.splits import JSRT_IDS, check_split, is_jsrt_like
-from .segmentation import Examples, SegmentationTask, untaught_note
+from .examples import Examples, lung_organs
+from .segmentation import SegmentationTask, untaught_note
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ..benchmark.training import History
+    from ..benchmark.training.history import History
 
 FOLDS = 3
 VALIDATION = 20
@@ -228,7 +229,8 @@ class ScrThreeFold(SegmentationTask):
         progress: Progress,
     ) -> History:
         """Train until the mean of the last ten validation errors rises; the network with the lowest error is kept."""
-        from ..benchmark.training import RisingMean, Validation, train
+        from ..benchmark.training.loop import train
+        from ..benchmark.training.stopping import RisingMean, Validation
         from .models.neff_unet import Nesterov, WholeFilms, validation_error
 
         s = self.settings
@@ -278,11 +280,6 @@ class ScrThreeFold(SegmentationTask):
 
     def paired_metrics(self) -> tuple[str, ...]:
         return ("dice", "hausdorff")
-
-
-def lung_organs(films: Dataset) -> tuple[str, ...]:
-    """The organs that are lungs, by their names."""
-    return () if films.masks is None else tuple(name for name in films.organs if "lung" in name)
 
 
 def fold_of(data: Dataset) -> list[str]:

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ..benchmark import digest
-from ..benchmark.augmentation import paper_augmentation
-from ..benchmark.dataset import Dataset
+from ..benchmark.contracts.task import ArmName, Slot
+from ..benchmark.data.augmentation import paper_augmentation
+from ..benchmark.data.dataset import Dataset
+from ..benchmark.data.splits import JSRT_IDS, check_split, is_jsrt_like, train_and_test
 from ..benchmark.errors import InputError, unknown
-from ..benchmark.protocol import ArmName, Slot
-from ..benchmark.splits import JSRT_IDS, check_split, is_jsrt_like, train_and_test
 from .segmentation import SegmentationTask, scored_structures
 
 if TYPE_CHECKING:

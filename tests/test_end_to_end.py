@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cxrbench.benchmark.run_folder import load_scores
+from cxrbench.benchmark.results.folder import load_scores
 
 CXRBENCH = [sys.executable, "-m", "cxrbench.benchmark.cli"]
 SHORT = ["task.steps=6", "task.check_every=2", "task.synthetic=24"]

@@ -1,4 +1,5 @@
-"""The command line. Commands import what they need when they run, so that help is quick.
+"""The command line. Commands import what they need when they run, so that help is quick; those of what stands above this
+package (leaderboard, tasks) are found by their entry points.
 
 Exit codes: 0 complete; 1 some cells failed; 2 wrong input, nothing was changed; 130 interrupted, resumable.
 """
@@ -11,17 +12,14 @@ import sys
 import typer
 
 from ..errors import CxrbenchError, InputError
+from ..registry import COMMANDS, plugins
 from .check import check
 from .cost import cost
 from .data import app as data_app
-from .leaderboard import app as leaderboard_app
 from .listing import list_
-from .lungs import app as lungs_app
 from .reader_study import app as reader_study_app
-from .regress import regress
 from .report import compare, report
 from .run import run
-from .submission import app as submission_app
 from .throughput import throughput
 
 app = typer.Typer(
@@ -38,13 +36,15 @@ app.command("report")(report)
 app.command("compare")(compare)
 app.command("check")(check)
 app.command("cost")(cost)
-app.command("regress")(regress)
 app.command("throughput")(throughput)
 app.add_typer(data_app, name="data")
-app.add_typer(leaderboard_app, name="leaderboard")
-app.add_typer(lungs_app, name="lungs")
 app.add_typer(reader_study_app, name="reader-study")
-app.add_typer(submission_app, name="submission")
+for command in plugins(COMMANDS).values():
+    found = command.load()
+    if isinstance(found, typer.Typer):
+        app.add_typer(found, name=command.name)
+    else:
+        app.command(command.name)(found)
 
 
 def main() -> None:

@@ -24,11 +24,11 @@ def check(
     The settings are those of the preset: shorten a long fit with --set.
     """
     from ..errors import InputError
-    from ..execution import run_job
     from ..home import home
-    from ..job import Job
     from ..registry import find_provider
-    from ..runner import portable, resolve_device
+    from ..runs.chains import run_job
+    from ..runs.job import Job
+    from ..runs.request import portable, resolve_device
     from ..settings import parse_pairs
 
     plugin = find_provider(provider)

@@ -19,7 +19,7 @@ from .options import DataOfTask, Device, Json, MeasuringLimit, Preset, SetEvery,
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ..cost_table import CostRow, Published
+    from ..speed.cost_table import CostRow, Published
 
 STEPS = 60
 NONE = "–"
@@ -54,9 +54,9 @@ def cost(
     Rates come from finished runs of the same settings, films and device where there are any; what there is not is measured
     now. They say something about the device that they were measured on, and are no pass or fail.
     """
-    from .. import cost_table
-    from ..run_folder import write_bytes
-    from ..runner import Request
+    from ..files import write_bytes
+    from ..runs.request import Request
+    from ..speed import cost_table
     from .progress_bar import shown_progress
 
     names = list(dict.fromkeys(name.strip() for name in providers.split(",") if name.strip()))
@@ -112,7 +112,7 @@ def _show(rows: Sequence[CostRow], published: bool) -> None:
 
 def _sources(rows: Sequence[CostRow]) -> list[str]:
     """What is to be said of the published numbers."""
-    from ..cost_table import CITATION
+    from ..speed.cost_table import CITATION
 
     printed = dict.fromkeys(one for row in rows for one in row.published)
     if not printed:
@@ -153,7 +153,7 @@ def _table(rows: Sequence[CostRow], published: bool) -> Table:
 
 def _cells(row: CostRow) -> list[str]:
     """The line of a provider: its name and what holds for all of its networks."""
-    from ..wording import duration, memory, rate
+    from ..report.words import duration, memory, rate
 
     counts = [f"{row.parameters:,}", f"{row.sampling_parameters:,}"] if row.parts else [NONE, NONE]
     made = row.rates
@@ -166,7 +166,7 @@ def _cells(row: CostRow) -> list[str]:
 
 def _published(printed: Sequence[Published]) -> list[list[str]]:
     """The lines of printed numbers: an architecture with its time per epoch, then its networks."""
-    from ..wording import duration
+    from ..report.words import duration
 
     lines: list[list[str]] = []
     for number, one in enumerate(printed):

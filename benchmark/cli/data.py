@@ -16,7 +16,7 @@ from ..errors import InputError
 from .options import Json
 
 if TYPE_CHECKING:
-    from ..dataset import Dataset
+    from ..data.dataset import Dataset
 
 app = typer.Typer(no_args_is_help=True, help="Datasets: list, import, verify, show.")
 importing = typer.Typer(no_args_is_help=True, help="Import a download or any csv of films.")
@@ -30,7 +30,7 @@ Force = Annotated[bool, typer.Option("--force", help="Replace a dataset of this 
 @app.command("list")
 def list_(as_json: Json = False) -> None:
     """The datasets that a run can use, with one line each."""
-    from ..catalogue import list_datasets
+    from ..data.catalogue import list_datasets
 
     found = list_datasets()
     if as_json:
@@ -65,8 +65,8 @@ def import_jsrt_(
     as_json: Json = False,
 ) -> None:
     """The official JSRT films with SCR masks."""
-    from ..catalogue import check_free
-    from ..importers.jsrt import import_jsrt
+    from ..data.catalogue import check_free
+    from ..data.importers.jsrt import import_jsrt
     from .progress_bar import shown_progress
 
     check_free(name, force=force)
@@ -92,8 +92,8 @@ def import_nih_(
     as_json: Json = False,
 ) -> None:
     """The official NIH ChestX-ray14 with its lists, findings and boxes; an interrupted import goes on."""
-    from ..catalogue import check_free, keep
-    from ..importers.nih import import_nih
+    from ..data.catalogue import check_free, keep
+    from ..data.importers.nih import import_nih
     from .progress_bar import shown_progress
 
     check_free(name, force=force)
@@ -158,9 +158,9 @@ def import_manifest_(
     Columns: path, and where there are any: id, patient, split, fold, mask or mask_<organ>, finding_<Name> (0
     or 1) or findings (names with | between).
     """
-    from ..catalogue import check_free
-    from ..importers.manifest import import_manifest
-    from ..importers.manifest_table import ManifestOptions
+    from ..data.catalogue import check_free
+    from ..data.importers.manifest import import_manifest
+    from ..data.importers.manifest_table import ManifestOptions
     from .progress_bar import shown_progress
 
     name = name or csv.resolve().parent.name
@@ -193,8 +193,8 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Hold every file of a dataset against its sha256, and its splits against the official ones."""
-    from ..catalogue import find_dataset
-    from ..dataset import verify_dataset
+    from ..data.catalogue import find_dataset
+    from ..data.dataset import verify_dataset
 
     dataset = find_dataset(name)
     if dataset.folder is None:
@@ -219,8 +219,8 @@ def show(
     resolution: Annotated[int | None, typer.Option(help="Pixels a side; default: as the dataset is kept.")] = None,
 ) -> None:
     """Write a contact sheet: films with the outlines of their masks, and boxes."""
-    from ..catalogue import find_dataset
-    from ..contact_sheet import contact_sheet
+    from ..data.catalogue import find_dataset
+    from ..data.contact_sheet import contact_sheet
     from .progress_bar import shown_progress
 
     with shown_progress("show") as progress:
@@ -230,7 +230,7 @@ def show(
 
 
 def _keep(dataset: Dataset, *, force: bool, as_json: bool) -> None:
-    from ..catalogue import keep
+    from ..data.catalogue import keep
 
     _print_kept(_summary(keep(dataset, force=force)), as_json=as_json)
 
@@ -244,7 +244,7 @@ def _print_kept(summary: dict[str, Any], *, as_json: bool) -> None:
 
 def _summary(dataset: Dataset) -> dict[str, Any]:
     """What an import found; official splits are held against their rules on the way (InputError)."""
-    from .. import splits
+    from ..data import splits
 
     cases, ids = dataset.cases, dataset.ids
     columns = {column: _counts(cases[column]) for column in ("split", "fold") if column in cases}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..runner import Prepared, Step
+    from ..runs.request import Prepared, Step
 
 POLL_SECONDS = 0.25
 LINE_SECONDS = 20.0

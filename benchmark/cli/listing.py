@@ -67,6 +67,6 @@ def _presets() -> list[dict[str, Any]]:
 
 
 def _datasets() -> list[dict[str, Any]]:
-    from ..catalogue import list_datasets
+    from ..data.catalogue import list_datasets
 
     return [{"name": entry.name, "about": entry.about} for entry in list_datasets()]

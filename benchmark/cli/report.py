@@ -34,8 +34,9 @@ def report(
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
     """Make a run's tables, figures and report.html again, or its table in one format."""
-    from ..output import write_views
-    from ..run_folder import load_run, write_bytes
+    from ..files import write_bytes
+    from ..report.write import write_views
+    from ..results.folder import load_run
 
     results = load_run(run)
     chosen = format or _format_of(out)
@@ -67,8 +68,8 @@ def _format_of(out: Path | None) -> Format | None:
 
 
 def _written(run: Path, chosen: Format) -> str:
-    from ..run_folder import load_run
-    from ..tables import FORMATS
+    from ..report.text_tables import FORMATS
+    from ..results.folder import load_run
 
     results = load_run(run)
     if chosen is Format.HTML:
@@ -87,7 +88,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Compare two providers or runs: differences with intervals, paired tests, and the sentence that may be claimed."""
-    from .. import comparison
+    from ..report import comparison
 
     first, second = comparison.find_pair(a, b, root=runs, task=task, preset=preset)
     found = comparison.compare(first, second)

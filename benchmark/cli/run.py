@@ -15,9 +15,9 @@ from ..errors import InputError
 from .options import Device
 
 if TYPE_CHECKING:
-    from ..execution import Outcome
-    from ..results import Results
-    from ..runner import Prepared
+    from ..results.rows import Results
+    from ..runs.chains import Outcome
+    from ..runs.request import Prepared
 
 COMPLETE, INCOMPLETE = 0, 1
 
@@ -53,7 +53,7 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json and nothing else.")] = False,
 ) -> None:
     """Measure how useful a provider's synthetic films are."""
-    from ..runner import Request, prepare
+    from ..runs.request import Request, prepare
     from .progress_bar import shown_progress
 
     request = Request(
@@ -158,8 +158,8 @@ def _check_writable(out: Path | None) -> None:
 
 def _work(prepared: Prepared) -> list[Outcome]:
     """Do what is left and show it; the outcomes that failed. Ctrl-C stops all steps and leaves the store resumable."""
-    from ..execution import stop_all
-    from ..runner import execute, remember
+    from ..runs.chains import stop_all
+    from ..runs.request import execute, remember
     from .display import Watcher
 
     failures: list[Outcome] = []
@@ -181,9 +181,9 @@ def _work(prepared: Prepared) -> list[Outcome]:
 
 
 def _finish(prepared: Prepared, failures: list[Outcome], out: Path | None, as_json: bool) -> None:
-    from ..assembly import assemble
-    from ..output import write_run
-    from ..tables import print_table
+    from ..report.text_tables import print_table
+    from ..report.write import write_run
+    from ..results.assemble import assemble
 
     plan = prepared.plan
     results = assemble(plan, prepared.store, ["cxrbench", *sys.argv[1:]])

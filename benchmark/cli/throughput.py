@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from ..throughput import Rate, Row, Throughput
+    from ..speed.rates import Rate, Row, Throughput
 
 NONE = "–"
 OWN = "own"
@@ -50,8 +50,8 @@ def throughput(
     A rate says something about this device. Films per call of the reference kernel (in the JSON) and FLOPs a film carry
     over. The same command goes on where it was stopped.
     """
-    from .. import throughput_run
-    from ..runner import Request, resolve_device
+    from ..runs.request import Request, resolve_device
+    from ..speed import campaign as throughput_run
     from .progress_bar import shown_progress
 
     names = throughput_run.names_of(provider)
@@ -87,7 +87,7 @@ def throughput(
 
 
 def _finish(found: Throughput, asked: Sequence[Row], folder: Path, as_json: bool) -> None:
-    from ..throughput import FILE
+    from ..speed.rates import FILE
 
     pictures = _draw(found, folder)
     keys = {row.key for row in asked}
@@ -131,9 +131,9 @@ def _say_load() -> None:
 
 def _draw(found: Throughput, folder: Path) -> list[str]:
     """The pictures of all rows; their names."""
+    from ..files import write_bytes
     from ..report.figures import LIGHT, png, svg
-    from ..report.rates import batch_plot, rate_plot
-    from ..run_folder import write_bytes
+    from ..speed.plots import batch_plot, rate_plot
 
     names = []
     for name, figure in (("rates", rate_plot(found, LIGHT)), ("batches", batch_plot(found, LIGHT))):
@@ -195,7 +195,7 @@ def _table(rows: Sequence[Row]) -> Table:
 
 
 def _cells(row: Row) -> list[str]:
-    from ..wording import memory
+    from ..report.words import memory
 
     return [row.provider, _batch(row), *_rate(row.training), *_rate(row.sampling), memory(row.peak_memory_bytes)]
 
@@ -208,7 +208,7 @@ def _batch(row: Row) -> str:
 
 
 def _rate(rate: Rate | None) -> list[str]:
-    from ..wording import rate as per_second
+    from ..report.words import rate as per_second
 
     if rate is None:
         return [NONE] * 4

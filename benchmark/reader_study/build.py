@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import digest
-from ..atomic import new_folder
 from ..errors import InputError
+from ..files import new_folder
 from ..home import home
 from ..progress import Progress
-from ..record import utc_now
-from ..store import Store
+from ..runs.store import Store
+from ..schema import utc_now
 from . import page
 from .draw import Drawn, draw_rows, plain_png, prepare, shown_side
 from .sources import Source, choose_classes, dataset_name, path_source, real_source, store_sources

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import digest
+from ..data.resize import resize_film
 from ..errors import InputError
-from ..resampling import resize_film
 from .sources import Source
 
 

@@ -12,8 +12,8 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ..record import Strict
-from ..statistics import clopper_pearson, cohen_kappa, fleiss_kappa
+from ..schema import Strict
+from .agreement import clopper_pearson, cohen_kappa, fleiss_kappa
 from .answers import Reader, read_answers
 from .study import NONE_OF_THESE, REAL, SYNTHETIC, Item, Study, read_key
 

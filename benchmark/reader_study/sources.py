@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..data.findings import LOCALISED, NO_FINDING
 from ..errors import InputError, StoreError, unknown
-from ..findings import LOCALISED, NO_FINDING
 from ..progress import Progress
-from ..record import Record
-from ..store import Level, Store
+from ..runs.record import Record
+from ..runs.store import Level, Store
 from .study import REAL, SYNTHETIC
 
 if TYPE_CHECKING:
-    from ..dataset import Dataset
+    from ..data.dataset import Dataset
 
 ALL_FILMS = "All films"
 """The one class of films without findings."""
@@ -75,7 +75,7 @@ def dataset_source(name: str, films: Dataset, *, kind: str = SYNTHETIC, made_by:
 
 def path_source(name: str, path: Path, classes: Sequence[str]) -> Source:
     """A source of a dataset folder, or of a folder of pictures: one sub-folder a class, or one class and no sub-folder."""
-    from ..dataset import load_dataset
+    from ..data.dataset import load_dataset
 
     if not path.is_dir():
         raise InputError(f"--source {name}={path}: no such folder; expected a dataset folder or a folder of pictures")
@@ -122,7 +122,7 @@ def _side_of(file: Path) -> int:
 
 
 def _picture(file: Path) -> np.ndarray:
-    from ..importers.films import read_film
+    from ..data.importers.films import read_film
 
     return np.rint(255 * read_film(file).pixels).astype(np.uint8)
 
@@ -201,14 +201,14 @@ def _missing(name: str, made: Sequence[Record], data: str | None, preset: str | 
 
 def dataset_name(data: str) -> str:
     """The name by which records call a dataset that is given by name or path."""
-    from ..catalogue import find_dataset
+    from ..data.catalogue import find_dataset
 
     return find_dataset(data).info.name if _is_kept(data) else data
 
 
 def real_source(data: str, side: int, progress: Progress) -> Source:
     """The real films: a dataset by name or path, as it is kept; an embedded one is drawn at `side` pixels."""
-    from ..catalogue import find_dataset
+    from ..data.catalogue import find_dataset
 
     films = find_dataset(data, None if _is_kept(data) else side, progress)
     return dataset_source(REAL, films, kind=REAL, made_by=f"dataset {films.info.name}")
@@ -216,7 +216,7 @@ def real_source(data: str, side: int, progress: Progress) -> Source:
 
 def _is_kept(data: str) -> bool:
     """Whether a dataset lies in a folder, at the size it was imported at; an embedded one is drawn at any."""
-    from ..catalogue import datasets_folder
+    from ..data.catalogue import datasets_folder
 
     return (datasets_folder() / data).is_dir() or Path(data).expanduser().is_dir()
 

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from .. import digest
 from ..errors import InputError, StoreError
-from ..record import Strict, read_json
+from ..schema import Strict, read_json
 
 SCHEMA = 1
 PAGE = "study.html"

@@ -17,15 +17,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, MaxNLocator, NullFormatter
 
-from ..pairing import case_scores
-from ..results import MetricInfo, PairedRow, Results, words
-from ..wording import metric_title
+from ..metrics.scores import case_scores
+from ..results.rows import MetricInfo, PairedRow, Results, words
+from .words import metric_title
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from ..run_folder import PlotRow
+    from ..results.folder import PlotRow
 
 WIDTH = 4.8  # inches of a figure
 TRAIN_WIDTH = 3.5

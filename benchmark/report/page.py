@@ -14,13 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import layout, run_folder, wording
-from ..contact_sheet import organ_colours
-from ..pairing_rules import RULES
-from ..record import read_json
-from ..results import AVERAGE, FoldRow, MetricInfo, PairedRow, Results, Status, words
-from ..statistics import stars
+from ..data.contact_sheet import organ_colours
+from ..metrics.scores import AVERAGE
+from ..results import folder as run_folder
+from ..results.rows import FoldRow, MetricInfo, PairedRow, Results, Status, words
+from ..schema import read_json
+from ..significance.paired_tests import stars
+from ..significance.rules import RULES
 from . import figures
+from . import table_shapes as layout
+from . import words as wording
 from .figures import LIGHT
 from .pictures import INDEX, TRUTH, Picture, PictureIndex
 

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..assembly import originals
-from ..contact_sheet import outlined
-from ..dataset import Dataset, pack_masks
-from ..harvest import REAL, Harvest
-from ..pairing import case_scores
-from ..pairing_rules import RULES
-from ..protocol import ArmName, Predictions, Slot
-from ..record import Strict
-from ..results import Results, finite
-from ..store import Level
-from ..wording import shown
+from ..contracts.task import ArmName, Predictions, Slot
+from ..data.contact_sheet import outlined
+from ..data.dataset import Dataset, pack_masks
+from ..metrics.scores import case_scores, finite
+from ..results.assemble import originals
+from ..results.finished import REAL, Harvest
+from ..results.rows import Results
+from ..runs.store import Level
+from ..schema import Strict
+from ..significance.rules import RULES
+from .words import shown
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...benchmark.assembly import assemble
-from ...benchmark.dataset import Dataset, DatasetInfo
+from ...benchmark.contracts.task import ArmName, Slot
+from ...benchmark.data.dataset import Dataset, DatasetInfo
 from ...benchmark.errors import InputError
-from ...benchmark.plan import Plan, PlannedCell
-from ...benchmark.protocol import ArmName, Slot
-from ...benchmark.record import Failure, Record
 from ...benchmark.registry import Plugin
-from ...benchmark.results import DataInfo, Results
-from ...benchmark.store import Level as StoreLevel
-from ...benchmark.store import Store
+from ...benchmark.results.assemble import assemble
+from ...benchmark.results.rows import DataInfo, Results
+from ...benchmark.runs.plan import Plan, PlannedCell
+from ...benchmark.runs.record import Failure, Record
+from ...benchmark.runs.store import Level as StoreLevel
+from ...benchmark.runs.store import Store
 from ..entry import EntryRun
 from ..untrusted import shown
 from .finding import Finding, Level

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...benchmark import digest
-from ...benchmark.phantom.versions import VERSION as PHANTOM_VERSION
-from ...benchmark.plan import key_of
-from ...benchmark.protocol import ArmName
-from ...benchmark.record import DataIdentity, Record, TaskIdentity
-from ...benchmark.results import CellRow, Status
+from ...benchmark.contracts.task import ArmName
+from ...benchmark.data.phantom.versions import VERSION as PHANTOM_VERSION
+from ...benchmark.results.rows import CellRow, Status
+from ...benchmark.runs.plan import key_of
+from ...benchmark.runs.record import DataIdentity, Record, TaskIdentity
 from ...benchmark.settings import keyed
 from ..entry import PREDICTIONS, SCORES, EntryRun
 from ..films import older, version_said

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from ...benchmark import digest
+from ...benchmark.contracts.task import ArmName, Predictions
 from ...benchmark.errors import InputError
-from ...benchmark.protocol import ArmName, Predictions
 from ..entry import SUBMISSION, Entry, EntryRun, entry_folders, load_entry
 from ..untrusted import Refused
 from .finding import Finding, Level

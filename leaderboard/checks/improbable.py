@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ...benchmark.arm_tests import primary_by_seed
-from ...benchmark.protocol import ArmName
+from ...benchmark.contracts.task import ArmName
+from ...benchmark.results.against_real import primary_by_seed
 from ..entry import EntryRun
 from .finding import Finding, Level
 from .subject import Subject

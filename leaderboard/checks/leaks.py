@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ...benchmark.assembly import NEAR_COPY_ALARM
-from ...benchmark.near_copies import PERCENTILE
+from ...benchmark.data.near_copies import PERCENTILE
+from ...benchmark.results.assemble import NEAR_COPY_ALARM
 from .finding import Finding, Level
 from .subject import Subject, place
 

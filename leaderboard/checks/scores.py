@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from ...benchmark.record import Record
+from ...benchmark.runs.record import Record
 from ..arrays import read_scores
 from ..entry import SCORES, EntryRun
 from ..untrusted import Refused, shown

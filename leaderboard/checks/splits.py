@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...benchmark.catalogue import is_drawn
-from ...benchmark.protocol import ArmName
-from ...benchmark.record import Record
-from ...benchmark.splits import JSRT_IDS, NIH_LISTS, PINNED, ids_digest, is_jsrt_like
+from ...benchmark.contracts.task import ArmName
+from ...benchmark.data.catalogue import is_drawn
+from ...benchmark.data.splits import JSRT_IDS, NIH_LISTS, PINNED, ids_digest, is_jsrt_like
+from ...benchmark.runs.record import Record
 from ..entry import EntryRun
 from ..films import Change, FilmsMoved, films_moved
 from ..untrusted import Refused

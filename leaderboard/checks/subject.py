@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from ...benchmark.catalogue import EMBEDDED, datasets_folder, find_dataset
-from ...benchmark.dataset import Dataset
+from ...benchmark.contracts.task import ArmName, Predictions, Slot, Task
+from ...benchmark.data.catalogue import EMBEDDED, datasets_folder, find_dataset
+from ...benchmark.data.dataset import Dataset
 from ...benchmark.errors import InputError
-from ...benchmark.protocol import ArmName, Predictions, Slot, Task
-from ...benchmark.record import Record
 from ...benchmark.registry import TASKS, plugins
-from ...benchmark.results import Results
+from ...benchmark.results.rows import Results
+from ...benchmark.runs.record import Record
 from ...benchmark.settings import keyed
 from ..arrays import read_predictions, read_scores
 from ..entry import PREDICTIONS, SCORES, Entry, EntryRun

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
-from ...benchmark.record import Cost, Record
+from ...benchmark.runs.record import Cost, Record
 from .finding import Finding, Level
 from .subject import Subject, place
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...benchmark.errors import InputError
-from ...benchmark.throughput import Throughput
+from ...benchmark.speed.rates import Throughput
 from ..attempts import Attempt, Entrant, from_entry
 from ..entry import load_entries
 from ..published import tables

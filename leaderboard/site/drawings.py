@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup, escape
 
-from ...benchmark.wording import duration
+from ...benchmark.report.words import duration
 from ..attempts import Division
 from ..standings import Board, Standing
 

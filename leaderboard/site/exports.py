@@ -8,7 +8,7 @@ import json
 import re
 from typing import Any
 
-from ...benchmark.wording import probability
+from ...benchmark.report.words import probability
 from ..attempts import REAL, Attempt
 from ..standings import Arm, Board, Standing
 from .words import interval, mean, rank, rank_range, signed, slug

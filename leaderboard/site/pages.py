@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from ...benchmark.results import AVERAGE, CostRow, words
-from ...benchmark.wording import amount, duration, memory, probability, rate
+from ...benchmark.metrics.scores import AVERAGE
+from ...benchmark.report.words import amount, duration, memory, probability, rate
+from ...benchmark.results.rows import CostRow, words
 from ..attempts import REAL, Attempt, Division
 from ..published import Published, on_board
 from ..standings import Arm, Board, Standing

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ...benchmark.errors import InputError
-from ...benchmark.throughput import Rate, Row, Throughput, read_throughput
-from ...benchmark.wording import amount, memory, rate
+from ...benchmark.report.words import amount, memory, rate
+from ...benchmark.speed.rates import Rate, Row, Throughput, read_throughput
 from .pages import Cell, Column
 from .words import slug
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from ...benchmark import digest
-from ...benchmark.results import MetricInfo
-from ...benchmark.wording import shown
+from ...benchmark.report.words import shown
+from ...benchmark.results.rows import MetricInfo
 from ..attempts import Attempt, Division
 from ..standings import Arm, Board, Difference, Standing
 

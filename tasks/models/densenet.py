@@ -18,7 +18,7 @@ from timm.models.densenet import DenseNet
 from torch import Tensor, nn
 
 from ...benchmark.errors import InputError
-from ...benchmark.weights import read_weights
+from ...benchmark.training.weights import read_weights
 
 MEAN = (0.485, 0.456, 0.406)  # ImageNet's, of colour pictures in [0, 1]
 SPREAD = (0.229, 0.224, 0.225)

@@ -23,7 +23,7 @@ from torchvision.models.detection.faster_rcnn import TwoMLPHead
 from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d
 
 from ...benchmark.errors import InputError
-from ...benchmark.weights import read_weights
+from ...benchmark.training.weights import read_weights
 from .detector_settings import DetectorSettings
 from .encoders import check_encoder, encoder_options, scaled
 

@@ -12,7 +12,7 @@ import timm
 from torch import Tensor, nn
 
 from ...benchmark.errors import InputError
-from ...benchmark.weights import read_weights
+from ...benchmark.training.weights import read_weights
 
 STAGES = (64, 128, 256, 512)
 STEM = 64

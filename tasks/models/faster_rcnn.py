@@ -20,11 +20,13 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.ops import MultiScaleRoIAlign
 
-from ...benchmark.dataset import Dataset
+from ...benchmark.data.dataset import Dataset
 from ...benchmark.digest import derive_seed
 from ...benchmark.errors import InputError
 from ...benchmark.progress import Progress
-from ...benchmark.training import History, Patience, Recipe, Step, Validation, seeded, train
+from ...benchmark.training.history import History
+from ...benchmark.training.loop import Recipe, Step, seeded, train
+from ...benchmark.training.stopping import Patience, Validation
 from .detector_backbones import build_parts, load_start
 from .detector_settings import DetectorSettings, checkpoints_of
 

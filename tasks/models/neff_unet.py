@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import SGD, Optimizer
 
-from ...benchmark.training import Recipe, Step
-from ..segmentation import Examples
+from ...benchmark.training.loop import Recipe, Step
+from ..examples import Examples
 
 KERNEL = 3
 

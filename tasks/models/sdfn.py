@@ -18,15 +18,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Adam, Optimizer
 
+from ...benchmark.data.resize import resize_films
 from ...benchmark.digest import derive_seed
 from ...benchmark.errors import InputError
 from ...benchmark.metrics.classification import auc_columns
 from ...benchmark.progress import Progress
-from ...benchmark.resampling import resize_films
-from ...benchmark.training import History, Patience, Recipe, Source, Step, Validation, seeded, train
-from ..lung_regions import cropped, untrained
+from ...benchmark.training.history import History
+from ...benchmark.training.loop import Recipe, Source, Step, seeded, train
+from ...benchmark.training.stopping import Patience, Validation
+from ..lungs.regions import untrained
+from ..lungs.rules import cropped
+from ..lungs.unet import LungRegions
 from .densenet import FindingsNet
-from .lung_unet import LungRegions
 from .sdfn_settings import ClassifierSettings, Kind
 from .segmenter import load_weights
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from .. import lung_regions
-from ..lung_regions import LungSettings
+from ..lungs import regions as lung_regions
+from ..lungs.regions import LungSettings
 
 
 class Kind(StrEnum):

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Adam, Optimizer
 
-from ...benchmark.training import Recipe, Step
-from ..segmentation import Examples
+from ...benchmark.training.loop import Recipe, Step
+from ..examples import Examples
 
 STRIDE_RATE = 2 / 3  # of sliding windows (PSPNet)
 

@@ -20,12 +20,12 @@ from cxrbench.baselines.controls import (
     draw,
     wrong_box,
 )
-from cxrbench.benchmark.augmentation import elastic_field, paper_augmentation, warp
-from cxrbench.benchmark.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.contracts.provider import collect
+from cxrbench.benchmark.data.augmentation import elastic_field, paper_augmentation, warp
+from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.exact import Draw
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.provider import collect
 
 CONTROLS = [CopyTrain, Classical, Degraded, Noise]
 

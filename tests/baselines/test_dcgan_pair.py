@@ -23,12 +23,13 @@ from cxrbench.baselines.dcgan_networks import (
     same_padding,
 )
 from cxrbench.baselines.dcgan_pair import SAMPLING_BATCH, DCGANPair, DCGANRecipe, Hashes, cross_entropy, find_lungs
-from cxrbench.benchmark.checkpoint import Keeper, State
-from cxrbench.benchmark.dataset import Dataset, DatasetInfo, pack_masks
+from cxrbench.benchmark.contracts.provider import collect
+from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo, pack_masks
 from cxrbench.benchmark.errors import InputError, ProviderError
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.provider import collect
-from cxrbench.benchmark.training import History, RowNumbers, Rows, Step, make_fabric, seeded, train
+from cxrbench.benchmark.training.checkpoint import Keeper, State
+from cxrbench.benchmark.training.history import History
+from cxrbench.benchmark.training.loop import RowNumbers, Rows, Step, make_fabric, seeded, train
 
 from ..organs import with_organs
 

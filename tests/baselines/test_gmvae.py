@@ -29,12 +29,12 @@ from cxrbench.baselines.gmvae_networks import (
     positive,
 )
 from cxrbench.benchmark import digest
-from cxrbench.benchmark.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.contracts.provider import collect
+from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.provider import collect
 from cxrbench.benchmark.registry import Plugin, describe
-from cxrbench.benchmark.training import Step, make_fabric, seeded
+from cxrbench.benchmark.training.loop import Step, make_fabric, seeded
 
 SIDE = 32
 VERSIONS = {

@@ -25,12 +25,12 @@ from cxrbench.baselines.lsgan import (
     g_loss,
     make_generator,
 )
-from cxrbench.benchmark.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.contracts.provider import collect
+from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.provider import collect
 from cxrbench.benchmark.registry import Plugin, describe
-from cxrbench.benchmark.training import RowNumbers, Step, make_fabric, seeded, train
+from cxrbench.benchmark.training.loop import RowNumbers, Step, make_fabric, seeded, train
 
 SIDE = 32
 TINY = LSGANSettings(

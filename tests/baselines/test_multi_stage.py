@@ -24,10 +24,10 @@ from cxrbench.baselines.pggan import PGGAN
 from cxrbench.baselines.pggan_networks import Generator, PGGANSettings
 from cxrbench.baselines.pix2pixhd import Pix2PixHDSettings
 from cxrbench.benchmark import digest
-from cxrbench.benchmark.dataset import Dataset, DatasetInfo, pack_masks
+from cxrbench.benchmark.contracts.provider import collect
+from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo, pack_masks
 from cxrbench.benchmark.errors import InputError, ProviderError
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.provider import collect
 
 SIDE, ORGANS = 32, ("left_lung", "heart")
 GROWTH = PGGANSettings(

@@ -21,10 +21,11 @@ from cxrbench.baselines.pggan_networks import (
     pixel_norm,
     upsample,
 )
-from cxrbench.benchmark.checkpoint import Keeper, State
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.training import History, RowNumbers, Rows, Step, make_fabric, seeded, train
+from cxrbench.benchmark.training.checkpoint import Keeper, State
+from cxrbench.benchmark.training.history import History
+from cxrbench.benchmark.training.loop import RowNumbers, Rows, Step, make_fabric, seeded, train
 
 TINY = PGGANSettings(
     fmap_base=32,

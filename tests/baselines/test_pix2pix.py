@@ -30,13 +30,14 @@ from cxrbench.baselines.pix2pix import (
     vary,
 )
 from cxrbench.baselines.pix2pix_networks import PatchDiscriminator, Pix2PixSettings, UNet, levels
-from cxrbench.benchmark.augmentation import warp
-from cxrbench.benchmark.checkpoint import Keeper, State
-from cxrbench.benchmark.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.contracts.provider import collect
+from cxrbench.benchmark.data.augmentation import warp
+from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.provider import collect
-from cxrbench.benchmark.training import History, Rows, Step, make_fabric, seeded, train
+from cxrbench.benchmark.training.checkpoint import Keeper, State
+from cxrbench.benchmark.training.history import History
+from cxrbench.benchmark.training.loop import Rows, Step, make_fabric, seeded, train
 
 SIDE = 32
 STILL = Pix2PixSettings(enlarge=1.0, angle=0.0, mirror=0.0)

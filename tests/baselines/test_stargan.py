@@ -13,13 +13,14 @@ from torch import Tensor, nn
 
 from cxrbench.baselines.stargan import DomainFilms, StarGAN, StarGANRecipe, domains_of
 from cxrbench.baselines.stargan_networks import Discriminator, Generator, StarGANSettings, halvings
-from cxrbench.benchmark.checkpoint import Keeper, State
-from cxrbench.benchmark.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.contracts.provider import collect
+from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.data.findings import LOCALISED, NO_FINDING
 from cxrbench.benchmark.errors import InputError
-from cxrbench.benchmark.findings import LOCALISED, NO_FINDING
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.provider import collect
-from cxrbench.benchmark.training import History, Rows, Step, make_fabric, seeded, train
+from cxrbench.benchmark.training.checkpoint import Keeper, State
+from cxrbench.benchmark.training.history import History
+from cxrbench.benchmark.training.loop import Rows, Step, make_fabric, seeded, train
 
 SIDE = 16
 FINDINGS = ("Effusion", "Hernia", "Pneumonia", "Atelectasis")

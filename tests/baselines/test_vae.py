@@ -12,21 +12,12 @@ import torch
 from torch import nn
 from torch.distributions import Normal, kl_divergence
 
-from cxrbench.baselines.vae import (
-    VAE,
-    Decoder,
-    Encoder,
-    Heads,
-    VAERecipe,
-    VAESettings,
-    divergence,
-    reconstruction_loss,
-)
-from cxrbench.benchmark.dataset import Dataset, DatasetInfo
+from cxrbench.baselines.vae import VAE, Decoder, Encoder, Heads, VAERecipe, VAESettings, divergence, reconstruction_loss
+from cxrbench.benchmark.contracts.provider import collect
+from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.provider import collect
-from cxrbench.benchmark.training import Step, make_fabric, seeded
+from cxrbench.benchmark.training.loop import Step, make_fabric, seeded
 
 PAPER = VAE.presets["paper"]
 SIDE = 32

@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxrbench.benchmark.dataset import Annotation, Dataset, DatasetInfo
-from cxrbench.benchmark.plan import Plan, PlannedCell
-from cxrbench.benchmark.protocol import ArmName, Metric, Predictions, Slot, Task
-from cxrbench.benchmark.record import (
+from cxrbench.benchmark.contracts.task import ArmName, Metric, Predictions, Slot, Task
+from cxrbench.benchmark.data.dataset import Annotation, Dataset, DatasetInfo
+from cxrbench.benchmark.registry import Plugin
+from cxrbench.benchmark.runs.plan import Plan, PlannedCell
+from cxrbench.benchmark.runs.record import (
     CellIdentity,
     Cost,
     Curve,
@@ -28,8 +29,7 @@ from cxrbench.benchmark.record import (
     TaskIdentity,
     Value,
 )
-from cxrbench.benchmark.registry import Plugin
-from cxrbench.benchmark.store import Level, Store
+from cxrbench.benchmark.runs.store import Level, Store
 
 TEST_FILMS = 8
 LEVELS = {"real": 0.9, "synthetic": 0.7, "finetune": 0.92, "mixed": 0.91}

@@ -19,15 +19,15 @@ import numpy as np
 
 from cxrbench.baselines.controls import Classical, CopyTrain, Degraded, Noise
 from cxrbench.benchmark import exact
-from cxrbench.benchmark.augmentation import elastic_field, paper_augmentation, warp
+from cxrbench.benchmark.data.augmentation import elastic_field, paper_augmentation, warp
+from cxrbench.benchmark.data.importers.films import Square, read_film, read_mask
+from cxrbench.benchmark.data.near_copies import difference_hash, near_copies
+from cxrbench.benchmark.data.phantom import boxes_like, cohort, jsrt_like, nih_like
+from cxrbench.benchmark.data.resize import resample, resize_films, resize_masks
 from cxrbench.benchmark.exact import Draw
-from cxrbench.benchmark.fingerprint_films import fingerprint_films
-from cxrbench.benchmark.importers.films import Square, read_film, read_mask
 from cxrbench.benchmark.metrics import classification, localisation, segmentation
-from cxrbench.benchmark.near_copies import difference_hash, near_copies
-from cxrbench.benchmark.phantom import boxes_like, cohort, jsrt_like, nih_like
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.resampling import resample, resize_films, resize_masks
+from cxrbench.leaderboard.regression.films import fingerprint_films
 
 KEPT = Path(__file__).with_name("same_bits.json")
 DIGITS = 9

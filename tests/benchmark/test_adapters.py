@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxrbench.benchmark.adapters import PerClass
-from cxrbench.benchmark.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.contracts.label_by import PerClass
+from cxrbench.benchmark.contracts.provider import Batch, Provider, collect
+from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.data.findings import NO_FINDING
 from cxrbench.benchmark.errors import InputError
-from cxrbench.benchmark.findings import NO_FINDING
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.provider import Batch, Provider, collect
-from cxrbench.benchmark.training import History
+from cxrbench.benchmark.training.history import History
 
 FINDINGS = ("Mass", "Nodule", "Hernia")
 LABELS = [(1, 0, 0)] * 4 + [(1, 1, 0)] * 2 + [(0, 1, 0), (0, 0, 1)] + [(0, 0, 0)] * 9

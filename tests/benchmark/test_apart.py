@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from cxrbench.benchmark.apart import KEEP_MEMORY, surroundings
+from cxrbench.benchmark.processes import KEEP_MEMORY, surroundings
 
 STEPS = """
 import resource, numpy

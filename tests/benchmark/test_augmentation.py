@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxrbench.benchmark.augmentation import elastic_field, paper_augmentation, warp
-from cxrbench.benchmark.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.data.augmentation import elastic_field, paper_augmentation, warp
+from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.exact import Draw
 
 

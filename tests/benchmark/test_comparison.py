@@ -10,12 +10,12 @@ import typer
 from scipy import stats
 from typer.testing import CliRunner
 
-from cxrbench.benchmark.assembly import Harvest, assemble
 from cxrbench.benchmark.cli.report import compare as compare_command
-from cxrbench.benchmark.comparison import Run, compare, find_pair, in_words
 from cxrbench.benchmark.errors import InputError
-from cxrbench.benchmark.output import write_numbers
-from cxrbench.benchmark.run_folder import write_results
+from cxrbench.benchmark.report.comparison import Run, compare, find_pair, in_words
+from cxrbench.benchmark.report.write import write_numbers
+from cxrbench.benchmark.results.assemble import Harvest, assemble
+from cxrbench.benchmark.results.folder import write_results
 
 SPREAD = np.array([-4, -3, -2, -1, 1, 2, 3, 4]) / 100
 

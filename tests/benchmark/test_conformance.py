@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxrbench.benchmark import conformance
-from cxrbench.benchmark.conformance import FILMS, check_films, check_provider
-from cxrbench.benchmark.dataset import Annotation, Dataset, DatasetInfo
+from cxrbench.benchmark.contracts import conformance
+from cxrbench.benchmark.contracts.conformance import FILMS, check_films, check_provider
+from cxrbench.benchmark.contracts.provider import Batch, Provider
+from cxrbench.benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.provider import Batch, Provider
 from cxrbench.benchmark.registry import Plugin, find_provider
 
 FINDINGS = ("Mass", "Nodule", "Edema")

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cxrbench.benchmark.contact_sheet import COLOURS, contact_sheet, organ_colours, outlined
-from cxrbench.benchmark.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.data.contact_sheet import COLOURS, contact_sheet, organ_colours, outlined
+from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.errors import InputError
 
 

@@ -15,7 +15,15 @@ import pandas as pd
 import pytest
 
 from cxrbench.benchmark.cli.cost import _as_csv, _show, cost
-from cxrbench.benchmark.cost_table import (
+from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.data.findings import FINDINGS
+from cxrbench.benchmark.errors import InputError
+from cxrbench.benchmark.progress import Progress
+from cxrbench.benchmark.registry import PROVIDERS, find_provider, plugins
+from cxrbench.benchmark.runs.request import Request
+from cxrbench.benchmark.runs.store import Level
+from cxrbench.benchmark.settings import plain, restore
+from cxrbench.benchmark.speed.cost_table import (
     CostRow,
     Rates,
     cost_row,
@@ -25,14 +33,6 @@ from cxrbench.benchmark.cost_table import (
     published_of,
     shortened,
 )
-from cxrbench.benchmark.dataset import Dataset, DatasetInfo
-from cxrbench.benchmark.errors import InputError
-from cxrbench.benchmark.findings import FINDINGS
-from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.registry import PROVIDERS, find_provider, plugins
-from cxrbench.benchmark.runner import Request
-from cxrbench.benchmark.settings import plain, restore
-from cxrbench.benchmark.store import Level
 
 TOYS = Path(__file__).parents[1] / "toys"
 TASK = f"{TOYS / 'toy_task.py'}:ToyTask"

@@ -14,11 +14,11 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from cxrbench.benchmark import catalogue
 from cxrbench.benchmark.cli.data import app
-from cxrbench.benchmark.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.data import catalogue
+from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.data.phantom import dataset as phantom
 from cxrbench.benchmark.errors import InputError
-from cxrbench.benchmark.phantom import dataset as phantom
 
 
 def _run(*arguments: str) -> str:
@@ -214,7 +214,7 @@ def test_options_that_are_no_pairs_or_numbers_are_refused(manifest):
 
 def test_the_command_and_the_catalogue_import_nothing_heavy():
     code = (
-        "import sys; from cxrbench.benchmark.cli import data; from cxrbench.benchmark.catalogue import "
+        "import sys; from cxrbench.benchmark.cli import data; from cxrbench.benchmark.data.catalogue import "
         "list_datasets; "
         "list_datasets(); print([name for name in ('torch', 'pandas', 'numpy', 'cv2') if name in "
         "sys.modules])"

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxrbench.benchmark.dataset import (
+from cxrbench.benchmark.data.dataset import (
     Annotation,
     Dataset,
     DatasetInfo,

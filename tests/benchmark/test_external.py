@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxrbench.benchmark.dataset import Annotation, Dataset, DatasetInfo
+from cxrbench.benchmark.contracts.external import CommandProvider, CommandSettings, FolderProvider
+from cxrbench.benchmark.contracts.provider import Provider, collect
+from cxrbench.benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from cxrbench.benchmark.errors import ProviderError
-from cxrbench.benchmark.external import CommandProvider, CommandSettings, FolderProvider
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.provider import Provider, collect
 
 from ..organs import with_organs
 
@@ -24,7 +24,7 @@ ORGANS = ("left_lung", "heart")
 PROGRAM = """
 import os, sys
 from pathlib import Path
-from cxrbench.benchmark.dataset import load_dataset
+from cxrbench.benchmark.data.dataset import load_dataset
 train = load_dataset(Path(os.environ["CXRBENCH_TRAIN"]))
 count, seed = int(os.environ["CXRBENCH_N"]), int(os.environ["CXRBENCH_SEED"])
 films = train.select([(index + seed) % len(train) for index in range(min(count, len(train)))])

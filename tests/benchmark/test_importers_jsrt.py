@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxrbench.benchmark import splits
+from cxrbench.benchmark.data import splits
+from cxrbench.benchmark.data.importers.jsrt import FILM_PIXEL_MM, ORGANS, import_jsrt
 from cxrbench.benchmark.errors import InputError
-from cxrbench.benchmark.importers.jsrt import FILM_PIXEL_MM, ORGANS, import_jsrt
 from cxrbench.benchmark.progress import Progress
 
 IDS = ("JPCLN001", "JPCLN002", "JPCNN001", "JPCNN002")

@@ -17,14 +17,14 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from cxrbench.benchmark import splits
-from cxrbench.benchmark.catalogue import find_dataset, keep
 from cxrbench.benchmark.cli.data import app
-from cxrbench.benchmark.dataset import Annotation
+from cxrbench.benchmark.data import splits
+from cxrbench.benchmark.data.catalogue import find_dataset, keep
+from cxrbench.benchmark.data.dataset import Annotation
+from cxrbench.benchmark.data.findings import FINDINGS
+from cxrbench.benchmark.data.importers import nih, nih_films
+from cxrbench.benchmark.data.importers.nih import import_nih
 from cxrbench.benchmark.errors import InputError
-from cxrbench.benchmark.findings import FINDINGS
-from cxrbench.benchmark.importers import nih, nih_films
-from cxrbench.benchmark.importers.nih import import_nih
 from cxrbench.benchmark.progress import Progress
 
 SIDE = 64
@@ -436,7 +436,7 @@ _KILLED = """
 import json, os, sys
 from pathlib import Path
 from cxrbench.benchmark import splits
-from cxrbench.benchmark.importers import nih, nih_films
+from cxrbench.benchmark.data.importers import nih, nih_films
 from cxrbench.benchmark.progress import Progress
 
 def sink(fraction, note):

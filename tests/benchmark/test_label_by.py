@@ -11,23 +11,25 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxrbench.benchmark import execution, runner, steps
-from cxrbench.benchmark.adapters import LabelBy
-from cxrbench.benchmark.assembly import assemble
-from cxrbench.benchmark.comparison import Run, compare
-from cxrbench.benchmark.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.contracts.label_by import LabelBy
+from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.errors import CxrbenchError, InputError, ProviderError
-from cxrbench.benchmark.execution import Outcome, step_label
-from cxrbench.benchmark.harvest import Harvest
-from cxrbench.benchmark.job import Job
-from cxrbench.benchmark.output import write_run
-from cxrbench.benchmark.results import Results
-from cxrbench.benchmark.run_folder import PLOTS
-from cxrbench.benchmark.runner import Prepared, Request, choose_label_by, execute, prepare
-from cxrbench.benchmark.steps import refuse_leaks
-from cxrbench.benchmark.store import Level
-from cxrbench.benchmark.wording import intervals
-from cxrbench.benchmark.worker import perform
+from cxrbench.benchmark.report.comparison import Run, compare
+from cxrbench.benchmark.report.words import intervals
+from cxrbench.benchmark.report.write import write_run
+from cxrbench.benchmark.results.assemble import assemble
+from cxrbench.benchmark.results.finished import Harvest
+from cxrbench.benchmark.results.folder import PLOTS
+from cxrbench.benchmark.results.rows import Results
+from cxrbench.benchmark.runs import chains as execution
+from cxrbench.benchmark.runs import request as runner
+from cxrbench.benchmark.runs import steps
+from cxrbench.benchmark.runs.chains import Outcome, step_label
+from cxrbench.benchmark.runs.job import Job
+from cxrbench.benchmark.runs.request import Prepared, Request, choose_label_by, execute, prepare
+from cxrbench.benchmark.runs.steps import refuse_leaks
+from cxrbench.benchmark.runs.store import Level
+from cxrbench.benchmark.runs.worker import perform
 from cxrbench.tasks.nih_classification import NihClassification
 from cxrbench.tasks.scr_official import ScrOfficial
 

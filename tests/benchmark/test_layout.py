@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cxrbench.benchmark import layout, tables, wording
-from cxrbench.benchmark.assembly import assemble
-from cxrbench.benchmark.comparison import Run, compare, in_words
-from cxrbench.benchmark.output import write_run
-from cxrbench.benchmark.protocol import TableLayout
-from cxrbench.benchmark.store import Level
+from cxrbench.benchmark.contracts.task import TableLayout
+from cxrbench.benchmark.report import table_shapes as layout
+from cxrbench.benchmark.report import text_tables as tables
+from cxrbench.benchmark.report import words as wording
+from cxrbench.benchmark.report.comparison import Run, compare, in_words
+from cxrbench.benchmark.report.write import write_run
+from cxrbench.benchmark.results.assemble import assemble
+from cxrbench.benchmark.runs.store import Level
 
 ONE_ORGAN = {"organs": ("lungs",), "arms": ("real", "mixed", "synthetic"), "sizes": ("full", "tiny")}
 COLUMNS = (("dsc", "Dice (mean)"), ("hd", "Hausdorff (mean)"), ("hd_mm", "mm (mean)"))

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxrbench.benchmark.dataset import Dataset, DatasetInfo
-from cxrbench.benchmark.near_copies import count_copies, near_copies, nearest_distances
+from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.data.near_copies import count_copies, near_copies, nearest_distances
 
 
 @pytest.fixture

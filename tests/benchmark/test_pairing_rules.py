@@ -12,8 +12,10 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from cxrbench.benchmark.metrics.classification import bootstrap_auc, delong
-from cxrbench.benchmark.pairing import Comparison, compare_cases, with_holm
-from cxrbench.benchmark.pairing_rules import (
+from cxrbench.benchmark.metrics.scores import AVERAGE, NOT_TAUGHT
+from cxrbench.benchmark.registry import TASKS, plugins
+from cxrbench.benchmark.significance.pairs import Comparison, compare_cases, with_holm
+from cxrbench.benchmark.significance.rules import (
     DELONG,
     HIT_RATES,
     MCNEMAR,
@@ -25,8 +27,6 @@ from cxrbench.benchmark.pairing_rules import (
     compare_aucs,
     compare_hits,
 )
-from cxrbench.benchmark.registry import TASKS, plugins
-from cxrbench.benchmark.results import AVERAGE, NOT_TAUGHT
 
 STRUCTURES = ("Mass", "Nodule", "Edema", "Hernia", "Fibrosis", "Effusion")
 FILMS, PEOPLE = 160, 45

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from cxrbench.benchmark.data.phantom.anatomy import draw_anatomy
+from cxrbench.benchmark.data.phantom.film import ORGANS, Opacity, draw_exposure, render
+from cxrbench.benchmark.data.phantom.jsrt_like import jsrt_like, jsrt_like_case, jsrt_like_ids
+from cxrbench.benchmark.data.phantom.raster import Drawing, ribbons
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.exact import Draw
-from cxrbench.benchmark.phantom.anatomy import draw_anatomy
-from cxrbench.benchmark.phantom.film import ORGANS, Opacity, draw_exposure, render
-from cxrbench.benchmark.phantom.jsrt_like import jsrt_like, jsrt_like_case, jsrt_like_ids
-from cxrbench.benchmark.phantom.raster import Drawing, ribbons
 
 SOME = jsrt_like_ids()[::19]
 
@@ -206,7 +206,7 @@ def test_a_larger_cardiothoracic_ratio_widens_the_heart_and_narrows_the_lungs():
 
 
 def test_progress_hears_every_case_in_order(monkeypatch):
-    monkeypatch.setattr("cxrbench.benchmark.phantom.jsrt_like.jsrt_like_ids", lambda: ["PHLN007", "PHNN002"])
+    monkeypatch.setattr("cxrbench.benchmark.data.phantom.jsrt_like.jsrt_like_ids", lambda: ["PHLN007", "PHNN002"])
     heard = []
     ids, images, masks = jsrt_like(32, heard.append)
     assert heard == ids == ["PHLN007", "PHNN002"]

@@ -6,13 +6,13 @@ import hashlib
 import numpy as np
 import pytest
 
+from cxrbench.benchmark.data.findings import BOXED, FINDINGS
+from cxrbench.benchmark.data.phantom.anatomy import draw_anatomy
+from cxrbench.benchmark.data.phantom.film import ORGANS, draw_exposure
+from cxrbench.benchmark.data.phantom.findings import BOX_AREA, SIGNS, draw_area, draw_sign, take_film
+from cxrbench.benchmark.data.phantom.jsrt_like import jsrt_like_case
+from cxrbench.benchmark.data.phantom.shadows import box_of
 from cxrbench.benchmark.exact import Draw
-from cxrbench.benchmark.findings import BOXED, FINDINGS
-from cxrbench.benchmark.phantom.anatomy import draw_anatomy
-from cxrbench.benchmark.phantom.film import ORGANS, draw_exposure
-from cxrbench.benchmark.phantom.findings import BOX_AREA, SIGNS, draw_area, draw_sign, take_film
-from cxrbench.benchmark.phantom.jsrt_like import jsrt_like_case
-from cxrbench.benchmark.phantom.shadows import box_of
 
 SIDE = 96
 

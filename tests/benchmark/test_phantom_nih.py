@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxrbench.benchmark import catalogue
-from cxrbench.benchmark.dataset import Annotation
+from cxrbench.benchmark.data import catalogue
+from cxrbench.benchmark.data.dataset import Annotation
+from cxrbench.benchmark.data.findings import BOXED, FINDINGS, LOCALISED
+from cxrbench.benchmark.data.phantom import boxes_like, cohort, dataset, nih_like
+from cxrbench.benchmark.data.phantom.findings import BOX_AREA
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.exact import Draw
-from cxrbench.benchmark.findings import BOXED, FINDINGS, LOCALISED
-from cxrbench.benchmark.phantom import boxes_like, cohort, dataset, nih_like
-from cxrbench.benchmark.phantom.findings import BOX_AREA
 
 
 @pytest.fixture(scope="module")

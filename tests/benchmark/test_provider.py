@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxrbench.benchmark.dataset import Annotation, Dataset, DatasetInfo
+from cxrbench.benchmark.contracts.provider import Batch, Provider, collect
+from cxrbench.benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from cxrbench.benchmark.errors import InputError, ProviderError
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.provider import Batch, Provider, collect
 
 SIDE, N = 8, 4
 

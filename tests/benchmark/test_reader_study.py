@@ -19,9 +19,9 @@ import pytest
 from typer.testing import CliRunner
 
 from cxrbench.benchmark.cli.reader_study import app
-from cxrbench.benchmark.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.data.findings import LOCALISED
 from cxrbench.benchmark.errors import InputError
-from cxrbench.benchmark.findings import LOCALISED
 from cxrbench.benchmark.reader_study import StudyPlan, build_study, score_study
 from cxrbench.benchmark.reader_study.build import name_films
 from cxrbench.benchmark.reader_study.draw import Drawn, plain_png

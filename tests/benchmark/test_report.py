@@ -16,14 +16,14 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from cxrbench.benchmark.assembly import assemble
 from cxrbench.benchmark.cli.report import report as report_command
 from cxrbench.benchmark.errors import InputError
-from cxrbench.benchmark.output import write_run, write_views
-from cxrbench.benchmark.pairing import COLUMNS
+from cxrbench.benchmark.metrics.scores import COLUMNS
 from cxrbench.benchmark.report.page import inline_svg
 from cxrbench.benchmark.report.pictures import label_bits
-from cxrbench.benchmark.run_folder import load_curves, load_run, load_scores
+from cxrbench.benchmark.report.write import write_run, write_views
+from cxrbench.benchmark.results.assemble import assemble
+from cxrbench.benchmark.results.folder import load_curves, load_run, load_scores
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>--><b>$x_'
 SMALL = {"sizes": ("full",), "arms": ("real", "synthetic")}

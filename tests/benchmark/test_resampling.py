@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cxrbench.benchmark.resampling import resample, resize_film, resize_films, resize_masks
+from cxrbench.benchmark.data.resize import resample, resize_film, resize_films, resize_masks
 
 
 def film(side, dtype=np.uint8, top=255):

@@ -10,10 +10,11 @@ import pytest
 from pydantic import ValidationError
 from scipy import stats
 
-from cxrbench.benchmark.assembly import Harvest, assemble, check_words, originals
-from cxrbench.benchmark.pairing import case_scores, compare_cases
-from cxrbench.benchmark.results import Results, Status
-from cxrbench.benchmark.store import Level
+from cxrbench.benchmark.metrics.scores import case_scores
+from cxrbench.benchmark.results.assemble import Harvest, assemble, check_words, originals
+from cxrbench.benchmark.results.rows import Results, Status
+from cxrbench.benchmark.runs.store import Level
+from cxrbench.benchmark.significance.pairs import compare_cases
 
 ORGANS = ("left_lung", "heart")
 COMMAND = ["cxrbench", "run"]

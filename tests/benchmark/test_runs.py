@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from cxrbench.benchmark.errors import InputError
-from cxrbench.benchmark.execution import Outcome
-from cxrbench.benchmark.runner import Prepared, Request, execute, prepare, remember
-from cxrbench.benchmark.store import Level
+from cxrbench.benchmark.runs.chains import Outcome
+from cxrbench.benchmark.runs.request import Prepared, Request, execute, prepare, remember
+from cxrbench.benchmark.runs.store import Level
 
 TOYS = Path(__file__).parents[1] / "toys"
 TASK = f"{TOYS / 'toy_task.py'}:ToyTask"
@@ -110,7 +110,7 @@ def test_seeds_are_cells_of_their_own_and_extend_a_run():
 def test_sigkill_at_random_moments_and_rerun_ends_in_the_same_numbers(undisturbed):
     """Twenty kills of the whole run; what was finished is kept, nothing half-written is ever taken for a result."""
     code = (
-        "from cxrbench.benchmark.runner import *\n"
+        "from cxrbench.benchmark.runs.request import *\n"
         f"list(execute(prepare(Request(provider={toy().provider!r}, task={TASK!r}, device='cpu'))))\n"
     )
     draw = random.Random(0)
@@ -129,7 +129,7 @@ def test_sigkill_at_random_moments_and_rerun_ends_in_the_same_numbers(undisturbe
 def test_steps_of_a_killed_run_end_themselves(tmp_path):
     request = toy(overrides=("task.seconds=120",), arms=("real",))
     code = (
-        "from cxrbench.benchmark.runner import *\n"
+        "from cxrbench.benchmark.runs.request import *\n"
         f"list(execute(prepare(Request(provider={request.provider!r}, task={TASK!r}, device='cpu', arms=('real',), "
         "overrides=('task.seconds=120',)))))\n"
     )

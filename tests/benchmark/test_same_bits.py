@@ -56,7 +56,7 @@ def test_every_setting_gives_the_kept_digests(name):
 
 def test_nothing_that_rounds_as_it_likes_is_called_where_phantoms_are_drawn():
     """Names whose results IEEE 754 does not prescribe, or that numpy may change: `exact` has one for each of them."""
-    import cxrbench.benchmark.phantom as package
+    import cxrbench.benchmark.data.phantom as package
 
     forbidden = (
         "cv2", "scipy", "float32", "default_rng", "Generator", "np.exp", "np.log", "np.sin", "np.cos", "np.tan", "np.arctan",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cxrbench.benchmark import splits
+from cxrbench.benchmark.data import splits
 from cxrbench.benchmark.errors import InputError
 
 

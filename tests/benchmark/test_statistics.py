@@ -13,11 +13,9 @@ from scipy import stats
 from sklearn.metrics import cohen_kappa_score
 
 from cxrbench.benchmark.errors import InputError
-from cxrbench.benchmark.statistics import (
+from cxrbench.benchmark.reader_study.agreement import clopper_pearson, cohen_kappa, fleiss_kappa
+from cxrbench.benchmark.significance.paired_tests import (
     bca_interval,
-    clopper_pearson,
-    cohen_kappa,
-    fleiss_kappa,
     holm,
     mcnemar_exact,
     nadeau_bengio,

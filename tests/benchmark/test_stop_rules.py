@@ -8,8 +8,9 @@ import torch
 from torch import nn
 from torch.optim import SGD
 
-from cxrbench.benchmark.checkpoint import State
-from cxrbench.benchmark.training import Patience, Recipe, RisingMean, Validation, train
+from cxrbench.benchmark.training.checkpoint import State
+from cxrbench.benchmark.training.loop import Recipe, train
+from cxrbench.benchmark.training.stopping import Patience, RisingMean, Validation
 
 
 def stopped_after(rule, values):

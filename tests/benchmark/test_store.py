@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from cxrbench.benchmark.errors import StoreError
-from cxrbench.benchmark.record import Failure
-from cxrbench.benchmark.store import Level, Store
+from cxrbench.benchmark.runs.record import Failure
+from cxrbench.benchmark.runs.store import Level, Store
 
 KEY = "ab" * 32
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from cxrbench.benchmark import tables, wording
-from cxrbench.benchmark.assembly import assemble
-from cxrbench.benchmark.results import CheckRow, MetricInfo
+from cxrbench.benchmark.report import text_tables as tables
+from cxrbench.benchmark.report import words as wording
+from cxrbench.benchmark.results.assemble import assemble
+from cxrbench.benchmark.results.rows import CheckRow, MetricInfo
 
 HOSTILE = r"a_b & 50% $x^2$ #{~} \end{table} | <script>alert(1)</script> **"
 

@@ -15,19 +15,20 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from cxrbench.baselines.pggan import growth
-from cxrbench.benchmark import kernels, training
 from cxrbench.benchmark.cli.throughput import throughput
 from cxrbench.benchmark.errors import InputError, ProviderError
 from cxrbench.benchmark.progress import Progress
 from cxrbench.benchmark.registry import find_provider
 from cxrbench.benchmark.report.figures import LIGHT, svg
-from cxrbench.benchmark.report.rates import batch_plot, rate_plot
-from cxrbench.benchmark.runner import Request
+from cxrbench.benchmark.runs.request import Request
 from cxrbench.benchmark.settings import plain, restore
-from cxrbench.benchmark.throughput import Peak, Row, Spread, Throughput, TrainingPart, read_throughput
-from cxrbench.benchmark.throughput_job import Windows, steps_needed
-from cxrbench.benchmark.throughput_probe import Seen, draw, epoch, training_part, watching
-from cxrbench.benchmark.throughput_run import Plan, prepare, run, short_fit, with_batch
+from cxrbench.benchmark.speed import reference as kernels
+from cxrbench.benchmark.speed.campaign import Plan, prepare, run, short_fit, with_batch
+from cxrbench.benchmark.speed.plots import batch_plot, rate_plot
+from cxrbench.benchmark.speed.probe import Seen, draw, epoch, training_part, watching
+from cxrbench.benchmark.speed.question import Windows, steps_needed
+from cxrbench.benchmark.speed.rates import Peak, Row, Spread, Throughput, TrainingPart, read_throughput
+from cxrbench.benchmark.training import loop as training
 
 TOYS = Path(__file__).parents[1] / "toys"
 TASK = f"{TOYS / 'toy_task.py'}:ToyTask"
@@ -229,7 +230,7 @@ def test_sampling_is_timed_in_rounds_and_counted_by_hand():
 
 
 def tiny_training_set():
-    from cxrbench.benchmark.dataset import Dataset, DatasetInfo
+    from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 
     pandas = pytest.importorskip("pandas")
     cases = pandas.DataFrame({"id": list("abcdef"), "patient": list("abcdef")})

@@ -10,10 +10,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cxrbench.benchmark import checkpoint, training
 from cxrbench.benchmark.errors import TrainingError
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.training import Patience, Recipe, Rows, Validation, train
+from cxrbench.benchmark.training.loop import Recipe, Rows, checkpoint, train
+from cxrbench.benchmark.training import loop as training
+from cxrbench.benchmark.training.stopping import Patience, Validation
 
 torch.set_num_threads(1)
 

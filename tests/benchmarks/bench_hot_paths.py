@@ -24,23 +24,23 @@ import pytest
 import torch
 from torch import Tensor
 
-from cxrbench.benchmark import training
-from cxrbench.benchmark.dataset import Dataset, DatasetInfo, load_dataset
+from cxrbench.benchmark.contracts.provider import Provider
+from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo, load_dataset
+from cxrbench.benchmark.data.findings import FINDINGS
+from cxrbench.benchmark.data.phantom.cohort import film_ids
+from cxrbench.benchmark.data.phantom.jsrt_like import ORGANS, jsrt_like_case, jsrt_like_ids
+from cxrbench.benchmark.data.phantom.nih_like import nih_like_film
 from cxrbench.benchmark.errors import ProviderError
-from cxrbench.benchmark.findings import FINDINGS
-from cxrbench.benchmark.kernels import Reference, calls_of_a_block
 from cxrbench.benchmark.metrics.classification import auc_columns, bootstrap_auc, delong
 from cxrbench.benchmark.metrics.localisation import box_iou
 from cxrbench.benchmark.metrics.segmentation import dice, hausdorff_cases
-from cxrbench.benchmark.phantom.cohort import film_ids
-from cxrbench.benchmark.phantom.jsrt_like import ORGANS, jsrt_like_case, jsrt_like_ids
-from cxrbench.benchmark.phantom.nih_like import nih_like_film
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.provider import Provider
 from cxrbench.benchmark.registry import PROVIDERS, find_provider, plugins
 from cxrbench.benchmark.settings import plain, restore
-from cxrbench.benchmark.statistics import paired_comparison
-from cxrbench.benchmark.throughput_run import short_fit
+from cxrbench.benchmark.significance.paired_tests import paired_comparison
+from cxrbench.benchmark.speed.campaign import short_fit
+from cxrbench.benchmark.speed.reference import Reference, calls_of_a_block
+from cxrbench.benchmark.training.loop import loop as training
 
 ROUNDS = 12
 SIDE = 64

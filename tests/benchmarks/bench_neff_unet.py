@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import torch
 
-from cxrbench.benchmark.catalogue import find_dataset
+from cxrbench.benchmark.contracts.task import Arm, ArmName, Slot
+from cxrbench.benchmark.data.catalogue import find_dataset
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.protocol import Arm, ArmName, Slot
 from cxrbench.tasks.scr_3fold import PAPER, ScrThreeFold
 
 

@@ -15,10 +15,10 @@ import torch
 from scipy.stats import ttest_rel
 
 from cxrbench.baselines.controls import CopyTrain, Degraded, DegradedSettings, Noise
-from cxrbench.benchmark.catalogue import find_dataset
+from cxrbench.benchmark.contracts.provider import Provider, collect
+from cxrbench.benchmark.contracts.task import Arm, ArmName, Slot
+from cxrbench.benchmark.data.catalogue import find_dataset
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.protocol import Arm, ArmName, Slot
-from cxrbench.benchmark.provider import Provider, collect
 from cxrbench.tasks.scr_official import ScrOfficial
 
 SEED = 0

@@ -13,11 +13,13 @@ import pandas as pd
 import pytest
 
 from cxrbench.benchmark import digest
-from cxrbench.benchmark.assembly import assemble
-from cxrbench.benchmark.dataset import Annotation, Dataset, DatasetInfo
-from cxrbench.benchmark.plan import Plan, PlannedCell, key_of
-from cxrbench.benchmark.protocol import ArmName, Metric, Predictions, Slot, Task
-from cxrbench.benchmark.record import (
+from cxrbench.benchmark.contracts.task import ArmName, Metric, Predictions, Slot, Task
+from cxrbench.benchmark.data.dataset import Annotation, Dataset, DatasetInfo
+from cxrbench.benchmark.registry import Plugin
+from cxrbench.benchmark.results.assemble import assemble
+from cxrbench.benchmark.results.folder import write_results
+from cxrbench.benchmark.runs.plan import Plan, PlannedCell, key_of
+from cxrbench.benchmark.runs.record import (
     CellIdentity,
     Cost,
     Curve,
@@ -29,9 +31,7 @@ from cxrbench.benchmark.record import (
     TaskIdentity,
     Value,
 )
-from cxrbench.benchmark.registry import Plugin
-from cxrbench.benchmark.run_folder import write_results
-from cxrbench.benchmark.store import Level, Store
+from cxrbench.benchmark.runs.store import Level, Store
 from cxrbench.leaderboard.checks import Sources
 from cxrbench.leaderboard.pack import pack
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from cxrbench.benchmark.record import ProviderIdentity
-from cxrbench.benchmark.results import AVERAGE, CostRow, MetricInfo
-from cxrbench.benchmark.throughput import Row, Throughput
+from cxrbench.benchmark.metrics.scores import AVERAGE
+from cxrbench.benchmark.results.rows import CostRow, MetricInfo
+from cxrbench.benchmark.runs.record import ProviderIdentity
+from cxrbench.benchmark.speed.rates import Row, Throughput
 from cxrbench.leaderboard.attempts import Attempt, BoardKey, Division, Entrant, Protocol
 
 DSC = MetricInfo(name="dsc", label="DSC", percent=True)

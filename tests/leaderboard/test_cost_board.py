@@ -9,9 +9,9 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from cxrbench.benchmark.cli.leaderboard import THROUGHPUT, app
 from cxrbench.benchmark.errors import InputError
-from cxrbench.benchmark.throughput import read_throughput
+from cxrbench.benchmark.speed.rates import read_throughput
+from cxrbench.leaderboard.cli.board import THROUGHPUT, app
 from cxrbench.leaderboard.site import write_site
 from cxrbench.leaderboard.site.throughput import boards, names, read_all
 
@@ -111,7 +111,7 @@ def test_rates_that_cannot_be_shown_are_an_input_error(tmp_path):
 def test_reading_rates_imports_no_torch():
     import subprocess
 
-    code = "import sys, cxrbench.leaderboard.site, cxrbench.benchmark.throughput; sys.exit('torch' in sys.modules)"
+    code = "import sys, cxrbench.leaderboard.site, cxrbench.benchmark.speed.rates; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

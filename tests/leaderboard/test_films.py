@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from cxrbench.benchmark import digest
-from cxrbench.benchmark.catalogue import EMBEDDED, find_dataset
-from cxrbench.benchmark.dataset import Dataset, DatasetInfo
-from cxrbench.benchmark.phantom.versions import KNOWN, VERSION, version_of
-from cxrbench.benchmark.record import DataIdentity
+from cxrbench.benchmark.data.catalogue import EMBEDDED, find_dataset
+from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.data.phantom.versions import KNOWN, VERSION, version_of
+from cxrbench.benchmark.runs.record import DataIdentity
 from cxrbench.leaderboard.checks import Sources, check_entry
 from cxrbench.leaderboard.films import Change, films_moved, version_said
 

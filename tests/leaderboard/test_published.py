@@ -7,7 +7,7 @@ from dataclasses import asdict
 import pytest
 
 from cxrbench.benchmark.registry import TASKS, plugins
-from cxrbench.benchmark.statistics import paired_t_over_classes
+from cxrbench.benchmark.significance.paired_tests import paired_t_over_classes
 from cxrbench.leaderboard.published import DATA, TITLES, on_board, published, tables
 
 CIANO = ("ciano_table1", "ciano_table2")

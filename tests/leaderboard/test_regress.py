@@ -13,17 +13,19 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from cxrbench.benchmark import execution, runner, worker
-from cxrbench.benchmark.assembly import assemble
-from cxrbench.benchmark.cli.regress import regress
 from cxrbench.benchmark.errors import CxrbenchError, InputError
-from cxrbench.benchmark.execution import Outcome, step_label
-from cxrbench.benchmark.job import Job
 from cxrbench.benchmark.registry import TASKS, Plugin, plugins
-from cxrbench.benchmark.run_folder import write_results
-from cxrbench.leaderboard.numbers import Kept, read_kept, tolerance, write_kept
-from cxrbench.leaderboard.regress import BITS, WITHIN, Part, parts_of, rerun, rescore, rotating
-from cxrbench.leaderboard.renewal import renew
+from cxrbench.benchmark.results.assemble import assemble
+from cxrbench.benchmark.results.folder import write_results
+from cxrbench.benchmark.runs import chains as execution
+from cxrbench.benchmark.runs import request as runner
+from cxrbench.benchmark.runs import worker
+from cxrbench.benchmark.runs.chains import Outcome, step_label
+from cxrbench.benchmark.runs.job import Job
+from cxrbench.leaderboard.cli.regress import regress
+from cxrbench.leaderboard.regression.numbers import Kept, read_kept, tolerance, write_kept
+from cxrbench.leaderboard.regression.renewal import renew
+from cxrbench.leaderboard.regression.rerun import BITS, WITHIN, Part, parts_of, rerun, rescore, rotating
 
 from ..regression.sample_entry import FOLDER, copy_numbers, make_entry, sample_sources
 

@@ -17,9 +17,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from cxrbench.benchmark.cli.leaderboard import app
 from cxrbench.benchmark.errors import InputError
 from cxrbench.leaderboard.attempts import BoardKey, Division, Entrant, from_entry
+from cxrbench.leaderboard.cli.board import app
 from cxrbench.leaderboard.entry import load_entry
 from cxrbench.leaderboard.site import build, write_site
 from cxrbench.leaderboard.site.drawings import tied_groups, utility_against_cost

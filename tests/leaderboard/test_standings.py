@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cxrbench.benchmark.results import MetricInfo
-from cxrbench.benchmark.statistics import holm, welch_over_seeds
+from cxrbench.benchmark.results.rows import MetricInfo
+from cxrbench.benchmark.significance.paired_tests import holm, welch_over_seeds
 from cxrbench.leaderboard.attempts import Division
 from cxrbench.leaderboard.simulation import SCENARIOS, false_claims
 from cxrbench.leaderboard.standings import LEVEL, Utility, board, boards, compare, differences

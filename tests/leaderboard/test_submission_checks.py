@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cxrbench.benchmark.contracts.task import Predictions
 from cxrbench.benchmark.errors import InputError
-from cxrbench.benchmark.protocol import Predictions
-from cxrbench.benchmark.run_folder import load_run, write_results
-from cxrbench.benchmark.store import Level as StoreLevel
-from cxrbench.benchmark.store import Store
+from cxrbench.benchmark.results.folder import load_run, write_results
+from cxrbench.benchmark.runs.store import Level as StoreLevel
+from cxrbench.benchmark.runs.store import Store
 from cxrbench.leaderboard.arrays import check_png, read_predictions, read_scores
 from cxrbench.leaderboard.checks import Level, check_entry
 from cxrbench.leaderboard.checks.subject import films_at_hand, installed_task

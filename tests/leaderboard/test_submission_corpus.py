@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 
 from cxrbench.benchmark import digest
-from cxrbench.benchmark.plan import key_of
-from cxrbench.benchmark.record import Record
+from cxrbench.benchmark.runs.plan import key_of
+from cxrbench.benchmark.runs.record import Record
 from cxrbench.leaderboard.arrays import write_scores
 from cxrbench.leaderboard.checks import check_entry
 from cxrbench.leaderboard.pack import seal

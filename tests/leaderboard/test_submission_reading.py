@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cxrbench.benchmark.protocol import Predictions
-from cxrbench.benchmark.record import Record
+from cxrbench.benchmark.contracts.task import Predictions
+from cxrbench.benchmark.runs.record import Record
 from cxrbench.leaderboard.arrays import check_png, read_predictions, read_scores, write_predictions, write_scores
 from cxrbench.leaderboard.entry import load_entry
 from cxrbench.leaderboard.untrusted import Refused, check_name, read_json, read_model, read_toml, text_problem

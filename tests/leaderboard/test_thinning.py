@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cxrbench.benchmark.findings import LOCALISED
-from cxrbench.benchmark.fingerprint_films import fingerprint_films
+from cxrbench.benchmark.contracts.task import ArmName, Predictions, Slot
+from cxrbench.benchmark.data.findings import LOCALISED
 from cxrbench.benchmark.metrics.localisation import SCORE
-from cxrbench.benchmark.protocol import ArmName, Predictions, Slot
 from cxrbench.leaderboard.checks.subject import installed_task
+from cxrbench.leaderboard.regression.films import fingerprint_films
 from cxrbench.leaderboard.thinning import thinned
 
 GUESSES = 100

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cxrbench.leaderboard.regress import Verdict, rescore
+from cxrbench.leaderboard.regression.rerun import Verdict, rescore
 
 from .sample_entry import SAYS, copy_numbers, make_entry, sample_sources
 

@@ -18,20 +18,20 @@ from unittest import mock
 import numpy as np
 
 from cxrbench.benchmark import digest
-from cxrbench.benchmark.assembly import assemble
-from cxrbench.benchmark.dataset import Dataset
-from cxrbench.benchmark.findings import LOCALISED
-from cxrbench.benchmark.fingerprint_films import fingerprint_films
-from cxrbench.benchmark.plan import Plan, PlannedCell, make_plan
-from cxrbench.benchmark.protocol import ArmName, Predictions, Task
-from cxrbench.benchmark.record import Cost, Downstream, Environment, Record, Value
+from cxrbench.benchmark.contracts.task import ArmName, Predictions, Task
+from cxrbench.benchmark.data.dataset import Dataset
+from cxrbench.benchmark.data.findings import LOCALISED
 from cxrbench.benchmark.registry import find_provider, find_task
-from cxrbench.benchmark.run_folder import write_results
-from cxrbench.benchmark.store import Level, Store
+from cxrbench.benchmark.results.assemble import assemble
+from cxrbench.benchmark.results.folder import write_results
+from cxrbench.benchmark.runs.plan import Plan, PlannedCell, make_plan
+from cxrbench.benchmark.runs.record import Cost, Downstream, Environment, Record, Value
+from cxrbench.benchmark.runs.store import Level, Store
 from cxrbench.leaderboard.checks import Sources
 from cxrbench.leaderboard.checks.subject import installed_task
 from cxrbench.leaderboard.pack import pack
-from cxrbench.leaderboard.renewal import renew
+from cxrbench.leaderboard.regression.films import fingerprint_films
+from cxrbench.leaderboard.regression.renewal import renew
 
 FOLDER = Path(__file__).parent / "sample"
 ENTRY = "drawn_predictions"

@@ -9,10 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cxrbench.benchmark.fingerprint import take
-from cxrbench.benchmark.fingerprint_films import fingerprint_films
 from cxrbench.benchmark.registry import PROVIDERS, TASKS, plugins
-from cxrbench.leaderboard.fingerprints import check_fingerprints, moved_numbers, own_subjects, read_fingerprints
+from cxrbench.leaderboard.regression.films import fingerprint_films
+from cxrbench.leaderboard.regression.fingerprints import (
+    check_fingerprints,
+    moved_numbers,
+    own_subjects,
+    read_fingerprints,
+)
+from cxrbench.leaderboard.regression.take import take
 
 KEPT = Path(__file__).parent
 LITTLE = 1.001
@@ -134,7 +139,7 @@ def test_a_control_whose_films_are_a_little_other_is_red(provider, number, kept,
 
 
 def test_trainings_are_whole_again_after_a_fingerprint():
-    training = importlib.import_module("cxrbench.benchmark.training")
+    training = importlib.import_module("cxrbench.benchmark.training.loop")
     hooks = importlib.import_module("torch.optim.optimizer")._global_optimizer_pre_hooks
     before = training._train, len(hooks)
     take("provider:vae")

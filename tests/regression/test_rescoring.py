@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cxrbench.leaderboard.regress import rescore
+from cxrbench.leaderboard.regression.rerun import rescore
 
 from .sample_entry import SAYS
 
@@ -124,7 +124,7 @@ def test_a_film_that_is_left_out_of_the_test_is_red(guard, monkeypatch):
 
 
 def test_other_films_are_named(guard, monkeypatch):
-    films = importlib.import_module("cxrbench.benchmark.fingerprint_films")
+    films = importlib.import_module("cxrbench.leaderboard.regression.films")
     heart = films.ORGANS["heart"]
     monkeypatch.setitem(films.ORGANS, "heart", heart._replace(grey=heart.grey + 1))
     verdicts = guard("scr_official")

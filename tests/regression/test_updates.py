@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from cxrbench.benchmark.errors import InputError
-from cxrbench.benchmark.fingerprint import Fingerprint, take, take_all
 from cxrbench.benchmark.registry import find_task
-from cxrbench.leaderboard import fingerprints, renewal
-from cxrbench.leaderboard.fingerprints import KeptFingerprint, read_fingerprints, tolerances
-from cxrbench.leaderboard.numbers import Kept, read_kept, write_kept
-from cxrbench.leaderboard.renewal import Changelog, renew, renew_fingerprints
+from cxrbench.leaderboard.regression import fingerprints, renewal
+from cxrbench.leaderboard.regression.fingerprints import KeptFingerprint, read_fingerprints, tolerances
+from cxrbench.leaderboard.regression.numbers import Kept, read_kept, write_kept
+from cxrbench.leaderboard.regression.renewal import Changelog, renew, renew_fingerprints
+from cxrbench.leaderboard.regression.take import Fingerprint, take, take_all
 
 from .sample_entry import FOLDER, copy_numbers, make_entry, sample_sources
 

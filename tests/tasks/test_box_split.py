@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxrbench.benchmark.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.data.findings import LOCALISED
+from cxrbench.benchmark.data.phantom import boxes_like
 from cxrbench.benchmark.errors import InputError
-from cxrbench.benchmark.findings import LOCALISED
-from cxrbench.benchmark.phantom import boxes_like
 from cxrbench.tasks import box_split
 from cxrbench.tasks.box_split import (
     Split,

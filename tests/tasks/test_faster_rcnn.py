@@ -9,7 +9,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from cxrbench.benchmark.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.metrics.localisation import box_iou
 from cxrbench.benchmark.progress import Progress

@@ -13,24 +13,15 @@ import torch
 from skimage import exposure, morphology
 from typer.testing import CliRunner
 
-from cxrbench.benchmark.catalogue import keep
-from cxrbench.benchmark.cli.lungs import app
-from cxrbench.benchmark.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.data.catalogue import keep
+from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
-from cxrbench.tasks import lung_regions
-from cxrbench.tasks.lung_regions import (
-    LungSettings,
-    boxes_of,
-    clean,
-    cropped,
-    equalised,
-    evaluated,
-    lung_box,
-    lung_region_generator,
-    lungs_of,
-)
-from cxrbench.tasks.models.lung_unet import LungUNet, Warped, held_out_loss
+from cxrbench.tasks.lungs import regions as lung_regions
+from cxrbench.tasks.lungs.command import app
+from cxrbench.tasks.lungs.regions import LungSettings, evaluated, lung_region_generator, lungs_of
+from cxrbench.tasks.lungs.rules import boxes_of, clean, cropped, equalised, lung_box
+from cxrbench.tasks.lungs.unet import LungUNet, Warped, held_out_loss
 
 TINY = LungSettings(resolution=16, width=0.125, rate=1e-2, epochs=4)
 

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cxrbench.benchmark.training import train
+from cxrbench.benchmark.training.loop import train
+from cxrbench.tasks.examples import Examples
 from cxrbench.tasks.models.neff_unet import NeffUNet, Nesterov, WholeFilms, as_input, predict_whole, validation_error
 from cxrbench.tasks.scr_3fold import PAPER, ScrThreeFold
-from cxrbench.tasks.segmentation import Examples
 
 
 def count(network: nn.Module) -> int:

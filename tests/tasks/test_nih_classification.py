@@ -13,14 +13,14 @@ from sklearn.metrics import auc as area_under
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from cxrbench.baselines.controls import CopyTrain
-from cxrbench.benchmark.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.contracts.provider import collect
+from cxrbench.benchmark.contracts.task import Arm, ArmName, Predictions, Slot
+from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.data.findings import FINDINGS
+from cxrbench.benchmark.data.phantom.nih_like import case_table, nih_like_film
 from cxrbench.benchmark.digest import of_file
 from cxrbench.benchmark.errors import InputError
-from cxrbench.benchmark.findings import FINDINGS
-from cxrbench.benchmark.phantom.nih_like import case_table, nih_like_film
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.protocol import Arm, ArmName, Predictions, Slot
-from cxrbench.benchmark.provider import collect
 from cxrbench.tasks.models.sdfn import new_classifier
 from cxrbench.tasks.nih_classification import (
     PAPER,

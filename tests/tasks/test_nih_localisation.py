@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxrbench.benchmark.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.contracts.task import Arm, ArmName, Predictions
+from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.data.findings import FINDINGS, LOCALISED
 from cxrbench.benchmark.errors import InputError
-from cxrbench.benchmark.findings import FINDINGS, LOCALISED
+from cxrbench.benchmark.metrics.scores import AVERAGE
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.protocol import Arm, ArmName, Predictions
-from cxrbench.benchmark.results import AVERAGE
 from cxrbench.tasks.box_split import Split
 from cxrbench.tasks.nih_localisation import ALL_FILMS, QUICK, NihLocalisation
 

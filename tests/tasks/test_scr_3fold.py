@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 import torch
 
-from cxrbench.benchmark.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.contracts.task import Arm, ArmName, Predictions, Slot
+from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.data.splits import JSRT_IDS, three_folds
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.protocol import Arm, ArmName, Predictions, Slot
-from cxrbench.benchmark.splits import JSRT_IDS, three_folds
 from cxrbench.tasks.scr_3fold import PAPER, QUICK, STANDARD, ScrThreeFold
 
 ORGANS = ("heart", "left_lung", "right_lung")

@@ -10,14 +10,15 @@ import pytest
 import torch
 from torch import nn
 
-from cxrbench.benchmark.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.contracts.task import Arm, ArmName, Predictions, Slot
+from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.data.splits import JSRT_IDS, odd_even_split
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.protocol import Arm, ArmName, Predictions, Slot
-from cxrbench.benchmark.splits import JSRT_IDS, odd_even_split
+from cxrbench.tasks.examples import Examples, hold_out_last, hold_out_patients, paint
 from cxrbench.tasks.models.segmenter import Crops, as_input, class_probabilities, window_starts, windows
 from cxrbench.tasks.scr_official import PAPER, QUICK, ScrOfficial, tiny_rows
-from cxrbench.tasks.segmentation import Examples, hold_out_last, hold_out_patients, paint, scored_structures
+from cxrbench.tasks.segmentation import scored_structures
 
 torch.set_num_threads(1)
 

@@ -17,8 +17,9 @@ from torch import nn
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
 from cxrbench.benchmark.settings import plain, restore
-from cxrbench.benchmark.training import Patience, Validation, train
-from cxrbench.tasks.lung_regions import LungSettings
+from cxrbench.benchmark.training.loop import train
+from cxrbench.benchmark.training.stopping import Patience, Validation
+from cxrbench.tasks.lungs.regions import LungSettings
 from cxrbench.tasks.models.activation_maps import activation_maps, branch_maps, fused, overlay, scaled
 from cxrbench.tasks.models.densenet import FindingsNet
 from cxrbench.tasks.models.sdfn import (

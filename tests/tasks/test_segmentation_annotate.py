@@ -11,16 +11,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cxrbench.benchmark import execution, runner, steps
-from cxrbench.benchmark.dataset import Dataset, DatasetInfo
-from cxrbench.benchmark.execution import Outcome, step_label
-from cxrbench.benchmark.job import Job
+from cxrbench.benchmark.contracts.task import Arm, ArmName
+from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.protocol import Arm, ArmName
-from cxrbench.benchmark.runner import Request, execute, prepare
-from cxrbench.benchmark.worker import perform
+from cxrbench.benchmark.runs import chains as execution
+from cxrbench.benchmark.runs import request as runner
+from cxrbench.benchmark.runs import steps
+from cxrbench.benchmark.runs.chains import Outcome, step_label
+from cxrbench.benchmark.runs.job import Job
+from cxrbench.benchmark.runs.request import Request, execute, prepare
+from cxrbench.benchmark.runs.worker import perform
+from cxrbench.tasks.examples import lung_organs
 from cxrbench.tasks.models.neff_unet import NeffUNet
-from cxrbench.tasks.scr_3fold import ScrThreeFold, lung_organs
+from cxrbench.tasks.scr_3fold import ScrThreeFold
 from cxrbench.tasks.scr_official import ScrOfficial
 from cxrbench.tasks.segmentation import SegmentationTask
 

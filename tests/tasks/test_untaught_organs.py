@@ -9,12 +9,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cxrbench.benchmark.dataset import Dataset
+from cxrbench.benchmark.contracts.task import Arm, ArmName, Predictions
+from cxrbench.benchmark.data.dataset import Dataset
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.protocol import Arm, ArmName, Predictions
+from cxrbench.tasks.examples import Examples, paint
 from cxrbench.tasks.models.segmenter import predict_labels, probability_joined, untaught_joined
 from cxrbench.tasks.scr_official import QUICK, ScrOfficial
-from cxrbench.tasks.segmentation import Examples, paint
 
 from ..organs import with_organs
 from .test_scr_official import chests

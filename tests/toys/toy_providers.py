@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cxrbench.benchmark.dataset import Annotation, Dataset
+from cxrbench.benchmark.contracts.provider import Batch, Provider
+from cxrbench.benchmark.data.dataset import Annotation, Dataset
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.provider import Batch, Provider
 
 
 @dataclass(frozen=True)

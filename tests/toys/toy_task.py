@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cxrbench.benchmark.dataset import Annotation, Dataset
+from cxrbench.benchmark.contracts.task import Arm, ArmName, Metric, Predictions, Slot, Task, Trained
+from cxrbench.benchmark.data.dataset import Annotation, Dataset
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.protocol import Arm, ArmName, Metric, Predictions, Slot, Task, Trained
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 from toy_providers import Toy
 
-from cxrbench.benchmark import training
-from cxrbench.benchmark.dataset import Dataset
+from cxrbench.benchmark.contracts.provider import Batch
+from cxrbench.benchmark.data.dataset import Dataset
 from cxrbench.benchmark.errors import ProviderError
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.provider import Batch
-from cxrbench.benchmark.training import History, Recipe, Step
+from cxrbench.benchmark.training.history import History
+from cxrbench.benchmark.training.loop import Recipe, Step
+from cxrbench.benchmark.training.loop import loop as training
 
 SIDE = 32
 CHANNELS = 4

@@ -1,0 +1,1 @@
+"""Datasets: how they are kept, found, split, resized and augmented; importers and phantoms."""

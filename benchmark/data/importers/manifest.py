@@ -1,0 +1,227 @@
+"""Any set of films described by a csv: films, masks, findings and boxes to one Dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ...errors import InputError, unknown
+from ...progress import Progress
+from ..dataset import MAX_ORGANS, Dataset, DatasetInfo
+from .films import Film, Square, read_film, read_mask
+from .manifest_table import ManifestOptions, Row, read_manifest, read_table
+from .sources import decode_all
+
+_BOX_SLACK = 1.0  # a box may reach this many pixels over the edge (rounding); it is cut there
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    """A film fitted into the square, its masks, how it was fitted, and the spacing that its file names."""
+
+    image: np.ndarray
+    masks: np.ndarray | None
+    square: Square
+    spacing_mm: float | None
+
+
+@dataclass(frozen=True)
+class _Box:
+    """A line of the csv of boxes, in pixels of the original film."""
+
+    line: int
+    finding: str
+    x: float
+    y: float
+    w: float
+    h: float
+
+
+def import_manifest(
+    csv: Path,
+    resolution: int = 256,
+    *,
+    name: str | None = None,
+    options: ManifestOptions | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """The films of a csv, padded with black to a square, at `resolution` pixels (area mean; masks where half
+    covered).
+
+    Boxes are moved and scaled with the films. `pixel_mm` is set where every file gives the same. InputError,
+    and nothing imported, where anything is missing or not as described.
+    """
+    options = options or ManifestOptions()
+    if not 16 <= resolution <= 4096:
+        raise InputError(f"manifest: the resolution must be 16 to 4096 pixels, found {resolution}")
+    manifest = read_manifest(csv, options)
+    reader = _MaskReader(manifest.organs, options)
+    boxes = None if options.boxes is None else _read_boxes(options.boxes, [row.id for row in manifest.rows])
+
+    def decode(row: Row) -> _Decoded:
+        film = read_film(row.film, options.white)
+        height, width = film.pixels.shape
+        square = Square(height, width, resolution)
+        masks = square.masks(reader.read(row, film), len(manifest.organs)) if manifest.organs else None
+        return _Decoded(square.film(film.pixels), masks, square, film.spacing_mm)
+
+    count = len(manifest.rows)
+    images = np.empty((count, resolution, resolution), dtype=np.uint8)
+    masks = np.empty_like(images) if manifest.organs else None
+    squares: list[Square] = []
+    spacings: list[float | None] = []
+    for row, decoded in enumerate(decode_all(manifest.rows, decode, progress or Progress(), "films")):
+        images[row] = decoded.image
+        if masks is not None and decoded.masks is not None:
+            masks[row] = decoded.masks
+        squares.append(decoded.square)
+        spacings.append(decoded.spacing_mm or options.pixel_mm)
+    cases = pd.DataFrame([dict(row.values) for row in manifest.rows])
+    findings = manifest.findings
+    if boxes is not None:
+        findings = _box_findings(boxes, findings, cases)
+    info = DatasetInfo(
+        name=name or csv.resolve().parent.name,
+        resolution=resolution,
+        organs=manifest.organs,
+        findings=findings,
+        pixel_mm=_pixel_mm(squares, spacings),
+        provenance=f"imported from {csv.name}",
+    )
+    table = None if boxes is None else _fitted_boxes(boxes, dict(zip(cases["id"], squares, strict=True)))
+    return Dataset(info=info, images=images, masks=masks, cases=cases, boxes=table)
+
+
+class _MaskReader:
+    """Reads the mask files of a row to bit flags; bit i is organ i."""
+
+    def __init__(self, organs: Sequence[str], options: ManifestOptions) -> None:
+        self.organs, self.options = organs, options
+        if len(organs) > MAX_ORGANS:
+            raise InputError(f"manifest: at most {MAX_ORGANS} organs, found {len(organs)}")
+        if options.mask_values not in ("labels", "bits"):
+            raise unknown("kind of mask values", options.mask_values, ("labels", "bits"))
+        values = list(options.organs.values())
+        for organ, value in options.organs.items():
+            if value < 1 or values.count(value) > 1 or value in options.ignored:
+                raise InputError(f"manifest: organ {organ}={value}: expected a value of its own, 1 or more")
+            if options.mask_values == "bits" and value & (value - 1):
+                raise InputError(f"manifest: organ {organ}={value}: a bit flag must be 1, 2, 4, 8, ...")
+
+    def read(self, row: Row, film: Film) -> np.ndarray:
+        bits = np.zeros(film.pixels.shape, dtype=np.uint8)
+        for organ, file in row.masks.items():
+            values = read_mask(file)
+            if values.shape != film.pixels.shape:
+                found, expected = (f"{shape[1]} x {shape[0]}" for shape in (values.shape, film.pixels.shape))
+                raise InputError(f"manifest: mask {file} is {found}, its film {row.film.name} is {expected} pixels")
+            if organ:  # a binary file: grey levels between, as jpeg makes them, belong to the nearer end
+                inside = values >= max((int(values.max()) + 1) // 2, 1)
+                bits |= inside.astype(np.uint8) << np.uint8(self.organs.index(organ))
+            else:
+                self._check(values, file)
+                bits |= self._shared(values)
+        return bits
+
+    def _shared(self, values: np.ndarray) -> np.ndarray:
+        as_bits = self.options.mask_values == "bits"
+        bits = np.zeros(values.shape, dtype=np.uint8)
+        for bit, organ in enumerate(self.organs):
+            value = self.options.organs[organ]
+            there = (values & value) != 0 if as_bits else values == value
+            bits |= there.astype(np.uint8) << np.uint8(bit)
+        return bits
+
+    def _check(self, values: np.ndarray, file: Path) -> None:
+        """Refuse a value that no organ has: it may be an organ that was forgotten."""
+        known = [*self.options.organs.values(), *self.options.ignored]
+        if self.options.mask_values == "bits":
+            rest = int(np.bitwise_or.reduce(values, axis=None)) & ~sum(known)
+            unexpected = [1 << bit for bit in range(rest.bit_length()) if rest >> bit & 1]
+        else:
+            unexpected = [int(value) for value in np.setdiff1d(np.unique(values), [0, *known])]
+        if unexpected:
+            kind = "bit flag" if self.options.mask_values == "bits" else "value"
+            raise InputError(
+                f"manifest: mask {file} has {kind} {unexpected[0]}, which no organ has "
+                f"({_listed(self.options.organs)}); name it in --organs, or in --ignore {unexpected[0]}"
+            )
+
+
+def _read_boxes(path: Path, ids: Sequence[str]) -> dict[str, list[_Box]]:
+    """Boxes by id, in pixels of the original films."""
+    rows = read_table(path)
+    known = set(ids)
+    boxes: dict[str, list[_Box]] = {}
+    for name in ("id", "finding", "x", "y", "w", "h"):
+        if name not in rows[0]:
+            raise InputError(f"manifest: {path} needs the columns id,finding,x,y,w,h; it has {', '.join(rows[0])}")
+    for line, row in enumerate(rows, start=2):
+        if row["id"] not in known:
+            raise InputError(f"manifest: line {line} of {path}: id '{row['id']}' is no film of the manifest")
+        try:
+            x, y, w, h = (float(row[name]) for name in ("x", "y", "w", "h"))
+        except ValueError:
+            raise InputError(f"manifest: line {line} of {path}: x, y, w, h must be numbers") from None
+        if not np.isfinite([x, y, w, h]).all() or w <= 0 or h <= 0 or not row["finding"]:
+            raise InputError(f"manifest: line {line} of {path}: expected a finding and a box with w, h above 0")
+        boxes.setdefault(row["id"], []).append(_Box(line, row["finding"], x, y, w, h))
+    return boxes
+
+
+def _box_findings(boxes: Mapping[str, list[_Box]], findings: tuple[str, ...], cases: pd.DataFrame) -> tuple[str, ...]:
+    """The findings of the set; where the manifest names none, those of the boxes (a film without a box has
+    none).
+    """
+    names = sorted({box.finding for some in boxes.values() for box in some})
+    if findings:
+        for name in names:
+            if name not in findings:
+                raise unknown("finding", name, findings, "in the csv of boxes")
+        return findings
+    for name in names:
+        with_box = {one for one, some in boxes.items() if any(box.finding == name for box in some)}
+        cases[name] = [int(one in with_box) for one in cases["id"]]
+    return tuple(names)
+
+
+def _fitted_boxes(boxes: Mapping[str, list[_Box]], squares: Mapping[str, Square]) -> pd.DataFrame:
+    """The table of boxes in pixels of the dataset; a box that leaves its film is an error."""
+    rows = []
+    for name, square in squares.items():
+        for box in boxes.get(name, ()):
+            right, bottom = box.x + box.w, box.y + box.h
+            if (
+                min(box.x, box.y) < -_BOX_SLACK
+                or right > square.width + _BOX_SLACK
+                or bottom > square.height + _BOX_SLACK
+            ):
+                raise InputError(
+                    f"manifest: box outside the image: line {box.line}: {box.finding} of {name} at "
+                    f"x {box.x:g} to {right:g}, y {box.y:g} to {bottom:g}; the film is "
+                    f"{square.width} x {square.height} pixels"
+                )
+            x, y = max(box.x, 0.0), max(box.y, 0.0)
+            fitted = square.box(x, y, min(right, square.width) - x, min(bottom, square.height) - y)
+            rows.append((name, box.finding, *fitted))
+    return pd.DataFrame(rows, columns=["id", "finding", "x", "y", "w", "h"])
+
+
+def _pixel_mm(squares: Sequence[Square], spacings: Sequence[float | None]) -> float | None:
+    """Side of a pixel of the dataset in mm, where it is known and the same (to 0.1 %) for every film."""
+    sides = [
+        spacing * square.side / square.resolution
+        for square, spacing in zip(squares, spacings, strict=True)
+        if spacing is not None
+    ]
+    if len(sides) < len(squares) or max(sides) - min(sides) > 1e-3 * max(sides):
+        return None
+    return float(np.median(sides))
+
+
+def _listed(organs: Mapping[str, int]) -> str:
+    return ", ".join(f"{organ}={value}" for organ, value in organs.items())

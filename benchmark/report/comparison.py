@@ -1,0 +1,428 @@
+"""Two providers or two runs against each other, on the same task, films, preset and version (design section 8).
+
+Paired tests say whether the trained models differ on these films; only Welch's test over seeds says anything about the
+generators. Everything comes from the two run folders: neither the store nor torch is needed.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from ..errors import InputError, unknown
+from ..results.against_real import fold_sizes, over_seeds, primary_by_seed
+from ..results.folder import RESULTS, load_run, load_scores
+from ..results.rows import Results, words
+from ..schema import Strict
+from ..significance.paired_tests import stars
+from ..significance.pairs import Comparison, FoldComparison, compare_folds, folds_with_holm, with_holm
+from ..significance.rules import RULES
+from .table_shapes import headline_metrics
+from .words import metric_title, probability, shown, size_title
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA = 1
+REAL = "real"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its results and where they lie."""
+
+    folder: Path
+    results: Results
+
+    @classmethod
+    def open(cls, folder: Path) -> Run:
+        """The run in a folder (or the folder of a `results.json`)."""
+        home = folder.parent if folder.is_file() else folder
+        return cls(home, load_run(home))
+
+    def scores(self) -> pd.DataFrame:
+        """Its case scores in long form."""
+        return load_scores(self.folder)
+
+
+class Side(Strict):
+    """One of the two that are compared."""
+
+    label: str
+    provider: str
+    folder: str
+    seeds: list[int]
+    settings: dict[str, Any]
+
+
+class ComparedRow(Strict):
+    """One number of both tables, `a` and `b`, and (for a case score) the paired comparison of a minus b.
+
+    `difference` is that of the table's numbers; `case_difference` the paired one, with its 95 % interval.
+    """
+
+    size: str
+    arm: str
+    metric: str
+    structure: str
+    a: float | None
+    b: float | None
+    difference: float | None
+    n: int = 0
+    case_difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    test: str = ""
+    p: float | None = None
+    p_holm: float | None = None
+    second: str = ""
+    p_second: float | None = None
+    p_second_holm: float | None = None
+    folds_n: int = 0
+    """Pairs of the corrected test over folds and seeds (Nadeau-Bengio); 0 where the task has one fold."""
+    folds_low: float | None = None
+    folds_high: float | None = None
+    folds_p: float | None = None
+    folds_p_holm: float | None = None
+    note: str = ""
+
+
+class ClaimRow(Strict):
+    """What may be said about the two generators from one size and arm: Welch over seeds of the primary average."""
+
+    size: str
+    arm: str
+    metric: str
+    seeds_a: int
+    seeds_b: int
+    difference: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    sentence: str
+
+
+class ComparisonResults(Strict):
+    """a minus b, everywhere."""
+
+    schema_version: int = Field(default=SCHEMA, alias="schema")
+    task: str
+    version: int
+    preset: str
+    data: str
+    phantom: bool
+    a: Side
+    b: Side
+    rows: list[ComparedRow]
+    claims: list[ClaimRow]
+    notes: list[str]
+
+
+def compare(a: Run, b: Run) -> ComparisonResults:
+    """Compare two runs. InputError (one line) when they do not belong in one table."""
+    require_comparable(a.results, b.results)
+    labels = _labels(a, b)
+    sides = [
+        Side(
+            label=label,
+            provider=run.results.provider.name,
+            folder=run.folder.name,
+            seeds=run.results.seeds,
+            settings=run.results.provider.settings,
+        )
+        for label, run in zip(labels, (a, b), strict=True)
+    ]
+    places = [
+        (i.size, arm) for i in a.results.sizes for arm in a.results.arms if arm != REAL and _shared(b, i.size, arm)
+    ]
+    if not places:
+        raise InputError(
+            f"{labels[0]} and {labels[1]} have no training size and arm in common; run both with the same --arms"
+        )
+    return ComparisonResults(
+        task=a.results.task.name,
+        version=a.results.task.version,
+        preset=a.results.preset,
+        data=a.results.data.name,
+        phantom=a.results.data.phantom,
+        a=sides[0],
+        b=sides[1],
+        rows=_rows(a, b, places),
+        claims=[_claim(a.results, b.results, size, arm, labels) for size, arm in places],
+        notes=_notes(a, b),
+    )
+
+
+def require_comparable(a: Results, b: Results) -> None:
+    """InputError naming the first thing in which two runs differ that must be the same in one table."""
+    facts: list[tuple[str, Callable[[Results], object]]] = [
+        ("task", lambda r: r.task.name),
+        ("task version", lambda r: r.task.version),
+        ("preset", lambda r: r.preset),
+        ("dataset", lambda r: r.data.name if a.data.name != b.data.name else f"{r.data.name} ({r.data.digest[:12]})"),
+        ("structures", lambda r: ", ".join(r.task.structures)),
+        ("task settings", lambda r: _settings_in(r, a, b)),
+    ]
+    for what, value in facts:
+        ours, theirs = value(a), value(b)
+        if what == "dataset" and a.data.digest == b.data.digest:
+            continue
+        if ours != theirs:
+            raise InputError(
+                f"{what} {ours} and {what} {theirs} cannot be compared: different presets or datasets never share a table"
+            )
+
+
+def _settings_in(results: Results, a: Results, b: Results) -> str:
+    """The task settings that differ between two runs, as one of them has them."""
+    names = sorted(a.task.settings.keys() | b.task.settings.keys())
+    different = [name for name in names if a.task.settings.get(name) != b.task.settings.get(name)]
+    return ", ".join(f"{name}={results.task.settings.get(name)}" for name in different)
+
+
+def _labels(a: Run, b: Run) -> tuple[str, str]:
+    names = a.results.provider.title, b.results.provider.title
+    if names[0] != names[1]:
+        return names
+    folders = a.folder.resolve().name, b.folder.resolve().name
+    return folders if folders[0] != folders[1] else (f"{names[0]} (a)", f"{names[1]} (b)")
+
+
+def _shared(run: Run, size: str, arm: str) -> bool:
+    return arm in run.results.arms and any(info.size == size for info in run.results.sizes)
+
+
+def _rows(a: Run, b: Run, places: Sequence[tuple[str, str]]) -> list[ComparedRow]:
+    tests, over_folds = _paired(a, b, places), _over_folds(a, b, places)
+    rows = []
+    for size, arm in places:
+        for ours in (row for row in a.results.table if (row.size, row.arm) == (size, arm)):
+            theirs = b.results.row(size, arm, ours.metric, ours.structure)
+            other = theirs.value if theirs else None
+            test = tests.get((size, arm, ours.metric, ours.structure))
+            found = asdict(test) if test else {}
+            found["case_difference"] = found.pop("difference", None)
+            found.pop("structure", None)
+            folds = over_folds.get((size, arm, ours.metric, ours.structure))
+            if folds:
+                low, high, p = folds.test.low, folds.test.high, folds.test.p
+                found |= {"folds_n": folds.test.n, "folds_low": low, "folds_high": high, "folds_p": p}
+                found["folds_p_holm"] = folds.p_holm
+            lack = ours.note or (theirs.note if theirs else "not there")
+            if lack:
+                found["note"] = lack
+            rows.append(
+                ComparedRow(
+                    size=size,
+                    arm=arm,
+                    metric=ours.metric,
+                    structure=ours.structure,
+                    a=ours.value,
+                    b=other,
+                    difference=None if ours.value is None or other is None else ours.value - other,
+                    **found,
+                )
+            )
+    return rows
+
+
+def _paired(a: Run, b: Run, places: Sequence[tuple[str, str]]) -> dict[tuple[str, str, str, str], Comparison]:
+    """Paired comparisons by size, arm, metric and structure, on the seeds that both have; Holm per size and metric."""
+    seeds = sorted(set(a.results.seeds) & set(b.results.seeds))
+    ours, theirs = a.scores(), b.scores()
+    ours, theirs = ours[ours["seed"].isin(seeds)], theirs[theirs["seed"].isin(seeds)]
+    structures, found = a.results.task.structures, {}
+    rule = RULES[a.results.task.pairing]
+    for size in dict.fromkeys(size for size, _ in places):
+        for metric in a.results.task.paired:
+            arms, tests = [], []
+            for arm in (
+                arm for place, arm in places if place == size and _whole(a, size, arm) and _whole(b, size, arm)
+            ):
+                one = rule.compare(_of(ours, size, arm), _of(theirs, size, arm), structures, metric)
+                arms += [arm] * len(one)
+                tests += one if seeds else [replace(test, note="no seed in common: no test") for test in one]
+            for arm, test in zip(arms, with_holm(tests), strict=True):
+                found[size, arm, metric, test.structure] = test
+    return found
+
+
+def _over_folds(a: Run, b: Run, places: Sequence[tuple[str, str]]) -> dict[tuple[str, str, str, str], FoldComparison]:
+    """Tests over folds and seeds by size, arm, metric and structure, where there are folds; Holm per size and metric."""
+    ours, theirs, found = a.scores(), b.scores(), {}
+    for info in (info for info in a.results.sizes if len(info.folds) > 1):
+        n_train, n_test = fold_sizes(info)
+        arms = [arm for size, arm in places if size == info.size]
+        arms = [arm for arm in arms if _whole(a, info.size, arm) and _whole(b, info.size, arm)]
+        for metric in a.results.task.paired:
+            tests = [
+                (arm, one)
+                for arm in arms
+                for one in compare_folds(
+                    _of(ours, info.size, arm),
+                    _of(theirs, info.size, arm),
+                    a.results.task.structures,
+                    metric,
+                    n_train,
+                    n_test,
+                )
+            ]
+            for (arm, _), one in zip(tests, folds_with_holm(one for _, one in tests), strict=True):
+                found[info.size, arm, metric, one.structure] = one
+    return found
+
+
+def _whole(run: Run, size: str, arm: str) -> bool:
+    return all(cell.status == "done" for cell in run.results.cells if (cell.size, cell.arm) == (size, arm))
+
+
+def _of(scores: pd.DataFrame, size: str, arm: str) -> pd.DataFrame:
+    return scores[(scores["size"] == size) & (scores["arm"] == arm)]
+
+
+def _claim(a: Results, b: Results, size: str, arm: str, labels: tuple[str, str]) -> ClaimRow:
+    metric = a.task.metric(a.task.primary)
+    structures = a.task.structures
+    ours = list(primary_by_seed(a.seed_values, metric.name, size, arm, structures).values())
+    theirs = list(primary_by_seed(b.seed_values, metric.name, size, arm, structures).values())
+    numbers = over_seeds(ours, theirs, labels, percent=metric.percent)
+    return ClaimRow(size=size, arm=arm, metric=metric.name, seeds_a=len(ours), seeds_b=len(theirs), **numbers)
+
+
+def _notes(a: Run, b: Run) -> list[str]:
+    notes = []
+    if a.results.task.code != b.results.task.code:
+        notes.append("the task's code differs between the two runs: run the older one again to be sure")
+    if a.results.device.split(":")[0] != b.results.device.split(":")[0]:
+        notes.append(f"devices differ: {a.results.device} and {b.results.device}")
+    for run in (a, b):
+        missing = sum(cell.status != "done" for cell in run.results.cells)
+        if missing:
+            notes.append(f"{run.folder.name}: {missing} of {len(run.results.cells)} cells are not there")
+    seeds = sorted(set(a.results.seeds) & set(b.results.seeds))
+    if seeds and (seeds != sorted(a.results.seeds) or seeds != sorted(b.results.seeds)):
+        notes.append(f"paired tests on the seeds that both have: {', '.join(map(str, seeds))}")
+    return notes
+
+
+# ------------------------------------------------------------------------------------------------------- finding runs
+
+
+def find_pair(a: str, b: str, *, root: Path, task: str | None = None, preset: str | None = None) -> tuple[Run, Run]:
+    """The runs meant by two words: folders of runs, or providers whose newest runs below `root` fit each other.
+
+    For providers only complete runs count, of `task` and `preset` where given. Where no two fit, the newest ones are
+    returned, and `compare` says in what they differ. InputError when there is no such run.
+    """
+    ours = _candidates(a, root, task, preset)
+    theirs = _candidates(b, root, task, preset)
+    for first in ours:
+        for second in theirs:
+            if first.folder.resolve() == second.folder.resolve():
+                continue
+            try:
+                require_comparable(first.results, second.results)
+            except InputError:
+                continue
+            return first, second
+    return ours[0], theirs[0]
+
+
+def _candidates(word: str, root: Path, task: str | None, preset: str | None) -> list[Run]:
+    """Runs that a word can mean, newest first."""
+    path = Path(word).expanduser()
+    if (path / RESULTS).is_file() or path.name == RESULTS:
+        return [Run.open(path)]
+    runs = [run for run in _runs_below(root) if run.results.complete]
+    wanted = [(task, lambda run: run.results.task.name), (preset, lambda run: run.results.preset)]
+    mine = [run for run in runs if run.results.provider.name == word]
+    fitting = [run for run in mine if all(value in (None, get(run)) for value, get in wanted)]
+    if fitting:
+        return sorted(fitting, key=lambda run: run.results.created, reverse=True)
+    if mine:
+        had = ", ".join(sorted({f"{run.results.task.name} {run.results.preset}" for run in mine}))
+        asked = " ".join(value for value in (task, preset) if value)
+        raise InputError(f"{root}: no complete run of {word} on {asked}; it has {had}")
+    known = {run.results.provider.name for run in runs}
+    if not known:
+        raise InputError(f"'{word}' is neither the folder of a run nor a provider with a complete run below {root}/")
+    raise unknown("run", word, known, f"providers with a complete run below {root}/")
+
+
+def _runs_below(root: Path) -> Iterable[Run]:
+    """The readable runs below a folder; others (older schemas, foreign files) are passed over."""
+    for path in sorted(root.glob(f"*/{RESULTS}")):
+        try:
+            yield Run.open(path)
+        except InputError:
+            continue
+
+
+# ------------------------------------------------------------------------------------------------------- in words
+
+
+def in_words(comparison: ComparisonResults, results: Results, width: int = 110) -> str:
+    """The comparison as plain lines; `results` (of either run) says how metrics and sizes are shown."""
+    a, b = comparison.a.label, comparison.b.label
+    phantom = "; phantom, not comparable with published numbers" if comparison.phantom else ""
+    lines = [
+        f"{a} against {b} · {comparison.task} v{comparison.version} · {comparison.preset} · "
+        f"data: {comparison.data}{phantom}"
+    ]
+    metrics = headline_metrics(results)
+    folds = any(row.folds_n for row in comparison.rows)
+    for size, arm in dict.fromkeys((row.size, row.arm) for row in comparison.rows):
+        lines += ["", f"{size_title(results, size)}, {arm.upper()}"]
+        table = [["", "", a, b, "difference", "paired, 95 % interval", "p (Holm)"]]
+        if folds:
+            table[0].append("p (folds, Holm)")
+        for metric in metrics:
+            rows = [r for r in comparison.rows if (r.size, r.arm, r.metric) == (size, arm, metric.name)]
+            for row in rows:
+                bounds = ""
+                if row.low is not None and row.high is not None:
+                    low, high = (shown(value, metric, signed=True) for value in (row.low, row.high))
+                    bounds = f"{shown(row.case_difference, metric, signed=True)} ({low} to {high})"
+                p = probability(row.p_holm) if row.p_holm is not None else row.note or "–"
+                table.append(
+                    [
+                        metric_title(metric) if row is rows[0] else "",
+                        words(row.structure),
+                        shown(row.a, metric),
+                        shown(row.b, metric),
+                        shown(row.difference, metric, signed=True),
+                        bounds or "–",
+                        f"{p} {stars(row.p_holm)}".rstrip(),
+                        *([probability(row.folds_p_holm)] if folds else []),
+                    ]
+                )
+        lines += _aligned(table)
+    lines += [
+        "",
+        f"difference: of the table's numbers; p, on the same films: {RULES[results.task.pairing].marks}; ** p < 0.01",
+    ]
+    if folds:
+        lines.append("p (folds): corrected t-test over folds and seeds (Nadeau-Bengio), Holm")
+    said = dict.fromkeys(claim.sentence for claim in comparison.claims)
+    single = len(said) == 1
+    sentences = list(said) if single else [f"{c.size} {c.arm}: {c.sentence}" for c in comparison.claims]
+    for sentence in [*sentences, *(f"note: {note}" for note in comparison.notes)]:
+        lines += textwrap.wrap(sentence, width, subsequent_indent="  ")
+    return "\n".join(lines) + "\n"
+
+
+def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
+    """Columns side by side: the first two to the left, numbers to the right, the last as it is."""
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    lines = []
+    for row in table:
+        cells = [
+            cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row[:-1], widths, strict=False))
+        ]
+        lines.append("  ".join([*cells, row[-1]]).rstrip())
+    return lines

@@ -1,0 +1,124 @@
+"""What stands where in a run's table, whatever it is written as (`tables`) or shown on (`report`).
+
+Two shapes: lines of metric and structure with sizes and arms side by side (the multi-stage paper's), or, where the task
+says so (`protocol.TableLayout`), one table a size with a row an arm and a column a metric (the image-mask pairs paper's).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..contracts.task import ArmName
+from ..metrics.scores import NOT_TAUGHT
+from ..results.rows import MetricInfo, Results
+from ..significance.paired_tests import stars
+from .words import shown, size_title
+
+REAL_FILMS, SYNTHETIC_FILMS = "# Real", "# Synthetic"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One place of a table. `mark` is the stars of the paired test; `present` is False where there is no number."""
+
+    text: str
+    mark: str = ""
+    present: bool = True
+
+
+def entry(results: Results, size: str, arm: str, metric: MetricInfo, structure: str) -> Entry:
+    """A number of the table with its stars; a dash for what was not taught; else the reason why there is none."""
+    row = results.row(size, arm, metric.name, structure)
+    if row is None or row.value is None:
+        why = row.note if row else ""
+        return Entry("–" if why in ("", NOT_TAUGHT) else why, present=False)
+    text = shown(row.value, metric)
+    if row.sd is not None:
+        text += f" ± {shown(row.sd, metric)}"
+    test = results.test(size, arm, metric.name, structure)
+    return Entry(text, stars(test.p_holm) if test else "")
+
+
+# ------------------------------------------------------------------------------------------- metrics and structures
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the wide table: `entries[size][arm]`. `first` is True on a metric's first line."""
+
+    metric: MetricInfo
+    structure: str
+    first: bool
+    entries: dict[str, dict[str, Entry]]
+
+
+def headline_metrics(results: Results) -> list[MetricInfo]:
+    """The metrics of the terminal table: those that are tested case by case, or all where none is."""
+    tested = [metric for metric in results.shown_metrics if metric.name in results.task.paired]
+    return tested or results.shown_metrics
+
+
+def wide(results: Results, metrics: Sequence[MetricInfo] | None = None) -> list[Line]:
+    """The table with a line per metric and structure, and an entry per size and arm."""
+    present = {(row.metric, row.structure) for row in results.table}
+    lines = []
+    for metric in results.shown_metrics if metrics is None else metrics:
+        structures = [name for name in results.structures if (metric.name, name) in present]
+        for structure in structures:
+            entries = {
+                info.size: {arm: entry(results, info.size, arm, metric, structure) for arm in results.arms}
+                for info in results.sizes
+            }
+            lines.append(Line(metric, structure, structure == structures[0], entries))
+    return lines
+
+
+# ------------------------------------------------------------------------------------------- arms and metrics
+
+
+@dataclass(frozen=True)
+class ArmRow:
+    """One arm of one size: how many films it trains on, and an entry per column."""
+
+    arm: str
+    real: int
+    synthetic: int | None
+    entries: list[Entry]
+
+
+@dataclass(frozen=True)
+class ArmTable:
+    """The table of one size. `headings` are those of the metrics alone."""
+
+    size: str
+    title: str
+    headings: list[str]
+    rows: list[ArmRow]
+
+
+def arm_tables(results: Results) -> list[ArmTable]:
+    """A table per size, in the layout of the task's paper; none where the task has no such layout."""
+    layout = results.task.layout
+    if layout is None:
+        return []
+    known = {row.metric for row in results.table}
+    columns = [(results.task.metric(name), heading) for name, heading in layout.columns if name in known]
+    structure = results.task.structures[0]
+    return [
+        ArmTable(
+            size=info.size,
+            title=layout.titles.get(info.size, size_title(results, info.size)),
+            headings=[heading for _, heading in columns],
+            rows=[
+                ArmRow(
+                    arm=arm,
+                    real=info.films if ArmName(arm).uses_real else 0,
+                    synthetic=info.synthetic_films if ArmName(arm).uses_provider else 0,
+                    entries=[entry(results, info.size, arm, metric, structure) for metric, _ in columns],
+                )
+                for arm in results.arms
+            ],
+        )
+        for info in results.sizes
+    ]

@@ -1,0 +1,357 @@
+"""The table of a run for people and programs: terminal, CSV, JSON, Markdown and LaTeX, all from `Results` alone.
+
+CSV and JSON are long and exact (a row a number, fractions as they are); the others are laid out as `layout` says.
+Missing cells say so in their place.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from ..metrics.scores import AVERAGE
+from ..results.rows import FoldRow, PairedRow, Results, words
+from .table_shapes import REAL_FILMS, SYNTHETIC_FILMS, ArmTable, Line, arm_tables, headline_metrics, wide
+from .words import absence, absent, check_notes, cost_sentence, header_sentence, legend, metric_title, size_title
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from rich.console import Console
+    from rich.text import Text
+
+GAP = 3  # blanks between columns of the terminal table
+
+
+# ------------------------------------------------------------------------------------------------------- terminal
+
+
+def terminal(results: Results, width: int = 100) -> Text:
+    """The table, its legend, cost, checks and missing cells as styled text; `.plain` is what a file or pipe gets.
+
+    Sizes stand side by side as far as `width` columns allow, else below each other.
+    """
+    from rich.text import Text
+
+    text = Text()
+    tables = arm_tables(results)
+    for block in map(_arm_block, tables) if tables else _blocks(results, width):
+        text.append_text(block)
+        text.append("\n")
+    for sentence in legend(results):
+        text.append(textwrap.fill(_clean(sentence), width, subsequent_indent="  ") + "\n", style="dim")
+    notes = [("cost", f"{results.provider.title} {row.size}", cost_sentence(row), "") for row in results.cost]
+    notes += [
+        ("check", place, sentence, "bold red" if alarm else "") for place, sentence, alarm in check_notes(results)
+    ]
+    notes += [(str(cell.status), "", absence(cell), "red") for cell in absent(results)]
+    if notes:
+        text.append("\n")
+    for word, subject, sentence, style in notes:
+        separator = "   " if word == "cost" else ": "
+        text.append(f"{word:<7}", style="bold")
+        text.append(_clean(f"{subject}{separator if subject else ''}{sentence}") + "\n", style=style)
+    return text
+
+
+def print_table(results: Results, console: Console) -> None:
+    """Print `terminal` on a rich console: colours on a terminal, plain lines elsewhere."""
+    width = console.width if console.is_terminal else 120
+    console.print(terminal(results, width), soft_wrap=True, highlight=False)
+
+
+def _clean(text: str) -> str:
+    """Text without control characters, so that a name cannot steer the terminal."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text)
+
+
+def _arm_block(table: ArmTable) -> Text:
+    """The table of one size with a row an arm: numbers end where their headings end, three blanks for the marks."""
+    from rich.text import Text
+
+    names = [row.arm.upper() for row in table.rows]
+    first = max(map(len, names)) + GAP
+    widths = [
+        max(len(heading), *(len(row.entries[index].text) for row in table.rows))
+        for index, heading in enumerate(table.headings)
+    ]
+    text = Text(_clean(table.title) + "\n", style="bold")
+    head = " " * first + f"{REAL_FILMS}  {SYNTHETIC_FILMS}"
+    head += "".join(" " * GAP + _clean(heading).rjust(w) for heading, w in zip(table.headings, widths, strict=True))
+    text.append(head + "\n", style="bold")
+    for name, row in zip(names, table.rows, strict=True):
+        synthetic = "–" if row.synthetic is None else str(row.synthetic)
+        line = Text(name.ljust(first), style="bold")
+        films = f"{row.real:>{len(REAL_FILMS)}}  {synthetic:>{len(SYNTHETIC_FILMS)}}"
+        line.append(films, style="not bold")
+        for one, column in zip(row.entries, widths, strict=True):
+            line.append(" " * (GAP if line.plain.endswith(films) else GAP - 3), style="not bold")
+            line.append(one.text.rjust(column), style="not bold")
+            line.append(f" {one.mark:<2}", style="bold yellow" if one.present else "red")
+        line.rstrip()
+        text.append_text(line)
+        text.append("\n")
+    return text
+
+
+def _blocks(results: Results, width: int) -> Iterable[Text]:
+    lines = wide(results, headline_metrics(results))
+    labels = [_clean(metric_title(line.metric)) if line.first else "" for line in lines]
+    left = max((len(label) for label in labels), default=0) + 2
+    label_width = left + max((len(_clean(words(line.structure))) for line in lines), default=0)
+    sizes = [info.size for info in results.sizes]
+    widths = {size: {arm: _column(lines, size, arm) for arm in results.arms} for size in sizes}
+    spans = {size: sum(widths[size].values()) + GAP * len(results.arms) for size in sizes}
+    row: list[str] = []
+    for size in sizes:
+        if row and label_width + sum(spans[name] for name in [*row, size]) + 2 * len(row) > width:
+            yield _block(results, lines, labels, left, label_width, row, widths)
+            row = []
+        row.append(size)
+    if row:
+        yield _block(results, lines, labels, left, label_width, row, widths)
+
+
+def _column(lines: Sequence[Line], size: str, arm: str) -> int:
+    return max([len(arm) + 3, *(len(line.entries[size][arm].text) + 3 for line in lines)])
+
+
+def _block(
+    results: Results,
+    lines: Sequence[Line],
+    labels: Sequence[str],
+    left: int,
+    label_width: int,
+    sizes: Sequence[str],
+    widths: dict[str, dict[str, int]],
+) -> Text:
+    """One block of the terminal table: a column of numbers ends where its arm's name ends, three blanks for the marks."""
+    from rich.text import Text
+
+    text = Text(" " * label_width)
+    for size in sizes:
+        span = sum(widths[size].values()) + GAP * len(widths[size])
+        text.append("  " + _clean(size_title(results, size)).center(span), style="bold")
+    text.rstrip()
+    text.append("\n" + " " * label_width)
+    for size in sizes:
+        text.append("  ")
+        for arm in results.arms:
+            text.append(" " * GAP + arm.upper().rjust(widths[size][arm] - 3) + "   ", style="bold")
+    text.rstrip()
+    text.append("\n")
+    for line, label in zip(lines, labels, strict=True):
+        style = "bold" if line.structure == AVERAGE else ""
+        row = Text(label.ljust(left), style="bold")
+        row.append(_clean(words(line.structure)).ljust(label_width - left), style=style or "not bold")
+        for size in sizes:
+            row.append("  ")
+            for arm in results.arms:
+                entry = line.entries[size][arm]
+                row.append(" " * GAP + entry.text.rjust(widths[size][arm] - 3), style=style or "not bold")
+                row.append(f" {entry.mark:<2}", style="bold yellow" if entry.present else "red")
+        row.rstrip()
+        text.append_text(row)
+        text.append("\n")
+    return text
+
+
+# ------------------------------------------------------------------------------------------------------- files
+
+
+def long_rows(results: Results) -> list[dict[str, object]]:
+    """The table in long form, exact: a row a number."""
+    return [row.model_dump(mode="json") for row in results.table]
+
+
+def as_json(results: Results) -> str:
+    """The table in long form as JSON."""
+    return json.dumps(long_rows(results), indent=1, allow_nan=False) + "\n"
+
+
+def as_csv(results: Results) -> str:
+    """The table in long form as CSV, with what it is a table of in every row."""
+    constant = {
+        "provider": results.provider.name,
+        "label_by": results.provider.label_by,
+        "task": results.task.name,
+        "version": results.task.version,
+        "preset": results.preset,
+        "data": results.data.name,
+    }
+    return csv_of([constant | row for row in long_rows(results)])
+
+
+def tests_csv(results: Results) -> str:
+    """The tests against REAL as CSV, exact: paired over the cases and, in columns `folds_...`, over folds and seeds."""
+    rows = [row.model_dump(mode="json") for row in results.paired]
+    if results.fold_tests:
+        over_folds = {_place(row): _fold_columns(row) for row in results.fold_tests}
+        empty = dict.fromkeys(_fold_columns(results.fold_tests[0]))
+        rows = [row | over_folds.get(_place(test), empty) for row, test in zip(rows, results.paired, strict=True)]
+    return csv_of(rows)
+
+
+def _place(row: PairedRow | FoldRow) -> tuple[str, str, str, str]:
+    return row.size, row.arm, row.metric, row.structure
+
+
+def _fold_columns(row: FoldRow) -> dict[str, object]:
+    values = row.model_dump(mode="json", exclude={"size", "arm", "metric", "structure"})
+    return {f"folds_{name}": value for name, value in values.items()}
+
+
+def models_csv(rows: Sequence[BaseModel]) -> str:
+    """Models of one kind as CSV."""
+    return csv_of([row.model_dump(mode="json") for row in rows])
+
+
+def csv_of(rows: Sequence[dict[str, object]]) -> str:
+    """Rows with the same keys as CSV; None is an empty field, floats keep every digit."""
+    if not rows:
+        return ""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def as_markdown(results: Results) -> str:
+    """The table in Markdown, with its legend."""
+    notes = [header_sentence(results), *legend(results), *(absence(cell) for cell in absent(results))]
+    listed = [f"- {_markdown(note)}" for note in notes]
+    if results.task.layout is not None:
+        blocks = [line for table in arm_tables(results) for line in [*_markdown_arms(table), ""]]
+        return "\n".join([*blocks, *listed]) + "\n"
+    head = ["metric", "structure"]
+    head += [f"{size_title(results, info.size)} {arm.upper()}" for info in results.sizes for arm in results.arms]
+    lines = [_markdown_row(map(_markdown, head)), _markdown_row(["---"] * 2 + ["---:"] * (len(head) - 2))]
+    for line in wide(results):
+        cells = [_markdown(metric_title(line.metric)), _markdown(words(line.structure))]
+        for info in results.sizes:
+            for arm in results.arms:
+                entry = line.entries[info.size][arm]
+                cells.append(_markdown(f"{entry.text} {entry.mark}".rstrip()))
+        lines.append(_markdown_row(cells))
+    return "\n".join([*lines, "", *listed]) + "\n"
+
+
+def _markdown_arms(table: ArmTable) -> list[str]:
+    """The table of one size, its title above it."""
+    head = ["arm", REAL_FILMS, SYNTHETIC_FILMS, *table.headings]
+    lines = [f"**{_markdown(table.title)}**", "", _markdown_row(map(_markdown, head))]
+    lines.append(_markdown_row(["---"] + ["---:"] * (len(head) - 1)))
+    for row in table.rows:
+        cells = [row.arm.upper(), str(row.real), "–" if row.synthetic is None else str(row.synthetic)]
+        cells += [f"{one.text} {one.mark}".rstrip() for one in row.entries]
+        lines.append(_markdown_row(map(_markdown, cells)))
+    return lines
+
+
+def _markdown_row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _markdown(text: str) -> str:
+    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", _clean(text)).replace(r"\<", "&lt;").replace(r"\>", "&gt;")
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "±": r"$\pm$",
+    "–": "--",
+    "·": r"$\cdot$",
+}
+
+
+def latex_escaped(text: str) -> str:
+    """Text that LaTeX prints as it is."""
+    return "".join(_LATEX.get(letter, letter) for letter in _clean(text))
+
+
+def as_latex(results: Results) -> str:
+    """The table in LaTeX (package booktabs), with its legend as the caption."""
+    caption = ". ".join(latex_escaped(sentence) for sentence in [header_sentence(results), *legend(results)])
+    if results.task.layout is not None:
+        body = [line for table in arm_tables(results) for line in _latex_arms(table)]
+    else:
+        body = _latex_wide(results)
+    head = ["% needs \\usepackage{booktabs}", "\\begin{table}", "\\centering", f"\\caption{{{caption}.}}"]
+    return "\n".join([*head, *body, "\\end{table}", ""])
+
+
+def _latex_arms(table: ArmTable) -> list[str]:
+    """The tabular of one size, its title above it."""
+    head = ["", REAL_FILMS, SYNTHETIC_FILMS, *table.headings]
+    body = []
+    for row in table.rows:
+        cells = [row.arm.upper(), str(row.real), "–" if row.synthetic is None else str(row.synthetic)]
+        cells = [latex_escaped(cell) for cell in cells]
+        cells += [latex_escaped(one.text) + (f"$^{{{one.mark}}}$" if one.mark else "") for one in row.entries]
+        body.append(" & ".join(cells) + r" \\")
+    return [
+        rf"{latex_escaped(table.title)}\\[2pt]",
+        f"\\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}",
+        "\\toprule",
+        " & ".join(map(latex_escaped, head)) + r" \\",
+        "\\midrule",
+        *body,
+        "\\bottomrule",
+        r"\end{tabular}\\[6pt]",
+    ]
+
+
+def _latex_wide(results: Results) -> list[str]:
+    """The tabular with sizes and arms side by side."""
+    arms = len(results.arms)
+    columns = "ll" + "r" * (arms * len(results.sizes))
+    groups = [f"\\multicolumn{{{arms}}}{{c}}{{{latex_escaped(size_title(results, i.size))}}}" for i in results.sizes]
+    rules = [f"\\cmidrule(lr){{{3 + k * arms}-{2 + (k + 1) * arms}}}" for k in range(len(results.sizes))]
+    names = [latex_escaped(arm.upper()) for _ in results.sizes for arm in results.arms]
+    body: list[str] = []
+    for line in wide(results):
+        if line.first and body:
+            body.append("\\midrule")
+        cells = [latex_escaped(metric_title(line.metric)) if line.first else "", latex_escaped(words(line.structure))]
+        for info in results.sizes:
+            for arm in results.arms:
+                entry = line.entries[info.size][arm]
+                mark = f"$^{{{entry.mark}}}$" if entry.mark else ""
+                cells.append(latex_escaped(entry.text) + mark)
+        body.append(" & ".join(cells) + r" \\")
+    return [
+        f"\\begin{{tabular}}{{{columns}}}",
+        "\\toprule",
+        " & ".join([" & ", *groups]).replace(" &  & ", " & & ", 1) + r" \\",
+        "".join(rules),
+        " & ".join([" & ", *names]).replace(" &  & ", " & & ", 1) + r" \\",
+        "\\midrule",
+        *body,
+        "\\bottomrule",
+        "\\end{tabular}",
+    ]
+
+
+FORMATS: dict[str, Callable[[Results], str]] = {
+    "csv": as_csv,
+    "json": as_json,
+    "md": as_markdown,
+    "tex": as_latex,
+}
+"""Table file formats by the name of their ending."""

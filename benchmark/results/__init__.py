@@ -1,0 +1,1 @@
+"""The rows of results.json, and how a finished run becomes them."""

@@ -1,0 +1,126 @@
+"""Every arm against REAL: paired over the test cases, over folds, and over seeds (design section 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from ..metrics.scores import AVERAGE, finite
+from ..significance.paired_tests import welch_over_seeds
+from ..significance.pairs import compare_folds, folds_with_holm, with_holm
+from ..significance.rules import RULES
+from .finished import REAL, Harvest
+from .rows import FoldRow, PairedRow, SeedRow, SeedValue, SizeInfo
+
+
+def paired_rows(harvest: Harvest) -> list[PairedRow]:
+    """Every arm against REAL on the same test cases; Holm over the rows of one size and metric."""
+    structures = list(harvest.plan.task.structures(harvest.plan.data))
+    rows = []
+    for size in harvest.sizes:
+        for metric in harvest.plan.task.paired_metrics():
+            comparisons, arms = [], []
+            for arm in harvest.arms:
+                if arm == REAL or not _both_done(harvest, size, arm):
+                    continue
+                scores = harvest.scores[harvest.scores["size"] == size]
+                ours, real = (scores[scores["arm"] == name] for name in (arm, REAL))
+                found = RULES[harvest.plan.task.pairing].compare(ours, real, structures, metric)
+                comparisons += found
+                arms += [arm] * len(found)
+            for arm, one in zip(arms, with_holm(comparisons), strict=True):
+                rows.append(PairedRow(size=size, arm=arm, metric=metric, **asdict(one)))
+    return rows
+
+
+def fold_rows(harvest: Harvest, sizes: Sequence[SizeInfo]) -> list[FoldRow]:
+    """Every arm against REAL over folds and seeds, where there are folds; Holm over the rows of one size and metric."""
+    structures = list(harvest.plan.task.structures(harvest.plan.data))
+    rows = []
+    for info in sizes:
+        n_train, n_test = fold_sizes(info)
+        arms = [arm for arm in harvest.arms if arm != REAL and _both_done(harvest, info.size, arm)]
+        for metric in harvest.plan.task.paired_metrics():
+            scores = harvest.scores[harvest.scores["size"] == info.size]
+            real = scores[scores["arm"] == REAL]
+            found = [
+                (arm, one)
+                for arm in arms
+                for one in compare_folds(scores[scores["arm"] == arm], real, structures, metric, n_train, n_test)
+            ]
+            adjusted = folds_with_holm(one for _, one in found)
+            rows += [
+                FoldRow(
+                    size=info.size,
+                    arm=arm,
+                    metric=metric,
+                    structure=one.structure,
+                    n_train=n_train,
+                    n_test=n_test,
+                    p_holm=one.p_holm,
+                    **asdict(one.test),
+                )
+                for (arm, _), one in zip(found, adjusted, strict=True)
+            ]
+    return rows
+
+
+def fold_sizes(info: SizeInfo) -> tuple[int, int]:
+    """(training films, test films) of a fold, the mean over folds; at least one each."""
+    train = info.fold_films or [info.films]
+    return max(1, round(sum(train) / len(train))), max(1, round((info.test_films or 0) / len(info.folds)))
+
+
+def _both_done(harvest: Harvest, size: str, arm: str) -> bool:
+    return all(harvest.done(harvest.cells(size, name)) for name in (arm, REAL))
+
+
+def primary_by_seed(
+    values: Sequence[SeedValue], metric: str, size: str, arm: str, structures: Sequence[str]
+) -> dict[int, float]:
+    """The average of a metric for each seed: the table's `average` row, or the mean over `structures` without one.
+
+    Empty for an arm that was not taught all structures: the mean of some is no average.
+    """
+    chosen = [one for one in values if (one.size, one.arm, one.metric) == (size, arm, metric)]
+    found: dict[int, float] = {}
+    for seed in dict.fromkeys(one.seed for one in chosen):
+        of_seed: Mapping[str, float] = {one.structure: one.value for one in chosen if one.seed == seed}
+        if AVERAGE in of_seed:
+            found[seed] = of_seed[AVERAGE]
+        elif set(structures) <= of_seed.keys():
+            found[seed] = float(np.mean([of_seed[name] for name in structures]))
+    return found
+
+
+def over_seeds(a: Sequence[float], b: Sequence[float], names: tuple[str, str], *, percent: bool) -> dict[str, Any]:
+    """Welch's test over seeds: difference, low, high, p and the sentence, which speaks in percent where tables do."""
+    if not a or not b:
+        lacking = names[0] if not a else names[1]
+        sentence = f"{lacking}: not taught every structure, so there is no average to compare"
+        return {"difference": None, "low": None, "high": None, "p": None, "sentence": sentence}
+    factor = 100.0 if percent else 1.0
+    test = welch_over_seeds(np.array(a) * factor, np.array(b) * factor, names=names)
+    numbers = {"difference": test.difference, "low": test.low, "high": test.high}
+    scaled = {name: None if value is None else finite(value / factor) for name, value in numbers.items()}
+    return scaled | {"p": finite(test.p), "sentence": test.claim}
+
+
+def seed_rows(harvest: Harvest, values: Sequence[SeedValue]) -> list[SeedRow]:
+    """Every arm against REAL over seeds; an arm with a missing cell has no row."""
+    metric, rows = harvest.plan.task.primary, []
+    structures = harvest.plan.task.structures(harvest.plan.data)
+    percent = any(one.percent for one in harvest.plan.task.metrics if one.name == metric)
+    for size in harvest.sizes:
+        for arm in harvest.arms:
+            if arm == REAL or not _both_done(harvest, size, arm):
+                continue
+            ours = list(primary_by_seed(values, metric, size, arm, structures).values())
+            real = list(primary_by_seed(values, metric, size, REAL, structures).values())
+            names = (f"{harvest.plan.provider.title} ({arm})", "real films")
+            numbers = over_seeds(ours, real, names, percent=percent)
+            rows.append(SeedRow(size=size, arm=arm, metric=metric, seeds=len(ours), **numbers))
+    return rows

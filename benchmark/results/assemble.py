@@ -1,0 +1,310 @@
+"""From the store to `Results`: every planned cell with its state, the table, the tests, the cost. Trains nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..contracts.task import ArmName, Slot
+from ..metrics.scores import AVERAGE, NOT_TAUGHT, finite
+from ..runs.plan import Plan, PlannedCell
+from ..runs.record import Cost, Environment
+from ..runs.store import Store
+from .against_real import fold_rows, paired_rows, seed_rows
+from .finished import Harvest
+from .rows import (
+    CellRow,
+    CheckRow,
+    CostRow,
+    DataInfo,
+    EnvironmentRow,
+    LayoutInfo,
+    MetricInfo,
+    Results,
+    SeedValue,
+    SizeInfo,
+    Status,
+    TableRow,
+    TaskInfo,
+    words,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NEAR_COPIES = {"near_test": "nearest test film", "near_train": "nearest training film"}
+NEAR_COPY_ALARM = 0.01
+
+
+def assemble(plan: Plan, store: Store, command: Sequence[str], sizes: Sequence[SizeInfo] | None = None) -> Results:
+    """The results of a plan as far as the store has them. `command`: the words the run was started with. `sizes`: how many
+    films a size means, where the plan has no films to count."""
+    from ... import __version__
+
+    harvest = Harvest(plan, store)
+    values = seed_values(harvest)
+    sizes = [_size_info(harvest, size) for size in harvest.sizes] if sizes is None else list(sizes)
+    return Results(
+        cxrbench=__version__,
+        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        command=list(command),
+        provider=plan.provider,
+        task=_task_info(plan),
+        preset=plan.preset,
+        data=_data_info(plan),
+        sizes=list(sizes),
+        arms=harvest.arms,
+        seeds=list(plan.seeds),
+        device=plan.device,
+        cells=[_cell_row(harvest, cell) for cell in plan.cells],
+        table=_table(harvest, values),
+        seed_values=values,
+        paired=paired_rows(harvest),
+        fold_tests=fold_rows(harvest, sizes),
+        seed_tests=seed_rows(harvest, values),
+        cost=[row for size in harvest.sizes if (row := _cost(harvest, size)) is not None],
+        checks=_checks(harvest),
+        environments=_environments(harvest),
+    )
+
+
+def _task_info(plan: Plan) -> TaskInfo:
+    task, identity = plan.task, plan.cells[0].identity.task
+    return TaskInfo(
+        **identity.model_dump(),
+        summary=task.summary,
+        metrics=[MetricInfo(**asdict(metric)) for metric in task.metrics],
+        paired=list(task.paired_metrics()),
+        structures=list(task.structures(plan.data)),
+        primary=task.primary,
+        pairing=task.pairing,
+        layout=None if task.table_layout is None else LayoutInfo.model_validate(asdict(task.table_layout)),
+    )
+
+
+def _data_info(plan: Plan) -> DataInfo:
+    identity, data = plan.cells[0].identity.data, plan.data
+    return DataInfo(
+        **identity.model_dump(),
+        phantom="phantom" in f"{identity.name} {identity.provenance}".lower(),
+        n=len(data),
+        organs=list(data.organs),
+        findings=list(data.info.findings),
+        resolution=data.resolution,
+        fit_resolution=plan.fit_data.resolution,
+        pixel_mm=finite(data.info.pixel_mm),
+    )
+
+
+def _size_info(harvest: Harvest, size: str) -> SizeInfo:
+    plan = harvest.plan
+    cells = [cell for cell in plan.cells if cell.slot.size == size]
+    folds = list(dict.fromkeys(cell.slot.fold for cell in cells))
+    records = {cell.slot.fold: harvest.records[cell.key] for cell in cells if cell.key in harvest.records}
+    sets = [plan.task.training_set(plan.fit_data, Slot(fold, size, ArmName.REAL)) for fold in folds]
+    real = [len(originals(plan.task.learnt_from(films).cases)) for films in sets]
+    provided = [cell.slot for cell in cells if cell.slot.arm.uses_provider]
+    return SizeInfo(
+        size=size,
+        folds=folds,
+        films=max(real),
+        fold_films=real,
+        synthetic_films=plan.task.synthetic_count(plan.data, provided[0]) if provided else None,
+        test_films=sum(r.downstream.test_films for r in records.values()) if len(records) == len(folds) else None,
+    )
+
+
+def originals(cases: pd.DataFrame) -> list[int]:
+    """Row numbers of the real films before augmentation: the first of each group of copies with the same sources."""
+    if "source_ids" not in cases:
+        return list(range(len(cases)))
+    groups: dict[tuple[str, ...], int] = {}
+    for row, sources in enumerate(cases["source_ids"]):
+        groups.setdefault(tuple(map(str, sources)), row)
+    return list(groups.values())
+
+
+def _cell_row(harvest: Harvest, cell: PlannedCell) -> CellRow:
+    record, message = harvest.records.get(cell.key), harvest.messages.get(cell.key, "")
+    status = Status.DONE if record else Status.FAILED if message else Status.MISSING
+    return CellRow(
+        key=cell.key,
+        fold=cell.slot.fold,
+        size=cell.slot.size,
+        arm=cell.slot.arm.value,
+        seed=cell.seed,
+        status=status,
+        message=message,
+        seconds=record.downstream.seconds if record else None,
+    )
+
+
+# ------------------------------------------------------------------------------------------------------- the table
+
+
+def seed_values(harvest: Harvest) -> list[SeedValue]:
+    """The table of every seed whose folds are all there. Several folds: the task summarises all their cases at once."""
+    found = []
+    for size in harvest.sizes:
+        for arm in harvest.arms:
+            for seed in harvest.plan.seeds:
+                cells = harvest.cells(size, arm, seed)
+                if harvest.done(cells):
+                    for metric, structure, value in _summary(harvest, cells):
+                        found.append(
+                            SeedValue(size=size, arm=arm, metric=metric, structure=structure, seed=seed, value=value)
+                        )
+    return found
+
+
+def _summary(harvest: Harvest, cells: Sequence[PlannedCell]) -> list[tuple[str, str, float]]:
+    if len(cells) == 1:
+        return [(row.metric, row.structure, row.value) for row in harvest.records[cells[0].key].table]
+    import pandas as pd
+
+    scores = pd.concat([harvest.store.scores(cell.key) for cell in cells], ignore_index=True)
+    rows = harvest.plan.task.summarise(scores)
+    numbers = zip(rows["metric"], rows["structure"], rows["value"].map(finite), strict=True)
+    return [(str(metric), str(structure), value) for metric, structure, value in numbers if value is not None]
+
+
+def _table(harvest: Harvest, values: Sequence[SeedValue]) -> list[TableRow]:
+    by_place: dict[tuple[str, str, str, str], list[float]] = {}
+    for one in values:
+        by_place.setdefault((one.size, one.arm, one.metric, one.structure), []).append(one.value)
+    kinds = _metric_structures(harvest.plan, values)
+    rows = []
+    for size in harvest.sizes:
+        for arm in harvest.arms:
+            planned = harvest.cells(size, arm)
+            seeds = len({cell.seed for cell in planned})
+            lack = "" if harvest.done(planned) else _lack(harvest, planned)
+            for metric, structure in kinds:
+                found = by_place.get((size, arm, metric, structure), [])
+                note = lack or ("" if found else NOT_TAUGHT)
+                whole = not note and len(found) == seeds
+                rows.append(
+                    TableRow(
+                        size=size,
+                        arm=arm,
+                        metric=metric,
+                        structure=structure,
+                        value=float(np.mean(found)) if whole else None,
+                        sd=float(np.std(found, ddof=1)) if whole and seeds > 1 else None,
+                        seeds=len(found),
+                        note=note,
+                    )
+                )
+    return rows
+
+
+def _metric_structures(plan: Plan, values: Sequence[SeedValue]) -> list[tuple[str, str]]:
+    """The rows of the table: what the finished cells have, and of their metrics every structure of the task; what the
+    task promises where none is finished."""
+    found = dict.fromkeys((one.metric, one.structure) for one in values)
+    structures = list(plan.task.structures(plan.data))
+    if not found:
+        if len(structures) > 1:
+            structures.append(AVERAGE)
+        return [(metric.name, structure) for metric in plan.task.metrics for structure in structures]
+    metrics = list(dict.fromkeys(metric for metric, _ in found))
+    every = found | dict.fromkeys((metric, structure) for metric in metrics for structure in structures)
+    order = [*structures, *(structure for _, structure in found if structure not in structures)]
+    return sorted(every, key=lambda place: (metrics.index(place[0]), order.index(place[1])))
+
+
+def _lack(harvest: Harvest, cells: Sequence[PlannedCell]) -> str:
+    """Why a number of the table is not there."""
+    if not cells:
+        return "not planned"
+    absent = [cell for cell in cells if cell.key not in harvest.records]
+    word = "failed" if any(cell.key in harvest.messages for cell in absent) else "missing"
+    return word if len(cells) == 1 else f"{word} {len(absent)}/{len(cells)}"
+
+
+# ------------------------------------------------------------------------------------------- cost, checks, machines
+
+
+def _cost(harvest: Harvest, size: str) -> CostRow | None:
+    fits: dict[str, Cost] = {}
+    for cell in harvest.plan.cells:
+        record = harvest.records.get(cell.key)
+        if cell.slot.size == size and record is not None and record.cost is not None:
+            fits[record.fit_key or cell.key] = record.cost
+    if not fits:
+        return None
+    costs = list(fits.values())
+    rates = [cost.train_images_per_second for cost in costs if cost.train_images_per_second is not None]
+
+    def different(name: str) -> str:
+        return ", ".join(dict.fromkeys(str(getattr(cost, name)) for cost in costs))
+
+    return CostRow(
+        size=size,
+        fits=len(costs),
+        parameters=costs[0].parameters,
+        fit_seconds=float(np.mean([cost.fit_seconds for cost in costs])),
+        train_images_per_second=float(np.mean(rates)) if rates else None,
+        sample_images_per_second=float(np.mean([cost.sample_images_per_second for cost in costs])),
+        peak_memory_bytes=max(cost.peak_memory_bytes for cost in costs),
+        device=different("device"),
+        precision=different("precision"),
+        threads=costs[0].threads,
+        weights=different("weights"),
+    )
+
+
+def _checks(harvest: Harvest) -> list[CheckRow]:
+    """One row per synthetic dataset and check, however many cells were trained on it."""
+    rows: dict[tuple[str, str], CheckRow] = {}
+    for cell in harvest.plan.cells:
+        record = harvest.records.get(cell.key)
+        for name, value in (record.checks if record else {}).items():
+            place = (cell.synthetic_key or cell.key, name)
+            label, sentence, alarm = check_words(name, value)
+            slot = cell.slot
+            rows.setdefault(
+                place,
+                CheckRow(size=slot.size, fold=slot.fold, seed=cell.seed, name=label, sentence=sentence, alarm=alarm),
+            )
+    return list(rows.values())
+
+
+def check_words(name: str, value: Any) -> tuple[str, str, bool]:
+    """Label, sentence and alarm of a check of a record. A search for near copies (`flagged` of `films` lie below the first
+    percentile of real distances, `p` by chance) alarms at p < 0.01."""
+    if isinstance(value, Mapping) and {"flagged", "films", "p"} <= value.keys():
+        share = f"{value['flagged']} of {value['films']} below the 1st percentile"
+        alarm = value["p"] < NEAR_COPY_ALARM
+        said = f"near copies ({share}, p = {value['p']:.1g})" if alarm else f"no near copies ({share})"
+        if value.get("copies"):
+            said += f"; {value['copies']} copies (hash and pixels)"
+        return NEAR_COPIES.get(name, words(name)), said, alarm
+    return words(name), _plain_words(value), False
+
+
+def _plain_words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{words(str(name))} {_plain_words(item)}" for name, item in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, (list, tuple)):
+        return f"{len(value)} entries" if len(value) > 5 else " ".join(_plain_words(item) for item in value)
+    return str(value)
+
+
+def _environments(harvest: Harvest) -> list[EnvironmentRow]:
+    counts: Counter[str] = Counter()
+    found: dict[str, Environment] = {}
+    for record in harvest.records.values():
+        text = record.environment.model_dump_json()
+        found[text] = record.environment
+        counts[text] += 1
+    return [EnvironmentRow(cells=n, environment=found[text]) for text, n in counts.most_common()]

@@ -1,0 +1,297 @@
+"""The results of a run: what `results.json` holds (design section 8; a numbered schema, unknown keys refused).
+
+A number that does not exist is None, never NaN and never an average over the cells that happened to succeed: a cell that
+failed or is missing takes the table's cell with it. Rates and fractions are plain numbers (Dice 0.97, not 97).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field
+
+from ..metrics.scores import NOT_TAUGHT
+from ..runs.record import Environment, ProviderIdentity
+from ..schema import Strict
+
+SCHEMA = 1
+
+
+class Status(StrEnum):
+    """How far a planned cell has come."""
+
+    DONE = "done"
+    FAILED = "failed"
+    MISSING = "missing"
+
+
+class MetricInfo(Strict):
+    """A metric as tables show it; `percent` metrics are fractions shown times 100."""
+
+    name: str
+    label: str
+    higher_is_better: bool = True
+    percent: bool = False
+    decimals: int = 2
+    unit: str = ""
+
+
+class LayoutInfo(Strict):
+    """A table as a paper prints it (`protocol.TableLayout`): (metric, heading) of its columns, a title for each size."""
+
+    columns: list[tuple[str, str]]
+    titles: dict[str, str]
+
+
+class TaskInfo(Strict):
+    """The protocol: `metrics` in table order, `paired` the case scores that are compared, `structures` what is scored."""
+
+    name: str
+    version: int
+    code: str
+    settings: dict[str, Any]
+    depends_on: dict[str, str] = Field(default_factory=dict)
+    summary: str
+    metrics: list[MetricInfo]
+    paired: list[str]
+    structures: list[str]
+    primary: str
+    layout: LayoutInfo | None = None
+    pairing: str = "cases"
+    """How two models are compared on the same cases (`pairing_rules.RULES`)."""
+
+    def metric(self, name: str) -> MetricInfo:
+        """How a metric is shown; one that only case scores have is shown as it is."""
+        return next((metric for metric in self.metrics if metric.name == name), MetricInfo(name=name, label=name))
+
+
+class DataInfo(Strict):
+    """The films: `n` in all, at `resolution` for the test and `fit_resolution` for the providers; `version` and `truth` as
+    in `record.DataIdentity`."""
+
+    name: str
+    digest: str
+    provenance: str
+    version: str = ""
+    truth: str = ""
+    phantom: bool
+    n: int
+    organs: list[str]
+    findings: list[str]
+    resolution: int
+    fit_resolution: int
+    pixel_mm: float | None
+
+
+class SizeInfo(Strict):
+    """How many films a size means: real ones before augmentation (of one fold: the most), synthetic ones, tested ones
+    (all folds). `fold_films` are the real ones of each fold."""
+
+    size: str
+    folds: list[str]
+    films: int
+    fold_films: list[int]
+    synthetic_films: int | None
+    test_films: int | None
+
+
+class CellRow(Strict):
+    """A planned cell and what became of it. `seconds` is its downstream training."""
+
+    key: str
+    fold: str
+    size: str
+    arm: str
+    seed: int
+    status: Status
+    message: str = ""
+    seconds: float | None = None
+
+
+class TableRow(Strict):
+    """One number of the table: the mean over `seeds`, with their standard deviation where there are several."""
+
+    size: str
+    arm: str
+    metric: str
+    structure: str
+    value: float | None
+    sd: float | None = None
+    seeds: int = 0
+    note: str = ""
+
+
+class SeedValue(Strict):
+    """One number of the table for one seed (all folds together)."""
+
+    size: str
+    arm: str
+    metric: str
+    structure: str
+    seed: int
+    value: float
+
+
+class PairedRow(Strict):
+    """One arm against REAL on the same test cases (`n` of them) by the task's pairing rule; `difference` is arm minus REAL.
+
+    `low` and `high` bound it with 95 % confidence. The Holm values hold over all rows of one size, metric and test.
+    """
+
+    size: str
+    arm: str
+    metric: str
+    structure: str
+    n: int
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    test: str = ""
+    p: float | None = None
+    p_holm: float | None = None
+    second: str = ""
+    p_second: float | None = None
+    p_second_holm: float | None = None
+    note: str = ""
+
+
+class FoldRow(Strict):
+    """One arm against REAL over folds and seeds (Nadeau and Bengio's corrected t-test); `difference` is arm minus REAL.
+
+    The pairs are the `n` means over the test films of a fold and seed. `low` and `high` bound the difference with 95 %
+    confidence. Holm's values hold over all rows of one size and metric.
+    """
+
+    size: str
+    arm: str
+    metric: str
+    structure: str
+    n: int
+    n_train: int
+    n_test: int
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    t: float | None = None
+    p: float | None = None
+    p_holm: float | None = None
+    note: str = ""
+
+
+class SeedRow(Strict):
+    """One arm against REAL over seeds (Welch) on the primary metric, and the sentence that may be claimed."""
+
+    size: str
+    arm: str
+    metric: str
+    seeds: int
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    sentence: str
+
+
+class CostRow(Strict):
+    """What the provider cost at one size: means over `fits` fitted providers, the largest peak memory."""
+
+    size: str
+    fits: int
+    parameters: int
+    fit_seconds: float
+    train_images_per_second: float | None
+    sample_images_per_second: float
+    peak_memory_bytes: int
+    device: str
+    precision: str
+    threads: int
+    weights: str
+
+
+class CheckRow(Strict):
+    """What a check on synthetic films said, in one sentence; `alarm` when it found what it looks for."""
+
+    size: str
+    fold: str
+    seed: int
+    name: str
+    sentence: str
+    alarm: bool = False
+
+
+class EnvironmentRow(Strict):
+    """Where `cells` of the cells were computed."""
+
+    cells: int
+    environment: Environment
+
+
+class Results(Strict):
+    """All that a run found: the content of `results.json`."""
+
+    schema_version: int = Field(default=SCHEMA, alias="schema")
+    cxrbench: str
+    created: str
+    command: list[str]
+    provider: ProviderIdentity
+    task: TaskInfo
+    preset: str
+    data: DataInfo
+    sizes: list[SizeInfo]
+    arms: list[str]
+    seeds: list[int]
+    device: str
+    cells: list[CellRow]
+    table: list[TableRow]
+    seed_values: list[SeedValue]
+    paired: list[PairedRow]
+    fold_tests: list[FoldRow]
+    seed_tests: list[SeedRow]
+    cost: list[CostRow]
+    checks: list[CheckRow]
+    environments: list[EnvironmentRow]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every planned cell is there (the exit code 0 of a run)."""
+        return all(cell.status is Status.DONE for cell in self.cells)
+
+    @property
+    def structures(self) -> list[str]:
+        """The rows of the table, in order: the task's structures, then averages."""
+        return list(dict.fromkeys(row.structure for row in self.table))
+
+    @property
+    def shown_metrics(self) -> list[MetricInfo]:
+        """The metrics that the table has, in the task's order."""
+        present = dict.fromkeys(row.metric for row in self.table)
+        known = [metric.name for metric in self.task.metrics if metric.name in present]
+        return [self.task.metric(name) for name in [*known, *(name for name in present if name not in known)]]
+
+    @property
+    def paired_primary(self) -> str | None:
+        """The case score that figures show: the primary metric where it is compared case by case, else the first that is."""
+        if self.task.primary in self.task.paired:
+            return self.task.primary
+        return self.task.paired[0] if self.task.paired else None
+
+    def row(self, size: str, arm: str, metric: str, structure: str) -> TableRow | None:
+        """One number of the table."""
+        wanted = (size, arm, metric, structure)
+        return next((r for r in self.table if (r.size, r.arm, r.metric, r.structure) == wanted), None)
+
+    @property
+    def untaught(self) -> list[TableRow]:
+        """The numbers that are absent because their arm's training films have no such annotation."""
+        return [row for row in self.table if row.note == NOT_TAUGHT]
+
+    def test(self, size: str, arm: str, metric: str, structure: str) -> PairedRow | None:
+        """The paired test behind a number of the table."""
+        wanted = (size, arm, metric, structure)
+        return next((r for r in self.paired if (r.size, r.arm, r.metric, r.structure) == wanted), None)
+
+
+def words(name: str) -> str:
+    """A name for people: `left_lung` is "left lung"."""
+    return name.replace("_", " ")

@@ -1,0 +1,162 @@
+"""The plan of a run: every cell with its key, and what each needs. Made without torch; the store decides what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import digest
+from ..contracts.label_by import LabelBy
+from ..data.dataset import Dataset
+from ..errors import InputError
+from ..contracts.task import ArmName, Slot, Task
+from .record import CellIdentity, DataIdentity, ProviderIdentity, TaskIdentity
+from ..registry import Plugin
+from ..settings import keyed
+
+STEPS = Path(__file__).with_name("steps.py")
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """One downstream training of a run. `start_key` is the cell whose model a finetune cell starts from, `teacher_key` the
+    REAL cell whose model annotates the synthetic films."""
+
+    key: str
+    slot: Slot
+    seed: int
+    identity: CellIdentity
+    fit_key: str | None = None
+    synthetic_key: str | None = None
+    start_key: str | None = None
+    teacher_key: str | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All cells of a run. `data` is the dataset at the resolution of the test; `fit_data` at that of the providers."""
+
+    task: Task
+    task_plugin: Plugin
+    provider: ProviderIdentity
+    provider_plugin: Plugin
+    provider_settings: Mapping[str, Any]
+    data: Dataset
+    fit_data: Dataset
+    preset: str
+    seeds: tuple[int, ...]
+    device: str
+    cells: tuple[PlannedCell, ...]
+
+
+def make_plan(
+    *,
+    task: Task,
+    task_plugin: Plugin,
+    provider_plugin: Plugin,
+    provider_settings: Mapping[str, Any],
+    provider_keyed: Mapping[str, Any],
+    data: Dataset,
+    fit_data: Dataset,
+    preset: str,
+    seeds: Sequence[int],
+    arms: Sequence[ArmName] | None,
+    device: str,
+    label_by: LabelBy = LabelBy.NATIVE,
+) -> Plan:
+    """Plan a run. InputError when the dataset cannot carry the task, or when no cell is left."""
+    task.check(data)
+    provider = ProviderIdentity(
+        name=provider_plugin.name,
+        spec=provider_plugin.spec,
+        code=provider_plugin.code_digest(),
+        settings=dict(provider_keyed),
+        label_by=label_by.value,
+    )
+    task_identity = TaskIdentity(
+        name=task.name,
+        version=task.version,
+        code=digest.of_json([task_plugin.code_digest(), digest.of_code(STEPS)]),
+        settings=keyed(task.settings),
+        depends_on=dict(task.depends_on(device)),
+    )
+    common: dict[str, Any] = {
+        "task": task_identity,
+        "data": DataIdentity(
+            name=data.info.name,
+            digest=digest.of_json([data.digest, fit_data.digest]),
+            provenance=data.info.provenance,
+            version=data.info.version,
+            truth=data.truth,
+        ),
+        "preset": preset,
+        "device": device.split(":")[0],
+        "packages": digest.of_packages(),
+    }
+    slots = [slot for slot in task.slots(data) if arms is None or slot.arm in arms]
+    if arms:
+        known = {slot.arm for slot in slots}
+        missing = [arm for arm in arms if arm not in known]
+        extra = {(slot.fold, slot.size) for slot in task.slots(data)}
+        slots += [Slot(fold, size, arm) for arm in missing for fold, size in sorted(extra)]
+    planned = [_plan_cell(task, data, slot, seed, common, provider) for seed in seeds for slot in slots]
+    if not planned:
+        raise InputError(f"{task.name}: no cell is left to run; check --arms")
+    return Plan(
+        task=task,
+        task_plugin=task_plugin,
+        provider=provider,
+        provider_plugin=provider_plugin,
+        provider_settings=provider_settings,
+        data=data,
+        fit_data=fit_data,
+        preset=preset,
+        seeds=tuple(seeds),
+        device=device,
+        cells=tuple(planned),
+    )
+
+
+def _cell_key(
+    common: dict[str, Any], slot: Slot, seed: int, provider: ProviderIdentity | None
+) -> tuple[str, CellIdentity]:
+    identity = CellIdentity(**common, fold=slot.fold, size=slot.size, arm=slot.arm.value, seed=seed, provider=provider)
+    return key_of(identity), identity
+
+
+def key_of(identity: CellIdentity) -> str:
+    """The key of a cell: the same wherever it is computed from the same identity."""
+    return digest.of_json(_without_labels(identity.model_dump(mode="json")))
+
+
+def _without_labels(identity: dict[str, Any]) -> dict[str, Any]:
+    """What a key is made of: names that say nothing about the numbers (a dataset's name, a path) are left out."""
+    identity["data"] = identity["data"]["digest"]
+    if identity["provider"] is not None:
+        identity["provider"] = {name: identity["provider"][name] for name in ("code", "settings", "label_by")}
+    return identity
+
+
+def _plan_cell(
+    task: Task, data: Dataset, slot: Slot, seed: int, common: dict[str, Any], provider: ProviderIdentity
+) -> PlannedCell:
+    if not slot.arm.uses_provider:
+        key, identity = _cell_key(common, slot, seed, None)
+        return PlannedCell(key, slot, seed, identity)
+    key, identity = _cell_key(common, slot, seed, provider)
+    fitted = _without_labels(identity.model_dump(mode="json"))
+    del fitted["arm"]
+    settings = fitted["task"]["settings"]
+    del fitted["task"]["depends_on"]  # providers are fitted on films alone
+    fitted["task"]["settings"] = {k: v for k, v in settings.items() if k not in task.downstream_only}
+    fit_key = digest.of_json(["fit", fitted])
+    teacher_key = None
+    if provider.label_by == LabelBy.TEACHER:
+        teacher_key = _cell_key(common, Slot(slot.fold, slot.size, ArmName.REAL), seed, None)[0]
+    synthetic_key = digest.of_json(["synthetic", fit_key, task.synthetic_count(data, slot), teacher_key])
+    start_key = None
+    if slot.arm is ArmName.FINETUNE:
+        start_key = _cell_key(common, Slot(slot.fold, slot.size, ArmName.SYNTHETIC), seed, provider)[0]
+    return PlannedCell(key, slot, seed, identity, fit_key, synthetic_key, start_key, teacher_key)

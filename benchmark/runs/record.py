@@ -1,0 +1,151 @@
+"""Records: one JSON per cell, which anyone can re-score without a GPU. The schema is numbered; unknown keys are refused."""
+
+from __future__ import annotations
+
+from ..schema import Strict
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..errors import StoreError
+
+SCHEMA = 1
+
+
+class ProviderIdentity(Strict):
+    """Which generator, exactly. `code` is the sha256 of the source that defines it; `label_by` says where the annotations
+    of its films come from (`adapters.LabelBy`)."""
+
+    name: str
+    spec: str
+    code: str
+    settings: dict[str, Any]
+    label_by: str = "native"
+
+    @property
+    def title(self) -> str:
+        """The name with what tables must not hide: `lsgan (labels by teacher)`."""
+        return self.name if self.label_by == "native" else f"{self.name} (labels by {self.label_by})"
+
+
+class TaskIdentity(Strict):
+    """Which protocol, exactly. `depends_on`: digests of what else its numbers depend on (`Task.depends_on`)."""
+
+    name: str
+    version: int
+    code: str
+    settings: dict[str, Any]
+    depends_on: dict[str, str] = {}
+
+
+class DataIdentity(Strict):
+    """Which films, exactly (at the resolutions of fitting and of testing). `truth`: digest of what the test is scored
+    against, without the pixels of the films; empty in records from before it was kept."""
+
+    name: str
+    digest: str
+    provenance: str = ""
+    version: str = ""
+    truth: str = ""
+
+
+class CellIdentity(Strict):
+    """One downstream training, named completely; its key is the sha256 of its canonical JSON."""
+
+    task: TaskIdentity
+    data: DataIdentity
+    preset: str
+    fold: str
+    size: str
+    arm: str
+    seed: int
+    device: str
+    packages: dict[str, str]
+    provider: ProviderIdentity | None = None
+
+
+class Cost(Strict):
+    """What a provider costs (design: issue of cost in every record). Rates are images per second."""
+
+    parameters: int
+    fit_seconds: float
+    train_images_per_second: float | None = None
+    sample_images_per_second: float
+    peak_memory_bytes: int
+    device: str
+    precision: str
+    threads: int
+    weights: str = "none"
+
+
+class Curve(Strict):
+    """A training curve: rows of step and losses."""
+
+    rows: list[dict[str, float]]
+    images_per_second: float | None = None
+    precision: str | None = None
+
+
+class Value(Strict):
+    """One number of a cell's table."""
+
+    metric: str
+    structure: str
+    value: float
+
+
+class Environment(Strict):
+    """Where the numbers were made."""
+
+    cxrbench: str
+    python: str
+    platform: str
+    device: str
+    threads: int
+    packages: dict[str, str]
+
+
+class Downstream(Strict):
+    """The downstream training of a cell."""
+
+    seconds: float
+    train_films: int
+    test_films: int
+    synthetic_films: int
+    curves: dict[str, Curve] = {}
+    weights: str = "none"
+    peak_memory_bytes: int
+
+
+class Record(Strict):
+    """The result of one cell. `files` names the case scores, predictions and model beside it with their sha256."""
+
+    schema_version: int = Field(default=SCHEMA, alias="schema")
+    key: str
+    cell: CellIdentity
+    table: list[Value]
+    train_ids: str
+    """sha256 over the sorted ids of the training films."""
+    test_ids: str
+    """sha256 over the sorted ids of the test films."""
+    downstream: Downstream
+    cost: Cost | None = None
+    environment: Environment
+    synthetic_key: str | None = None
+    fit_key: str | None = None
+    checks: dict[str, Any] = {}
+    files: dict[str, str] = {}
+    created: str
+
+
+class Failure(Strict):
+    """A step that failed: shown, retried by the next run, never taken for a result."""
+
+    key: str
+    step: str
+    message: str
+    detail: str = ""
+    created: str

@@ -1,0 +1,335 @@
+"""The steps of a run: describe or check a provider, make synthetic films, train and score a cell.
+
+Each runs in a process of its own (`worker`). The digest of this module and all it imports is part of every key.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import digest
+from ..contracts.label_by import LabelBy
+from ..data.dataset import Dataset, load_dataset
+from ..errors import CxrbenchError, InputError, ProviderError
+from .job import Job
+from ..progress import Progress
+from ..contracts.task import Arm, ArmName, Task
+from .record import CellIdentity, Cost, Curve, Downstream, Environment, Record, Value
+from ..schema import utc_now
+from ..registry import Plugin, find_provider, find_task
+from ..settings import keyed, override, plain, restore
+from .store import Level, Store
+
+if TYPE_CHECKING:
+    from ..contracts.label_by import PerClass
+    from ..contracts.task import Illustration
+    from ..contracts.provider import Provider
+
+MODEL = "model.safetensors"
+ILLUSTRATIONS = "illustrations.npz"
+
+
+def _task(job: Job) -> Task:
+    cls = find_task(job.task).load()
+    return cls(restore(cls.presets[job.preset], job.task_settings or {}))
+
+
+def _provider_parts(job: Job) -> tuple[Plugin, Any]:
+    plugin = find_provider(job.provider)
+    return plugin, restore(plugin.load().presets[job.preset], job.provider_settings or {})
+
+
+def synthesise(job: Job, progress: Progress) -> dict[str, Any]:
+    """Fit the provider (or take the fitted one of the store), sample its films, have them annotated where it does not do
+    that itself, check them, and keep them in the store."""
+    from ..device import peak_memory
+    from .sampling_rate import sampling_rate
+    from ..contracts.provider import collect
+
+    store, task = Store(Path(job.store)), _task(job)
+    fit_key, synthetic_key = str(job.fit_key), str(job.synthetic_key)
+    plugin, settings = _provider_parts(job)
+    fit_data = load_dataset(Path(job.fit_data))
+    train = task.training_set(fit_data, job.slot)
+    if not store.sound(Level.FITS, fit_key):
+        _fit(job, store, plugin, settings, train, task, progress.part("fit", 0.0, 0.9))
+    kept = store.path(Level.FITS, fit_key)
+    provider = _load(plugin, kept / "provider", settings, job)
+    data = load_dataset(Path(job.data))
+    count = task.synthetic_count(data, job.slot)
+    taught = job.label_by == LabelBy.TEACHER
+    start = time.perf_counter()
+    films = _guarded(
+        plugin.name,
+        "sample",
+        lambda: collect(
+            plugin.name,
+            provider,
+            train,
+            count,
+            seed=job.draw(task, "sample"),
+            progress=progress.part("sample", 0.9, 0.98),
+            wanted=frozenset() if taught else frozenset({task.needs}),
+        ),
+    )
+    seconds = time.perf_counter() - start
+    said = _said(plugin.name, provider)
+    films = films.resized(task.settings.resolution)
+    if taught:
+        teacher = task.load_model(store.path(Level.RECORDS, str(job.teacher_key)) / MODEL, data)
+        real = train.resized(task.settings.resolution)
+        films = task.annotate(teacher, films, real, seed=job.draw(task, "annotate"), device=job.device)
+    test = task.test_set(data, job.slot)
+    refuse_leaks(plugin.name, films, _guarded(plugin.name, "trained_on", provider.trained_on), train, test)
+    checks = check_copies(films, train, test) | ({"provider": said} if said else {})
+    rate, rounds = _guarded(plugin.name, "sample", lambda: sampling_rate(provider, count, first_seconds=seconds))
+    progress.update(0.99, "writing")
+    facts = {
+        "checks": checks,
+        "sample_images_per_second": rate,
+        "rounds": rounds,
+        "seconds": seconds,
+        "peak_memory_bytes": peak_memory(job.device),
+    }
+    with store.adding(Level.SYNTHETIC, synthetic_key) as draft:
+        films.save(draft / "dataset")
+        (draft / "synthetic.json").write_text(json.dumps(facts), encoding="utf-8")
+    return {}
+
+
+def _said(name: str, provider: Provider) -> dict[str, float | int | str]:
+    """What the provider says of its sampling; ProviderError when it is not plain."""
+    facts = dict(_guarded(name, "facts", provider.facts))
+    for key, value in facts.items():
+        plain_value = isinstance(value, (int, str)) or (isinstance(value, float) and math.isfinite(value))
+        if not isinstance(key, str) or not plain_value:
+            raise ProviderError(
+                f"provider {name}: facts() gave {key} = {value!r}, expected a name and a number or text"
+            )
+    return facts
+
+
+def _guarded(name: str, method: str, call: Any) -> Any:
+    """A call of provider code; what it raises becomes one line with the provider's name."""
+    try:
+        return call()
+    except CxrbenchError:
+        raise
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        raise ProviderError(
+            f"provider {name}: {method}() raised {type(error).__name__}: {error} "
+            f"({Path(where.filename).name} line {where.lineno})"
+        ) from error
+
+
+def _load(plugin: Plugin, folder: Path, settings: Any, job: Job) -> Provider:
+    def load(kept: Path) -> Provider:
+        return _guarded(plugin.name, "load", lambda: plugin.load().load(kept, settings, device=job.device))
+
+    return _per_class(plugin, settings, job, load).restore(folder) if _is_per_class(job) else load(folder)
+
+
+def _is_per_class(job: Job) -> bool:
+    return job.label_by == LabelBy.PER_CLASS
+
+
+def _per_class(plugin: Plugin, settings: Any, job: Job, load: Callable[[Path], Provider] | None = None) -> PerClass:
+    from ..contracts.label_by import PerClass
+
+    return PerClass(lambda: plugin.make(settings, device=job.device), load, device=job.device)
+
+
+def _fit(job: Job, store: Store, plugin: Plugin, settings: Any, train: Dataset, task: Task, progress: Progress) -> None:
+    from ..device import peak_memory
+
+    provider = _per_class(plugin, settings, job) if _is_per_class(job) else plugin.make(settings, device=job.device)
+    provider.checkpoints = Path(job.store) / "checkpoints" / str(job.fit_key)
+    start = time.perf_counter()
+    _guarded(plugin.name, "fit", lambda: provider.fit(train, seed=job.draw(task, "fit"), progress=progress))
+    seconds = time.perf_counter() - start
+    histories = {name: Curve(**_curve(history)) for name, history in provider.histories().items()}
+    seen = sum(history.images_seen for history in provider.histories().values())
+    facts = {
+        "seconds": seconds,
+        "train_images_per_second": seen / seconds if seen else None,
+        "parameters": provider.parameter_count(),
+        "peak_memory_bytes": peak_memory(job.device),
+        "precision": next((curve.precision for curve in histories.values() if curve.precision), "32-true"),
+        "weights": provider.weights_used,
+        "curves": {name: curve.model_dump(mode="json") for name, curve in histories.items()},
+    }
+    with store.adding(Level.FITS, str(job.fit_key)) as draft:
+        (draft / "provider").mkdir()
+        _guarded(plugin.name, "save", lambda: provider.save(draft / "provider"))
+        (draft / "fit.json").write_text(json.dumps(facts, allow_nan=False), encoding="utf-8")
+        _keep_timeline(plugin.name, provider, draft / "timeline.npz")
+
+
+def _keep_timeline(name: str, provider: Provider, path: Path) -> None:
+    """Samples along the training: `steps` int64 (K,) and `films` uint8 (K, S, H, W); no file where there are none."""
+    timeline = _guarded(name, "timeline", provider.timeline)
+    if timeline is None:
+        return
+    steps, films = np.asarray(timeline[0], dtype=np.int64), np.asarray(timeline[1])
+    if films.dtype != np.uint8 or films.ndim != 4 or len(films) != len(steps):
+        raise ProviderError(
+            f"provider {name}: timeline() gave pictures {films.dtype} {films.shape} for {len(steps)} steps, "
+            "expected uint8 (steps, samples, H, W)"
+        )
+    np.savez_compressed(path, steps=steps, films=films)
+
+
+def _curve(history: Any) -> dict[str, Any]:
+    return {
+        "rows": history.rows,
+        "images_per_second": history.images_per_second or None,
+        "precision": history.precision,
+    }
+
+
+def refuse_leaks(name: str, films: Dataset, trained_on: Sequence[str], train: Dataset, test: Dataset) -> None:
+    """ProviderError with the ids where a provider has learnt from test films, or its films show pixels of them."""
+    held = set(test.ids)
+    shown = {str(source) for row in films.cases.get("source_ids", ()) for source in row}
+    seen = {str(case) for case in trained_on} | set(train.ids)
+    seen |= {str(source) for row in train.cases.get("source_ids", ()) for source in row}
+    for used, how in ((seen, "fitted on"), (shown, "showing in its samples")):
+        leaked = sorted(used & held)
+        if leaked:
+            listed = ", ".join(leaked[:5]) + (" ..." if len(leaked) > 5 else "")
+            raise ProviderError(
+                f"provider {name}: refused (leak): {how} {len(leaked)} films of the test set {test.info.name}: {listed}"
+            )
+
+
+def check_copies(films: Dataset, train: Dataset, test: Dataset) -> dict[str, Any]:
+    """Near copies of test films and of training films among synthetic ones."""
+    from ..data.near_copies import near_copies
+
+    train = train.resized(test.resolution)
+    return {
+        "near_test": near_copies(films, test, train).to_json(),
+        "near_train": near_copies(films, train, test).to_json(),
+    }
+
+
+def _cost(job: Job, store: Store) -> Cost:
+    from ..device import device_name
+
+    fit = json.loads((store.path(Level.FITS, str(job.fit_key)) / "fit.json").read_bytes())
+    made = json.loads((store.path(Level.SYNTHETIC, str(job.synthetic_key)) / "synthetic.json").read_bytes())
+    return Cost(
+        parameters=fit["parameters"],
+        fit_seconds=fit["seconds"],
+        train_images_per_second=fit["train_images_per_second"],
+        sample_images_per_second=made["sample_images_per_second"],
+        peak_memory_bytes=max(fit["peak_memory_bytes"], made["peak_memory_bytes"]),
+        device=device_name(job.device),
+        precision=fit["precision"],
+        threads=job.threads,
+        weights=fit["weights"],
+    )
+
+
+def run_cell(job: Job, progress: Progress) -> dict[str, Any]:
+    """Train the downstream model of a cell, predict, score, and keep the record."""
+    from ..device import peak_memory
+
+    store, task = Store(Path(job.store)), _task(job)
+    data = load_dataset(Path(job.data))
+    test = task.test_set(data, job.slot)
+    arm = _arm(job, store, task, data)
+    start = time.perf_counter()
+    trained = task.train(
+        arm, seed=job.draw(task, "train"), device=job.device, progress=progress.part("train", 0.0, 0.95)
+    )
+    seconds = time.perf_counter() - start
+    predictions = task.predict(trained.model, test, device=job.device)
+    progress.update(0.97, "score")
+    scores = task.score(predictions, test)
+    synthetic = arm.synthetic if arm.synthetic is not None else None
+    used = [part for part in (arm.real, synthetic) if part is not None]
+    with store.adding(Level.RECORDS, job.key) as draft:
+        scores.to_parquet(draft / "scores.parquet", index=False)
+        predictions.save(draft / "predictions.npz")
+        task.save_model(trained.model, draft / MODEL)
+        _keep_illustrations(task.illustrate(trained.model, test, device=job.device), draft / ILLUSTRATIONS)
+        record = Record(
+            key=job.key,
+            cell=CellIdentity.model_validate(job.identity),
+            table=[Value.model_validate(row) for row in task.summarise(scores).to_dict("records")],
+            train_ids=digest.of_json(sorted(case for part in used for case in part.ids)),
+            test_ids=digest.of_json(sorted(test.ids)),
+            downstream=Downstream(
+                seconds=seconds,
+                train_films=sum(len(task.learnt_from(part)) for part in used),
+                test_films=len(test),
+                synthetic_films=task.synthetic_count(data, job.slot) if job.synthetic_key else 0,
+                curves={name: Curve(**_curve(history)) for name, history in trained.histories.items()},
+                weights=task.weights_used(),
+                peak_memory_bytes=peak_memory(job.device),
+            ),
+            cost=_cost(job, store) if job.synthetic_key else None,
+            environment=environment(job),
+            synthetic_key=job.synthetic_key,
+            fit_key=job.fit_key,
+            checks=_checks(job, store),
+            files={path.name: digest.of_file(path) for path in sorted(draft.iterdir())},
+            created=utc_now(),
+        )
+        (draft / "record.json").write_text(record.model_dump_json(by_alias=True, indent=1), encoding="utf-8")
+    return {}
+
+
+def _keep_illustrations(pictures: Sequence[Illustration], path: Path) -> None:
+    """Pictures of what a model does: `pictures` uint8 (K, H, W, 3) and their `captions`; no file where there are none."""
+    if pictures:
+        captions = np.array([picture.caption for picture in pictures], dtype=np.str_)
+        np.savez_compressed(path, pictures=np.stack([picture.pixels for picture in pictures]), captions=captions)
+
+
+def _arm(job: Job, store: Store, task: Task, data: Dataset) -> Arm:
+    name = ArmName(job.arm)
+    real = None
+    if name is not ArmName.SYNTHETIC:
+        real = task.training_set(load_dataset(Path(job.fit_data)), job.slot).resized(task.settings.resolution)
+    synthetic = None
+    if name in (ArmName.SYNTHETIC, ArmName.MIXED):
+        synthetic = store.synthetic(str(job.synthetic_key))
+    start = None
+    if name is ArmName.FINETUNE:
+        start = task.load_model(store.path(Level.RECORDS, str(job.start_key)) / MODEL, data)
+    validation = task.validation_set(data, job.slot)
+    return Arm(name, real, synthetic, start, validation, task.structures(data))
+
+
+def _checks(job: Job, store: Store) -> dict[str, Any]:
+    if job.synthetic_key is None:
+        return {}
+    return json.loads((store.path(Level.SYNTHETIC, job.synthetic_key) / "synthetic.json").read_bytes())["checks"]
+
+
+def environment(job: Job) -> Environment:
+    """Where numbers are made."""
+    from ... import __version__
+    from ..device import device_name
+
+    return Environment(
+        cxrbench=__version__,
+        python=platform.python_version(),
+        platform=platform.platform(),
+        device=device_name(job.device),
+        threads=job.threads,
+        packages=digest.of_packages(),
+    )

@@ -1,0 +1,76 @@
+"""A process that does one step of a run.
+
+Run as `python -m cxrbench.benchmark.runs.worker` with a job as one JSON line on standard input. The result goes to the store,
+the outcome to the job's outcome file. When standard input closes, the parent is gone and the process ends itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from ..files import write_text
+from ..device import require_device
+from ..errors import CxrbenchError
+from .job import Job
+from ..progress import Progress
+from .examine import check, describe
+from .steps import run_cell, synthesise
+
+PROGRESS_SECONDS = 0.3
+
+
+class _ProgressFile:
+    """Writes progress where the parent looks for it, a few times a second at most."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.last = path, 0.0
+
+    def __call__(self, fraction: float, note: str) -> None:
+        if time.monotonic() - self.last > PROGRESS_SECONDS:
+            self.last = time.monotonic()
+            write_text(self.path, json.dumps([round(fraction, 4), note]))
+
+
+def _end_with_parent() -> None:
+    """When the parent is gone, standard input ends: stop this process and what it started."""
+
+    def watch() -> None:
+        sys.stdin.read()
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def perform(job: Job) -> Any:
+    """Do the job; CxrbenchError for what a user should read."""
+    if job.kind == "describe":
+        return describe(job)
+    require_device(job.device)
+    progress = Progress(_ProgressFile(Path(job.progress)))
+    actions = {"synthesise": synthesise, "cell": run_cell, "check": check}
+    return actions[job.kind](job, progress)
+
+
+def main() -> None:
+    """Read the job, do it, write the outcome: `{"ok": ...}` or `{"error": line, "detail": traceback}`."""
+    job = Job(**json.loads(sys.stdin.readline()))
+    _end_with_parent()
+    try:
+        outcome = {"ok": perform(job)}
+    except CxrbenchError as error:
+        outcome = {"error": str(error), "detail": "", "input": type(error).__name__ == "InputError"}
+    except Exception as error:
+        outcome = {"error": f"{type(error).__name__}: {error}", "detail": traceback.format_exc(), "input": False}
+    write_text(Path(job.outcome), json.dumps(outcome))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""How many films a second, and what that costs: measured and shown."""

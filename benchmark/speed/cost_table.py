@@ -1,0 +1,345 @@
+"""What providers cost, for a table like Table 5 of Kumar and Triana Martinez: parameters of every network, time per epoch,
+films a second, memory.
+
+Rates come from fits that the store of finished runs has; what it has not is measured in a process of its own (this module
+as a program) by a training cut short. Either way a rate is the median of `training.Rate`, without the warm-up, and an
+epoch is one pass over the films of the task's training set.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import statistics
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..contracts.label_by import LabelBy
+from ..data.dataset import load_dataset
+from ..errors import CxrbenchError, InputError, ProviderError
+from ..processes import answer, run_apart
+from ..progress import Progress
+from ..registry import describe, find_provider, find_task
+from ..runs.chains import step_label
+from ..runs.job import Job, job_line
+from ..runs.request import PRESETS, Request, choose_task, prepare
+from ..runs.store import Level, Store
+from ..settings import restore
+
+if TYPE_CHECKING:
+    from ..contracts.provider import Provider
+    from ..contracts.task import Task
+    from ..data.dataset import Dataset
+    from ..runs.request import Prepared
+
+SEEDS = 5  # the store is searched for the fits of that many seeds
+PUBLISHED = "published_costs.csv"
+CITATION = (
+    "Kumar and Triana Martinez, Generating Synthetic Chest X-Rays with generative modeling, Table 5: "
+    "average training time per epoch on 1 Nvidia T4 GPU; rates of other devices and films do not compare"
+)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A printed number of parameters, with the minutes that an epoch of its architecture took on the paper's GPU."""
+
+    architecture: str
+    network: str
+    parameters: int
+    minutes_per_epoch: float
+    note: str
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What was measured of one provider; rates are films a second, None where they are not known."""
+
+    source: str
+    """`run <start of the fit's key>`, or how it was measured now."""
+    device: str
+    precision: str
+    threads: int
+    peak_memory_bytes: int
+    parameters: int
+    """Of the networks that sampling uses."""
+    train_films_per_second: float | None = None
+    sample_films_per_second: float | None = None
+
+
+@dataclass(frozen=True)
+class CostRow:
+    """A provider of the table. `parts`: parameters by network; `sampling`: those of them that sampling uses."""
+
+    provider: str
+    preset: str
+    task: str
+    data: str
+    films: int = 0
+    """Of the training set, which an epoch passes over once."""
+    resolution: int = 0
+    parts: Mapping[str, int] = field(default_factory=dict)
+    sampling: tuple[str, ...] = ()
+    rates: Rates | None = None
+    notes: tuple[str, ...] = ()
+    error: str = ""
+    published: tuple[Published, ...] = ()
+
+    @property
+    def parameters(self) -> int:
+        """Of all networks."""
+        return sum(self.parts.values())
+
+    @property
+    def sampling_parameters(self) -> int:
+        """Of the networks that sampling uses."""
+        return sum(count for name, count in self.parts.items() if name in self.sampling)
+
+    @property
+    def epoch_seconds(self) -> float | None:
+        """Seconds of a pass over the training set."""
+        rate = self.rates.train_films_per_second if self.rates else None
+        return self.films / rate if rate else None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A provider that is ready to be looked up and measured: `jobs` are its fits of one size, one a seed and fold."""
+
+    prepared: Prepared
+    jobs: tuple[Job, ...]
+
+
+def prepare_subject(request: Request, progress: Progress) -> Subject:
+    """Check a request and make its films. InputError as of `runner.prepare`; `label_by` is for the generators that need
+    it, so that one request suits any set of providers."""
+    plugin = find_provider(request.provider)
+    task = choose_task(plugin, request.task)
+    needed = set(describe(task).values.get("needs") or [])
+    if needed <= set(describe(plugin).values.get("produces") or []):
+        request = replace(request, label_by=None)
+    prepared = prepare(replace(request, seeds=SEEDS), progress)
+    jobs = [step.job for chain in prepared.chains for step in chain if step.job.kind == "synthesise"]
+    if not jobs:
+        raise InputError(f"{prepared.plan.task.name} has no arm that fits a provider: choose another --task")
+    return Subject(prepared, tuple(job for job in jobs if job.size == jobs[0].size))
+
+
+def cost_row(subject: Subject, *, steps: int) -> CostRow:
+    """The row of a provider. `steps`: length of the training that is measured where the store has no fit; 0: none."""
+    prepared, job = subject.prepared, subject.jobs[0]
+    plan = prepared.plan
+    row = CostRow(
+        provider=plan.provider.title if job.label_by == LabelBy.PER_CLASS else plan.provider.name,
+        preset=plan.preset,
+        task=plan.task.name,
+        data=plan.data.info.name,
+        published=published_of(plan.provider.name),
+    )
+    notes = []
+    if job.label_by == LabelBy.PER_CLASS:
+        notes.append("parameters and rates of one generator; per_class has one for each finding and one for none")
+    rates = stored_rates(subject)
+    job = replace(job, kind="cost" if rates is None and steps else "parameters")
+    source = "not measured"
+    if job.kind == "cost":
+        settings = shortened(dict(job.provider_settings or {}), steps)
+        source = "measured now, a whole fit"
+        if settings != job.provider_settings:
+            source = f"measured now, {steps} steps"
+        job = replace(job, provider_settings=settings)
+    try:
+        found = examine_apart(job, prepared.request.time_limit or PRESETS[plan.preset])
+    except CxrbenchError as error:
+        return replace(row, error=str(error), rates=rates)
+    if "rates" in found:
+        rates = Rates(source=source, threads=job.threads, **found["rates"])
+    parts, sampling = found["parts"], found["sampling"]
+    if rates is not None and not parts and rates.parameters:
+        parts, sampling = {"sampling": rates.parameters}, ["sampling"]
+    return replace(
+        row,
+        films=found["films"],
+        resolution=found["resolution"],
+        parts=parts,
+        sampling=tuple(name for name in parts if name in sampling),
+        rates=rates,
+        notes=(*notes, *found["notes"]),
+    )
+
+
+# --------------------------------------------------------------------------------------- fits of finished runs
+
+
+def stored_rates(subject: Subject) -> Rates | None:
+    """The medians over the fits that the store has of these settings, code and films; None where it has none."""
+    store = subject.prepared.store
+    kept = [job for job in subject.jobs if store.sound(Level.FITS, str(job.fit_key))]
+    found = [_stored(subject, store, job) for job in kept]
+    if not found:
+        return None
+    return replace(
+        found[0],
+        source=f"run {', '.join(rates.source for rates in found)}",
+        peak_memory_bytes=max(rates.peak_memory_bytes for rates in found),
+        train_films_per_second=_median(rates.train_films_per_second for rates in found),
+        sample_films_per_second=_median(rates.sample_films_per_second for rates in found),
+    )
+
+
+def _stored(subject: Subject, store: Store, job: Job) -> Rates:
+    fit = json.loads((store.path(Level.FITS, str(job.fit_key)) / "fit.json").read_bytes())
+    rate = None
+    memory, device = fit["peak_memory_bytes"], job.device
+    if store.sound(Level.SYNTHETIC, str(job.synthetic_key)):
+        made = json.loads((store.path(Level.SYNTHETIC, str(job.synthetic_key)) / "synthetic.json").read_bytes())
+        rate, memory = made["sample_images_per_second"], max(memory, made["peak_memory_bytes"])
+    for cell in subject.prepared.plan.cells:
+        if cell.synthetic_key == job.synthetic_key and store.path(Level.RECORDS, cell.key).is_dir():
+            cost = store.record(cell.key).cost
+            device = cost.device if cost is not None else device
+    return Rates(
+        source=str(job.fit_key)[:12],
+        device=device,
+        precision=fit["precision"],
+        threads=job.threads,
+        peak_memory_bytes=memory,
+        parameters=fit["parameters"],
+        train_films_per_second=epoch_rate(fit["curves"], per_class=job.label_by == LabelBy.PER_CLASS)
+        or fit["train_images_per_second"],
+        sample_films_per_second=rate,
+    )
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
+
+
+def epoch_rate(curves: Mapping[str, Mapping[str, Any]], *, per_class: bool) -> float | None:
+    """Films a second of an epoch in which every part is trained once on every film, from the curves of a fit.
+
+    Parts are trained one after the other, so their seconds add up. The generators of `per_class` (`finding: part`) share
+    the films between them: of those the median counts. None where the rate of a part is not known.
+    """
+    rates: dict[str, list[float | None]] = {}
+    for name, curve in curves.items():
+        part = name.rpartition(": ")[2] if per_class else name
+        rates.setdefault(part, []).append(curve["images_per_second"])
+    medians = [_median(values) for values in rates.values()]
+    known = [rate for rate in medians if rate]
+    return 1 / sum(1 / rate for rate in known) if known and len(known) == len(medians) else None
+
+
+# ------------------------------------------------------------------------------------------- measured now
+
+
+def shortened(settings: Mapping[str, Any], steps: int) -> dict[str, Any]:
+    """Settings (JSON values) with every training cut to `steps` steps and no timeline, whose pictures would slow so short
+    a one down. Known are the settings `steps` and `most_steps`, and the thousands of films of a network that grows
+    (`..._kimg`): its phases keep their proportions, the longest has `steps` films. Others stay as they are."""
+    phases = [value for name, value in settings.items() if name.endswith("_kimg") and value]
+    changed: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            changed[name] = shortened(value, steps)
+        elif name in ("steps", "most_steps"):
+            changed[name] = min(steps, value) if value else steps
+        elif name == "timeline" and isinstance(value, int):
+            changed[name] = 0
+        elif name.endswith("_kimg") and value:
+            changed[name] = value * min(1.0, steps / (1000 * max(phases)))
+        else:
+            changed[name] = value
+    return changed
+
+
+def examine_apart(job: Job, time_limit: float) -> dict[str, Any]:
+    """`examine` in a fresh process with the threads of the job; ProviderError when it fails or takes too long."""
+    return run_apart(
+        __name__,
+        job_line(job),
+        threads=job.threads,
+        time_limit=time_limit,
+        label=step_label(job),
+        hint="fewer --steps, or --time-limit",
+    )
+
+
+def examine(job: Job) -> dict[str, Any]:
+    """Films and networks of a provider on its training set; with kind `cost` also rates, of the fit that its settings
+    ask for."""
+    plugin = find_provider(job.provider)
+    settings = restore(plugin.load().presets[job.preset], job.provider_settings or {})
+    task_class = find_task(job.task).load()
+    task: Task = task_class(restore(task_class.presets[job.preset], job.task_settings or {}))
+    train = task.training_set(load_dataset(Path(job.fit_data)), job.slot)
+    provider: Provider = plugin.make(settings, device=job.device)
+    found: dict[str, Any] = {"films": len(train), "resolution": train.resolution, "notes": [], "parts": {}}
+    if job.kind == "cost":
+        found["rates"] = measure(provider, train, job.draw(task, "fit"), found["notes"])
+    try:
+        found["parts"] = dict(provider.parameter_parts(train.info))
+    except Exception as error:  # any code of a third party may stand behind it; the table says what it said
+        found["notes"].append(f"parameters are not known before a fit ({type(error).__name__}: {error})")
+    return found | {"sampling": sorted(provider.sampling_parts)}
+
+
+def measure(provider: Provider, train: Dataset, seed: int, notes: list[str]) -> dict[str, Any]:
+    """Fit and sample; the fields of `Rates` that the parent process does not know. What kept sampling from being measured
+    becomes a note: the networks of a short training may make no films that a provider accepts."""
+    from ..device import device_name, peak_memory
+    from ..runs.sampling_rate import ROUND_FILMS, sampling_rate
+
+    provider.fit(train, seed=seed, progress=Progress())
+    histories = provider.histories()
+    curves = {name: {"images_per_second": history.images_per_second or None} for name, history in histories.items()}
+    rate = None
+    try:
+        start = time.perf_counter()
+        made = sum(len(batch.images) for batch in provider.sample(ROUND_FILMS, seed=seed))
+        rate, _ = sampling_rate(provider, made, first_seconds=time.perf_counter() - start)
+    except ProviderError as error:
+        notes.append(f"sampling was not measured: {error}")
+    return {
+        "device": device_name(provider.device),
+        "precision": next((history.precision for history in histories.values()), "32-true"),
+        "peak_memory_bytes": peak_memory(provider.device),
+        "parameters": provider.parameter_count(),
+        "train_films_per_second": epoch_rate(curves, per_class=False),
+        "sample_films_per_second": rate,
+    }
+
+
+# ------------------------------------------------------------------------------------------ published numbers
+
+
+def published_costs() -> list[tuple[Published, frozenset[str]]]:
+    """Every printed number with the names of the providers that it belongs to (see `CITATION`)."""
+    text = resources.files(__package__).joinpath(PUBLISHED).read_text(encoding="utf-8")
+    return [
+        (
+            Published(
+                row["architecture"],
+                row["network"],
+                int(row["parameters"]),
+                float(row["minutes_per_epoch"]),
+                row["note"],
+            ),
+            frozenset(row["providers"].split()),
+        )
+        for row in csv.DictReader(text.splitlines())
+    ]
+
+
+def published_of(provider: str) -> tuple[Published, ...]:
+    """The printed numbers of a provider; none for most."""
+    return tuple(row for row, providers in published_costs() if provider in providers)
+
+
+if __name__ == "__main__":
+    answer(lambda line: examine(Job(**json.loads(line))))

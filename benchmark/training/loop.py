@@ -1,0 +1,262 @@
+"""The one training loop. A baseline or downstream model supplies a Recipe: networks, losses and a schedule.
+
+Device, precision, channels-last, seeds, progress, the guard against losses that are not finite, validation with early
+stopping, throughput and checkpoints live here (on Lightning Fabric); everything a paper says lives in the recipe.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ..errors import TrainingError
+from ..progress import Progress
+from . import checkpoint
+from .history import HISTORY_POINTS, History
+from .rate import Rate
+from .stopping import Validation
+
+
+class Source(Protocol):
+    """Training examples: `batch` makes tensors of the asked rows; random choices come from `rng`."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]: ...
+
+
+class RowNumbers:
+    """The source of a recipe that keeps its films on the device: row numbers alone."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def batch(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
+        """The row numbers as a tensor."""
+        return {"rows": torch.from_numpy(rows)}
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where a training is, and how a recipe changes weights: `at.update(loss, optimizer)`."""
+
+    index: int
+    total: int
+    fabric: Fabric
+
+    @property
+    def device(self) -> torch.device:
+        """The device the networks are on."""
+        return self.fabric.device
+
+    def update(self, loss: Tensor, optimizer: Optimizer, *, retain_graph: bool = False) -> None:
+        """One step of `optimizer` down the gradient of `loss` (its gradients are cleared first)."""
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(self.device.type, enabled=False):
+            self.fabric.backward(loss, retain_graph=retain_graph)
+            optimizer.step()
+
+    def update_together(self, losses: Sequence[Tensor], optimizers: Sequence[Optimizer]) -> None:
+        """One step of every optimiser, each down its own loss of one shared forward pass: all gradients are taken
+        before any weight changes, each with respect to its optimiser's weights alone."""
+        with torch.autocast(self.device.type, enabled=False):
+            for number, (loss, optimizer) in enumerate(zip(losses, optimizers, strict=True), start=1):
+                optimizer.zero_grad(set_to_none=True)
+                own = [weight for group in optimizer.param_groups for weight in group["params"]]
+                self.fabric.backward(loss, retain_graph=number < len(losses), inputs=own)
+            for optimizer in optimizers:
+                optimizer.step()
+
+
+class Recipe(ABC):
+    """What a paper supplies: networks, optimisers, and one training step with its losses."""
+
+    float32: ClassVar[bool] = False
+    """True where reduced precision is not safe (gradient penalties, statistics)."""
+
+    @abstractmethod
+    def networks(self) -> Mapping[str, nn.Module]:
+        """The networks by name: moved to the device, kept in checkpoints."""
+
+    @abstractmethod
+    def optimizers(self) -> Mapping[str, Optimizer]:
+        """The optimisers by name; called once, after the networks are on the device."""
+
+    @abstractmethod
+    def step(self, batch: Mapping[str, Tensor], at: Step) -> Mapping[str, Tensor]:
+        """Train on one batch and return the losses by name (scalars)."""
+
+    @abstractmethod
+    def batch_size(self, images_seen: int) -> int:
+        """Size of the next batch."""
+
+
+def make_fabric(device: str, *, float32: bool) -> Fabric:
+    """Fabric on one device: bfloat16 autocast on CUDA where the recipe allows it, float32 elsewhere."""
+    accelerator = device.split(":")[0]
+    precision = "bf16-mixed" if accelerator == "cuda" and not float32 else "32-true"
+    devices: list[int] | int = [int(device.split(":")[1])] if ":" in device else 1
+    if accelerator == "cuda":
+        torch.set_float32_matmul_precision("high")
+    return Fabric(accelerator=accelerator, devices=devices, precision=precision)  # type: ignore[arg-type]  # str is wider than its Literal
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Torch's global generators start from `seed` inside the block and are put back after it."""
+    cuda = list(range(torch.cuda.device_count()))
+    with torch.random.fork_rng(devices=cuda):
+        torch.manual_seed(seed)
+        yield
+
+
+class Rows:
+    """Which rows come next: a new seeded permutation per epoch, a function of the images seen alone (so resumable)."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        self.count, self.seed = count, seed
+        self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
+
+    def take(self, seen: int, size: int) -> np.ndarray:
+        """Rows of the images number `seen` to `seen + size`."""
+        return np.array([self._row(position) for position in range(seen, seen + size)], dtype=np.int64)
+
+    def _row(self, position: int) -> int:
+        epoch, offset = divmod(position, self.count)
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, np.random.default_rng([self.seed, epoch]).permutation(self.count)
+        return int(self._order[offset])
+
+
+def _guard(losses: Mapping[str, Tensor], step: int) -> dict[str, float]:
+    values = {name: float(loss.detach()) for name, loss in losses.items()}
+    for name, value in values.items():
+        if not np.isfinite(value):
+            raise TrainingError(f"loss '{name}' is {value} at step {step}: lower the learning rate or check the input")
+    return values
+
+
+def train(
+    recipe: Recipe,
+    source: Source,
+    *,
+    steps: int,
+    seed: int,
+    device: str = "cpu",
+    progress: Progress | None = None,
+    validation: Validation | None = None,
+    checkpoints: Path | None = None,
+) -> History:
+    """Train a recipe for `steps` steps; same seed, same CPU and same thread count give the same weights bit for bit.
+
+    TrainingError names step and loss when a loss is not finite. With `checkpoints`, a folder, the state is kept there
+    every two minutes, and a training that was stopped goes on from it to the same weights.
+    """
+    if len(source) == 0:
+        raise TrainingError("nothing to train on: the training set is empty")
+    progress = progress or Progress()
+    with seeded(seed):
+        return _train(recipe, source, steps, seed, device, progress, validation, checkpoints)
+
+
+def _train(
+    recipe: Recipe,
+    source: Source,
+    steps: int,
+    seed: int,
+    device: str,
+    progress: Progress,
+    validation: Validation | None,
+    checkpoints: Path | None,
+) -> History:
+    fabric = make_fabric(device, float32=recipe.float32)
+    channels_last = fabric.device.type == "cuda"
+    for network in recipe.networks().values():
+        network.to(fabric.device)
+        if channels_last:
+            network.to(memory_format=torch.channels_last)
+        network.train()
+    optimizers = recipe.optimizers()
+    state = checkpoint.State(recipe.networks(), optimizers, fabric.device, validation.stop if validation else None)
+    keeper = checkpoint.Keeper(checkpoints, state)
+    history = History(precision=str(fabric._precision.precision))
+    start = keeper.resume(history)
+    best = state.best
+    if validation is not None and validation.stop.over:
+        start = steps  # it was stopped after its last checkpoint
+    rows, rate = Rows(len(source), seed), Rate(fabric.device, steps - start)
+    log_every = max(1, steps // HISTORY_POINTS)
+    check_every = 1 if fabric.device.type == "cpu" else 20
+    for index in range(start, steps):
+        size = recipe.batch_size(history.images_seen)
+        batch = source.batch(rows.take(history.images_seen, size), np.random.default_rng([seed, 1, index]))
+        batch = {name: _to_device(value, fabric.device, channels_last) for name, value in batch.items()}
+        with fabric.autocast() if not recipe.float32 else nullcontext():
+            losses = recipe.step(batch, Step(index, steps, fabric))
+        history.images_seen += size
+        history.steps = index + 1
+        last = index + 1 == steps
+        if last or index % check_every == 0 or index % log_every == 0:
+            values = _guard(losses, index)
+            if last or index % log_every == 0:
+                history.rows.append({"step": float(index), **values})
+        rate.after(index - start, size)
+        progress.update((index + 1) / steps, f"{index + 1}/{steps}")
+        pause = time.perf_counter()
+        stop = False
+        if validation is not None and ((index + 1) % validation.every == 0 or last):
+            stop = _validate(recipe, validation, history, index, best)
+        keeper.maybe_keep(history)
+        rate.pause(time.perf_counter() - pause)
+        if stop:
+            break
+    for name, weights in best.items():
+        recipe.networks()[name].load_state_dict(weights)
+    history.images_per_second = rate.median()
+    keeper.clear()
+    for network in recipe.networks().values():
+        network.eval()
+    return history
+
+
+def _to_device(value: Tensor, device: torch.device, channels_last: bool) -> Tensor:
+    value = value.to(device, non_blocking=True)
+    if channels_last and value.ndim == 4:
+        value = value.contiguous(memory_format=torch.channels_last)
+    return value
+
+
+def _validate(
+    recipe: Recipe,
+    validation: Validation,
+    history: History,
+    index: int,
+    best: dict[str, dict[str, Tensor]],
+) -> bool:
+    networks = recipe.networks()
+    for network in networks.values():
+        network.eval()
+    with torch.no_grad():
+        value = validation.measure()
+    for network in networks.values():
+        network.train()
+    history.rows.append({"step": float(index), "validation": value})
+    improved, stop = validation.stop.update(value)
+    if improved:
+        for name, network in networks.items():
+            best[name] = {key: tensor.detach().clone() for key, tensor in network.state_dict().items()}
+    return stop

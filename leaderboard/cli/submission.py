@@ -1,0 +1,104 @@
+"""`cxrbench submission`: write an entry for the leaderboard, fill it from a run, check it as the leaderboard will."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ...benchmark.cli.options import Json
+
+app = typer.Typer(no_args_is_help=True, help="Entries for the leaderboard: new, pack, check.")
+
+Dir = Annotated[Path, typer.Option("--dir", help="The folder of entries.")]
+ROOT = Path("submissions")
+TIME_LIMIT = 3600.0
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Small letters, digits, '_' and '-'.")], directory: Dir = ROOT
+) -> None:
+    """Write a filled example, DIR/NAME, that passes the check; then change its words."""
+    from ..pack import new_entry
+
+    folder = new_entry(name, directory)
+    print(f"{folder / 'submission.toml'}: fill it in, then")
+    print(f"cxrbench submission pack RUN_FOLDER --name {name}{_option(directory)}")
+
+
+@app.command()
+def pack(
+    run: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
+    name: Annotated[str, typer.Option(help="The entry; it is made when it is not there.")],
+    directory: Dir = ROOT,
+    share: Annotated[bool, typer.Option("--share", help="Put REAL cells into DIR/shared (for maintainers).")] = False,
+    samples: Annotated[
+        int, typer.Option(help="So many synthetic films of each size as pictures, where their licence allows it.")
+    ] = 0,
+) -> None:
+    """Put a finished run into an entry: results, records and predictions, no weights."""
+    from ...benchmark.home import home
+    from ...benchmark.runs.store import Store
+    from ..pack import pack as pack_run
+
+    folder = pack_run(run, name, directory, Store(home() / "store"), share=share, samples=samples)
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    size = sum(path.stat().st_size for path in files)
+    print(f"{folder}: {len(files)} files, {size / 1e6:.2f} MB")
+    print(f"cxrbench submission check {folder}")
+
+
+@app.command()
+def check(
+    path: Annotated[Path, typer.Argument(help="An entry, or a folder of entries.")],
+    as_json: Json = False,
+    reviewed: Annotated[
+        Path | None, typer.Option(help="The maintainers' list; default: reviewed.toml beside the entry.")
+    ] = None,
+) -> None:
+    """Check an entry without trusting it; nothing of it is executed. Exit status 0 only when everything passes."""
+    from ...benchmark.errors import InputError
+
+    if not path.exists() and not path.is_symlink():
+        raise InputError(f"{path}: no such folder; expected an entry (submissions/NAME) or the folder of entries")
+    from .. import guard
+    from ..entry import entry_folders
+
+    one = path.is_symlink() or not path.is_dir() or not _holds_entries(path)
+    folders = [path] if one else entry_folders(path)
+    found: list[dict[str, Any]] = []
+    for folder in folders:
+        found.append(guard.check_guarded(folder, reviewed, TIME_LIMIT))
+        if not as_json:
+            _print(found[-1])
+    if not one and not (rest := guard.check_rest(path))["passed"]:
+        found.append(rest)
+        if not as_json:
+            _print(rest)
+    if as_json:
+        print(json.dumps(found[0] if one else found, indent=1))
+    bad = [verdict["name"] for verdict in found if not verdict["passed"]]
+    if bad:
+        print(f"error: {len(bad)} of {len(found)} did not pass: {', '.join(bad[:5])}", file=sys.stderr)
+        raise SystemExit(1)
+
+
+def _holds_entries(path: Path) -> bool:
+    """Whether a folder is one of entries and not an entry."""
+    inside = (child / "submission.toml" for child in path.iterdir() if child.is_dir())
+    return not (path / "submission.toml").exists() and (path.name == ROOT.name or any(map(Path.is_file, inside)))
+
+
+def _print(verdict: dict[str, Any]) -> None:
+    print(f"{verdict['name']}: {verdict['status']}")
+    for finding in verdict["findings"]:
+        where = f"{finding['where']}: " if finding["where"] else ""
+        print(f"  {finding['level']:<6} {finding['check']:<10} {where}{finding['message']}")
+
+
+def _option(directory: Path) -> str:
+    return "" if directory == ROOT else f" --dir {directory}"

@@ -1,0 +1,1 @@
+"""Are the reproduced numbers still what this code gives?"""

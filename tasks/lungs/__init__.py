@@ -1,0 +1,1 @@
+"""The lung region generator of the fusion paper (Liu et al., SDFN)."""
