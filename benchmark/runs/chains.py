@@ -19,12 +19,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..processes import surroundings
 from ..errors import InputError
+from ..processes import surroundings
+from ..registry import find_provider
+from ..schema import utc_now
 from .job import Job, job_line
 from .record import Failure
-from ..schema import utc_now
-from ..registry import find_provider
 from .store import Level, Store
 
 _running: set[subprocess.Popen[str]] = set()

@@ -9,12 +9,12 @@ from typing import Any
 
 from .. import digest
 from ..contracts.label_by import LabelBy
+from ..contracts.task import ArmName, Slot, Task
 from ..data.dataset import Dataset
 from ..errors import InputError
-from ..contracts.task import ArmName, Slot, Task
-from .record import CellIdentity, DataIdentity, ProviderIdentity, TaskIdentity
 from ..registry import Plugin
 from ..settings import keyed
+from .record import CellIdentity, DataIdentity, ProviderIdentity, TaskIdentity
 
 STEPS = Path(__file__).with_name("steps.py")
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from pydantic import Field
+
 from ..schema import Strict
-
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from ..errors import StoreError
 
 SCHEMA = 1
 

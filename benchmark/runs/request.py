@@ -12,18 +12,18 @@ from typing import Any
 
 from .. import digest
 from ..contracts.label_by import LabelBy
-from ..files import write_text
+from ..contracts.task import ArmName, Task
 from ..data.catalogue import find_dataset
 from ..data.dataset import Annotation
 from ..errors import CxrbenchError, InputError, unknown
-from .chains import Outcome, run_chains, run_job, step_done
+from ..files import write_text
 from ..home import home
-from .job import Job
-from .plan import Plan, PlannedCell, make_plan
 from ..progress import Progress
-from ..contracts.task import ArmName, Task
 from ..registry import TASKS, Plugin, describe, find_provider, find_task, plugins
 from ..settings import override, parse_pairs, plain
+from .chains import Outcome, run_chains, run_job, step_done
+from .job import Job
+from .plan import Plan, PlannedCell, make_plan
 from .store import Level, Store
 from .timings import Timings
 

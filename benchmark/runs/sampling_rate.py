@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import resource
 import statistics
-import sys
 import time
 
-from ..errors import CxrbenchError
 from ..contracts.provider import Provider
 
 ROUNDS = 5

@@ -11,7 +11,6 @@ import platform
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,21 +18,21 @@ import numpy as np
 
 from .. import digest
 from ..contracts.label_by import LabelBy
-from ..data.dataset import Dataset, load_dataset
-from ..errors import CxrbenchError, InputError, ProviderError
-from .job import Job
-from ..progress import Progress
 from ..contracts.task import Arm, ArmName, Task
-from .record import CellIdentity, Cost, Curve, Downstream, Environment, Record, Value
-from ..schema import utc_now
+from ..data.dataset import Dataset, load_dataset
+from ..errors import CxrbenchError, ProviderError
+from ..progress import Progress
 from ..registry import Plugin, find_provider, find_task
-from ..settings import keyed, override, plain, restore
+from ..schema import utc_now
+from ..settings import restore
+from .job import Job
+from .record import CellIdentity, Cost, Curve, Downstream, Environment, Record, Value
 from .store import Level, Store
 
 if TYPE_CHECKING:
     from ..contracts.label_by import PerClass
-    from ..contracts.task import Illustration
     from ..contracts.provider import Provider
+    from ..contracts.task import Illustration
 
 MODEL = "model.safetensors"
 ILLUSTRATIONS = "illustrations.npz"
@@ -52,9 +51,9 @@ def _provider_parts(job: Job) -> tuple[Plugin, Any]:
 def synthesise(job: Job, progress: Progress) -> dict[str, Any]:
     """Fit the provider (or take the fitted one of the store), sample its films, have them annotated where it does not do
     that itself, check them, and keep them in the store."""
+    from ..contracts.provider import collect
     from ..device import peak_memory
     from .sampling_rate import sampling_rate
-    from ..contracts.provider import collect
 
     store, task = Store(Path(job.store)), _task(job)
     fit_key, synthetic_key = str(job.fit_key), str(job.synthetic_key)

@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import digest
-from ..files import new_folder, write_text
 from ..errors import StoreError
-from .record import SCHEMA, Failure, Record
+from ..files import new_folder, write_text
 from ..schema import read_json
+from .record import SCHEMA, Failure, Record
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..data.dataset import Dataset
     from ..contracts.task import Predictions
+    from ..data.dataset import Dataset
 
 
 class Level(StrEnum):

@@ -16,12 +16,12 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from ..files import write_text
 from ..device import require_device
 from ..errors import CxrbenchError
-from .job import Job
+from ..files import write_text
 from ..progress import Progress
 from .examine import check, describe
+from .job import Job
 from .steps import run_cell, synthesise
 
 PROGRESS_SECONDS = 0.3
