@@ -21,14 +21,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.module_tracker import ModuleTracker
 
 from .. import digest
-from ..data.dataset import load_dataset
 from ..device import device_name, peak_memory, require_device
 from ..errors import CxrbenchError, ProviderError
 from ..processes import answer
 from ..progress import Progress
-from ..registry import find_provider, find_task
 from ..runs.sampling_rate import BUDGET_SECONDS
-from ..settings import restore
+from ..runs.steps import provider_of, task_of, training_set
 from ..training import loop as training
 from .question import Ask, Windows
 from .rates import Peak, Rate, Sampling, Source, Spread, TrainingPart
@@ -36,9 +34,6 @@ from .reference import Reference, in_turns, peak_of, wait_for
 
 if TYPE_CHECKING:
     from ..contracts.provider import Provider
-    from ..contracts.task import Task
-    from ..data.dataset import Dataset
-    from ..runs.job import Job
 
 FLOAT32 = "32-true"
 
@@ -271,19 +266,21 @@ def sampling_rate(drawn: Drawn, peaks: Mapping[str, Peak]) -> Sampling:
 
 def probe(ask: Ask) -> dict[str, Any]:
     """The measured fields of a `Row`. What a provider has not (steps, films that it accepts) becomes a note."""
-    job, notes = ask.job, list[str]()
-    require_device(job.device)
-    device = torch.device(job.device)
+    notes = list[str]()
+    require_device(ask.work.device)
+    device = torch.device(ask.work.device)
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")  # as every training sets it, for what is measured without one
-    provider, train, seed = _provider(job)
+    plugin, settings = provider_of(ask.work)
+    train = training_set(ask.work, ask.cell, task_of(ask.work))
+    provider: Provider = plugin.make(settings, device=ask.work.device)
     reference = Reference(device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     with watching(ask.rounds, reference) as every:
-        provider.fit(train, seed=seed, progress=Progress())
+        provider.fit(train, seed=ask.cell.draw("fit"), progress=Progress())
     drawn = _draw(ask, provider, reference, notes)
-    memory = peak_memory(job.device)  # before the large kernels
+    memory = peak_memory(ask.work.device)  # before the large kernels
     parts = _named(provider, every, notes)
     peaks = peaks_of(device, [precision for _, _, precision in parts], reference)
     rates = [training_part(name, seen, precision, peaks) for name, seen, precision in parts]
@@ -298,21 +295,11 @@ def probe(ask: Ask) -> dict[str, Any]:
         "peak_memory_bytes": memory,
         "reference_seconds": statistics.median(reference.seconds() for _ in range(3)),
         "peaks": {name: peak.model_dump(mode="json") for name, peak in peaks.items()},
-        "device": device_name(job.device),
+        "device": device_name(ask.work.device),
         "packages": digest.of_packages(),
         "python": platform.python_version(),
         "notes": notes,
     }
-
-
-def _provider(job: Job) -> tuple[Provider, Dataset, int]:
-    """The provider of a job, its training films and the seed of its fit."""
-    plugin = find_provider(job.provider)
-    settings = restore(plugin.load().presets[job.preset], job.provider_settings or {})
-    task_class = find_task(job.task).load()
-    task: Task = task_class(restore(task_class.presets[job.preset], job.task_settings or {}))
-    train = task.training_set(load_dataset(Path(job.fit_data)), job.slot)
-    return plugin.make(settings, device=job.device), train, job.draw(task, "fit")
 
 
 def _named(provider: Provider, every: Sequence[Seen], notes: list[str]) -> list[tuple[str, Seen, str]]:
@@ -350,4 +337,4 @@ def _plain(model: Rate | None) -> dict[str, Any] | None:
 
 
 if __name__ == "__main__":
-    answer(lambda line: probe(Ask.of(line)))
+    answer(lambda line: probe(Ask.model_validate_json(line)))

@@ -237,12 +237,11 @@ _CHOOSING = ("MKL_CBWR", "ONEDNN_MAX_CPU_ISA", "OPENBLAS_CORETYPE")
 
 def take_all(subjects: Sequence[str]) -> Fingerprints:
     """The fingerprints of several subjects, and where they were taken."""
-    from ...benchmark.runs.job import Job
     from ...benchmark.runs.steps import environment
 
     return Fingerprints(
         films=fingerprint_films().digest,
-        environment=environment(Job(kind="fingerprint", store="", outcome="", threads=1)),
+        environment=environment("cpu", threads=1),
         processor=processor(),
         subjects={subject: take(subject) for subject in subjects},
     )
