@@ -1,8 +1,7 @@
 """Measures one provider in a process of its own (this module as a program): steps of training, then sampling.
 
-The steps are watched through `training.Rate`, which the one training loop tells of every step: here it is replaced by one
-that counts the FLOPs of a few steps, then times rounds of steps in turns with the reference kernel. The loop itself is part
-of every result's key and stays as it is.
+The steps are watched by an observer of the one training loop, which counts the FLOPs of a few steps, then times rounds of
+steps in turns with the reference kernel.
 """
 
 from __future__ import annotations
@@ -21,19 +20,21 @@ from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.module_tracker import ModuleTracker
 
 from .. import digest
-from ..device import device_name, peak_memory, require_device
+from ..device import device_name, peak_memory, require_device, synchronise
 from ..errors import CxrbenchError, ProviderError
 from ..processes import answer
 from ..progress import Progress
 from ..runs.sampling_rate import BUDGET_SECONDS
 from ..runs.steps import provider_of, task_of, training_set
-from ..training import loop as training
+from ..training.observer import Observer, watched_by
 from .question import Ask, Windows
 from .rates import Peak, Rate, Sampling, Source, Spread, TrainingPart
-from .reference import Reference, in_turns, peak_of, wait_for
+from .reference import Reference, in_turns, peak_of
 
 if TYPE_CHECKING:
     from ..contracts.provider import Provider
+    from ..training.history import History
+    from ..training.loop import Recipe
 
 FLOAT32 = "32-true"
 
@@ -72,23 +73,28 @@ class Seen:
     references: list[float] = field(default_factory=list)
 
 
-class WatchedRate(training.Rate):
-    """The `Rate` of a watched training: measures in the loop's own pauses between two steps."""
+class Stopwatch(Observer):
+    """Of every training inside `watched_by`: counts the FLOPs of a few steps, then times rounds of steps in turns with the
+    reference kernel. What was seen is in `every`, a `Seen` for each training in their order."""
 
-    def __init__(self, device: torch.device, total: int, seen: Seen, reference: Reference) -> None:
-        super().__init__(device, total)
-        self.seen, self.reference = seen, reference
-        self.made = time.perf_counter()
+    def __init__(self, rounds: int, reference: Reference) -> None:
+        self.rounds, self.reference = rounds, reference
+        self.every: list[Seen] = []
         self.counter: FlopCounter | None = None
-        self.begun, self.films = 0.0, 0
+        self.device = torch.device("cpu")
+        self.started = self.begun = 0.0
+        self.films = 0
 
-    def after(self, step: int, images: int) -> None:
-        """A finished step of `images` films."""
-        super().after(step, images)
-        seen, windows, done = self.seen, self.seen.windows, step + 1
+    def begins(self, steps: int, device: torch.device) -> None:
+        self.stop_counting()
+        self.every.append(Seen(Windows.of(steps, self.rounds)))
+        self.device, self.started, self.begun, self.films = device, time.perf_counter(), 0.0, 0
+
+    def after_step(self, step: int, images: int) -> None:
+        seen, windows, done = self.every[-1], self.every[-1].windows, step + 1
         if step == 0:
-            wait_for(self.device)
-            seen.first_step_seconds = time.perf_counter() - self.made
+            synchronise(self.device)
+            seen.first_step_seconds = time.perf_counter() - self.started
         if not windows.rounds:
             return
         if self.counter is not None:
@@ -108,55 +114,45 @@ class WatchedRate(training.Rate):
             if number + 1 < windows.rounds:
                 self._begin(number + 1)
 
+    def after_pause(self, seconds: float) -> None:
+        if self.begun:
+            self.begun += seconds
+
+    def ends(self, recipe: Recipe, history: History) -> None:
+        self.stop_counting()
+
     def stop_counting(self) -> None:
         """Take off the counter, if it is on."""
         if self.counter is not None:
             self.counter.__exit__(None, None, None)
-            self.seen.flops, self.counter = int(self.counter.get_total_flops()), None
-
-    def pause(self, seconds: float) -> None:
-        super().pause(seconds)
-        if self.begun:
-            self.begun += seconds
+            self.every[-1].flops, self.counter = int(self.counter.get_total_flops()), None
 
     def _begin(self, number: int) -> None:
         if number % 2:
             self._refer()
-        wait_for(self.device)
+        synchronise(self.device)
         self.begun, self.films = time.perf_counter(), 0
 
     def _end(self, number: int) -> None:
-        wait_for(self.device)
-        self.seen.rates.append(self.films / (time.perf_counter() - self.begun))
+        synchronise(self.device)
+        self.every[-1].rates.append(self.films / (time.perf_counter() - self.begun))
         self.begun = 0.0
         if not number % 2:
             self._refer()
 
     def _refer(self) -> None:
-        start = time.perf_counter()
-        self.seen.references.append(self.reference.seconds())
-        super().pause(time.perf_counter() - start)  # the loop's own rate is of training alone
+        self.every[-1].references.append(self.reference.seconds())
 
 
 @contextmanager
 def watching(rounds: int, reference: Reference) -> Iterator[list[Seen]]:
     """All trainings inside the block are watched; one `Seen` each, in their order."""
-    found: list[Seen] = []
-    open_rates: list[WatchedRate] = []
-
-    def watched(device: torch.device, total: int) -> WatchedRate:
-        found.append(Seen(Windows.of(total, rounds)))
-        open_rates.append(WatchedRate(device, total, found[-1], reference))
-        return open_rates[-1]
-
-    names = vars(training)
-    before, names["Rate"] = names["Rate"], watched
+    watch = Stopwatch(rounds, reference)
     try:
-        yield found
+        with watched_by(watch):
+            yield watch.every
     finally:
-        names["Rate"] = before
-        for rate in open_rates:
-            rate.stop_counting()
+        watch.stop_counting()
 
 
 # ------------------------------------------------------------------------------------------- rates
@@ -229,10 +225,10 @@ def draw(provider: Provider, films: int, rounds: int, reference: Reference, sour
     device = torch.device(provider.device)
 
     def seconds(seed: int) -> float:
-        wait_for(device)
+        synchronise(device)
         start = time.perf_counter()
         made = sum(len(batch.images) for batch in provider.sample(films, seed=seed))
-        wait_for(device)
+        synchronise(device)
         if made != films:
             raise ProviderError(f"sample({films}) gave {made} films")
         return time.perf_counter() - start

@@ -24,6 +24,7 @@ from ..errors import TrainingError
 from ..progress import Progress
 from . import checkpoint
 from .history import HISTORY_POINTS, History
+from .observer import Observer, observer
 from .rate import Rate
 from .stopping import Validation
 
@@ -57,6 +58,7 @@ class Step:
     index: int
     total: int
     fabric: Fabric
+    observer: Observer
 
     @property
     def device(self) -> torch.device:
@@ -68,6 +70,7 @@ class Step:
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, enabled=False):
             self.fabric.backward(loss, retain_graph=retain_graph)
+            self.observer.before_update(optimizer)
             optimizer.step()
 
     def update_together(self, losses: Sequence[Tensor], optimizers: Sequence[Optimizer]) -> None:
@@ -79,6 +82,7 @@ class Step:
                 own = [weight for group in optimizer.param_groups for weight in group["params"]]
                 self.fabric.backward(loss, retain_graph=number < len(losses), inputs=own)
             for optimizer in optimizers:
+                self.observer.before_update(optimizer)
                 optimizer.step()
 
 
@@ -168,9 +172,13 @@ def train(
     """
     if len(source) == 0:
         raise TrainingError("nothing to train on: the training set is empty")
-    progress = progress or Progress()
+    watching = observer()
+    if watching.most_steps is not None:
+        steps, checkpoints = min(steps, watching.most_steps), None
     with seeded(seed):
-        return _train(recipe, source, steps, seed, device, progress, validation, checkpoints)
+        history = _train(recipe, source, steps, seed, device, progress or Progress(), validation, checkpoints, watching)
+    watching.ends(recipe, history)
+    return history
 
 
 def _train(
@@ -182,6 +190,7 @@ def _train(
     progress: Progress,
     validation: Validation | None,
     checkpoints: Path | None,
+    watching: Observer,
 ) -> History:
     fabric = make_fabric(device, float32=recipe.float32)
     channels_last = fabric.device.type == "cuda"
@@ -201,12 +210,13 @@ def _train(
     rows, rate = Rows(len(source), seed), Rate(fabric.device, steps - start)
     log_every = max(1, steps // HISTORY_POINTS)
     check_every = 1 if fabric.device.type == "cpu" else 20
+    watching.begins(steps - start, fabric.device)
     for index in range(start, steps):
         size = recipe.batch_size(history.images_seen)
         batch = source.batch(rows.take(history.images_seen, size), np.random.default_rng([seed, 1, index]))
         batch = {name: _to_device(value, fabric.device, channels_last) for name, value in batch.items()}
         with fabric.autocast() if not recipe.float32 else nullcontext():
-            losses = recipe.step(batch, Step(index, steps, fabric))
+            losses = recipe.step(batch, Step(index, steps, fabric, watching))
         history.images_seen += size
         history.steps = index + 1
         last = index + 1 == steps
@@ -217,11 +227,14 @@ def _train(
         rate.after(index - start, size)
         progress.update((index + 1) / steps, f"{index + 1}/{steps}")
         pause = time.perf_counter()
-        stop = False
+        watching.after_step(index - start, size)
+        stop, look = False, time.perf_counter()
         if validation is not None and ((index + 1) % validation.every == 0 or last):
             stop = _validate(recipe, validation, history, index, best)
         keeper.maybe_keep(history)
-        rate.pause(time.perf_counter() - pause)
+        now = time.perf_counter()
+        rate.pause(now - pause)
+        watching.after_pause(now - look)
         if stop:
             break
     for name, weights in best.items():

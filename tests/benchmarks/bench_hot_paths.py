@@ -40,7 +40,7 @@ from cxrbench.benchmark.settings import plain, restore
 from cxrbench.benchmark.significance.paired_tests import paired_comparison
 from cxrbench.benchmark.speed.campaign import short_fit
 from cxrbench.benchmark.speed.reference import Reference, calls_of_a_block
-from cxrbench.benchmark.training.loop import loop as training
+from cxrbench.benchmark.training import loop as training
 
 ROUNDS = 12
 SIDE = 64
