@@ -26,7 +26,7 @@ from ..benchmark.contracts.provider import parameters_of
 from ..benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from ..benchmark.errors import InputError
 from ..benchmark.progress import Progress
-from ..benchmark.training.loop import Step
+from ..benchmark.training.recipe import Step
 from .gmvae_networks import (
     HALVINGS,
     Activation,

@@ -31,7 +31,8 @@ from ..benchmark.data.resize import resample, resize_films
 from ..benchmark.progress import Progress
 from ..benchmark.training import loop as training
 from ..benchmark.training.history import History
-from ..benchmark.training.loop import Recipe, RowNumbers, Step, seeded
+from ..benchmark.training.loop import seeded
+from ..benchmark.training.recipe import Recipe, RowNumbers, Step
 from .timeline import Timeline
 
 SAMPLING_BATCH = 64  # films are always drawn by this many, so that the first ones do not depend on the asked number

@@ -34,7 +34,8 @@ from ..benchmark.errors import InputError
 from ..benchmark.progress import Progress
 from ..benchmark.training import loop as training
 from ..benchmark.training.history import History
-from ..benchmark.training.loop import Recipe, Rows, Step, seeded
+from ..benchmark.training.loop import Rows, seeded
+from ..benchmark.training.recipe import Recipe, Step
 from .controls import originals
 from .pix2pix_networks import PatchDiscriminator, Pix2PixSettings, UNet
 from .timeline import Timeline

@@ -29,7 +29,8 @@ from ..benchmark.errors import InputError
 from ..benchmark.progress import Progress
 from ..benchmark.training import loop as training
 from ..benchmark.training.history import History
-from ..benchmark.training.loop import Recipe, Rows, Step, seeded
+from ..benchmark.training.loop import Rows, seeded
+from ..benchmark.training.recipe import Recipe, Step
 from .controls import originals
 from .pggan import gradient_penalty
 from .stargan_networks import Discriminator, Generator, StarGANSettings

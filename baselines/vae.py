@@ -26,7 +26,7 @@ from torch.optim import Adam, Optimizer
 from ..benchmark.contracts.provider import parameters_of
 from ..benchmark.data.dataset import Dataset, DatasetInfo
 from ..benchmark.errors import InputError
-from ..benchmark.training.loop import Step
+from ..benchmark.training.recipe import Step
 from .kumar_films import SAMPLING_BATCH, KumarProvider, KumarRecipe, Schedule
 
 Reduction = Literal["mean", "sum"]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.module_tracker import ModuleTracker
 
@@ -34,7 +35,6 @@ from .reference import Reference, in_turns, peak_of
 if TYPE_CHECKING:
     from ..contracts.provider import Provider
     from ..training.history import History
-    from ..training.loop import Recipe
 
 FLOAT32 = "32-true"
 
@@ -118,7 +118,7 @@ class Stopwatch(Observer):
         if self.begun:
             self.begun += seconds
 
-    def ends(self, recipe: Recipe, history: History) -> None:
+    def ends(self, networks: Mapping[str, nn.Module], history: History) -> None:
         self.stop_counting()
 
     def stop_counting(self) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
     from torch.optim import Optimizer
 
     from .history import History
-    from .loop import Recipe
 
 
 class Observer:
@@ -33,7 +33,7 @@ class Observer:
     def after_pause(self, seconds: float) -> None:
         """After a step, validation and checkpoints took that long."""
 
-    def ends(self, recipe: Recipe, history: History) -> None:
+    def ends(self, networks: Mapping[str, nn.Module], history: History) -> None:
         """A training is over: its networks, its losses."""
 
 

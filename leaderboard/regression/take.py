@@ -16,7 +16,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,10 +37,10 @@ from .films import fingerprint_films
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
     from torch.optim import Optimizer
 
     from ...benchmark.training.history import History
-    from ...benchmark.training.loop import Recipe
 
 STEPS = 2
 PRESET = "quick"
@@ -156,8 +156,8 @@ class _Look(Observer):
     def before_update(self, optimizer: Optimizer) -> None:
         _note_step(self.notes, optimizer)
 
-    def ends(self, recipe: Recipe, history: History) -> None:
-        _note_training(self.notes, recipe, history)
+    def ends(self, networks: Mapping[str, nn.Module], history: History) -> None:
+        _note_training(self.notes, networks, history)
 
 
 def _note_step(notes: _Notes, optimizer: Optimizer) -> None:
@@ -178,13 +178,13 @@ def _note_step(notes: _Notes, optimizer: Optimizer) -> None:
         weight.grad.zero_()
 
 
-def _note_training(notes: _Notes, recipe: Recipe, history: History) -> None:
+def _note_training(notes: _Notes, networks: Mapping[str, nn.Module], history: History) -> None:
     """Note the losses (and the validation after the last step) and the norm of every network's weights."""
     for row in history.rows:
         for name, value in row.items():
             if name != "step":
                 notes.note(f"{name} {row['step']:.0f}", value)
-    for name, network in sorted(recipe.networks().items()):
+    for name, network in sorted(networks.items()):
         squares = 0.0
         for weight in network.state_dict().values():
             values = weight.detach().cpu().contiguous()

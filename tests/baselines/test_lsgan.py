@@ -28,7 +28,8 @@ from cxrbench.benchmark.contracts.provider import collect
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.training.loop import RowNumbers, Step, make_fabric, seeded, train
+from cxrbench.benchmark.training.loop import make_fabric, seeded, train
+from cxrbench.benchmark.training.recipe import RowNumbers, Step
 
 SIDE = 32
 TINY = LSGANSettings(
