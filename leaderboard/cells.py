@@ -77,12 +77,12 @@ class Cells:
         return Cell(self.records[key], self.predictions(key), self.scores(key) if self.has_scores(key) else None)
 
     def strangers(self) -> Iterator[str]:
-        """A sentence for everything in the files that no record names, and for files that cannot be read."""
+        """A sentence for what the files hold and no record names. No cell is read; Refused where a file cannot be."""
         named = {sha256 for record in self.records.values() for sha256 in named_arrays(record).values()}
-        if (path := self.folder / PREDICTIONS).exists() and (more := array_digests(path) - named):
+        if more := array_digests(self.folder / PREDICTIONS) - named:
             yield f"{PREDICTIONS} holds {len(more)} arrays that no record names"
-        scored = {key for key in self.records if self.has_scores(key)}
-        if (path := self.folder / SCORES).exists() and sorted(score_keys(path)) != sorted(scored):
+        scored, path = sorted(key for key in self.records if self.has_scores(key)), self.folder / SCORES
+        if (scored or path.exists()) and sorted(score_keys(path)) != scored:
             yield f"{SCORES} does not hold the case scores of those cells that name them, each once"
 
 

@@ -222,9 +222,11 @@ def entry_files(folder: Path) -> dict[str, Path]:
     if not NAME.fullmatch(folder.name) or folder.name == SHARED:
         raise Refused(f"the folder name {shown(folder.name)} is not allowed: small ASCII letters, digits, '_', '-'")
     files = files_below(folder)
+    if any(map(_BEFORE.fullmatch, files)):
+        raise Refused(f"the entry {BEFORE}")
     for name in files:
         if not _FILE.fullmatch(name):
-            raise Refused(f"{shown(name)} {BEFORE}" if _BEFORE.fullmatch(name) else unexpected(name))
+            raise Refused(unexpected(name))
     if SUBMISSION not in files:
         raise Refused(f"{SUBMISSION} is missing; `cxrbench submission new` writes one")
     if sum(name.startswith(f"{SAMPLES}/") for name in files) > MAX_SAMPLES:
@@ -245,7 +247,7 @@ def read_submission(path: Path) -> Submission:
     """`submission.toml`; Refused says which key is wrong."""
     said = read_toml(path)
     if said.get("schema") == 1:
-        raise Refused(f"{SUBMISSION} {BEFORE}")
+        raise Refused(f"the entry {BEFORE}")
     try:
         return Submission.model_validate(said, strict=True)
     except ValidationError as error:

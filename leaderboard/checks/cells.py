@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from ...benchmark.contracts.task import ArmName
 from ...benchmark.data.phantom.versions import VERSION as PHANTOM_VERSION
@@ -27,7 +28,7 @@ def check(subject: Subject) -> Iterator[Finding]:
     if len(set(boards)) < len(boards):
         yield Finding(Level.ERROR, NAME, "", "two runs stand on one board; keep one")
     for run in subject.entry.runs:
-        errors = [*_protocol(subject, run), *_plan(run)]
+        errors, lost = [*_protocol(subject, run), *_plan(run)], _lost(run)
         for row in run.results.cells:
             record = run.records.get(row.key)
             if row.status is Status.DONE and record is None:
@@ -35,11 +36,11 @@ def check(subject: Subject) -> Iterator[Finding]:
             elif row.status is not Status.DONE and record is not None:
                 errors.append(f"cell {row.key[:8]} is in {RECORDS}, but {RESULTS} says that it is {row.status.value}")
             elif record is not None:
-                problems = [*_record(run, row, record), *_files(subject, run, record)]
-                errors += [f"{place(record)}: {words}" for words in problems]
+                files = () if run.homes[row.key].folder in lost else _files(subject, run, record)
+                errors += [f"{place(record)}: {words}" for words in (*_record(run, row, record), *files)]
         if not run.records:
             errors.append("no cell is finished")
-        errors += [*_same_everywhere(run), *_strangers(run)]
+        errors += [*_same_everywhere(run), *(words for found in lost.values() for words in found)]
         yield from (Finding(Level.ERROR, NAME, run.path.name, words) for words in errors)
         yield from (
             Finding(Level.NOTE, NAME, run.path.name, f"shown without a rank: {words}") for words in run.unranked
@@ -118,14 +119,18 @@ def _files(subject: Subject, run: EntryRun, record: Record) -> Iterator[str]:
         yield str(error)
 
 
-def _strangers(run: EntryRun) -> Iterator[str]:
-    """Whether the files hold what no record names."""
+def _lost(run: EntryRun) -> dict[Path, list[str]]:
+    """What is wrong with the files of cells, by their folder: one cannot be read, or holds what no record names."""
+    found = {}
     for home in {home.folder: home for home in run.homes.values()}.values():
-        where = "" if home.folder == run.path else f"{SHARED}/{home.folder.name}: "
         try:
-            yield from (f"{where}{words}" for words in home.strangers())
+            words = list(home.strangers())
         except Refused as error:
-            yield f"{where}{error}"
+            words = [str(error)]
+        if words:
+            shared = "" if home.folder == run.path else f"{SHARED}/{home.folder.name}: "
+            found[home.folder] = [f"{shared}{one}" for one in words]
+    return found
 
 
 def _same_everywhere(run: EntryRun) -> Iterator[str]:
