@@ -283,7 +283,8 @@ def _run(folder: Path) -> EntryRun:
     own = read_cells(folder)
     if list(own.records) != [key for key in planned if key in own.records]:
         raise Refused(f"{RUNS}/{folder.name}: its records are not of cells of {RESULTS}, in the order of those")
-    others = {cell.key for cell in results.cells if cell.arm == ArmName.REAL} - own.records.keys()
+    real = {cell.key for cell in results.cells if cell.arm == ArmName.REAL and cell.status is Status.DONE}
+    others = real - own.records.keys()
     shared = shared_cells(folder.parents[2], results) if others else own
     homes = {key: shared if key in others else own for key in planned}
     return EntryRun(folder, results, {key: home for key, home in homes.items() if key in home.records})

@@ -32,7 +32,9 @@ def records(folder: Path) -> list[dict[str, Any]]:
 
 def write_records(folder: Path, found: list[dict[str, Any]]) -> None:
     """Write records, whatever they are."""
-    (folder / RECORDS).write_text("".join(json.dumps(record) + "\n" for record in found), encoding="utf-8")
+    (folder / RECORDS).write_text(
+        "".join(json.dumps(record, separators=(",", ":")) + "\n" for record in found), encoding="utf-8"
+    )
 
 
 def first(folder: Path, arm: str = "synthetic", number: int = 0) -> int:
