@@ -1,21 +1,24 @@
 """An entry of the leaderboard: the folder `submissions/<name>/` and what its files may say.
 
-    submission.toml                         who, what, with which licence (`Submission`)
-    results/<task>-<data>-<preset>.json     what a run found (`benchmark.results.Results`), one file a run
-    records/<key>/record.json               a cell as `run` wrote it, its curves thinned
-    records/<key>/predictions.npz           what its model said about the test films
-    records/<key>/scores.parquet            its case scores; left out where anyone can draw the films (phantoms)
-    digests.json                            sha256 of every file below results/ and records/
-    README.md, samples/*.png                optional
+    submission.toml                 who, what, with which licence (`Submission`)
+    runs/<run>/results.json         what a run found (`benchmark.results.Results`); <run> is task-data-preset
+    runs/<run>/records.jsonl        its cells, in the order of the results, and
+    runs/<run>/predictions.npz      what their models said about the test films, and
+    runs/<run>/scores.parquet       their case scores, left out where anyone can draw the films (`cells`)
+    digests.json                    sha256 of every file below runs/
+    README.md, samples/*.png        optional
 
-REAL cells are the same for every provider of a board: those that several entries share lie in `submissions/shared/<key>/`.
+REAL cells are the same for every provider of a board: those that entries share lie in `submissions/shared/<board>/`, where
+<board> is task-data-preset.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -25,23 +28,34 @@ from ..benchmark import digest
 from ..benchmark.contracts.task import ArmName
 from ..benchmark.results.rows import SCHEMA as RESULTS_SCHEMA
 from ..benchmark.results.rows import CellRow, Results, Status
-from ..benchmark.runs.record import SCHEMA as RECORD_SCHEMA
 from ..benchmark.runs.record import Record
 from ..benchmark.schema import Strict
-from .untrusted import Refused, files_below, first_error, read_model, read_text, read_toml, shown, text_problem
+from .cells import CELL_FILES, KEY, Cells, read_cells
+from .untrusted import (
+    Refused,
+    files_below,
+    first_error,
+    read_model,
+    read_text,
+    read_toml,
+    shown,
+    text_problem,
+    unexpected,
+)
 
-SCHEMA = 1
+SCHEMA = 2
 SUBMISSION, DIGESTS, README = "submission.toml", "digests.json", "README.md"
-RECORD, PREDICTIONS, SCORES = "record.json", "predictions.npz", "scores.parquet"
-SAMPLES, SHARED, REVIEWED = "samples", "shared", "reviewed.toml"
+RUNS, RESULTS, SAMPLES, SHARED, REVIEWED = "runs", "results.json", "samples", "shared", "reviewed.toml"
 RANKED_SEEDS = 5
 MAX_SAMPLES, MAX_RUNS = 24, 16
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
-KEY = re.compile(r"[0-9a-f]{64}")
+RUN = re.compile(r"[a-z0-9][a-z0-9_.-]{0,127}")
 _FILE = re.compile(
     r"submission\.toml|digests\.json|README\.md|samples/[a-z0-9][a-z0-9_-]{0,63}\.png|"
-    r"results/[a-z0-9][a-z0-9_.-]{0,127}\.json|records/[0-9a-f]{64}/(record\.json|predictions\.npz|scores\.parquet)"
+    rf"runs/{RUN.pattern}/(results\.json|records\.jsonl|predictions\.npz|scores\.parquet)"
 )
+_BEFORE = re.compile(r"results/[^/]+\.json|records/[0-9a-f]{64}/(record\.json|predictions\.npz|scores\.parquet)")
+BEFORE = "is of schema 1; `cxrbench submission convert` writes it anew, with the same numbers"
 _URL = re.compile(r"https://[A-Za-z0-9.-]+(:\d+)?(/[A-Za-z0-9._~:/?#@!$&()*+,;=%-]*)?")
 
 
@@ -86,7 +100,7 @@ class Code(Strict):
 class Submission(Strict):
     """The content of `submission.toml`."""
 
-    schema_version: Literal[1] = Field(alias="schema")
+    schema_version: Literal[2] = Field(alias="schema")
     name: Annotated[str, _matching(NAME, "small letters, digits, '_' and '-', at most 48")]
     version: Line
     description: Line
@@ -104,7 +118,7 @@ class Submission(Strict):
 class Digests(Strict):
     """The content of `digests.json`: sha256 by path."""
 
-    schema_version: Literal[1] = Field(alias="schema")
+    schema_version: Literal[2] = Field(alias="schema")
     files: dict[str, Sha256]
 
 
@@ -119,12 +133,17 @@ class Board(NamedTuple):
 
 @dataclass(frozen=True)
 class EntryRun:
-    """One run of an entry. `records` and the `folders` they lie in by key, where they were read."""
+    """One run of an entry: its folder, and by key where each cell that is there lies (with the run, or with those that
+    entries share)."""
 
     path: Path
     results: Results
-    records: Mapping[str, Record] = field(default_factory=dict)
-    folders: Mapping[str, Path] = field(default_factory=dict)
+    homes: Mapping[str, Cells] = field(default_factory=dict)
+
+    @cached_property
+    def records(self) -> dict[str, Record]:
+        """The records of the cells that are there by key, in the order of the results."""
+        return {key: home.records[key] for key, home in self.homes.items()}
 
     @property
     def board(self) -> Board:
@@ -186,20 +205,25 @@ class Entry:
         return digest.of_json([[name, digest.of_file(path)] for name, path in self.files.items()])
 
 
-def run_file(results: Results) -> str:
-    """The name of a run's file: the board's names, in small letters."""
-    label = "" if results.provider.label_by == "native" else f"-{results.provider.label_by}"
-    text = f"{results.task.name}-{results.data.name}-{results.preset}{label}".lower()
-    return f"{re.sub(r'[^a-z0-9_.-]', '_', text)}.json"
+def board_name(task: str, data: str, preset: str) -> str:
+    """The folder of a board's cells: its names, in small letters."""
+    return re.sub(r"[^a-z0-9_.-]", "_", f"{task}-{data}-{preset}".lower())
+
+
+def run_name(results: Results) -> str:
+    """The folder of a run: its board, and who labelled its films where that is not the provider."""
+    name = board_name(results.task.name, results.data.name, results.preset)
+    label = results.provider.label_by
+    return name if label == "native" else re.sub(r"[^a-z0-9_.-]", "_", f"{name}-{label.lower()}")
 
 
 def entry_files(folder: Path) -> dict[str, Path]:
     """The files of an entry by path; Refused for a name or file that the format does not know."""
-    from .untrusted import unexpected
-
     if not NAME.fullmatch(folder.name) or folder.name == SHARED:
         raise Refused(f"the folder name {shown(folder.name)} is not allowed: small ASCII letters, digits, '_', '-'")
     files = files_below(folder)
+    if any(map(_BEFORE.fullmatch, files)):
+        raise Refused(f"the entry {BEFORE}")
     for name in files:
         if not _FILE.fullmatch(name):
             raise Refused(unexpected(name))
@@ -207,38 +231,40 @@ def entry_files(folder: Path) -> dict[str, Path]:
         raise Refused(f"{SUBMISSION} is missing; `cxrbench submission new` writes one")
     if sum(name.startswith(f"{SAMPLES}/") for name in files) > MAX_SAMPLES:
         raise Refused(f"more than {MAX_SAMPLES} samples")
-    if sum(name.startswith("results/") for name in files) > MAX_RUNS:
+    if len(runs := run_names(files)) > MAX_RUNS:
         raise Refused(f"more than {MAX_RUNS} runs")
+    if lacking := [run for run in runs if f"{RUNS}/{run}/{RESULTS}" not in files]:
+        raise Refused(f"{RUNS}/{lacking[0]}: {RESULTS} is missing; pack the run again")
     return files
+
+
+def run_names(files: Mapping[str, Path]) -> list[str]:
+    """The folders of an entry's runs."""
+    return list(dict.fromkeys(name.split("/")[1] for name in files if name.startswith(f"{RUNS}/")))
 
 
 def read_submission(path: Path) -> Submission:
     """`submission.toml`; Refused says which key is wrong."""
+    said = read_toml(path)
+    if said.get("schema") == 1:
+        raise Refused(f"the entry {BEFORE}")
     try:
-        return Submission.model_validate(read_toml(path), strict=True)
+        return Submission.model_validate(said, strict=True)
     except ValidationError as error:
         raise Refused(f"{SUBMISSION}: {first_error(error)}") from None
 
 
-def read_record(folder: Path) -> Record:
-    """The record of a cell, held against the folder it lies in."""
-    record = read_model(folder / RECORD, Record, RECORD_SCHEMA)
-    if record.key != folder.name:
-        raise Refused(f"records/{shown(folder.name)}: its record has the key {shown(record.key)}")
-    return record
-
-
-def load_entry(folder: Path, *, records: bool = False) -> Entry:
+def load_entry(folder: Path) -> Entry:
     """An entry as its files say, checked against the format alone (`checks.check_entry` checks what it claims).
 
-    `records`: read the record of every cell too. Refused (an InputError), in one line, for anything unexpected.
+    Predictions and case scores are left unread. Refused (an InputError), in one line, for anything unexpected.
     """
     folder = Path(folder)
     files = entry_files(folder)
     submission = read_submission(files[SUBMISSION])
     if submission.name != folder.name:
         raise Refused(f"{SUBMISSION} has the name {submission.name}, but the folder is {folder.name}")
-    runs = tuple(_run(folder, path, files, records) for name, path in files.items() if name.startswith("results/"))
+    runs = tuple(_run(folder / RUNS / name) for name in run_names(files))
     readme = read_text(files[README]) if README in files else None
     if readme is not None and (problem := text_problem(readme, lines=True)):
         raise Refused(f"{README} {problem}")
@@ -247,36 +273,44 @@ def load_entry(folder: Path, *, records: bool = False) -> Entry:
     return Entry(submission.name, folder, submission, runs, digests, files, readme, samples)
 
 
-def _run(folder: Path, path: Path, files: Mapping[str, Path], records: bool) -> EntryRun:
-    results = read_model(path, Results, RESULTS_SCHEMA)
-    if path.name != run_file(results):
-        raise Refused(f"results/{path.name} holds the results of {shown(run_file(results))}; name it so")
-    folders: dict[str, Path] = {}
-    for cell in results.cells:
-        if cell.key in folders or not KEY.fullmatch(cell.key):
-            raise Refused(f"results/{path.name}: {shown(cell.key)} is no key of a cell, or is given twice")
-        if f"records/{cell.key}/{RECORD}" in files:
-            folders[cell.key] = folder / "records" / cell.key
-        elif cell.arm == ArmName.REAL and (shared := shared_cell(folder, cell.key)) is not None:
-            folders[cell.key] = shared
-    found = {key: read_record(place) for key, place in folders.items()} if records else {}
-    return EntryRun(path, results, found, folders)
+def _run(folder: Path) -> EntryRun:
+    results = read_model(folder / RESULTS, Results, RESULTS_SCHEMA)
+    if folder.name != run_name(results):
+        raise Refused(f"{RUNS}/{folder.name} holds the run {shown(run_name(results))}; name it so")
+    planned = [cell.key for cell in results.cells]
+    if odd := [key for key, times in Counter(planned).items() if times > 1 or not KEY.fullmatch(key)]:
+        raise Refused(f"{RUNS}/{folder.name}: {shown(odd[0])} is no key of a cell, or is given twice")
+    own = read_cells(folder)
+    if list(own.records) != [key for key in planned if key in own.records]:
+        raise Refused(f"{RUNS}/{folder.name}: its records are not of cells of {RESULTS}, in the order of those")
+    real = {cell.key for cell in results.cells if cell.arm == ArmName.REAL and cell.status is Status.DONE}
+    others = real - own.records.keys()
+    shared = shared_cells(folder.parents[2], results) if others else own
+    homes = {key: shared if key in others else own for key in planned}
+    return EntryRun(folder, results, {key: home for key, home in homes.items() if key in home.records})
 
 
-def shared_cell(folder: Path, key: str) -> Path | None:
-    """The folder of a REAL cell that entries share; None where there is none. Refused where it is not as it should be."""
-    place = folder.parent / SHARED / key
-    if not KEY.fullmatch(key) or not (place.is_symlink() or place.exists()):
-        return None
-    names = set(files_below(place))
-    if RECORD not in names or not names <= {RECORD, PREDICTIONS, SCORES}:
-        raise Refused(f"{SHARED}/{key}: expected {RECORD}, {PREDICTIONS} and perhaps {SCORES} alone")
-    return place
+def shared_cells(root: Path, results: Results) -> Cells:
+    """The REAL cells that entries of a run's board share; none where there are none. Refused where they are not as they
+    should be."""
+    return read_shared(root / SHARED / board_name(results.task.name, results.data.name, results.preset))
 
 
-def load_entries(root: Path, *, records: bool = False) -> list[Entry]:
+def read_shared(folder: Path) -> Cells:
+    """The cells of a folder of shared ones; none where it is not there."""
+    if not (folder.is_symlink() or folder.exists()):
+        return Cells(folder)
+    if not set(files_below(folder)) <= set(CELL_FILES):
+        raise Refused(f"{SHARED}/{shown(folder.name)}: expected {', '.join(CELL_FILES)} alone")
+    found = read_cells(folder)
+    if any(record.cell.arm != ArmName.REAL for record in found.records.values()):
+        raise Refused(f"{SHARED}/{shown(folder.name)}: a cell of another arm than REAL")
+    return found
+
+
+def load_entries(root: Path) -> list[Entry]:
     """All entries of a `submissions` folder by name; Refused for the first that cannot be read."""
-    return [load_entry(folder, records=records) for folder in entry_folders(root)]
+    return [load_entry(folder) for folder in entry_folders(root)]
 
 
 def strays(root: Path) -> list[str]:
@@ -286,17 +320,37 @@ def strays(root: Path) -> list[str]:
         for path in sorted(root.iterdir())
         if path.name.startswith(".") or not (path.is_dir() or path.name in ("README.md", REVIEWED))
     ]
-    used = {key for folder in entry_folders(root) for key in _shared_keys(folder)}
-    cells = sorted((root / SHARED).iterdir()) if (root / SHARED).is_dir() else []
-    return found + [f"{SHARED}/{shown(path.name)} is a cell of no entry" for path in cells if path.name not in used]
+    used = {place for folder in entry_folders(root) for place in _places(folder)}
+    boards = sorted((root / SHARED).iterdir()) if (root / SHARED).is_dir() else []
+    return found + [words for path in boards if (words := _stray_cells(path, used))]
 
 
-def _shared_keys(folder: Path) -> set[str]:
+def _stray_cells(folder: Path, used: set[tuple[str, str]]) -> str:
+    """What is wrong with a folder of shared cells; empty where all of them are used."""
+    name = f"{SHARED}/{shown(folder.name)}"
+    if KEY.fullmatch(folder.name):
+        return f"{name} {BEFORE}"
     try:
-        runs = load_entry(folder).runs
+        there = read_shared(folder).records
+    except Refused as error:
+        return str(error)
+    unused = [key for key in there if (folder.name, key) not in used]
+    if not there:
+        return f"{name} has no cells"
+    return f"{name}: {len(unused)} of its {len(there)} cells are of no entry" if unused else ""
+
+
+def shared_places(entry: Entry) -> set[tuple[str, str]]:
+    """Folder and key of every shared cell that an entry uses."""
+    places = ((home.folder, key) for run in entry.runs for key, home in run.homes.items())
+    return {(folder.name, key) for folder, key in places if folder.parent.name == SHARED}
+
+
+def _places(folder: Path) -> set[tuple[str, str]]:
+    try:
+        return shared_places(load_entry(folder))
     except Refused:
         return set()  # the check of that entry says why
-    return {key for run in runs for key, place in run.folders.items() if place.parent.name == SHARED}
 
 
 def entry_folders(root: Path) -> list[Path]:

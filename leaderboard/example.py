@@ -7,7 +7,7 @@ import tomllib
 from .entry import Submission
 
 _TOML = """# What this entry is. Every value is plain text; `cxrbench submission check` says what is not as it should be.
-schema = 1
+schema = 2
 name = "{name}"                        # the folder's name
 version = "1.0"
 description = "A generator of chest X-rays with lung and heart masks."

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,22 +22,26 @@ from ..benchmark.results.folder import load_run
 from ..benchmark.results.rows import Results, Status
 from ..benchmark.runs.record import Curve, Record
 from ..benchmark.runs.store import Store
-from .arrays import write_predictions, write_scores
-from .checks.subject import Protocol, Sources, films_at_hand, find_protocol, slot_of
+from .cells import Cell, replaced, write_cells
+from .checks.subject import Sources, films_at_hand, find_protocol, slot_of
 from .entry import (
     DIGESTS,
-    KEY,
     MAX_SAMPLES,
     NAME,
-    PREDICTIONS,
-    RECORD,
+    RESULTS,
+    RUNS,
     SAMPLES,
     SCHEMA,
-    SCORES,
     SHARED,
     SUBMISSION,
+    entry_files,
+    entry_folders,
     load_entry,
-    run_file,
+    read_shared,
+    read_submission,
+    run_name,
+    shared_cells,
+    shared_places,
 )
 from .example import example_files
 from .thinning import thinned
@@ -79,29 +83,47 @@ def pack(run: Path, name: str, root: Path, store: Store, *, share: bool = False,
     results, folder = load_run(run), _folder(name, root)
     if not 0 <= samples <= (most := MAX_SAMPLES // len(results.sizes)):
         raise InputError(f"expected 0 to {most} samples of each of {len(results.sizes)} sizes, found {samples}")
-    cells = _records(results, store)
-    pictures = _pictures(cells, store, samples)
-    if not (folder / SUBMISSION).is_file():
+    records = _records(results, store)
+    pictures = _pictures(records, store, samples)
+    if (folder / SUBMISSION).is_file():
+        entry_files(folder)
+        read_submission(folder / SUBMISSION)  # an entry of an older schema is not mixed with this one
+    else:
         new_entry(name, root)
-    keep_scores = films_at_hand(results.data.name, results.data.resolution) is None or not results.data.phantom
-    protocol = find_protocol(results, Sources())
-    for record in cells:
-        real = record.cell.arm == ArmName.REAL
-        shared, own = root / SHARED / record.key, folder / "records" / record.key
-        if real and (share or shared.is_dir()):
-            _keep_cell(record, store, shared, protocol, keep_scores)
-            shutil.rmtree(own, ignore_errors=True)
-        else:
-            _keep_cell(record, store, own, protocol, keep_scores)
+    common = _share(results, records, root, store, share=share)
+    results = results.model_copy(update={"command": _without_places(results.command)})
+    own = [record for record in records if record.key not in common]
+    write_run(folder / RUNS / run_name(results), results, _kept(results, own, store))
     for file, picture in pictures.items():
         (folder / SAMPLES).mkdir(exist_ok=True)
         picture.save(folder / SAMPLES / file, optimize=True)
-    results = results.model_copy(update={"command": _without_places(results.command)})
-    text = json.dumps(results.model_dump(mode="json", by_alias=True), separators=(",", ":"), allow_nan=False)
-    write_text(folder / "results" / run_file(results), text + "\n")
-    _forget(folder)
+    forget_unused(root)
     seal(folder)
     return folder
+
+
+def write_run(folder: Path, results: Results, cells: Iterable[Cell]) -> None:
+    """Write the folder of a run, in place of one that is there; `cells` in the order of the results."""
+    text = json.dumps(results.model_dump(mode="json", by_alias=True), separators=(",", ":"), allow_nan=False)
+    with replaced(folder) as draft:
+        (draft / RESULTS).write_text(text + "\n", encoding="utf-8")
+        write_cells(draft, cells)
+
+
+def _share(results: Results, records: Sequence[Record], root: Path, store: Store, *, share: bool) -> set[str]:
+    """The keys of a run's REAL cells that lie in `root/shared`: those that were there, and with `share` all of them."""
+    home = shared_cells(root, results)
+    real = [record for record in records if record.cell.arm == ArmName.REAL]
+    new = [record for record in real if record.key not in home.records] if share else []
+    if new:
+        write_shared(home.folder, [*map(home.cell, home.records), *_kept(results, new, store)])
+    return {record.key for record in real if share or record.key in home.records}
+
+
+def write_shared(folder: Path, cells: Iterable[Cell]) -> None:
+    """Write a folder of shared cells, in place of one that is there; they are ordered by their keys."""
+    with replaced(folder) as draft:
+        write_cells(draft, sorted(cells, key=lambda cell: cell.record.key))
 
 
 def _without_places(command: Sequence[str]) -> list[str]:
@@ -120,24 +142,18 @@ def _records(results: Results, store: Store) -> list[Record]:
     return found
 
 
-def _keep_cell(record: Record, store: Store, target: Path, protocol: Protocol | None, keep_scores: bool) -> None:
-    if target.is_dir():
-        return
-    said = store.predictions(record.key)
-    if protocol is not None and protocol.films is not None:
-        said = thinned(said, protocol.task, protocol.task.test_set(protocol.films, slot_of(record)))
-    with new_folder(target) as draft:
-        write_predictions(said, draft / PREDICTIONS)
-        if keep_scores:
-            write_scores(store.scores(record.key), draft / SCORES)
+def _kept(results: Results, records: Iterable[Record], store: Store) -> Iterator[Cell]:
+    """What an entry keeps of cells: thinned curves, predictions that scores see, case scores where films may not be had."""
+    keep_scores = films_at_hand(results.data.name, results.data.resolution) is None or not results.data.phantom
+    protocol = find_protocol(results, Sources())
+    for record in records:
+        said = store.predictions(record.key)
+        if protocol is not None and protocol.films is not None:
+            said = thinned(said, protocol.task, protocol.task.test_set(protocol.films, slot_of(record)))
         curves = {name: _thinned(curve) for name, curve in record.downstream.curves.items()}
-        kept = record.model_copy(
-            update={
-                "downstream": record.downstream.model_copy(update={"curves": curves}),
-                "files": {path.name: digest.of_file(path) for path in sorted(draft.iterdir())},
-            }
-        )
-        (draft / RECORD).write_text(kept.model_dump_json(by_alias=True) + "\n", encoding="utf-8")
+        downstream = record.downstream.model_copy(update={"curves": curves})
+        kept = record.model_copy(update={"downstream": downstream})
+        yield Cell(kept, said, store.scores(record.key) if keep_scores else None)
 
 
 def _thinned(curve: Curve) -> Curve:
@@ -173,20 +189,28 @@ def _pictures(cells: Sequence[Record], store: Store, count: int) -> dict[str, Im
     return found
 
 
-def _forget(folder: Path) -> None:
-    """Remove cells that no run of the entry has any more: those of a run that was replaced."""
-    used = {key for run in load_entry(folder).runs for key in run.folders}
-    for path in (folder / "records").glob("*"):
-        if KEY.fullmatch(path.name) and path.name not in used:
-            shutil.rmtree(path)
+def forget_unused(root: Path) -> None:
+    """Take shared cells away that no entry uses any more; none while an entry or a shared cell cannot be read."""
+    boards = sorted((root / SHARED).iterdir()) if (root / SHARED).is_dir() else []
+    try:
+        entries = [load_entry(folder) for folder in entry_folders(root)]
+        homes = [read_shared(folder) for folder in boards]
+    except InputError:
+        return
+    used = {place for entry in entries for place in shared_places(entry)}
+    for home in homes:
+        wanted = [key for key in home.records if (home.folder.name, key) in used]
+        if not wanted:
+            shutil.rmtree(home.folder)
+        elif len(wanted) < len(home.records):
+            write_shared(home.folder, map(home.cell, wanted))
 
 
 def seal(folder: Path) -> None:
-    """Write `digests.json`: the sha256 of every file below `results/` and `records/`."""
+    """Write `digests.json`: the sha256 of every file below `runs/`."""
     files = {
         path.relative_to(folder).as_posix(): digest.of_file(path)
-        for part in ("results", "records")
-        for path in sorted((folder / part).rglob("*"))
+        for path in sorted((folder / RUNS).rglob("*"))
         if path.is_file()
     }
     write_text(folder / DIGESTS, json.dumps({"schema": SCHEMA, "files": files}, indent=1) + "\n")

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ValidationError
 
 from ..benchmark.errors import InputError
 
-MAX_FILES, MAX_BYTES, MAX_DEPTH = 20_000, 24 << 20, 4
+MAX_FILES, MAX_BYTES, MAX_DEPTH = 256, 24 << 20, 4
 JSON_BYTES, TEXT_BYTES = 16 << 20, 64 << 10
 JSON_DEPTH, JSON_INTEGER = 24, 2**63
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -62,7 +62,7 @@ def shown(name: object) -> str:
 # ---------------------------------------------------------------------------------------------------------- folders
 
 
-def files_below(folder: Path) -> dict[str, Path]:
+def files_below(folder: Path, most: int = MAX_FILES) -> dict[str, Path]:
     """Every file below a folder by its path relative to it, in order. Refused: links, devices, odd names, too much."""
     if folder.is_symlink():
         raise Refused(f"{shown(folder.name)} is a symbolic link; an entry is a folder of plain files")
@@ -74,8 +74,8 @@ def files_below(folder: Path) -> dict[str, Path]:
         name = path.relative_to(folder).as_posix()
         found[name] = path
         total += path.lstat().st_size
-        if len(found) > MAX_FILES or total > MAX_BYTES:
-            raise Refused(f"too much: at most {MAX_FILES:,} files and {MAX_BYTES >> 20} MiB are read")
+        if len(found) > most or total > MAX_BYTES:
+            raise Refused(f"too much: at most {most:,} files and {MAX_BYTES >> 20} MiB are read")
     lower: dict[str, str] = {}
     for name in found:
         other = lower.setdefault(name.lower(), name)
@@ -125,14 +125,19 @@ def unexpected(name: str) -> str:
 # ------------------------------------------------------------------------------------------------------------- text
 
 
-def read_bytes(path: Path, limit: int) -> bytes:
-    """The bytes of a plain file of at most `limit` bytes."""
+def plain_file(path: Path, limit: int) -> Path:
+    """The path, where it is a plain file of at most `limit` bytes."""
     if path.is_symlink() or not path.is_file():
         raise Refused(f"{shown(path.name)} is missing or no plain file")
     size = path.stat().st_size
     if size > limit:
         raise Refused(f"{shown(path.name)} has {size:,} bytes, at most {limit:,} are read")
-    return path.read_bytes()
+    return path
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """The bytes of a plain file of at most `limit` bytes."""
+    return plain_file(path, limit).read_bytes()
 
 
 def read_text(path: Path, limit: int = TEXT_BYTES) -> str:
@@ -162,7 +167,10 @@ def text_problem(text: str, *, lines: bool = False) -> str | None:
 def read_json(path: Path, limit: int = JSON_BYTES) -> tuple[str, Any]:
     """A JSON file's text and value. Refused: deep nesting, keys given twice, numbers that are not finite, markup."""
     text = read_text(path, limit)
-    name = shown(path.name)
+    return text, _parsed(text, shown(path.name))
+
+
+def _parsed(text: str, name: str) -> Any:
     _check_depth(text, name)
     try:
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_integer)
@@ -173,21 +181,34 @@ def read_json(path: Path, limit: int = JSON_BYTES) -> tuple[str, Any]:
             raise Refused(f"{name} holds a number that is not finite")
         if isinstance(part, str) and (problem := text_problem(part)):
             raise Refused(f"{name}: the text {shown(part)} {problem}")
-    return text, value
+    return value
 
 
 def read_model(path: Path, model: type[Model], schema: int | None = None) -> Model:
     """A model from a JSON file, without conversions ("5" is no number); a schema that is too new is told apart."""
-    text, value = read_json(path)
+    return _model(read_text(path, JSON_BYTES), model, schema, shown(path.name))
+
+
+def read_models(path: Path, model: type[Model], schema: int | None = None) -> list[Model]:
+    """The models of a file with one of them a line, each as `read_model` reads it."""
+    text, name = read_text(path, JSON_BYTES), shown(path.name)
+    if not text.endswith("\n"):
+        raise Refused(f"{name} is empty or cut off; expected one JSON object a line")
+    lines = text[:-1].split("\n")
+    return [_model(line, model, schema, f"{name}, line {number}") for number, line in enumerate(lines, start=1)]
+
+
+def _model(text: str, model: type[Model], schema: int | None, name: str) -> Model:
+    value = _parsed(text, name)
     found = value.get("schema") if isinstance(value, dict) else None
     if schema is not None and found != schema:
         newer = isinstance(found, int) and found > schema
         advice = "newer than this version reads; update cxrbench" if newer else "not known; pack the run again"
-        raise Refused(f"{shown(path.name)} has schema {shown(found)}, expected {schema}: {advice}")
+        raise Refused(f"{name} has schema {shown(found)}, expected {schema}: {advice}")
     try:
         return model.model_validate_json(text, strict=True)
     except ValidationError as error:
-        raise Refused(f"{shown(path.name)}: {first_error(error)}") from None
+        raise Refused(f"{name}: {first_error(error)}") from None
 
 
 def first_error(error: ValidationError) -> str:

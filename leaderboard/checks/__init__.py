@@ -1,39 +1,49 @@
 """The checker: what decides whether an entry stands on the leaderboard. It does not trust it.
 
 Reading comes first (`untrusted`, `arrays`: format, names, sizes), then what can be told without films, then what is computed
-again. A check is a module with a `NAME` and a function `check(subject)` that yields findings; a new one is added to a list.
+again. A check is a module of this package with
+
+    NAME         what its findings are called
+    RECOMPUTES   whether it computes numbers again from predictions: then it runs when the others found no error
+    check        a function of a `Subject` that yields findings
+
+and is found by being there. Checks run in the order of their names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import pkgutil
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import cache
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 from ..arrays import check_png
 from ..entry import REVIEWED, Entry, load_entry
 from ..untrusted import Refused, read_toml
-from . import aggregates, cells, claims, digests, duplicates, improbable, leaks, scores, splits, timings
 from .finding import Finding, Level
 from .subject import Sources, Subject
 
-__all__ = ["CHECKS", "RECOMPUTING", "Finding", "Level", "Sources", "Verdict", "check_entry"]
+__all__ = ["Check", "Finding", "Level", "Sources", "Verdict", "check_entry", "checks"]
 
-Check = Callable[[Subject], Iterable[Finding]]
 
-CHECKS: tuple[Check, ...] = (
-    digests.check,
-    claims.check,
-    cells.check,
-    timings.check,
-    leaks.check,
-    improbable.check,
-)
-"""Checks that read records and results alone."""
+class Check(Protocol):
+    """What the module of a check has."""
 
-RECOMPUTING: tuple[Check, ...] = (duplicates.check, splits.check, scores.check, aggregates.check)
-"""Checks that read predictions and compute numbers again; made when the others found no error."""
+    NAME: str
+    RECOMPUTES: bool
+
+    def check(self, subject: Subject) -> Iterable[Finding]:
+        """What it says of an entry."""
+
+
+@cache
+def checks() -> tuple[Check, ...]:
+    """Every check of this package, by name."""
+    modules = [import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__)]
+    return tuple(sorted((cast(Check, one) for one in modules if hasattr(one, "check")), key=lambda one: one.NAME))
 
 
 @dataclass(frozen=True)
@@ -76,16 +86,16 @@ def check_entry(folder: Path, *, sources: Sources | None = None, reviewed: Path 
     folder = Path(folder)
     name = ascii(folder.name)[1:-1]
     try:
-        entry = load_entry(folder, records=True)
+        entry = load_entry(folder)
         for sample in entry.samples:
             check_png(sample)
     except Refused as error:
         return Verdict(name, None, (Finding(Level.ERROR, "format", "", str(error)),), whole=False)
     subject = Subject(entry, sources or Sources())
-    findings = [finding for check in CHECKS for finding in check(subject)]
+    findings = [finding for one in checks() if not one.RECOMPUTES for finding in one.check(subject)]
     whole = all(finding.level is not Level.ERROR for finding in findings)
     if whole:
-        findings += [finding for check in RECOMPUTING for finding in check(subject)]
+        findings += [finding for one in checks() if one.RECOMPUTES for finding in one.check(subject)]
     else:
         words = "numbers were not computed again; mend the errors above first"
         findings.append(Finding(Level.NOTE, "scores", "", words))

@@ -28,6 +28,7 @@ from .finding import Finding, Level
 from .subject import Protocol, Subject
 
 NAME = "aggregates"
+RECOMPUTES = True
 RELATIVE, ABSOLUTE = 1e-5, 1e-9
 RECOMPUTED = ("table", "seed_values", "paired", "fold_tests", "seed_tests", "cost", "checks", "environments")
 TASK = ("name", "version", "code", "settings", "metrics", "paired", "structures", "primary", "pairing")
@@ -61,24 +62,25 @@ def _parts(said: Results, found: Results, protocol: Protocol) -> Iterator[tuple[
         yield "data.phantom", a["data"]["phantom"], b["data"]["phantom"]
 
 
-def difference(said: Any, found: Any, where: str = "") -> str | None:
-    """The first place where two JSON values differ, in words; numbers may differ by rounding."""
+def difference(said: Any, found: Any, where: str = "", *, relative: float = RELATIVE) -> str | None:
+    """The first place where two JSON values differ, in words; numbers may differ by rounding (`relative`)."""
     if isinstance(said, dict) and isinstance(found, dict) and said.keys() == found.keys():
         parts = [(f"{where}.{key}".lstrip("."), said[key], found[key]) for key in said]
     elif isinstance(said, list) and isinstance(found, list) and len(said) == len(found):
         parts = [(f"{where}[{index}]", a, b) for index, (a, b) in enumerate(zip(said, found, strict=True))]
-    elif _equal(said, found):
+    elif _equal(said, found, relative):
         return None
     else:
         sizes = f" ({len(said)} and {len(found)} rows)" if isinstance(said, list) and isinstance(found, list) else ""
         return f"{where}: the entry says {shown(said)}, its cells give {shown(found)}{sizes}"
-    return next((words for name, a, b in parts if (words := difference(a, b, name)) is not None), None)
+    deeper = (difference(a, b, name, relative=relative) for name, a, b in parts)
+    return next((words for words in deeper if words is not None), None)
 
 
-def _equal(said: Any, found: Any) -> bool:
+def _equal(said: Any, found: Any, relative: float) -> bool:
     numbers = [isinstance(one, int | float) and not isinstance(one, bool) for one in (said, found)]
     if all(numbers):
-        return math.isclose(said, found, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
+        return math.isclose(said, found, rel_tol=relative, abs_tol=ABSOLUTE)
     return type(said) is type(found) and said == found
 
 
@@ -150,7 +152,7 @@ class _EntryStore(Store):
     run: EntryRun
 
     def path(self, level: StoreLevel, key: str) -> Path:
-        return self.run.folders.get(key, self.run.path / "nothing")
+        return self.run.path if key in self.run.records else self.run.path / "nothing"
 
     def record(self, key: str) -> Record:
         return self.run.records[key]

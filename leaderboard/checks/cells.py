@@ -3,45 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
-from ...benchmark import digest
 from ...benchmark.contracts.task import ArmName
 from ...benchmark.data.phantom.versions import VERSION as PHANTOM_VERSION
 from ...benchmark.results.rows import CellRow, Status
 from ...benchmark.runs.plan import key_of
 from ...benchmark.runs.record import DataIdentity, Record, TaskIdentity
 from ...benchmark.settings import keyed
-from ..entry import PREDICTIONS, SCORES, EntryRun
+from ..cells import RECORDS
+from ..entry import RESULTS, SHARED, EntryRun
 from ..films import older, version_said
-from ..untrusted import shown
+from ..untrusted import Refused, shown
 from .finding import Finding, Level
 from .subject import Subject, place
 
 NAME = "cells"
+RECOMPUTES = False
 
 
 def check(subject: Subject) -> Iterator[Finding]:
     """Hold every record against its run, its key and its files."""
-    used = {key for run in subject.entry.runs for key in run.folders}
-    for name in subject.entry.files:
-        if name.startswith("records/") and name.split("/")[1] not in used:
-            yield Finding(Level.ERROR, NAME, name, "belongs to no run of results/; remove it")
     boards = [(run.board, run.results.provider.label_by) for run in subject.entry.runs]
     if len(set(boards)) < len(boards):
         yield Finding(Level.ERROR, NAME, "", "two runs stand on one board; keep one")
     for run in subject.entry.runs:
-        errors = [*_protocol(subject, run), *_plan(run)]
+        errors, lost = [*_protocol(subject, run), *_plan(run)], _lost(run)
         for row in run.results.cells:
             record = run.records.get(row.key)
             if row.status is Status.DONE and record is None:
-                errors.append(f"cell {row.key[:8]} ({row.arm} {row.size} seed {row.seed}) is not in records/")
+                errors.append(f"cell {row.key[:8]} ({row.arm} {row.size} seed {row.seed}) is not in {RECORDS}")
             elif row.status is not Status.DONE and record is not None:
-                errors.append(f"cell {row.key[:8]} is in records/, but results/ says that it is {row.status.value}")
+                errors.append(f"cell {row.key[:8]} is in {RECORDS}, but {RESULTS} says that it is {row.status.value}")
             elif record is not None:
-                errors += [f"{place(record)}: {words}" for words in _record(run, row, record)]
+                files = () if run.homes[row.key].folder in lost else _files(subject, run, record)
+                errors += [f"{place(record)}: {words}" for words in (*_record(run, row, record), *files)]
         if not run.records:
             errors.append("no cell is finished")
-        errors += _same_everywhere(run)
+        errors += [*_same_everywhere(run), *(words for found in lost.values() for words in found)]
         yield from (Finding(Level.ERROR, NAME, run.path.name, words) for words in errors)
         yield from (
             Finding(Level.NOTE, NAME, run.path.name, f"shown without a rank: {words}") for words in run.unranked
@@ -107,19 +106,31 @@ def _record(run: EntryRun, row: CellRow, record: Record) -> Iterator[str]:
         yield "its key does not follow from what it says of itself; records cannot be edited"
     if real != (record.cost is None) or real != (record.fit_key is None) or real != (record.synthetic_key is None):
         yield "cells with synthetic films name their cost, fit and films, REAL cells do not"
-    yield from _files(run, record)
 
 
-def _files(run: EntryRun, record: Record) -> Iterator[str]:
-    folder = run.folders[record.key]
-    there = {name for name in (PREDICTIONS, SCORES) if (folder / name).is_file()}
-    if PREDICTIONS not in there:
-        yield f"{PREDICTIONS} is missing"
-    if set(record.files) != there:
-        yield f"it names {shown(sorted(record.files))}, beside it are {sorted(there)}"
-    for name in sorted(there & record.files.keys()):
-        if digest.of_file(folder / name) != record.files[name]:
-            yield f"{name} is not the file that it names (sha256)"
+def _files(subject: Subject, run: EntryRun, record: Record) -> Iterator[str]:
+    """Whether predictions and case scores are those that the record names, each by its sha256."""
+    home = run.homes[record.key]
+    try:
+        subject.predictions(record.key, home)
+        if home.has_scores(record.key):
+            home.scores(record.key)
+    except Refused as error:
+        yield str(error)
+
+
+def _lost(run: EntryRun) -> dict[Path, list[str]]:
+    """What is wrong with the files of cells, by their folder: one cannot be read, or holds what no record names."""
+    found = {}
+    for home in {home.folder: home for home in run.homes.values()}.values():
+        try:
+            words = list(home.strangers())
+        except Refused as error:
+            words = [str(error)]
+        if words:
+            shared = "" if home.folder == run.path else f"{SHARED}/{home.folder.name}: "
+            found[home.folder] = [f"{shared}{one}" for one in words]
+    return found
 
 
 def _same_everywhere(run: EntryRun) -> Iterator[str]:

@@ -10,6 +10,7 @@ from .finding import Finding, Level
 from .subject import Subject
 
 NAME = "claims"
+RECOMPUTES = False
 
 
 def check(subject: Subject) -> Iterator[Finding]:

@@ -1,21 +1,22 @@
-"""`digests.json` names every file of results and records with the sha256 that it has."""
+"""`digests.json` names every file of the runs with the sha256 that it has."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from ...benchmark import digest
-from ..entry import DIGESTS
+from ..entry import DIGESTS, RUNS
 from .finding import Finding, Level
 from .subject import Subject
 
 NAME = "digests"
+RECOMPUTES = False
 
 
 def check(subject: Subject) -> Iterator[Finding]:
     """One error for every file that is missing, added or changed since it was packed."""
     entry = subject.entry
-    sealed = {name: path for name, path in entry.files.items() if name.startswith(("results/", "records/"))}
+    sealed = {name: path for name, path in entry.files.items() if name.startswith(f"{RUNS}/")}
     named = {} if entry.digests is None else entry.digests.files
     if sealed and entry.digests is None:
         yield Finding(Level.ERROR, NAME, DIGESTS, "is missing; pack the run again")

@@ -11,12 +11,15 @@ import numpy as np
 from ...benchmark import digest
 from ...benchmark.contracts.task import ArmName, Predictions
 from ...benchmark.errors import InputError
+from ...benchmark.runs.record import Record
+from ..cells import named_arrays
 from ..entry import SUBMISSION, Entry, EntryRun, entry_folders, load_entry
 from ..untrusted import Refused
 from .finding import Finding, Level
 from .subject import Subject, place
 
 NAME = "duplicates"
+RECOMPUTES = True
 
 
 def check(subject: Subject) -> Iterator[Finding]:
@@ -29,9 +32,9 @@ def check(subject: Subject) -> Iterator[Finding]:
 def _within(subject: Subject, run: EntryRun) -> Iterator[Finding]:
     """Two trainings do not end in the same predictions, unless they say the same of every film."""
     owners: dict[str, list[str]] = defaultdict(list)
-    for key, record, folder in subject.cells(run):
+    for key, record, home in subject.cells(run):
         try:
-            said = subject.predictions(key, folder)
+            said = subject.predictions(key, home)
         except Refused:
             continue  # `splits` and `scores` say so
         if not _constant(said):
@@ -52,14 +55,11 @@ def _constant(said: Predictions) -> bool:
 
 
 def _elsewhere(entry: Entry) -> Iterator[Finding]:
-    mine = {name.split("/")[1] for name in entry.files if name.startswith("records/")} - _real(entry)
-    files = _predictions(entry)
-    numbers = _numbers(entry)
+    mine, said, numbers = set(_own(entry)), _predictions(entry), _numbers(entry)
     for other in _others(entry.folder):
-        keys = {name.split("/")[1] for name in other.files if name.startswith("records/")} - _real(other)
-        if shared := sorted(mine & keys):
+        if shared := sorted(mine & _own(other).keys()):
             words = f"{len(shared)} of its cells are those of the entry {other.name} ({shared[0][:8]})"
-        elif files & _predictions(other):
+        elif said & _predictions(other):
             words = f"it has predictions of the entry {other.name}"
         elif numbers & _numbers(other):
             words = f"its numbers are those of the entry {other.name}, seed by seed"
@@ -77,21 +77,15 @@ def _others(folder: Path) -> Iterator[Entry]:
                 continue  # that entry's own check says what is wrong with it
 
 
-def _real(entry: Entry) -> set[str]:
-    """Cells that all entries of a board may have."""
-    return {cell.key for run in entry.runs for cell in run.results.cells if cell.arm == ArmName.REAL}
+def _own(entry: Entry) -> dict[str, Record]:
+    """The cells that only this entry may have: all but REAL ones."""
+    records = {key: record for run in entry.runs for key, record in run.records.items()}
+    return {key: record for key, record in records.items() if record.cell.arm != ArmName.REAL}
 
 
 def _predictions(entry: Entry) -> set[str]:
-    """sha256 of the predictions of an entry's own cells."""
-    if entry.digests is None:
-        return set()
-    real = _real(entry)
-    return {
-        value
-        for name, value in entry.digests.files.items()
-        if name.endswith("predictions.npz") and name.split("/")[1] not in real
-    }
+    """A digest of the predictions of each of an entry's own cells."""
+    return {digest.of_json(named_arrays(record)) for record in _own(entry).values()}
 
 
 def _numbers(entry: Entry) -> set[str]:

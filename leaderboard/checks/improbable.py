@@ -18,6 +18,7 @@ from .finding import Finding, Level
 from .subject import Subject
 
 NAME = "improbable"
+RECOMPUTES = False
 LEVEL = 0.999
 SHARES = {ArmName.SYNTHETIC.value: 0.1, ArmName.MIXED.value: 0.5, ArmName.FINETUNE.value: 0.5}
 """How much of REAL's error an arm may take away before it is looked at."""

@@ -12,6 +12,7 @@ from .finding import Finding, Level
 from .subject import Subject, place
 
 NAME = "leaks"
+RECOMPUTES = False
 CHECK = "near_test"
 
 

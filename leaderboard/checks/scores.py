@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 
 from ...benchmark.runs.record import Record
-from ..arrays import read_scores
-from ..entry import SCORES, EntryRun
+from ..cells import SCORES
+from ..entry import EntryRun
 from ..untrusted import Refused, shown
 from .finding import Finding, Level
 from .subject import Protocol, Subject, place
 
 NAME = "scores"
+RECOMPUTES = True
 TOLERANCE = 1e-6
 CASE, TABLE = ["case", "structure", "metric"], ["metric", "structure"]
 
@@ -36,22 +37,20 @@ def check(subject: Subject) -> Iterator[Finding]:
 
 def _forms(subject: Subject, key: str, forms: dict[str, tuple[object, ...]], run: EntryRun) -> Iterator[str]:
     """Arrays of one name have one type and one size of a row (a film, a detection) in all cells."""
-    for name, array in subject.predictions(key, run.folders[key]).arrays.items():
+    for name, array in subject.predictions(key, run.homes[key]).arrays.items():
         form = (array.dtype.str, array.shape[1:])
         if forms.setdefault(name, form) != form:
             yield f"its array {shown(name)} has rows {form}, in other cells {forms[name]}"
 
 
 def _cell(subject: Subject, run: EntryRun, protocol: Protocol, record: Record) -> Iterator[str]:
-    folder = run.folders[record.key]
-    if protocol.films is None and not (folder / SCORES).is_file():
+    home, kept = run.homes[record.key], run.homes[record.key].has_scores(record.key)
+    if protocol.films is None and not kept:
         yield f"{SCORES} is missing; without the films it is what metrics are recomputed from"
         return
     found = subject.scores(run, record.key)
-    if protocol.films is not None and (folder / SCORES).is_file():
-        yield from _different(
-            read_scores(folder / SCORES), found, CASE, "case scores do not follow from its predictions"
-        )
+    if protocol.films is not None and kept:
+        yield from _different(home.scores(record.key), found, CASE, "case scores do not follow from its predictions")
     try:
         table = protocol.task.summarise(found)
     except Exception as error:  # scores of another form than the task's make it raise anything

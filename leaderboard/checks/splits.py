@@ -15,6 +15,7 @@ from .finding import Finding, Level
 from .subject import Protocol, Subject, place, slot_of
 
 NAME = "splits"
+RECOMPUTES = True
 
 
 def check(subject: Subject) -> Iterator[Finding]:

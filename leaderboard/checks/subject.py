@@ -22,8 +22,8 @@ from ...benchmark.registry import TASKS, plugins
 from ...benchmark.results.rows import Results
 from ...benchmark.runs.record import Record
 from ...benchmark.settings import keyed
-from ..arrays import read_predictions, read_scores
-from ..entry import PREDICTIONS, SCORES, Entry, EntryRun
+from ..cells import Cells
+from ..entry import Entry, EntryRun
 from ..untrusted import Refused
 
 _DRAWN = re.compile(r"phantom_nih-(\d{1,5})")
@@ -95,10 +95,10 @@ class Subject:
     _tests: dict[tuple[Path, str, str], Dataset] = field(default_factory=dict)
     _training: dict[tuple[Path, str, str], list[str]] = field(default_factory=dict)
 
-    def cells(self, run: EntryRun) -> Iterator[tuple[str, Record, Path]]:
-        """Key, record and folder of every cell of a run that is there."""
+    def cells(self, run: EntryRun) -> Iterator[tuple[str, Record, Cells]]:
+        """Key, record and home of every cell of a run that is there."""
         for key, record in run.records.items():
-            yield key, record, run.folders[key]
+            yield key, record, run.homes[key]
 
     def protocol(self, run: EntryRun) -> Protocol | None:
         """The protocol of a run, as `find_protocol`."""
@@ -106,10 +106,10 @@ class Subject:
             self._protocols[run.path] = find_protocol(run.results, self.sources)
         return self._protocols[run.path]
 
-    def predictions(self, key: str, folder: Path) -> Predictions:
+    def predictions(self, key: str, home: Cells) -> Predictions:
         """What a cell's model said; Refused where the file is not as it should be."""
         if key not in self._predictions:
-            self._predictions[key] = read_predictions(folder / PREDICTIONS)
+            self._predictions[key] = home.predictions(key)
         return self._predictions[key]
 
     def test_films(self, run: EntryRun, protocol: Protocol, slot: Slot) -> Dataset | None:
@@ -136,11 +136,11 @@ class Subject:
         return self._scores[key]
 
     def _find_scores(self, run: EntryRun, key: str) -> pd.DataFrame:
-        record, folder, protocol = run.records[key], run.folders[key], self.protocol(run)
+        record, home, protocol = run.records[key], run.homes[key], self.protocol(run)
         test = None if protocol is None else self.test_films(run, protocol, slot_of(record))
         if protocol is None or test is None:
-            return read_scores(folder / SCORES)
-        said = self.predictions(key, folder)
+            return home.scores(key)
+        said = self.predictions(key, home)
         try:
             return protocol.task.score(said, test)
         except Exception as error:  # arrays of other names, shapes or types than the task's make it raise anything

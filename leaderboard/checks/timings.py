@@ -15,6 +15,7 @@ from .finding import Finding, Level
 from .subject import Subject, place
 
 NAME = "timings"
+RECOMPUTES = False
 OPERATIONS = 2  # per parameter and film: one multiplication, one addition
 CPU_PEAK = 5e9 * 64  # per thread: 5 GHz, two 512-bit fused multiply-adds of float32 a cycle
 ACCELERATOR_PEAK = 1e16

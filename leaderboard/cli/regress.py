@@ -16,40 +16,52 @@ from ...benchmark.errors import InputError
 NUMBERS, ENTRIES, CHANGELOG = Path("tests/regression"), Path("submissions"), Path("CHANGELOG.md")
 
 
+Rescore = Annotated[
+    bool, typer.Option("--rescore", help="Compute the kept numbers again from committed predictions (seconds).")
+]
+Fingerprints = Annotated[
+    bool, typer.Option("--fingerprints", help="Take the first two batches of every training again (seconds).")
+]
+Rerun = Annotated[
+    str, typer.Option(metavar="NAME", help="Run a system again, all sizes of one seed (minutes): a file's name.")
+]
+Rotating = Annotated[bool, typer.Option("--rerun-rotating", help="Run the part again whose turn it is (minutes).")]
+Index = Annotated[int | None, typer.Option(min=0, help="Whose turn it is; default: the day.")]
+Parts = Annotated[int, typer.Option(min=1, help="So many parts for --rerun-rotating.")]
+Jobs = Annotated[int | None, typer.Option(help="Steps of a rerun at a time.")]
+Update = Annotated[
+    bool,
+    typer.Option("--update", help="Write new numbers where they may move; with --rescore or --fingerprints: these."),
+]
+Reason = Annotated[str, typer.Option(help="Why numbers are written; kept with them.")]
+Runs = Annotated[
+    list[Path] | None, typer.Option("--from", help="The folder of a finished run to take numbers from, too.")
+]
+Subjects = Annotated[
+    list[str] | None,
+    typer.Option("--fingerprint", help="provider:NAME or task:NAME [key=value ...]; default: all kept ones."),
+]
+Numbers = Annotated[Path, typer.Option(help="The folder of kept numbers.")]
+Entries = Annotated[Path, typer.Option(help="The folder of entries.")]
+Log = Annotated[Path, typer.Option(help="The changelog that says which numbers changed.")]
+
+
 def regress(
-    rescore: Annotated[
-        bool, typer.Option("--rescore", help="Compute the kept numbers again from committed predictions (seconds).")
-    ] = False,
-    fingerprints: Annotated[
-        bool, typer.Option("--fingerprints", help="Take the first two batches of every training again (seconds).")
-    ] = False,
-    rerun: Annotated[
-        str, typer.Option(metavar="NAME", help="Run a system again, all sizes of one seed (minutes): a file's name.")
-    ] = "",
-    rerun_rotating: Annotated[
-        bool, typer.Option("--rerun-rotating", help="Run the part again whose turn it is (minutes).")
-    ] = False,
-    index: Annotated[int | None, typer.Option(min=0, help="Whose turn it is; default: the day.")] = None,
-    parts: Annotated[int, typer.Option(min=1, help="So many parts for --rerun-rotating.")] = 1,
-    jobs: Annotated[int | None, typer.Option(help="Steps of a rerun at a time.")] = None,
+    rescore: Rescore = False,
+    fingerprints: Fingerprints = False,
+    rerun: Rerun = "",
+    rerun_rotating: Rotating = False,
+    index: Index = None,
+    parts: Parts = 1,
+    jobs: Jobs = None,
     as_json: Json = False,
-    update: Annotated[
-        bool,
-        typer.Option(
-            "--update", help="Write new numbers where they may move; with --rescore or --fingerprints: these."
-        ),
-    ] = False,
-    reason: Annotated[str, typer.Option(help="Why numbers are written; kept with them.")] = "",
-    runs: Annotated[
-        list[Path] | None, typer.Option("--from", help="The folder of a finished run to take numbers from, too.")
-    ] = None,
-    subjects: Annotated[
-        list[str] | None,
-        typer.Option("--fingerprint", help="provider:NAME or task:NAME [key=value ...]; default: all kept ones."),
-    ] = None,
-    numbers: Annotated[Path, typer.Option(help="The folder of kept numbers.")] = NUMBERS,
-    entries: Annotated[Path, typer.Option(help="The folder of entries.")] = ENTRIES,
-    changelog: Annotated[Path, typer.Option(help="The changelog that says which numbers changed.")] = CHANGELOG,
+    update: Update = False,
+    reason: Reason = "",
+    runs: Runs = None,
+    subjects: Subjects = None,
+    numbers: Numbers = NUMBERS,
+    entries: Entries = ENTRIES,
+    changelog: Log = CHANGELOG,
 ) -> None:
     """Are the reproduced numbers still what this code gives? Exit status 1 where one moved.
 
@@ -68,18 +80,24 @@ def regress(
         raise InputError("--from and --reason belong to --update")
     if not (rescore or fingerprints or rerun or rerun_rotating):
         rescore = fingerprints = True
-    verdicts = []
-    if rescore:
-        from ..regression.rerun import rescore as rescored
-
-        verdicts += rescored(numbers, entries)
-    if fingerprints:
-        from ..regression.fingerprints import check_fingerprints
-
-        verdicts += check_fingerprints(numbers, subjects or ())
+    verdicts = _compared(numbers, entries if rescore else None, subjects or () if fingerprints else None)
     if rerun or rerun_rotating:
         verdicts += _rerun(numbers, rerun, index, parts, jobs)
     _show(verdicts, as_json)
+
+
+def _compared(numbers: Path, entries: Path | None, subjects: Sequence[str] | None) -> list[Any]:
+    """Verdicts of re-scoring and of fingerprints; None leaves one out."""
+    verdicts: list[Any] = []
+    if entries is not None:
+        from ..regression.rerun import rescore
+
+        verdicts += rescore(numbers, entries)
+    if subjects is not None:
+        from ..regression.fingerprints import check_fingerprints
+
+        verdicts += check_fingerprints(numbers, subjects)
+    return verdicts
 
 
 def _rerun(numbers: Path, name: str, index: int | None, count: int, jobs: int | None) -> list[Any]:

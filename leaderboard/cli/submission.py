@@ -1,4 +1,5 @@
-"""`cxrbench submission`: write an entry for the leaderboard, fill it from a run, check it as the leaderboard will."""
+"""`cxrbench submission`: write an entry for the leaderboard, fill it from a run, check it as the leaderboard will, and bring
+it up to a new metric or form."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ import typer
 
 from ...benchmark.cli.options import Json
 
-app = typer.Typer(no_args_is_help=True, help="Entries for the leaderboard: new, pack, check.")
+app = typer.Typer(no_args_is_help=True, help="Entries for the leaderboard: new, pack, check, rescore, convert.")
 
 Dir = Annotated[Path, typer.Option("--dir", help="The folder of entries.")]
 ROOT = Path("submissions")
@@ -40,7 +41,7 @@ def pack(
         int, typer.Option(help="So many synthetic films of each size as pictures, where their licence allows it.")
     ] = 0,
 ) -> None:
-    """Put a finished run into an entry: results, records and predictions, no weights."""
+    """Put a finished run into an entry, DIR/NAME/runs/TASK-DATA-PRESET: results, records and predictions, no weights."""
     from ...benchmark.home import home
     from ...benchmark.runs.store import Store
     from ..pack import pack as pack_run
@@ -84,6 +85,42 @@ def check(
     bad = [verdict["name"] for verdict in found if not verdict["passed"]]
     if bad:
         print(f"error: {len(bad)} of {len(found)} did not pass: {', '.join(bad[:5])}", file=sys.stderr)
+        raise SystemExit(1)
+
+
+@app.command()
+def rescore(
+    name: Annotated[str, typer.Argument(help="The entry, DIR/NAME.")],
+    directory: Dir = ROOT,
+) -> None:
+    """Compute an entry's numbers again from its predictions after its task got a metric; nothing is trained.
+
+    Needs the films at hand. Nothing is written where a number that is there would move.
+    """
+    from ..rescoring import rescore as rescored
+
+    for line in rescored(directory / name):
+        print(line)
+    print(f"cxrbench submission check {directory / name}")
+
+
+@app.command()
+def convert(directory: Dir = ROOT) -> None:
+    """Write entries of schema 1 (a folder a cell) anew in schema 2 (a folder a run); nothing is run or computed again.
+
+    Exit status 1 where one cannot be converted.
+    """
+    from ...benchmark.errors import InputError
+    from ..conversion import convert as converted
+
+    if not directory.is_dir():
+        raise InputError(f"{directory}: no such folder; expected the folder of entries")
+    found = []
+    for one in converted(directory):
+        found.append(one)
+        print(one)
+    if bad := [one.name for one in found if one.failed]:
+        print(f"error: {len(bad)} of {len(found)} cannot be converted: {', '.join(bad[:5])}", file=sys.stderr)
         raise SystemExit(1)
 
 

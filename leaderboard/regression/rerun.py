@@ -144,7 +144,7 @@ def reproduced_runs(root: Path, sources: Sources | None = None) -> list[Reproduc
     if not root.is_dir():
         return []
     found = []
-    for entry in load_entries(root, records=True):
+    for entry in load_entries(root):
         if entry.submission.division == "reproduced":
             subject = Subject(entry, sources or Sources())
             runs = [run for run in entry.runs if is_kept(run.results)]

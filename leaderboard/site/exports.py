@@ -6,42 +6,18 @@ import csv
 import io
 import json
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from ...benchmark.report.words import probability
+from ...benchmark.results.rows import CostRow
 from ..attempts import REAL, Attempt
-from ..standings import Arm, Board, Standing
-from .words import interval, mean, rank, rank_range, signed, slug
+from ..standings import Arm, Board, Rank, Standing
+from .columns import Cell, Column, arm_of, real_of, seeds, utility_of, verdict
+from .words import rank, rank_range, slug
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """Beginnings that spreadsheets take for a formula."""
-COLUMNS = [
-    "division",
-    "rank",
-    "rank_last",
-    "entry",
-    "system",
-    "version",
-    "label_by",
-    "size",
-    "arm",
-    "metric",
-    "seeds",
-    "mean",
-    "sd",
-    "difference",
-    "low",
-    "high",
-    "p",
-    "p_holm",
-    "verdict",
-    "parameters",
-    "fit_seconds",
-    "samples_per_second",
-    "peak_memory_bytes",
-    "device",
-    "created",
-]
 
 
 def board_json(board: Board) -> bytes:
@@ -98,43 +74,65 @@ def structure_difference(board: Board, attempt: Attempt, structure: str) -> floa
     return sum(ours.values()) / len(ours) - sum(real.values()) / len(real)
 
 
+class _Line(NamedTuple):
+    """A row of the CSV: an entry with one size and arm. `cost` is that of the size; `ranks`: whether this arm ranks."""
+
+    board: Board
+    one: Standing
+    arm: Arm
+    cost: CostRow | None
+    ranks: bool
+
+
+def _of_rank(show: Callable[[Rank], float | None]) -> Callable[[_Line], object]:
+    return lambda line: show(line.one.rank) if line.one.rank and line.ranks else None
+
+
+def _of_cost(show: Callable[[CostRow], object]) -> Callable[[_Line], object]:
+    return lambda line: show(line.cost) if line.cost else None
+
+
+CSV: dict[str, Callable[[_Line], object]] = {
+    "division": lambda line: line.one.attempt.entrant.division.value,
+    "rank": _of_rank(lambda rank: rank.first),
+    "rank_last": _of_rank(lambda rank: rank.last),
+    "entry": lambda line: _plain(line.one.attempt.entrant.name),
+    "system": lambda line: _plain(line.one.attempt.title),
+    "version": lambda line: _plain(line.one.attempt.entrant.version),
+    "label_by": lambda line: line.one.attempt.label_by,
+    "size": lambda line: _plain(line.arm.size),
+    "arm": lambda line: line.arm.arm,
+    "metric": lambda line: line.board.protocol.primary.name,
+    "seeds": lambda line: line.arm.seeds,
+    "mean": lambda line: line.arm.mean,
+    "sd": lambda line: line.arm.sd,
+    "difference": lambda line: line.arm.difference.value,
+    "low": lambda line: line.arm.difference.low,
+    "high": lambda line: line.arm.difference.high,
+    "p": lambda line: line.arm.difference.p,
+    "p_holm": _of_rank(lambda rank: rank.p_holm),
+    "verdict": lambda line: _plain(line.one.verdict) if line.ranks else None,
+    "parameters": _of_cost(lambda cost: cost.parameters),
+    "fit_seconds": _of_cost(lambda cost: cost.fit_seconds),
+    "samples_per_second": _of_cost(lambda cost: cost.sample_images_per_second),
+    "peak_memory_bytes": _of_cost(lambda cost: cost.peak_memory_bytes),
+    "device": _of_cost(lambda cost: _plain(cost.device)),
+    "created": lambda line: line.one.attempt.created,
+}
+"""The columns of the CSV by their headings; None is an empty cell."""
+
+
 def board_csv(board: Board) -> bytes:
     """A row for each entry, size and arm."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(COLUMNS)
+    rows.writerow(CSV)
     for one in board.all:
-        attempt = one.attempt
         for arm in one.arms.values():
-            cost = next((row for row in attempt.costs if row.size == arm.size), None)
-            ranks = (arm.size, arm.arm) == (board.size, board.arm)
-            rows.writerow(
-                [
-                    attempt.entrant.division.value,
-                    one.rank.first if one.rank and ranks else "",
-                    one.rank.last if one.rank and ranks else "",
-                    _plain(attempt.entrant.name),
-                    _plain(attempt.title),
-                    _plain(attempt.entrant.version),
-                    attempt.label_by,
-                    _plain(arm.size),
-                    arm.arm,
-                    board.protocol.primary.name,
-                    arm.seeds,
-                    *(_cell(v) for v in (arm.mean, arm.sd, arm.difference.value, arm.difference.low)),
-                    *(_cell(v) for v in (arm.difference.high, arm.difference.p)),
-                    _cell(one.rank.p_holm) if one.rank and ranks else "",
-                    _plain(one.verdict) if ranks else "",
-                    *((cost.parameters, cost.fit_seconds, cost.sample_images_per_second) if cost else ("", "", "")),
-                    *((cost.peak_memory_bytes, _plain(cost.device)) if cost else ("", "")),
-                    attempt.created,
-                ]
-            )
+            cost = next((row for row in one.attempt.costs if row.size == arm.size), None)
+            line = _Line(board, one, arm, cost, (arm.size, arm.arm) == (board.size, board.arm))
+            rows.writerow(["" if (cell := value(line)) is None else cell for value in CSV.values()])
     return text.getvalue().encode()
-
-
-def _cell(value: float | None) -> float | str:
-    return "" if value is None else value
 
 
 def _plain(text: str) -> str:
@@ -142,31 +140,36 @@ def _plain(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
+def _markdown_columns(board: Board) -> list[Column[Standing]]:
+    utility = utility_of(board)
+    return [
+        Column("rank", "rank", lambda one: Cell(rank(one))),
+        Column("range", "range", lambda one: Cell(rank_range(one))),
+        Column("system", "system", lambda one: Cell(markdown(one.attempt.title)), text=True),
+        Column("utility", "utility", utility),
+        Column("interval", "95 % interval", lambda one: Cell(utility(one).small)),
+        Column("p", "p (Holm)", lambda one: Cell(probability(one.rank.p_holm if one.rank else None))),
+        Column("verdict", "verdict", lambda one: Cell(markdown(verdict(one).text)), text=True),
+        Column("real", "REAL", real_of(board)),
+        Column("arm", "arm", arm_of(board)),
+        Column("seeds", "seeds", seeds),
+    ]
+
+
 def board_markdown(board: Board) -> bytes:
     """The table of a board, a section a division."""
-    metric = board.protocol.primary
-    lines = [f"# {markdown(board.title)}", "", f"{board.arm.upper()} − REAL, {metric.label}, {board.size}.", ""]
+    columns = _markdown_columns(board)
+    lines = [
+        f"# {markdown(board.title)}",
+        "",
+        f"{board.arm.upper()} − REAL, {board.protocol.primary.label}, {board.size}.",
+    ]
     for division, standings in board.standings.items():
-        lines += [f"## {division.value.capitalize()}", ""]
-        lines += ["| rank | range | system | utility | 95 % interval | p (Holm) | verdict | REAL | arm | seeds |"]
-        lines += ["|---:|---:|---|---:|---:|---:|---|---:|---:|---:|"]
-        for one in standings:
-            real = one.arms.get((board.size, REAL))
-            cells = [
-                rank(one),
-                rank_range(one),
-                markdown(one.attempt.title),
-                signed(one.headline.difference.value, metric),
-                interval(one.headline.difference, metric),
-                probability(one.rank.p_holm if one.rank else None),
-                markdown(one.verdict),
-                mean(real, metric) if real else "–",
-                mean(one.headline, metric),
-                str(one.headline.seeds),
-            ]
-            lines.append(f"| {' | '.join(cells)} |")
-        lines.append("")
-    return "\n".join(lines).encode()
+        lines += ["", f"## {division.value.capitalize()}", ""]
+        lines.append(f"| {' | '.join(column.label for column in columns)} |")
+        lines.append(f"|{'|'.join('---' if column.text else '---:' for column in columns)}|")
+        lines += [f"| {' | '.join(column.value(one).text for column in columns)} |" for one in standings]
+    return "\n".join([*lines, ""]).encode()
 
 
 def markdown(text: str) -> str:

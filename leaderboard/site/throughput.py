@@ -3,7 +3,7 @@ stand side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,26 +11,10 @@ from typing import Any
 from ...benchmark.errors import InputError
 from ...benchmark.report.words import amount, memory, rate
 from ...benchmark.speed.rates import Rate, Row, Throughput, read_throughput
-from .pages import Cell, Column
+from .columns import NONE, Cell, Column
 from .words import slug
 
 FOLDER = "throughput"
-COLUMNS = (
-    Column("task", "Task", "whose training films were used", text=True),
-    Column("batch", "Batch", "films a training step; of each part where they differ"),
-    Column("trains", "Trains films/s", "median over rounds, quartiles below; an epoch of every part"),
-    Column("trains-unit", "per reference", "films in the time of one call of the reference kernel: carries over"),
-    Column("trains-flops", "GFLOP/film", "of a training step, counted"),
-    Column("trains-share", "of peak", "share of what a large product or convolution reaches in the same process"),
-    Column("samples", "Samples films/s", "median over rounds, quartiles below"),
-    Column("samples-unit", "per reference", "films in the time of one call of the reference kernel: carries over"),
-    Column("samples-flops", "GFLOP/film", "of sampling, counted"),
-    Column("samples-share", "of peak", "share of what a large product or convolution reaches in the same process"),
-    Column("memory", "Memory", "peak of fitting and sampling"),
-    Column("parameters", "Parameters", "of the networks that sampling uses"),
-    Column("date", "Date", "of the measurement", text=True),
-)
-NONE = Cell("–")
 
 
 @dataclass(frozen=True)
@@ -113,38 +97,78 @@ def _board(
 
 
 def _row(row: Row, entries: Collection[str]) -> CostRow:
+    page = f"providers/{slug(row.provider)}.html" if row.provider in entries else ""
+    return CostRow(name=row.provider, page=page, cells=[column.value(row) for column in COLUMNS])
+
+
+# ------------------------------------------------------------------------------------------------------- columns
+
+
+def _batch(row: Row) -> Cell:
     sizes = [str(row.batch)] if row.batch is not None else list(dict.fromkeys(str(part.batch) for part in row.parts))
-    batch = Cell("/".join(sizes), max(map(int, sizes))) if sizes else NONE
-    return CostRow(
-        name=row.provider,
-        page=f"providers/{slug(row.provider)}.html" if row.provider in entries else "",
-        cells=[
-            Cell(row.task, row.task, row.data),
-            batch,
-            *_rate(row.training),
-            *_rate(row.sampling),
-            Cell(memory(row.peak_memory_bytes), row.peak_memory_bytes),
-            Cell(amount(row.parameters), row.parameters),
-            Cell(row.created[:10], row.created),
-        ],
-    )
+    return Cell("/".join(sizes), max(map(int, sizes))) if sizes else NONE
 
 
-def _rate(found: Rate | None) -> list[Cell]:
-    if found is None:
-        return [NONE] * 4
-    spread, unit, flops, share = (
-        found.films_per_second,
-        found.films_per_reference,
-        found.flops_per_film,
-        found.share_of_peak,
-    )
+def _rate_columns(key: str, label: str, hint: str, counted: str, of: Callable[[Row], Rate | None]) -> list[Column[Row]]:
+    """Four columns of a rate: films a second, in reference kernels, operations a film, share of the peak."""
+
+    def cell(show: Callable[[Rate], Cell]) -> Callable[[Row], Cell]:
+        return lambda row: NONE if (found := of(row)) is None else show(found)
+
+    def films(found: Rate) -> Cell:
+        spread = found.films_per_second
+        return Cell(rate(spread.median), spread.median, f"{rate(spread.low)} to {rate(spread.high)}")
+
+    def unit(found: Rate) -> Cell:
+        return Cell(f"{found.films_per_reference.median:.3g}", found.films_per_reference.median)
+
+    def flops(found: Rate) -> Cell:
+        return NONE if (n := found.flops_per_film) is None else Cell(f"{n / 1e9:,.3g}", n)
+
+    def share(found: Rate) -> Cell:
+        return NONE if (n := found.share_of_peak) is None else Cell(f"{100 * n:.0f} %", n)
+
+    reference = "films in the time of one call of the reference kernel: carries over"
+    peak = "share of what a large product or convolution reaches in the same process"
     return [
-        Cell(rate(spread.median), spread.median, f"{rate(spread.low)} to {rate(spread.high)}"),
-        Cell(f"{unit.median:.3g}", unit.median),
-        NONE if flops is None else Cell(f"{flops / 1e9:,.3g}", flops),
-        NONE if share is None else Cell(f"{100 * share:.0f} %", share),
+        Column(key, label, cell(films), hint),
+        Column(f"{key}-unit", "per reference", cell(unit), reference),
+        Column(f"{key}-flops", "GFLOP/film", cell(flops), counted),
+        Column(f"{key}-share", "of peak", cell(share), peak),
     ]
+
+
+COLUMNS: tuple[Column[Row], ...] = (
+    Column("task", "Task", lambda row: Cell(row.task, row.task, row.data), "whose training films were used", text=True),
+    Column("batch", "Batch", _batch, "films a training step; of each part where they differ"),
+    *_rate_columns(
+        "trains",
+        "Trains films/s",
+        "median over rounds, quartiles below; an epoch of every part",
+        "of a training step, counted",
+        lambda row: row.training,
+    ),
+    *_rate_columns(
+        "samples",
+        "Samples films/s",
+        "median over rounds, quartiles below",
+        "of sampling, counted",
+        lambda row: row.sampling,
+    ),
+    Column(
+        "memory",
+        "Memory",
+        lambda row: Cell(memory(row.peak_memory_bytes), row.peak_memory_bytes),
+        "peak of fitting and sampling",
+    ),
+    Column(
+        "parameters",
+        "Parameters",
+        lambda row: Cell(amount(row.parameters), row.parameters),
+        "of the networks that sampling uses",
+    ),
+    Column("date", "Date", lambda row: Cell(row.created[:10], row.created), "of the measurement", text=True),
+)
 
 
 def page(found: Sequence[Throughput], entries: Collection[str]) -> dict[str, Any]:

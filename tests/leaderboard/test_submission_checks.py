@@ -10,19 +10,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxrbench.benchmark.contracts.task import Predictions
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.results.folder import load_run, write_results
 from cxrbench.benchmark.runs.store import Level as StoreLevel
 from cxrbench.benchmark.runs.store import Store
-from cxrbench.leaderboard.arrays import check_png, read_predictions, read_scores
-from cxrbench.leaderboard.checks import Level, check_entry
+from cxrbench.leaderboard import checks as package
+from cxrbench.leaderboard.arrays import check_png
+from cxrbench.leaderboard.cells import read_cells
+from cxrbench.leaderboard.checks import Level, check_entry, checks
 from cxrbench.leaderboard.checks.subject import films_at_hand, installed_task
 from cxrbench.leaderboard.entry import load_entries, load_entry, strays
 from cxrbench.leaderboard.pack import CURVE_ROWS, new_entry, pack, seal
 from cxrbench.leaderboard.untrusted import Refused
 
+from . import taken_apart as apart
 from .conftest import pack_run, squares
+from .taken_apart import run_folder
 
 
 def lines(verdict) -> str:
@@ -63,18 +66,16 @@ def test_the_words_of_the_example_are_refused_beside_results(entry, sources):
 def test_a_packed_entry_has_what_the_run_had(made_run, tmp_path):
     made = made_run(tmp_path)
     folder = pack(made.run, "my_gan", tmp_path / "submissions", made.store)
-    entry = load_entry(folder, records=True)
-    (run,) = entry.runs
+    (run,) = load_entry(folder).runs
     assert run.results == load_run(made.run)
     assert set(run.records) == {cell.key for cell in made.plan.cells}
     for key, record in run.records.items():
         whole = made.store.record(key)
         assert record.table == whole.table and record.cell == whole.cell and record.cost == whole.cost
-        kept, stored = read_predictions(run.folders[key] / "predictions.npz"), made.store.predictions(key)
+        kept, stored = run.homes[key].predictions(key), made.store.predictions(key)
         assert kept.ids == stored.ids and np.array_equal(kept.arrays["labels"], stored.arrays["labels"])
         assert kept.arrays["labels"].dtype == np.uint8
-        scores = read_scores(run.folders[key] / "scores.parquet")
-        assert (scores.to_numpy() == made.store.scores(key).to_numpy()).all()
+        assert (run.homes[key].scores(key).to_numpy() == made.store.scores(key).to_numpy()).all()
 
 
 def test_a_packed_command_says_nothing_of_the_machine(made_run, tmp_path):
@@ -93,19 +94,28 @@ def test_a_packed_command_says_nothing_of_the_machine(made_run, tmp_path):
     assert run.results.command == ["cxrbench", "run", "--provider", "my.py:Mine", "--seeds=5"]
 
 
-def test_packed_predictions_are_read_as_the_store_reads_them(entry):
-    path = next((entry / "records").glob("*/predictions.npz"))
-    ours, stores = read_predictions(path), Predictions.load(path)
-    assert ours.ids == stores.ids and np.array_equal(ours.arrays["labels"], stores.arrays["labels"])
-
-
-def test_packing_leaves_out_weights_and_thins_curves(entry):
-    assert {path.name for path in (entry / "records").glob("*/*")} == {
-        "record.json",
-        "predictions.npz",
-        "scores.parquet",
+def test_a_run_is_one_folder_of_four_files_and_no_weights(entry):
+    assert [path.name for path in (entry / "runs").iterdir()] == ["squares-tiny_films-quick"]
+    names = {"results.json", "records.jsonl", "predictions.npz", "scores.parquet"}
+    assert {path.name for path in run_folder(entry).iterdir()} == names
+    assert set(json.loads((entry / "digests.json").read_text())["files"]) == {
+        f"runs/squares-tiny_films-quick/{name}" for name in names
     }
-    record = next(iter(load_entry(entry, records=True).runs[0].records.values()))
+
+
+def test_the_ids_that_cells_have_in_common_are_there_once(entry):
+    folder = run_folder(entry)
+    assert len(apart.records(folder)) == 6 and len(apart.members(folder)) == 7  # six label maps, one row of ids
+
+
+def test_the_same_run_is_packed_to_the_same_bytes(made_run, tmp_path):
+    made = made_run(tmp_path)
+    one, two = (pack(made.run, "my_gan", tmp_path / place, made.store) for place in ("one", "two"))
+    assert (one / "digests.json").read_text() == (two / "digests.json").read_text()
+
+
+def test_packing_thins_curves(entry):
+    record = next(iter(load_entry(entry).runs[0].records.values()))
     rows = record.downstream.curves["real"].rows
     assert len(rows) == CURVE_ROWS and rows[0]["step"] == 1 and rows[-1]["step"] == 89
 
@@ -118,8 +128,9 @@ def test_packing_again_replaces_the_run_and_forgets_its_cells(made_run, tmp_path
     second = made_run(tmp_path / "b", name="another", seeds=2)
     assert pack(second.run, "my_gan", root, second.store) == folder
     assert (folder / "submission.toml").read_text() == text
-    kept = {path.name for path in (folder / "records").iterdir()}
-    assert kept == {cell.key for cell in second.plan.cells}
+    (run,) = load_entry(folder).runs
+    assert list(run.records) == [cell.key for cell in second.plan.cells]
+    assert len(apart.members(run.path)) == 5  # four label maps of the second run, one row of ids
 
 
 def test_a_run_without_its_store_cannot_be_packed(made_run, tmp_path):
@@ -152,15 +163,27 @@ def test_samples_are_pictures_of_the_first_synthetic_films(made_run, tmp_path, s
 
 def test_shared_real_cells_serve_two_entries(pack_system, sources):
     one, two = pack_system("one", share=True), pack_system("two", share=True, draw=5)
-    shared = one.parent / "shared"
-    assert len(list(shared.iterdir())) == 3
-    assert len(list((one / "records").iterdir())) == len(list((two / "records").iterdir())) == 3
-    first = check_entry(one, sources=sources)
-    assert first.passed, lines(first)
+    (shared,) = (one.parent / "shared").iterdir()
+    assert shared.name == "squares-tiny_films-quick" and len(read_cells(shared).records) == 3
+    for entry in (one, two):
+        assert [record["cell"]["arm"] for record in apart.records(run_folder(entry))] == ["synthetic"] * 3
+    verdict = check_entry(one, sources=sources)
+    assert verdict.passed, lines(verdict)
     assert [entry.name for entry in load_entries(one.parent)] == ["one", "two"]
-    for cell in shared.iterdir():
-        (cell / "predictions.npz").write_bytes(b"nothing")
-    assert not check_entry(one, sources=sources).passed
+    (shared / "predictions.npz").write_bytes(b"nothing")
+    assert f"shared/{shared.name}: predictions.npz cannot be read" in lines(check_entry(one, sources=sources))
+
+
+def test_shared_cells_go_with_the_last_entry_that_uses_them(made_run, tmp_path):
+    root, first = tmp_path / "submissions", made_run(tmp_path / "a", seeds=3)
+    pack(first.run, "one", root, first.store, share=True)
+    (shared,) = (root / "shared").iterdir()
+    fewer = made_run(tmp_path / "b", seeds=2)
+    pack(fewer.run, "one", root, fewer.store)
+    assert {record["cell"]["seed"] for record in apart.records(shared)} == {0, 1} and strays(root) == []
+    alone = made_run(tmp_path / "c", missing=[("real", seed) for seed in range(3)])
+    pack(alone.run, "one", root, alone.store)
+    assert not shared.exists() and strays(root) == []
 
 
 def test_what_lies_beside_the_entries_is_told(pack_system):
@@ -170,18 +193,32 @@ def test_what_lies_beside_the_entries_is_told(pack_system):
     (root / "more.zip").write_bytes(b"PK")
     (root / ".hidden").mkdir()
     (root / "shared" / ("0" * 64)).mkdir()
-    assert [words.split(" ")[0] for words in strays(root)] == [".hidden", "more.zip", f"shared/{'0' * 64}"]
+    (root / "shared" / "nothing").mkdir()
+    shutil.copytree(root / "shared" / "squares-tiny_films-quick", root / "shared" / "squares-tiny_films-paper")
+    hidden, archive, old, nothing, paper = strays(root)
+    assert hidden.startswith(".hidden is no entry") and archive.startswith("more.zip is no entry")
+    assert "is of schema 1; `cxrbench submission convert`" in old and nothing == "shared/nothing has no cells"
+    assert paper == "shared/squares-tiny_films-paper: 3 of its 3 cells are of no entry"
 
 
-def test_a_shared_cell_that_is_a_link_or_holds_more_is_refused(pack_system, sources):
+def test_shared_cells_that_are_a_link_or_hold_more_are_refused(pack_system, sources):
     folder = pack_system("one", share=True)
-    cell = next((folder.parent / "shared").iterdir())
-    (cell / "extra.txt").write_text("x")
-    assert "expected record.json" in lines(check_entry(folder, sources=sources))
-    (cell / "extra.txt").unlink()
-    moved = Path(shutil.move(cell, folder.parent.parent / "elsewhere"))
-    cell.symlink_to(moved)
+    shared = next((folder.parent / "shared").iterdir())
+    (shared / "extra.txt").write_text("x")
+    assert "expected records.jsonl" in lines(check_entry(folder, sources=sources))
+    (shared / "extra.txt").unlink()
+    apart.write_members(shared, apart.members(shared) | {f"{'0' * 64}.npy": b"more"})
+    assert "holds 1 arrays that no record names" in lines(check_entry(folder, sources=sources))
+    moved = Path(shutil.move(shared, folder.parent.parent / "elsewhere"))
+    shared.symlink_to(moved)
     assert "symbolic link" in lines(check_entry(folder, sources=sources))
+
+
+def test_shared_cells_are_of_real_films_alone(pack_system, sources):
+    folder = pack_system("one", share=True)
+    shared = next((folder.parent / "shared").iterdir())
+    apart.change_record(shared, lambda record: record["cell"].update(arm="synthetic"), "real")
+    assert "a cell of another arm than REAL" in lines(check_entry(folder, sources=sources))
 
 
 # ------------------------------------------------------------------------------------------------------ completeness
@@ -226,11 +263,7 @@ def test_without_the_films_case_scores_are_the_source_and_that_is_said(entry, wi
 
 
 def test_without_films_and_case_scores_nothing_can_be_recomputed(entry, without_films, sources):
-    for path in (entry / "records").iterdir():
-        (path / "scores.parquet").unlink()
-        record = json.loads((path / "record.json").read_text())
-        del record["files"]["scores.parquet"]
-        (path / "record.json").write_text(json.dumps(record))
+    apart.without_scores(run_folder(entry))
     seal(entry)
     assert check_entry(entry, sources=sources).passed
     verdict = check_entry(entry, sources=without_films)
@@ -303,14 +336,31 @@ def test_names_of_an_entry_are_no_paths_and_no_classes(tmp_path):
 
 
 def test_a_finding_names_check_place_and_reason(entry, sources):
-    path = next((entry / "records").glob("*/predictions.npz"))
-    path.write_bytes(b"")
+    (run_folder(entry) / "predictions.npz").write_bytes(b"")
     found = [one for one in check_entry(entry, sources=sources).findings if one.level is Level.ERROR]
-    assert {one.check for one in found} == {"digests", "cells"}
+    assert [one.check for one in found] == ["cells", "digests"]  # a line each, however many cells the file has
     assert all(one.message and one.where for one in found)
 
 
+def test_a_check_is_found_by_being_there(entry, sources, tmp_path, monkeypatch):
+    """In the order of their names, those that compute numbers again last."""
+    assert [one.NAME for one in checks()] == sorted(one.NAME for one in checks())
+    assert {one.NAME for one in checks() if one.RECOMPUTES} == {"aggregates", "duplicates", "scores", "splits"}
+    (tmp_path / "billing.py").write_text(
+        "from cxrbench.leaderboard.checks.finding import Finding, Level\n"
+        "NAME, RECOMPUTES = 'billing', False\n"
+        "def check(subject):\n"
+        "    yield Finding(Level.ERROR, NAME, '', f'{subject.entry.name} was not paid for')\n"
+    )
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    checks.cache_clear()
+    try:
+        assert "billing: my_gan was not paid for" in lines(check_entry(entry, sources=sources))
+    finally:
+        checks.cache_clear()
+
+
 def test_an_entry_that_cannot_be_read_raises_one_line(entry):
-    (entry / "submission.toml").write_text("schema = 1\n")
+    (entry / "submission.toml").write_text("schema = 2\n")
     with pytest.raises(Refused, match=r"^submission\.toml: name: Field required$"):
         load_entry(entry)

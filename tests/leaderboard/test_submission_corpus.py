@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
@@ -15,12 +14,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxrbench.benchmark import digest
 from cxrbench.benchmark.runs.plan import key_of
 from cxrbench.benchmark.runs.record import Record
-from cxrbench.leaderboard.arrays import write_scores
+from cxrbench.leaderboard.cells import PREDICTIONS, RECORDS, SCORES
 from cxrbench.leaderboard.checks import check_entry
 from cxrbench.leaderboard.pack import seal
+
+from . import taken_apart as apart
+from .taken_apart import change_arrays, change_record, change_scores, first, npy, records, run_folder, write_records
 
 Damage = Callable[[Path], None]
 FLIPS = 8
@@ -38,16 +39,8 @@ def damage(name: str) -> Callable[[Damage], Damage]:
 # ------------------------------------------------------------------------------------------------ reaching the parts
 
 
-def cell(entry: Path, arm: str = "synthetic") -> Path:
-    """The folder of the first cell of an arm."""
-    for path in sorted((entry / "records").iterdir()):
-        if json.loads((path / "record.json").read_text())["cell"]["arm"] == arm:
-            return path
-    raise AssertionError(arm)
-
-
 def results_file(entry: Path) -> Path:
-    return next((entry / "results").iterdir())
+    return run_folder(entry) / "results.json"
 
 
 def change_json(path: Path, change: Callable[[Any], None]) -> None:
@@ -56,20 +49,16 @@ def change_json(path: Path, change: Callable[[Any], None]) -> None:
     path.write_text(json.dumps(value))
 
 
-def name_files(folder: Path) -> None:
-    """Make a record name its files as they are now: what somebody does who knows the format."""
-    names = ("predictions.npz", "scores.parquet")
-    files = {name: digest.of_file(folder / name) for name in names if (folder / name).is_file()}
-    change_json(folder / "record.json", lambda record: record.update(files=files))
-
-
-def rekey(entry: Path, folder: Path, change: Callable[[Any], None]) -> None:
+def rekey(entry: Path, change: Callable[[Any], None]) -> None:
     """Change what a cell says it is and give it the key that follows, everywhere."""
-    change_json(folder / "record.json", change)
-    record = Record.model_validate_json((folder / "record.json").read_bytes())
-    old, new = folder.name, key_of(record.cell)
-    (folder / "record.json").write_text(record.model_copy(update={"key": new}).model_dump_json(by_alias=True))
-    folder.rename(folder.with_name(new))
+    folder, row = run_folder(entry), first(run_folder(entry))
+    whole, scores = records(folder), apart.scores(folder)
+    change(whole[row])
+    old = whole[row]["key"]
+    new = key_of(Record.model_validate_json(json.dumps(whole[row])).cell)
+    whole[row]["key"] = new
+    write_records(folder, whole)
+    apart.write_scores(folder, {new if key == old else key: frame for key, frame in scores.items()})
     path = results_file(entry)
     path.write_text(path.read_text().replace(old, new))
 
@@ -88,30 +77,14 @@ def setting(keys: tuple[str | int, ...], new: Any) -> Callable[[Any], None]:
     return change
 
 
-def predictions(entry: Path, change: Callable[[dict[str, Any]], None], arm: str = "synthetic") -> None:
-    folder = cell(entry, arm)
-    with np.load(folder / "predictions.npz") as stored:
-        arrays = dict(stored)
-    change(arrays)
-    np.savez_compressed(folder / "predictions.npz", **arrays)
-    name_files(folder)
-
-
-def scores(entry: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
-    folder = cell(entry)
-    frame = change(pd.read_parquet(folder / "scores.parquet"))
-    write_scores(frame, folder / "scores.parquet")
-    name_files(folder)
-
-
 # ------------------------------------------------------------------------------- bytes that changed after packing
 
-SEALED = ("records/record.json", "records/predictions.npz", "records/scores.parquet", "results/")
+SEALED = ("results.json", RECORDS, PREDICTIONS, SCORES)
 
 
 def flip(part: str, number: int) -> Damage:
     def change(entry: Path) -> None:
-        path = results_file(entry) if part == "results/" else cell(entry) / part.split("/")[1]
+        path = run_folder(entry) / part
         raw = bytearray(path.read_bytes())
         raw[(number * 7919 + 13) % len(raw)] ^= 1 << number % 8
         path.write_bytes(raw)
@@ -121,10 +94,8 @@ def flip(part: str, number: int) -> Damage:
 
 def cut(part: str, share: float) -> Damage:
     def change(entry: Path) -> None:
-        path = results_file(entry) if part == "results/" else cell(entry) / part.split("/")[1]
+        path = run_folder(entry) / part
         path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-        if part in SEALED[1:3]:
-            name_files(path.parent)
         seal(entry)
 
     return change
@@ -135,21 +106,69 @@ for _part in SEALED:
         MADE[f"one bit of {_part} ({_number})"] = flip(_part, _number)
     for _share in (0.0, 0.3, 0.9, 0.99):
         MADE[f"{_part} cut at {_share}"] = cut(_part, _share)
+    MADE[f"no {_part}"] = lambda entry, part=_part: ((run_folder(entry) / part).unlink(), seal(entry))
 
 
 @damage("a record without its predictions")
 def _(entry: Path) -> None:
-    (cell(entry) / "predictions.npz").unlink()
-    name_files(cell(entry))
+    folder = run_folder(entry)
+    labels = records(folder)[first(folder)]["files"][f"{PREDICTIONS}/labels"]
+    there = apart.members(folder)
+    there.pop(f"{labels}.npy")
+    apart.write_members(folder, there)
+    seal(entry)
+
+
+@damage("a record that names no predictions")
+def _(entry: Path) -> None:
+    found = apart.arrays(run_folder(entry))
+    found[first(run_folder(entry))] = {}
+    apart.write_arrays(run_folder(entry), found)
     seal(entry)
 
 
 @damage("a cell taken away")
 def _(entry: Path) -> None:
-    for path in cell(entry).iterdir():
-        path.unlink()
-    cell_folder = next(path for path in (entry / "records").iterdir() if not any(path.iterdir()))
-    cell_folder.rmdir()
+    folder = run_folder(entry)
+    scores, arrays, whole = apart.scores(folder), apart.arrays(folder), records(folder)
+    row = first(folder)
+    scores.pop(whole.pop(row)["key"])
+    arrays.pop(row)
+    write_records(folder, whole)
+    apart.write_arrays(folder, arrays)
+    apart.write_scores(folder, scores)
+    seal(entry)
+
+
+@damage("a line of the records taken away")
+def _(entry: Path) -> None:
+    write_records(run_folder(entry), records(run_folder(entry))[1:])
+    seal(entry)
+
+
+@damage("a cell twice")
+def _(entry: Path) -> None:
+    write_records(run_folder(entry), [*records(run_folder(entry)), records(run_folder(entry))[0]])
+    seal(entry)
+
+
+@damage("cells in another order")
+def _(entry: Path) -> None:
+    write_records(run_folder(entry), records(run_folder(entry))[::-1])
+    seal(entry)
+
+
+@damage("an empty line among the records")
+def _(entry: Path) -> None:
+    path = run_folder(entry) / RECORDS
+    path.write_text(path.read_text().replace("\n", "\n\n", 1))
+    seal(entry)
+
+
+@damage("two records on a line")
+def _(entry: Path) -> None:
+    path = run_folder(entry) / RECORDS
+    path.write_text(path.read_text().replace("\n", " ", 1))
     seal(entry)
 
 
@@ -160,7 +179,7 @@ def _(entry: Path) -> None:
 
 @damage("a digest without a file")
 def _(entry: Path) -> None:
-    change_json(entry / "digests.json", lambda value: value["files"].update({"records/nothing": "0" * 64}))
+    change_json(entry / "digests.json", lambda value: value["files"].update({"runs/nothing": "0" * 64}))
 
 
 @damage("no digests")
@@ -245,6 +264,13 @@ RECORD_FIELDS: dict[str, tuple[tuple[str | int, ...], Any]] = {
     "a leak check of texts": (("checks", "near_test", "p"), "1.0"),
     "weights named": (("files", "model.safetensors"), "0" * 64),
     "a path outside named": (("files", "../../secret"), "0" * 64),
+    "an array of a path": (("files", "predictions.npz/../../secret"), "0" * 64),
+    "an array that is not there": (("files", "predictions.npz/more"), "0" * 64),
+    "another array": (("files", "predictions.npz/labels"), "0" * 64),
+    "an array by a path": (("files", "predictions.npz/labels"), "../../../etc/passwd"),
+    "ids for labels": (("files",), lambda files: files | {"predictions.npz/labels": files["predictions.npz/ids"]}),
+    "other case scores": (("files", "scores.parquet"), "0" * 64),
+    "no case scores": (("files",), lambda files: {k: v for k, v in files.items() if k != "scores.parquet"}),
     "a date in words": (("created",), "yesterday"),
     "a date in the future": (("created",), "2999-01-01T00:00:00Z"),
     "an unknown key": (("note",), "hello"),
@@ -259,7 +285,7 @@ RECORD_FIELDS: dict[str, tuple[tuple[str | int, ...], Any]] = {
 
 def record_field(keys: tuple[str | int, ...], new: Any) -> Damage:
     def change(entry: Path) -> None:
-        change_json(cell(entry) / "record.json", setting(keys, new))
+        change_record(run_folder(entry), setting(keys, new))
         seal(entry)
 
     return change
@@ -271,20 +297,20 @@ for _name, (_keys, _new) in RECORD_FIELDS.items():
 
 @damage("record: other films for training")
 def _(entry: Path) -> None:
-    change_json(cell(entry, "real") / "record.json", setting(("train_ids",), "0" * 64))
+    change_record(run_folder(entry), setting(("train_ids",), "0" * 64), "real")
     seal(entry)
 
 
 @damage("record: a cost of REAL")
 def _(entry: Path) -> None:
-    cost = json.loads((cell(entry) / "record.json").read_text())["cost"]
-    change_json(cell(entry, "real") / "record.json", setting(("cost",), cost))
+    cost = records(run_folder(entry))[first(run_folder(entry))]["cost"]
+    change_record(run_folder(entry), setting(("cost",), cost), "real")
     seal(entry)
 
 
 def required(key: str) -> Damage:
     def change(entry: Path) -> None:
-        change_json(cell(entry) / "record.json", lambda record: record.pop(key))
+        change_record(run_folder(entry), lambda record: record.pop(key))
         seal(entry)
 
     return change
@@ -318,7 +344,7 @@ IDENTITIES: dict[str, tuple[tuple[str | int, ...], Any]] = {
 
 def identity(keys: tuple[str | int, ...], new: Any) -> Damage:
     def change(entry: Path) -> None:
-        rekey(entry, cell(entry), setting(keys, new))
+        rekey(entry, setting(keys, new))
         seal(entry)
 
     return change
@@ -446,7 +472,7 @@ ARRAYS: dict[str, Callable[[dict[str, Any]], None]] = {
 
 def array_damage(change: Callable[[dict[str, Any]], None]) -> Damage:
     def damaged(entry: Path) -> None:
-        predictions(entry, change)
+        change_arrays(run_folder(entry), change)
         seal(entry)
 
     return damaged
@@ -456,22 +482,26 @@ for _name, _change in ARRAYS.items():
     MADE[f"predictions: {_name}"] = array_damage(_change)
 
 
-def npz(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> Damage:
+def raw_arrays(found: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> Damage:
+    """The arrays of a cell as any bytes, called by their sha256 and named by the record."""
+
     def change(entry: Path) -> None:
-        path = cell(entry) / "predictions.npz"
-        with zipfile.ZipFile(path, "w", method) as archive:
-            for name, content in members.items():
-                archive.writestr(name, content)
-        name_files(path.parent)
+        whole = apart.arrays(run_folder(entry))
+        whole[first(run_folder(entry))] = found
+        apart.write_arrays(run_folder(entry), whole, method)
         seal(entry)
 
     return change
 
 
-def npy(array: np.ndarray, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    np.lib.format.write_array(buffer, array, **options)
-    return buffer.getvalue()
+def more_members(more: dict[str, bytes]) -> Damage:
+    """Members that no record names."""
+
+    def change(entry: Path) -> None:
+        apart.write_members(run_folder(entry), apart.members(run_folder(entry)) | more)
+        seal(entry)
+
+    return change
 
 
 def header(text: str) -> bytes:
@@ -480,48 +510,59 @@ def header(text: str) -> bytes:
 
 
 _IDS = npy(np.array(["case01"]))
-MADE["predictions: pickled objects"] = npz(
-    {"ids.npy": _IDS, "labels.npy": npy(np.array([{"a": 1}], dtype=object), allow_pickle=True)}
-)
-MADE["predictions: an object type without objects"] = npz(
-    {"ids.npy": _IDS, "labels.npy": header("{'descr': '|O', 'fortran_order': False, 'shape': (1,)}")}
-)
-MADE["predictions: a shape of a terabyte"] = npz(
-    {"ids.npy": _IDS, "labels.npy": header("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,)}")}
-)
-MADE["predictions: a negative shape"] = npz(
-    {"ids.npy": _IDS, "labels.npy": header("{'descr': '<f8', 'fortran_order': False, 'shape': (-1,)}") + b"0" * 8}
-)
-MADE["predictions: a header that is code"] = npz(
-    {"ids.npy": _IDS, "labels.npy": header("__import__('os').system('touch never')")}
-)
-MADE["predictions: a bomb"] = npz(
-    {"ids.npy": _IDS, **{f"a{n}.npy": bytes(90 << 20) for n in range(3)}}, zipfile.ZIP_DEFLATED
-)
-MADE["predictions: packed by LZMA"] = npz({"ids.npy": _IDS, "labels.npy": npy(np.zeros(1))}, zipfile.ZIP_LZMA)
-MADE["predictions: a Python file inside"] = npz({"ids.npy": _IDS, "labels.npy": npy(np.zeros(1)), "run.py": b"print()"})
-MADE["predictions: a path inside"] = npz({"../../../ids.npy": _IDS, "labels.npy": npy(np.zeros(1))})
+RAW: dict[str, bytes] = {
+    "pickled objects": npy(np.array([{"a": 1}], dtype=object), allow_pickle=True),
+    "an object type without objects": header("{'descr': '|O', 'fortran_order': False, 'shape': (1,)}"),
+    "a shape of a terabyte": header("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,)}"),
+    "a negative shape": header("{'descr': '<f8', 'fortran_order': False, 'shape': (-1,)}") + b"0" * 8,
+    "a header that is code": header("__import__('os').system('touch never')"),
+    "no array": b"print()",
+}
+for _name, _raw in RAW.items():
+    MADE[f"predictions: {_name}"] = raw_arrays({"ids": _IDS, "labels": _raw})
+
+
+@damage("predictions: a bomb")
+def _(entry: Path) -> None:
+    zeros = {f"a{number}": bytes((90 << 20) + number) for number in range(3)}
+    raw_arrays({"ids": _IDS, **zeros}, zipfile.ZIP_DEFLATED)(entry)
+
+
+MADE["predictions: packed by LZMA"] = raw_arrays({"ids": _IDS, "labels": npy(np.zeros(1))}, zipfile.ZIP_LZMA)
+MADE["predictions: an array of nobody"] = more_members({f"{'0' * 64}.npy": npy(np.zeros(1))})
+MADE["predictions: a Python file inside"] = more_members({"run.py": b"print()"})
+MADE["predictions: a path inside"] = more_members({"../../../ids.npy": _IDS})
+MADE["predictions: an array by its name"] = more_members({"ids.npy": _IDS})
+
+
+@damage("predictions: an array under the sha256 of another")
+def _(entry: Path) -> None:
+    there = apart.members(run_folder(entry))
+    one, other, *_ = (name for name, raw in there.items() if b"<U" not in raw[:80])
+    apart.write_members(run_folder(entry), there | {one: there[other]})
+    seal(entry)
 
 
 @damage("predictions: a pickle")
 def _(entry: Path) -> None:
-    (cell(entry) / "predictions.npz").write_bytes(b"cos\nsystem\n(S'touch never'\ntR.")
-    name_files(cell(entry))
+    (run_folder(entry) / PREDICTIONS).write_bytes(b"cos\nsystem\n(S'touch never'\ntR.")
     seal(entry)
 
 
 @damage("predictions: another seed's")
 def _(entry: Path) -> None:
-    mine, other = [path for path in sorted((entry / "records").iterdir()) if path != cell(entry, "real")][:2]
-    for name in ("predictions.npz", "scores.parquet"):
-        (mine / name).write_bytes((other / name).read_bytes())
-    table = json.loads((other / "record.json").read_text())["table"]
-    change_json(mine / "record.json", setting(("table",), table))
-    name_files(mine)
+    folder = run_folder(entry)
+    mine, other = (first(folder, number=number) for number in (0, 1))
+    arrays, scores, whole = apart.arrays(folder), apart.scores(folder), records(folder)
+    arrays[mine] = arrays[other]
+    whole[mine]["table"] = whole[other]["table"]
+    write_records(folder, whole)
+    apart.write_arrays(folder, arrays)
+    apart.write_scores(folder, scores | {whole[mine]["key"]: scores[whole[other]["key"]]})
     seal(entry)
 
 
-SCORES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+CASES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "better": lambda s: s.assign(value=s["value"] + 0.001),
     "not finite": lambda s: s.assign(value=np.inf),
     "absent": lambda s: s.assign(value=np.nan),
@@ -530,29 +571,57 @@ SCORES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "of another case": lambda s: s.assign(case=s["case"].str.replace("case01", "case99")),
     "of another structure": lambda s: s.assign(structure="aorta"),
     "of HTML": lambda s: s.assign(case=s["case"].str.replace("case01", "<b>1</b>")),
-    "with another column": lambda s: s.assign(note="x"),
-    "without cases": lambda s: s.drop(columns="case"),
 }
 
 
 def score_damage(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Damage:
     def damaged(entry: Path) -> None:
-        scores(entry, change)
+        change_scores(run_folder(entry), change)
         seal(entry)
 
     return damaged
 
 
-for _name, _scores in SCORES.items():
+for _name, _scores in CASES.items():
     MADE[f"scores: {_name}"] = score_damage(_scores)
 
 
-@damage("scores: numbers as texts")
+def table_damage(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Damage:
+    """The whole table as pandas writes it: one row group."""
+
+    def damaged(entry: Path) -> None:
+        path = run_folder(entry) / SCORES
+        change(pd.read_parquet(path)).to_parquet(path)
+        seal(entry)
+
+    return damaged
+
+
+TABLES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "numbers as texts": lambda s: s.assign(value=s["value"].astype(str)),
+    "keys as numbers": lambda s: s.assign(key=range(len(s))),
+    "with another column": lambda s: s.assign(note="x"),
+    "without cases": lambda s: s.drop(columns="case"),
+    "without keys": lambda s: s.drop(columns="key"),
+    "all cells in one row group": lambda s: s,
+}
+for _name, _table in TABLES.items():
+    MADE[f"scores: {_name}"] = table_damage(_table)
+
+
+@damage("scores: of a cell that is none")
 def _(entry: Path) -> None:
-    path = cell(entry) / "scores.parquet"
-    frame = pd.read_parquet(path)
-    frame.assign(value=frame["value"].astype(str)).to_parquet(path)
-    name_files(path.parent)
+    found = apart.scores(run_folder(entry))
+    apart.write_scores(run_folder(entry), found | {"0" * 64: next(iter(found.values()))})
+    seal(entry)
+
+
+@damage("scores: of another cell under its key")
+def _(entry: Path) -> None:
+    folder = run_folder(entry)
+    found, whole = apart.scores(folder), records(folder)
+    one, other = (whole[first(folder, number=number)]["key"] for number in (0, 1))
+    apart.write_scores(folder, found | {one: found[other]})
     seal(entry)
 
 
@@ -568,8 +637,14 @@ FILES = {
     "a picture of another kind": "samples/a.svg",
     "a hidden file": ".hidden",
     "a hidden folder": ".git/config",
-    "a folder too deep": "records/a/b/c/d/e.json",
+    "a folder too deep": "runs/a/b/c/d/e.json",
     "a record outside": "record.json",
+    "records outside": "records.jsonl",
+    "a run without results": "runs/mine/records.jsonl",
+    "a run in capitals": "runs/MINE/results.json",
+    "more beside a run": "runs/squares-tiny_films-quick/notes.json",
+    "results of schema 1": "results/mine.json",
+    "a record of schema 1": f"records/{'0' * 64}/record.json",
     "a device of Windows": "samples/con.png",
     "a name with a space": "samples/a b.png",
     "a name of other letters": "samples/\u0430.png",  # a Cyrillic letter that looks like an a
@@ -631,33 +706,37 @@ def _(entry: Path) -> None:
 
 @damage("files: a record of no run")
 def _(entry: Path) -> None:
-    folder = entry / "records" / ("0" * 64)
-    folder.mkdir()
-    (folder / "record.json").write_text("{}")
+    whole = records(run_folder(entry))
+    write_records(run_folder(entry), [*whole, whole[-1] | {"key": "0" * 64}])
     seal(entry)
+
+
+@damage("files: the form of schema 1")
+def _(entry: Path) -> None:
+    apart.as_schema_1(entry)
 
 
 @damage("files: deeply nested JSON")
 def _(entry: Path) -> None:
-    (cell(entry) / "record.json").write_text("[" * 100_000 + "]" * 100_000)
+    (run_folder(entry) / RECORDS).write_text("[" * 100_000 + "]" * 100_000 + "\n")
     seal(entry)
 
 
 @damage("files: nested in an open field")
 def _(entry: Path) -> None:
-    change_json(cell(entry) / "record.json", setting(("checks",), {"a": json.loads("[" * 40 + "]" * 40)}))
+    change_record(run_folder(entry), setting(("checks",), {"a": json.loads("[" * 40 + "]" * 40)}))
     seal(entry)
 
 
 @damage("files: huge JSON")
 def _(entry: Path) -> None:
-    (cell(entry) / "record.json").write_bytes(b'{"a": "' + b"x" * (17 << 20) + b'"}')
+    (run_folder(entry) / RECORDS).write_bytes(b'{"a": "' + b"x" * (17 << 20) + b'"}\n')
     seal(entry)
 
 
 @damage("files: a key twice")
 def _(entry: Path) -> None:
-    path = cell(entry) / "record.json"
+    path = run_folder(entry) / RECORDS
     path.write_text(path.read_text().replace('"schema":1', '"schema":1,"schema":1'))
     seal(entry)
 
@@ -681,9 +760,10 @@ TOML = {
     "no name": ('name = "my_gan"', ""),
     "another name": ('name = "my_gan"', 'name = "your_gan"'),
     "a name with a path": ('name = "my_gan"', 'name = "../my_gan"'),
-    "an unknown key": ("schema = 1", "schema = 1\nrank = 1"),
-    "an unknown schema": ("schema = 1", "schema = 2"),
-    "a schema as text": ("schema = 1", 'schema = "1"'),
+    "an unknown key": ("schema = 2", "schema = 2\nrank = 1"),
+    "an unknown schema": ("schema = 2", "schema = 3"),
+    "an old schema": ("schema = 2", "schema = 1"),
+    "a schema as text": ("schema = 2", 'schema = "2"'),
     "no authors": ('authors = ["Noor Ahmadi"]', "authors = []"),
     "authors as text": ('authors = ["Noor Ahmadi"]', 'authors = "Noor Ahmadi"'),
     "HTML in an author": ('authors = ["Noor Ahmadi"]', 'authors = ["<b>Noor</b>"]'),
@@ -694,7 +774,7 @@ TOML = {
     "no commit": ("0123456789abcdef0123456789abcdef01234567", "main"),
     "an empty licence": ('"Apache-2.0"', '""'),
     "an endless licence": ('"Apache-2.0"', f'"{"x" * 400}"'),
-    "not TOML": ("schema = 1", "schema = = 1"),
+    "not TOML": ("schema = 2", "schema = = 2"),
     "the example's author": ('authors = ["Noor Ahmadi"]', 'authors = ["Ada Example", "Grace Example"]'),
     "a date for a version": ('version = "1.0"', "version = 2026-01-01"),
     "a number that is infinite": ('version = "1.0"', "version = inf"),
@@ -740,11 +820,10 @@ def test_a_damaged_entry_is_refused_in_one_line(name, entry, sources):
 @pytest.mark.parametrize("arm", ["real", "synthetic"])
 def test_what_only_looks_changed_passes(arm, entry, sources):
     """The same values written again: the damages above are refused for what they change, not for being touched."""
-    folder = cell(entry, arm)
-    predictions(entry, lambda arrays: None, arm)
-    write_scores(pd.read_parquet(folder / "scores.parquet"), folder / "scores.parquet")
-    name_files(folder)
-    change_json(folder / "record.json", lambda record: None)
+    folder = run_folder(entry)
+    change_arrays(folder, lambda arrays: None, arm)
+    change_scores(folder, lambda scores: scores, arm)
+    change_record(folder, lambda record: None, arm)
     change_json(results_file(entry), lambda results: None)
     seal(entry)
     verdict = check_entry(entry, sources=sources)
@@ -755,11 +834,10 @@ def test_nothing_of_an_entry_is_executed(entry, sources, tmp_path):
     """A pickle that would leave a file behind, under every name that somebody might load it by."""
     trace = tmp_path / "trace"
     pickled = f"cos\nsystem\n(S'touch {trace}'\ntR.".encode()
-    npz({"ids.npy": _IDS, "labels.npy": b"\x93NUMPY\x01\x00" + pickled})(entry)
+    raw_arrays({"ids": _IDS, "labels": b"\x93NUMPY\x01\x00" + pickled})(entry)
     assert not check_entry(entry, sources=sources).passed
-    folder = cell(entry)
-    for name in ("predictions.npz", "scores.parquet", "record.json"):
-        (folder / name).write_bytes(pickled)
+    for name in SEALED:
+        (run_folder(entry) / name).write_bytes(pickled)
         seal(entry)
         assert not check_entry(entry, sources=sources).passed
     assert not trace.exists()

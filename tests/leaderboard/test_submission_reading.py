@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import struct
@@ -18,9 +19,21 @@ from PIL import Image
 
 from cxrbench.benchmark.contracts.task import Predictions
 from cxrbench.benchmark.runs.record import Record
-from cxrbench.leaderboard.arrays import check_png, read_predictions, read_scores, write_predictions, write_scores
+from cxrbench.leaderboard.arrays import (
+    ArrayWriter,
+    ScoresWriter,
+    array_digests,
+    check_png,
+    digest_of_scores,
+    read_predictions,
+    read_scores,
+    score_keys,
+)
+from cxrbench.leaderboard.cells import Cells, named_arrays, read_cells
 from cxrbench.leaderboard.entry import load_entry
-from cxrbench.leaderboard.untrusted import Refused, check_name, read_json, read_model, read_toml, text_problem
+from cxrbench.leaderboard.untrusted import Refused, check_name, read_json, read_models, read_toml, text_problem
+
+from . import taken_apart as apart
 
 FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -35,14 +48,18 @@ def read_or_refuse(read, path: Path):
 
 
 @pytest.fixture(scope="module")
-def cell(packed) -> Path:
-    return next((packed / "records").iterdir())
+def run(packed) -> Path:
+    return apart.run_folder(packed)
+
+
+def every_array(path: Path) -> list[Predictions]:
+    return [read_predictions(path, {"ids": one, "x": one}) for one in array_digests(path)]
 
 
 READERS = {
-    "predictions.npz": read_predictions,
-    "scores.parquet": read_scores,
-    "record.json": lambda path: read_model(path, Record, 1),
+    "predictions.npz": every_array,
+    "scores.parquet": lambda path: [read_scores(path, key) for key in score_keys(path)],
+    "records.jsonl": lambda path: read_cells(path.parent),
     "submission.toml": read_toml,
     "a.png": check_png,
 }
@@ -57,16 +74,18 @@ def test_any_bytes_are_refused_or_read(name, raw, tmp_path):
     read_or_refuse(READERS[name], path)
 
 
-@pytest.mark.parametrize("name", ["predictions.npz", "scores.parquet", "record.json"])
+@pytest.mark.parametrize("name", ["predictions.npz", "scores.parquet", "records.jsonl"])
 @FUZZ
 @given(data=st.data())
-def test_damaged_files_are_refused_or_read(name, data, cell, tmp_path):
-    raw = bytearray((cell / name).read_bytes())
+def test_damaged_files_are_refused_or_read(name, data, run, tmp_path):
+    raw = bytearray((run / name).read_bytes())
     for _ in range(data.draw(st.integers(1, 20))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
     path = tmp_path / name
     path.write_bytes(raw[: data.draw(st.integers(0, len(raw)))] if data.draw(st.booleans()) else raw)
     read_or_refuse(READERS[name], path)
+    for key, record in read_cells(run).records.items():
+        read_or_refuse(Cells(tmp_path, {key: record}).cell, key)
 
 
 JSON = st.recursive(
@@ -78,17 +97,17 @@ JSON = st.recursive(
 
 @FUZZ
 @given(value=JSON, data=st.data())
-def test_any_json_in_a_record_is_refused_or_is_a_record(value, data, cell, tmp_path):
-    record = json.loads((cell / "record.json").read_text())
+def test_any_json_in_a_record_is_refused_or_is_a_record(value, data, run, tmp_path):
+    record = apart.records(run)[0]
     holder = record
     for _ in range(data.draw(st.integers(0, 2))):
         inner = [part for part in holder.values() if isinstance(part, dict) and part]
         holder = data.draw(st.sampled_from(inner)) if inner else holder
     holder[data.draw(st.sampled_from(sorted(holder)))] = value
-    path = tmp_path / "record.json"
-    path.write_text(json.dumps(record))
-    found = read_or_refuse(READERS["record.json"], path)
-    assert found is None or isinstance(found, Record)
+    path = tmp_path / "records.jsonl"
+    path.write_text(json.dumps(record) + "\n")
+    found = read_or_refuse(lambda path: read_models(path, Record, 1), path)
+    assert found is None or isinstance(found[0], Record)
 
 
 @FUZZ
@@ -150,19 +169,54 @@ def test_json_that_is_no_plain_json_is_refused(text, tmp_path):
 def test_predictions_come_back_as_they_were_written(kind, shape, seed, tmp_path):
     array = (np.random.default_rng(seed).normal(size=shape) > 0).astype(kind)
     said = Predictions(("a", "b"), {"x": array})
-    write_predictions(said, tmp_path / "p.npz")
-    found = read_predictions(tmp_path / "p.npz")
+    found = read_predictions(tmp_path / "p.npz", written(said, tmp_path / "p.npz"))
     assert found.ids == said.ids and found.arrays["x"].dtype == array.dtype
     assert np.array_equal(found.arrays["x"], array)
 
 
+def written(said: Predictions, path: Path) -> dict[str, str]:
+    """Write the predictions of one cell; the sha256 of its arrays."""
+    with ArrayWriter(path) as writer:
+        return writer.add(said)
+
+
+def test_an_array_is_called_by_the_sha256_of_its_npy_file(tmp_path):
+    digests = written(Predictions(("a",), {"x": np.arange(3)}), tmp_path / "p.npz")
+    with zipfile.ZipFile(tmp_path / "p.npz") as archive:
+        raw = archive.read(f"{digests['x']}.npy")
+    assert hashlib.sha256(raw).hexdigest() == digests["x"] and raw == apart.npy(np.arange(3))
+    assert array_digests(tmp_path / "p.npz") == set(digests.values())
+
+
+def test_a_cell_is_read_without_the_others(run, tmp_path):
+    """All others' bytes are gone, and of the damaged one a single line is told."""
+    cells = read_cells(run)
+    first, second, *_ = cells.records
+    said, scores = cells.predictions(first), cells.scores(first)
+    for name in ("predictions.npz", "scores.parquet"):
+        (tmp_path / name).write_bytes((run / name).read_bytes())
+    with zipfile.ZipFile(tmp_path / "predictions.npz") as archive:
+        there = [(f"{one}.npy") for one in named_arrays(cells.records[first]).values()]
+        gone = [info for info in archive.infolist() if info.filename not in there]
+    raw = bytearray((tmp_path / "predictions.npz").read_bytes())
+    for info in gone:
+        start = info.header_offset + 30 + len(info.filename)
+        raw[start : start + info.compress_size] = bytes(info.compress_size)
+    (tmp_path / "predictions.npz").write_bytes(raw)
+    moved = Cells(tmp_path, cells.records)
+    assert np.array_equal(moved.predictions(first).arrays["labels"], said.arrays["labels"])
+    assert moved.scores(first).equals(scores)
+    with pytest.raises(Refused, match=r"^predictions\.npz cannot be read \(\w+\)$"):
+        moved.predictions(second)
+
+
 def test_label_maps_take_less_than_numpy_would_give_them(tmp_path):
-    labels = np.zeros((40, 64, 64), np.uint8)
-    for row in range(40):
+    labels = np.zeros((200, 64, 64), np.uint8)
+    for row in range(200):
         labels[row, 8 : 30 + row % 7, 10 : 40 - row % 5] = 1
-    said = Predictions(tuple(f"c{row}" for row in range(40)), {"labels": labels})
+    said = Predictions(tuple(f"c{row}" for row in range(200)), {"labels": labels})
     said.save(tmp_path / "a.npz")
-    write_predictions(said, tmp_path / "b.npz")
+    written(said, tmp_path / "b.npz")
     assert (tmp_path / "b.npz").stat().st_size < 0.8 * (tmp_path / "a.npz").stat().st_size
 
 
@@ -172,18 +226,30 @@ def test_scores_come_back_to_the_last_digit(values, tmp_path):
     frame = pd.DataFrame(
         {"case": [f"c{n}" for n in range(len(values))], "structure": "heart", "metric": "dsc", "value": values}
     )
-    write_scores(frame, tmp_path / "s.parquet")
-    found = read_scores(tmp_path / "s.parquet")
-    pd.testing.assert_frame_equal(found, frame, check_dtype=False, check_exact=True)
+    with ScoresWriter(tmp_path / "s.parquet") as writer:
+        digests = [writer.add(key, frame) for key in ("a", "b")]
+    assert score_keys(tmp_path / "s.parquet") == ["a", "b"]
+    for key in ("a", "b"):
+        found = read_scores(tmp_path / "s.parquet", key)
+        pd.testing.assert_frame_equal(found, frame, check_dtype=False, check_exact=True)
+        assert digests == [digest_of_scores(found)] * 2
+
+
+def test_the_digest_of_scores_sees_a_number_a_case_and_an_order():
+    frame = pd.DataFrame({"case": ["a", "b"], "structure": "heart", "metric": "dsc", "value": [0.5, 0.6]})
+    others = [frame.assign(value=[0.5, 0.6 + 2e-16]), frame.assign(case=["a", "c"]), frame[::-1]]
+    assert len({digest_of_scores(one) for one in (frame, *others)}) == 4
+    assert digest_of_scores(frame[["value", "metric", "structure", "case"]]) == digest_of_scores(frame)
 
 
 def test_an_array_that_says_it_is_larger_than_its_bytes_takes_no_memory(tmp_path):
     body = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000, 1000)}".ljust(117) + b"\n"
     raw = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(body)) + body
+    name = hashlib.sha256(raw).hexdigest()
     with zipfile.ZipFile(tmp_path / "p.npz", "w") as archive:
-        archive.writestr("x.npy", raw)
+        archive.writestr(f"{name}.npy", raw)
     with pytest.raises(Refused, match="not what its bytes hold"):
-        read_predictions(tmp_path / "p.npz")
+        read_predictions(tmp_path / "p.npz", {"x": name})
 
 
 # --------------------------------------------------------------------------------------------------------- pictures

@@ -1,0 +1,93 @@
+"""The papers' printed numbers beside those of a board."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ...benchmark.metrics.scores import AVERAGE
+from ...benchmark.results.rows import words
+from ..attempts import Attempt, Division
+from ..published import Published, on_board
+from ..standings import Board, Standing
+from .words import slug
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """A printed average of the primary metric."""
+
+    paper: str
+    table: str
+    system: str
+    size: str
+    arm: str
+    printed: str
+
+
+@dataclass(frozen=True)
+class BesideRow:
+    """A printed number beside the reproduced one."""
+
+    system: str
+    page: str
+    size: str
+    arm: str
+    structure: str
+    printed: str
+    ours: str
+    difference: str
+
+
+def published_rows(board: Board) -> list[PublishedRow]:
+    """The papers' averages of the primary metric on the films of this board; none on phantoms."""
+    if board.phantom:
+        return []
+    metric = board.protocol.primary
+    return [
+        PublishedRow(one.paper.name, one.table, one.system, one.size, one.arm, one.printed)
+        for one in on_board(board.key.task, board.key.data)
+        if one.metric == metric.name and one.structure == AVERAGE
+    ]
+
+
+def beside_rows(board: Board, standings: Sequence[Standing]) -> list[BesideRow]:
+    """Every printed number of a system that was reproduced, with ours and the difference."""
+    if board.phantom:
+        return []
+    numbers: dict[str, list[Published]] = {}
+    for number in on_board(board.key.task, board.key.data):
+        numbers.setdefault(number.system, []).append(number)
+    rows = []
+    for one in standings:
+        attempt = one.attempt
+        if attempt.entrant.division is not Division.REPRODUCED:
+            continue
+        for number in numbers.get(attempt.provider.name, []):
+            ours = _ours(attempt, number)
+            if ours is not None:
+                metric = board.protocol.metric(number.metric)
+                scale = 100 if metric.percent else 1
+                decimals = len(number.printed.partition(".")[2])
+                rows.append(
+                    BesideRow(
+                        system=attempt.title,
+                        page=f"../providers/{slug(attempt.entrant.name)}.html",
+                        size=number.size,
+                        arm=number.arm,
+                        structure=f"{metric.label} {words(number.structure)}",
+                        printed=f"{number.printed} ({number.paper.name})",
+                        ours=f"{ours * scale:.{max(decimals, 2)}f}",
+                        difference=f"{(ours - number.value) * scale:+.{max(decimals, 2)}f}".replace("-", "−"),
+                    )
+                )
+    return rows
+
+
+def _ours(attempt: Attempt, number: Published) -> float | None:
+    """The mean over seeds of the same number."""
+    if number.structure == AVERAGE:
+        found: Mapping[int, float] = attempt.average(number.size, number.arm, number.metric)
+    else:
+        found = attempt.values.get((number.size, number.arm, number.metric, number.structure), {})
+    return sum(found.values()) / len(found) if found else None
