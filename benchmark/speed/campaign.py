@@ -159,7 +159,7 @@ def _points(plugin: Plugin, plan: Plan, device: str, progress: Progress) -> list
 def _key(ask: Ask) -> str:
     """sha256 over what is measured, of whom, and by which code."""
     job = ask.job
-    how = [SCHEMA, digest.of_code(Path(__file__).with_name("throughput_probe.py")), digest.of_packages()]
+    how = [SCHEMA, digest.of_code(Path(__file__).with_name("probe.py")), digest.of_packages()]
     what = [job.fit_key, job.provider_settings, job.device, job.threads, machine(job.device)]
     return digest.of_json([*how, *what, ask.rounds, ask.films, Path(ask.fit).parent.name])
 

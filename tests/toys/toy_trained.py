@@ -16,9 +16,9 @@ from cxrbench.benchmark.contracts.provider import Batch
 from cxrbench.benchmark.data.dataset import Dataset
 from cxrbench.benchmark.errors import ProviderError
 from cxrbench.benchmark.progress import Progress
+from cxrbench.benchmark.training import loop as training
 from cxrbench.benchmark.training.history import History
 from cxrbench.benchmark.training.loop import Recipe, Step
-from cxrbench.benchmark.training.loop import loop as training
 
 SIDE = 32
 CHANNELS = 4
