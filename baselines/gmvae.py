@@ -205,8 +205,9 @@ class GMVAERecipe(KumarRecipe):
         self.label_rows = None if labels is None else LabelRows.of(labels)
         self.generative = make_generative(settings, 0 if labels is None else labels.shape[1])
         self.posterior = make_posterior(settings)
-        if settings.weights is not None:
-            load_features(self.posterior[0].features, settings.weights.expanduser(), settings.encoder)
+        encoder = self.posterior[0]
+        if settings.weights is not None and isinstance(encoder, Encoder):
+            load_features(encoder.features, settings.weights.expanduser(), settings.encoder)
 
     def networks(self) -> Mapping[str, nn.Module]:
         return {"posterior": self.posterior, "generative": self.generative, "timeline": self.timeline}
@@ -262,7 +263,7 @@ class GMVAE(KumarProvider):
         return encoding | parts_of(generative, settings)
 
     def networks(self) -> Mapping[str, nn.Module]:
-        return parts_of(self.generative, self.settings)
+        return parts_of(self.generative, self.settings) if hasattr(self, "generative") else {}
 
     def take(self, networks: Mapping[str, nn.Module]) -> None:
         normalise: bool = self.settings.normalise

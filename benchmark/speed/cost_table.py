@@ -13,7 +13,7 @@ import json
 import statistics
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from ..processes import answer, run_apart
 from ..progress import Progress
 from ..registry import describe, find_provider, find_task
 from ..runs.chains import step_label
-from ..runs.job import Job, job_line
+from ..runs.job import Job
 from ..runs.request import PRESETS, Request, choose_task, prepare
 from ..runs.store import Level, Store
 from ..settings import restore
@@ -144,20 +144,14 @@ def cost_row(subject: Subject, *, steps: int) -> CostRow:
     if job.label_by == LabelBy.PER_CLASS:
         notes.append("parameters and rates of one generator; per_class has one for each finding and one for none")
     rates = stored_rates(subject)
-    job = replace(job, kind="cost" if rates is None and steps else "parameters")
-    source = "not measured"
-    if job.kind == "cost":
-        settings = shortened(dict(job.provider_settings or {}), steps)
-        source = "measured now, a whole fit"
-        if settings != job.provider_settings:
-            source = f"measured now, {steps} steps"
-        job = replace(job, provider_settings=settings)
     try:
-        found = examine_apart(job, prepared.request.time_limit or PRESETS[plan.preset])
+        limit = prepared.request.time_limit or PRESETS[plan.preset]
+        found = examine_apart(job, limit, steps=0 if rates is not None else steps)
     except CxrbenchError as error:
         return replace(row, error=str(error), rates=rates)
     if "rates" in found:
-        rates = Rates(source=source, threads=job.threads, **found["rates"])
+        length = f"{steps} steps" if found["shortened"] else "a whole fit"
+        rates = Rates(source=f"measured now, {length}", threads=job.threads, **found["rates"])
     parts, sampling = found["parts"], found["sampling"]
     if rates is not None and not parts and rates.parameters:
         parts, sampling = {"sampling": rates.parameters}, ["sampling"]
@@ -238,31 +232,12 @@ def epoch_rate(curves: Mapping[str, Mapping[str, Any]], *, per_class: bool) -> f
 # ------------------------------------------------------------------------------------------- measured now
 
 
-def shortened(settings: Mapping[str, Any], steps: int) -> dict[str, Any]:
-    """Settings (JSON values) with every training cut to `steps` steps and no timeline, whose pictures would slow so short
-    a one down. Known are the settings `steps` and `most_steps`, and the thousands of films of a network that grows
-    (`..._kimg`): its phases keep their proportions, the longest has `steps` films. Others stay as they are."""
-    phases = [value for name, value in settings.items() if name.endswith("_kimg") and value]
-    changed: dict[str, Any] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            changed[name] = shortened(value, steps)
-        elif name in ("steps", "most_steps"):
-            changed[name] = min(steps, value) if value else steps
-        elif name == "timeline" and isinstance(value, int):
-            changed[name] = 0
-        elif name.endswith("_kimg") and value:
-            changed[name] = value * min(1.0, steps / (1000 * max(phases)))
-        else:
-            changed[name] = value
-    return changed
-
-
-def examine_apart(job: Job, time_limit: float) -> dict[str, Any]:
+def examine_apart(job: Job, time_limit: float, *, steps: int) -> dict[str, Any]:
     """`examine` in a fresh process with the threads of the job; ProviderError when it fails or takes too long."""
+    job = replace(job, kind="cost" if steps else "parameters")
     return run_apart(
         __name__,
-        job_line(job),
+        json.dumps({"job": asdict(job), "steps": steps}) + "\n",
         threads=job.threads,
         time_limit=time_limit,
         label=step_label(job),
@@ -270,23 +245,27 @@ def examine_apart(job: Job, time_limit: float) -> dict[str, Any]:
     )
 
 
-def examine(job: Job) -> dict[str, Any]:
-    """Films and networks of a provider on its training set; with kind `cost` also rates, of the fit that its settings
-    ask for."""
+def examine(job: Job, steps: int) -> dict[str, Any]:
+    """Films and networks of a provider on its training set. Where `steps` is not 0, also `rates`, of a fit that is
+    `shortened` to so many if the provider knows how to."""
     plugin = find_provider(job.provider)
-    settings = restore(plugin.load().presets[job.preset], job.provider_settings or {})
+    cls: type[Provider] = plugin.load()
+    settings = restore(cls.presets[job.preset], job.provider_settings or {})
     task_class = find_task(job.task).load()
     task: Task = task_class(restore(task_class.presets[job.preset], job.task_settings or {}))
     train = task.training_set(load_dataset(Path(job.fit_data)), job.slot)
-    provider: Provider = plugin.make(settings, device=job.device)
+    measured = cls.shorter(settings, steps) if steps else settings
+    provider: Provider = plugin.make(measured, device=job.device)
     found: dict[str, Any] = {"films": len(train), "resolution": train.resolution, "notes": [], "parts": {}}
-    if job.kind == "cost":
+    if steps:
+        found["shortened"] = measured != settings
         found["rates"] = measure(provider, train, job.draw(task, "fit"), found["notes"])
     try:
         found["parts"] = dict(provider.parameter_parts(train.info))
     except Exception as error:  # any code of a third party may stand behind it; the table says what it said
         found["notes"].append(f"parameters are not known before a fit ({type(error).__name__}: {error})")
-    return found | {"sampling": sorted(provider.sampling_parts)}
+    used = found["parts"] if provider.sampling_parts is None else provider.sampling_parts
+    return found | {"sampling": sorted(used)}
 
 
 def measure(provider: Provider, train: Dataset, seed: int, notes: list[str]) -> dict[str, Any]:
@@ -341,5 +320,9 @@ def published_of(provider: str) -> tuple[Published, ...]:
     return tuple(row for row, providers in published_costs() if provider in providers)
 
 
+def _answer(question: Mapping[str, Any]) -> dict[str, Any]:
+    return examine(Job(**question["job"]), question["steps"])
+
+
 if __name__ == "__main__":
-    answer(lambda line: examine(Job(**json.loads(line))))
+    answer(lambda line: _answer(json.loads(line)))
