@@ -18,8 +18,8 @@ from ..benchmark import exact
 from ..benchmark.contracts.provider import Batch, Provider
 from ..benchmark.data.augmentation import between, elastic_field, warp
 from ..benchmark.data.dataset import Annotation, Dataset
+from ..benchmark.draws import Draw
 from ..benchmark.errors import InputError
-from ..benchmark.exact import Draw
 from ..benchmark.progress import Progress
 
 BATCH = 64

@@ -27,7 +27,8 @@ from ..benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from ..benchmark.errors import InputError, ProviderError
 from ..benchmark.progress import Progress
 from ..benchmark.training import loop as training
-from ..benchmark.training.loop import Recipe, RowNumbers, Step, seeded
+from ..benchmark.training.loop import seeded
+from ..benchmark.training.recipe import Recipe, RowNumbers, Step
 from .dcgan_networks import DCGANPairSettings, Generator, make_networks
 from .lung_masks import Refusal, eight_bits, two_lungs
 from .timeline import Timeline

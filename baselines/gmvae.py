@@ -25,7 +25,7 @@ from ..benchmark import digest
 from ..benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from ..benchmark.errors import InputError
 from ..benchmark.progress import Progress
-from ..benchmark.training.loop import Step
+from ..benchmark.training.recipe import Step
 from .gmvae_networks import (
     HALVINGS,
     Activation,

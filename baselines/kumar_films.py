@@ -27,7 +27,8 @@ from ..benchmark.data.dataset import Dataset
 from ..benchmark.data.resize import resample, resize_films
 from ..benchmark.progress import Progress
 from ..benchmark.training import loop as training
-from ..benchmark.training.loop import Recipe, RowNumbers, Step, seeded
+from ..benchmark.training.loop import seeded
+from ..benchmark.training.recipe import Recipe, RowNumbers, Step
 from .timeline import Timeline
 from .trained import Trained
 

@@ -24,7 +24,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..benchmark.data.dataset import Dataset, DatasetInfo
 from ..benchmark.errors import InputError
-from ..benchmark.training.loop import Step
+from ..benchmark.training.recipe import Step
 from .kumar_films import SAMPLING_BATCH, KumarProvider, KumarRecipe, Schedule
 
 FIRST = 3  # a kernel of 4 makes a map of n + 3 from one of n

@@ -21,7 +21,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..benchmark.progress import Progress
 from ..benchmark.training.history import History
-from ..benchmark.training.loop import Recipe, RowNumbers, Step, seeded, train
+from ..benchmark.training.loop import seeded, train
+from ..benchmark.training.recipe import Recipe, RowNumbers, Step
 from .pggan_networks import FIRST_SIDE, Generator, PGGANSettings, downsample, make_networks, top_level, upsample
 
 

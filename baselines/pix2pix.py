@@ -30,7 +30,8 @@ from ..benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from ..benchmark.errors import InputError
 from ..benchmark.progress import Progress
 from ..benchmark.training import loop as training
-from ..benchmark.training.loop import Recipe, Rows, Step, seeded
+from ..benchmark.training.loop import Rows, seeded
+from ..benchmark.training.recipe import Recipe, Step
 from .controls import originals
 from .pix2pix_networks import Pix2PixSettings, make_networks
 from .timeline import Timeline

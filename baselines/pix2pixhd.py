@@ -21,7 +21,8 @@ from torch.optim import Adam, Optimizer
 from ..benchmark.errors import InputError
 from ..benchmark.progress import Progress
 from ..benchmark.training.history import History
-from ..benchmark.training.loop import Recipe, Step, seeded, train
+from ..benchmark.training.loop import seeded, train
+from ..benchmark.training.recipe import Recipe, Step
 from ..benchmark.training.weights import read_weights
 
 

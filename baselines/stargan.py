@@ -25,7 +25,8 @@ from ..benchmark.data.findings import NO_FINDING
 from ..benchmark.errors import InputError
 from ..benchmark.progress import Progress
 from ..benchmark.training import loop as training
-from ..benchmark.training.loop import Recipe, Rows, Step, seeded
+from ..benchmark.training.loop import Rows, seeded
+from ..benchmark.training.recipe import Recipe, Step
 from .controls import originals
 from .pggan import gradient_penalty
 from .stargan_networks import StarGANSettings, make_networks

@@ -25,7 +25,7 @@ from torch.optim import Adam, Optimizer
 
 from ..benchmark.data.dataset import Dataset, DatasetInfo
 from ..benchmark.errors import InputError
-from ..benchmark.training.loop import Step
+from ..benchmark.training.recipe import Step
 from .kumar_films import SAMPLING_BATCH, KumarProvider, KumarRecipe, Schedule
 
 Reduction = Literal["mean", "sum"]

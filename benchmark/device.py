@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import resource
 import sys
+from typing import TYPE_CHECKING
 
 from .errors import CxrbenchError
+
+if TYPE_CHECKING:
+    import torch
 
 
 def require_device(device: str) -> None:
@@ -42,3 +46,15 @@ def device_name(device: str) -> str:
     except OSError:
         models = []
     return models[0] if models else platform.processor() or platform.machine()
+
+
+def synchronise(device: torch.device | str) -> None:
+    """Wait until the device has done what was asked of it."""
+    kind = str(device).partition(":")[0]
+    if kind in ("cuda", "mps"):
+        import torch
+
+        if kind == "cuda":
+            torch.cuda.synchronize(device)
+        else:
+            torch.mps.synchronize()

@@ -1,11 +1,10 @@
-"""Arithmetic that gives the same bits on every processor, and draws that are the same in every version of numpy.
+"""Arithmetic that gives the same bits on every processor.
 
 `np.exp` and its like, `math.exp`, sums, matrix products, OpenCV and the distributions of numpy's `Generator` round
 differently on processors with other vector instructions, with another C library or in another version. Here only
 operations are used whose result IEEE 754 (binary64) prescribes to the bit: + - * / and the square root, each rounded by
 itself, comparisons, rounding to whole numbers, and integers. Sums run in a fixed order or over integers, where any order
-is exact (a matrix product of whole numbers below 2**53 is a sum of that kind). Numbers come from PCG64's raw stream, which
-numpy promises to keep (NEP 19); what is made of them is defined here.
+is exact (a matrix product of whole numbers below 2**53 is a sum of that kind).
 
 Functions take a float or a float64 array of any shape and return the same. They are accurate to a few units in the last
 place (`tests/benchmark/test_exact.py` holds them against mpmath).
@@ -17,14 +16,13 @@ import math
 from collections.abc import Sequence
 from decimal import Decimal, localcontext
 from functools import lru_cache
-from typing import Any, TypeVar, overload
+from typing import Any, overload
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-T = TypeVar("T")
 
 _DIGITS = 40  # of the decimal arithmetic that tables are made with
 
@@ -377,67 +375,3 @@ def normal_share(x: Array) -> Array:
         term = term * square / float(odd)
         series = series + term
     return 0.5 + series * exp(-0.5 * square) * 0.3989422804014327
-
-
-_NOISE = normal_quantile((np.arange(65536.0) + 0.5) / 65536.0)
-
-
-# -------------------------------------------------------------------------------------------------------------- draws
-
-
-class Draw:
-    """Random numbers from a seed (integers from 0 on; zeros at its end do not count): the same everywhere, for ever."""
-
-    def __init__(self, *seed: int) -> None:
-        self._bits = np.random.PCG64(list(seed))
-
-    def _share(self) -> float:
-        return (int(self._bits.random_raw()) >> 11) * 2.0**-53
-
-    def random(self) -> float:
-        """Evenly from [0, 1)."""
-        return self._share()
-
-    def uniform(self, low: float, high: float) -> float:
-        """Evenly from [low, high)."""
-        return low + (high - low) * self._share()
-
-    def normal(self, mean: float = 0.0, spread: float = 1.0) -> float:
-        """From a normal distribution."""
-        return mean + spread * normal_quantile(self._share() + 2.0**-54)
-
-    def integer(self, low: int, high: int) -> int:
-        """A whole number from low to high - 1."""
-        return low + (int(self._bits.random_raw()) * (high - low) >> 64)
-
-    def choice(self, among: Sequence[T]) -> T:
-        """One of a sequence."""
-        return among[self.integer(0, len(among))]
-
-    def order(self, count: int) -> NDArray[np.int64]:
-        """The numbers 0 to count - 1 in a random order, int64 (count,)."""
-        return np.argsort(self._bits.random_raw(count), kind="stable")
-
-    def integers(self, low: int, high: int, count: int) -> NDArray[np.int64]:
-        """Whole numbers from low to high - 1 (at most 2**21 of them), int64 (count,)."""
-        return low + np.floor(self.shares(count) * (high - low)).astype(np.int64)
-
-    def shares(self, count: int) -> Array:
-        """Evenly from [0, 1), float64 (count,)."""
-        return (self._bits.random_raw(count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-
-    def uniforms(self, low: float, high: float, count: int) -> Array:
-        """Evenly from [low, high), float64 (count,)."""
-        return low + (high - low) * self.shares(count)
-
-    def uniform_noise(self, *shape: int) -> Array:
-        """Evenly from [-1, 1) in steps of 2**-15, float64 of a shape."""
-        size = math.prod(shape)
-        raw = self._bits.random_raw((size + 3) // 4).astype("<u8").view("<u2")
-        return (raw[:size].astype(np.float64) / 32768.0 - 1.0).reshape(shape)
-
-    def noise(self, *shape: int) -> Array:
-        """Standard normal in 65,536 equally likely values (up to 4.2), float64 of a shape."""
-        size = math.prod(shape)
-        raw = self._bits.random_raw((size + 3) // 4).astype("<u8").view("<u2")
-        return _NOISE.take(raw[:size]).reshape(shape)

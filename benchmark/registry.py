@@ -7,9 +7,10 @@ Providers, tasks and commands are found through entry points (groups `cxrbench.p
 
 from __future__ import annotations
 
-import ast
 import importlib
+import importlib.machinery
 import importlib.util
+import json
 import sys
 from dataclasses import dataclass
 from functools import cache
@@ -24,6 +25,18 @@ PROVIDERS = "cxrbench.providers"
 TASKS = "cxrbench.tasks"
 COMMANDS = "cxrbench.commands"
 _SCHEMES = {"folder": "FolderProvider", "command": "CommandProvider"}
+
+
+OFFERS = "offers.json"
+"""Beside the modules of a package's plugins: what each offers, so that they can be listed without importing them."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One line about a plugin, and the annotations that a provider makes or a task needs."""
+
+    summary: str
+    annotations: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -55,13 +68,24 @@ class Plugin:
             parts.append(_argument_digest(self.argument))
         return digest.of_json(parts)
 
+    def said(self) -> Offer | None:
+        """What `cxrbench plugins` wrote of the class beside its module; None where nothing is written."""
+        if self.file is not None or self.argument:
+            return None
+        path = self.source().with_name(OFFERS)
+        try:
+            found = json.loads(path.read_bytes())[self.name]
+            return Offer(str(found["summary"]), tuple(map(str, found["annotations"])))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
     def load(self) -> type[Any]:
         """Import the class. InputError when the module or class is not there or cannot be imported."""
         try:
             module = _module_of_file(self.file) if self.file is not None else importlib.import_module(self.module)
+            if not hasattr(module, self.attribute):
+                raise InputError(f"{self.source()} has no class '{self.attribute}'")
             return getattr(module, self.attribute)
-        except AttributeError:
-            raise InputError(f"{self.source()} has no class '{self.attribute}'") from None
         except CxrbenchError:
             raise
         except Exception as error:
@@ -84,16 +108,17 @@ def _argument_digest(argument: str) -> str:
 
 @cache
 def _module_of_file(file: Path) -> Any:
-    name = f"cxrbench_by_path_{digest.of_json(str(file))[:12]}"
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise InputError(f"{file} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
+    """The module of a file given by path. Files beside it can be imported as plain or as relative modules."""
+    if not file.stem.isidentifier():
+        raise InputError(f"{file.name} cannot be imported: name the file like a Python module (letters, digits, '_')")
+    package = f"cxrbench_by_path_{digest.of_json(str(file.parent))[:12]}"
+    if package not in sys.modules:
+        spec = importlib.machinery.ModuleSpec(package, None, is_package=True)
+        spec.submodule_search_locations = [str(file.parent)]
+        sys.modules[package] = importlib.util.module_from_spec(spec)
     if str(file.parent) not in sys.path:
         sys.path.insert(0, str(file.parent))
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module(f"{package}.{file.stem}")
 
 
 @cache
@@ -145,58 +170,3 @@ def find_provider(spec: str) -> Plugin:
         label = Path(argument).name if scheme == "folder" else Path(rest.split()[-1]).stem
         return Plugin(label, spec, f"{__package__}.contracts.external", _SCHEMES[scheme], argument=argument)
     return _by_path("provider", spec) or _by_name("provider", spec, PROVIDERS)
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What a class says of itself, read from its source without importing it."""
-
-    line: str
-    values: dict[str, Any]
-
-
-def describe(plugin: Plugin) -> Summary:
-    """First line of the docstring and the class attributes that are plain or sets of annotations, inherited ones too."""
-    lineage = _lineage(plugin.source(), plugin.attribute)
-    if not lineage:
-        raise InputError(f"{plugin.source()} has no class '{plugin.attribute}'")
-    line = (ast.get_docstring(lineage[0]) or "").split("\n")[0]
-    values: dict[str, Any] = {}
-    for node in reversed(lineage):
-        for statement in node.body:
-            target, value = _assignment(statement)
-            if target:
-                values[target] = value
-    return Summary(line, values)
-
-
-def _lineage(source: Path, name: str) -> list[ast.ClassDef]:
-    """A class and its bases, nearest first, followed through relative imports; empty when it is not there."""
-    tree = ast.parse(source.read_text(encoding="utf-8"))
-    found = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name]
-    for base in [base for node in found for base in node.bases if isinstance(base, ast.Name)]:
-        found += _lineage(source, base.id) or _lineage_of_import(source, tree, base.id)
-    return found
-
-
-def _lineage_of_import(source: Path, tree: ast.Module, name: str) -> list[ast.ClassDef]:
-    for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and node.level and name in {alias.name for alias in node.names}:
-            file = digest.module_file(source.parents[node.level - 1], node.module or "")
-            return _lineage(file, name) if file is not None else []
-    return []
-
-
-def _assignment(node: ast.stmt) -> tuple[str, Any]:
-    """Name and plain value of a class attribute; attribute references (Annotation.MASKS) become their lower-case name."""
-    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
-        target, value = node.target.id, node.value
-    elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-        target, value = node.targets[0].id, node.value
-    else:
-        return "", None
-    try:
-        return target, ast.literal_eval(value)
-    except ValueError:
-        names = [part.attr.lower() for part in ast.walk(value) if isinstance(part, ast.Attribute)]
-        return target, names

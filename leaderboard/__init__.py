@@ -1,1 +1,1 @@
-"""Records to standings: submissions, their checks, the site, the regression check (design section 3). No torch in here."""
+"""Records to standings: submissions, their checks, the site, the regression check. No torch in here."""

@@ -1,4 +1,4 @@
-"""The standings: who ranks where on a board, and what may be said of it (design section 8).
+"""The standings: who ranks where on a board, and what may be said of it.
 
 **What is ranked.** The utility of an entry: the average of the task's primary metric of one arm minus that of REAL, at the
 size with the most real films. The arm is what a user would do with the films: `mixed` where the task has it, else

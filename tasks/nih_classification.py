@@ -321,7 +321,8 @@ class NihClassification(Task):
 
     def summarise(self, scores: pd.DataFrame) -> pd.DataFrame:
         """AUC per finding and its mean with 95 % intervals (patients resampled), average precision, calibration."""
-        from ..benchmark.metrics.classification import average_precision, bootstrap_auc, calibration
+        from ..benchmark.metrics.auc_bootstrap import bootstrap_auc
+        from ..benchmark.metrics.classification import average_precision, calibration
 
         structures = [finding for finding in FINDINGS if (scores["structure"] == finding).any()]
         found = class_scores(scores.assign(seed=0), structures)

@@ -1,4 +1,4 @@
-"""The package as it is installed: complete, light to import, and imported in one direction only (design section 3)."""
+"""The package as it is installed: complete, light to import, in rooms whose imports run downwards (docs/architecture.md)."""
 
 from __future__ import annotations
 
@@ -45,31 +45,144 @@ def test_every_file_of_the_tree_is_in_the_wheel(tmp_path):
     assert found | {"cxrbench"} == set(listed)
 
 
-def imported_parts(path: Path) -> set[str]:
-    """Names of the package's other parts that a module imports, directly or below a function."""
-    found = set()
-    for node in ast.walk(ast.parse((TREE / path).read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            target = (*path.parts[: len(path.parts) - node.level], *(node.module or "").split("."))
-            found.add(target[0])
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("cxrbench"):
-            found.add("absolute import")
-        elif isinstance(node, ast.Import):
-            found |= {"absolute import" for alias in node.names if alias.name.startswith("cxrbench")}
+def arrows() -> dict[str, set[str]]:
+    """The modules that each module imports, directly or below a function, by their paths without .py."""
+    paths = [path for path in source_files() if path.suffix == ".py"]
+    modules = {module_of(path) for path in paths}
+    found: dict[str, set[str]] = {}
+    for path in paths:
+        targets = found.setdefault(module_of(path), set())
+        for node in ast.walk(ast.parse((TREE / path).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                base = "/".join((*path.parts[: len(path.parts) - node.level], *(node.module or "").split("."))).strip(
+                    "/"
+                )
+                for alias in node.names:
+                    inner = f"{base}/{alias.name}".strip("/")
+                    targets.add(inner if inner in modules else base)
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("cxrbench"):
+                targets.add("absolute import")
+            elif isinstance(node, ast.Import):
+                targets |= {"absolute import" for alias in node.names if alias.name.startswith("cxrbench")}
+        targets.discard("")
     return found
 
 
-ALLOWED = {
-    "benchmark": {"benchmark"},
+def module_of(path: Path) -> str:
+    """`benchmark/runs/plan`; a package is named by its folder."""
+    return (path.parent if path.name == "__init__.py" else path.with_suffix("")).as_posix()
+
+
+ARROWS = arrows()
+GROUND = set(
+    [
+        "errors",
+        "progress",
+        "home",
+        "digest",
+        "settings",
+        "registry",
+        "files",
+        "processes",
+        "schema",
+        "device",
+        "exact",
+        "draws",
+    ]
+)
+ROOMS = {  # what stands right below each room of benchmark/; ground is below all
+    "training": (),
+    "metrics": (),
+    "data": (),
+    "significance": ("metrics",),
+    "contracts": ("data", "training"),
+    "runs": ("contracts", "significance"),
+    "results": ("runs",),
+    "reader_study": ("runs",),
+    "report": ("results",),
+    "speed": ("report",),
+    "cli": ("reader_study", "speed"),
+}
+PARTS_BELOW = {
     "tasks": {"benchmark", "tasks"},
     "baselines": {"benchmark", "baselines"},
     "leaderboard": {"benchmark", "leaderboard"},
 }
+BELOW_BASELINES = {"ground", "contracts", "training", "data", "metrics"}
 
 
-@pytest.mark.parametrize("path", [path for path in source_files() if path.suffix == ".py" and len(path.parts) > 1])
-def test_imports_run_in_one_direction(path):
-    assert imported_parts(path) - {""} <= ALLOWED[path.parts[0]]
+def room(module: str) -> str:
+    """The room of a module below benchmark/, `ground` for those beside the rooms; else its part."""
+    part, _, rest = module.partition("/")
+    first = rest.partition("/")[0]
+    return part if part != "benchmark" or not rest else "ground" if first in GROUND else first
+
+
+def rooms_below(name: str) -> set[str]:
+    """Every room that a room may import, itself too."""
+    return {"ground", name}.union(*(rooms_below(other) for other in ROOMS[name]))
+
+
+def test_every_module_of_benchmark_is_in_a_room():
+    found = {room(module) for module in ARROWS if module.startswith("benchmark/")}
+    assert found == {"ground", *ROOMS}
+    assert not GROUND & sys.stdlib_module_names and not set(ROOMS) & sys.stdlib_module_names
+    names = {module.rpartition("/")[2] for module in ARROWS if module.startswith("benchmark/")}
+    assert not names & sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("module", sorted(ARROWS))
+def test_imports_run_downwards(module):
+    part = module.partition("/")[0]
+    for target in ARROWS[module]:
+        assert target != "absolute import", "inside the package imports are relative"
+        if module == ".":  # the public face
+            assert target.startswith("benchmark/")
+        elif part == "benchmark":
+            allowed = {"ground"} if room(module) == "ground" else rooms_below(room(module))
+            assert room(target) in allowed or target == ".", f"{module} imports {target}"
+        else:
+            assert target.partition("/")[0] in PARTS_BELOW[part], f"{module} imports {target}"
+            assert part != "baselines" or target.startswith("baselines") or room(target) in BELOW_BASELINES
+
+
+def test_no_two_modules_import_each_other_on_any_way():
+    left = {module: {target for target in targets if target in ARROWS} for module, targets in ARROWS.items()}
+    del left["."]
+    while free := {module for module, targets in left.items() if not targets & left.keys()}:
+        left = {module: targets for module, targets in left.items() if module not in free}
+    assert not left, f"a circle, or what stands above one: {sorted(left)}"
+
+
+MOST_LINES, A_SCREEN = 400, 60
+
+
+@pytest.mark.parametrize("path", [path for path in source_files() if path.suffix == ".py"], ids=str)
+def test_modules_and_functions_are_short(path):
+    text = (TREE / path).read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= MOST_LINES
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) and len(node.body) > 1 else node.body
+            lines = (body[-1].end_lineno or 0) - body[0].lineno + 1
+            assert lines <= A_SCREEN, f"{node.name} has {lines} lines"
+
+
+def test_the_public_face_is_all_there_and_imports_no_torch():
+    code = (
+        "import sys, cxrbench\n"
+        "assert all(getattr(cxrbench, name) is not None for name in cxrbench.__all__)\n"
+        "from cxrbench import Annotation, Batch, Dataset, Provider, Task\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    written = {
+        alias.name
+        for node in ast.walk(ast.parse((TREE / "__init__.py").read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.level
+        for alias in node.names
+    }
+    assert written == set(cxrbench.__all__) == set(cxrbench._HOME_OF)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["list"], ["run", "--help"], ["--version"]])

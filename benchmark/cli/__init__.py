@@ -17,6 +17,7 @@ from .check import check
 from .cost import cost
 from .data import app as data_app
 from .listing import list_
+from .offers import plugins_
 from .reader_study import app as reader_study_app
 from .report import compare, report
 from .run import run
@@ -37,6 +38,7 @@ app.command("compare")(compare)
 app.command("check")(check)
 app.command("cost")(cost)
 app.command("throughput")(throughput)
+app.command("plugins", hidden=True)(plugins_)
 app.add_typer(data_app, name="data")
 app.add_typer(reader_study_app, name="reader-study")
 for command in plugins(COMMANDS).values():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import uuid
 from typing import Annotated
 
 import typer
@@ -24,27 +23,17 @@ def check(
     The settings are those of the preset: shorten a long fit with --set.
     """
     from ..errors import InputError
-    from ..home import home
     from ..registry import find_provider
     from ..runs.chains import run_job
-    from ..runs.job import Job
-    from ..runs.request import portable, resolve_device
+    from ..runs.job import Check, Describe
+    from ..runs.request import resolve_device
+    from ..runs.schedule import portable
     from ..settings import parse_pairs
 
     plugin = find_provider(provider)
-    name = uuid.uuid4().hex
-    root = home() / "store"
-    job = Job(
-        kind="check",
-        store=str(root),
-        outcome=str(root / "outcomes" / f"{name}.json"),
-        progress=str(root / "progress" / f"{name}.json"),
-        provider=portable(plugin),
-        preset=preset,
-        overrides=[list(pair) for pair in parse_pairs(set_ or [])],
-        device=resolve_device(device),
-    )
-    outcome = run_job(job, time_limit=3600)
+    pairs = tuple(parse_pairs(set_ or []))
+    asked = Describe(provider=portable(plugin), name=plugin.name, preset=preset, overrides=pairs)
+    outcome = run_job(Check(asked=asked, device=resolve_device(device)), time_limit=3600)
     if outcome.error:
         raise InputError(outcome.error)
     if as_json:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..runs.request import Prepared, Step
+    from ..runs.job import Step
+    from ..runs.request import Prepared
 
 POLL_SECONDS = 0.25
 LINE_SECONDS = 20.0
@@ -32,6 +33,7 @@ class _State:
     """What is known of one step while it runs."""
 
     step: Step
+    expected: float | None
     started: float = 0.0
     fraction: float = 0.0
     note: str = ""
@@ -43,8 +45,9 @@ class _State:
             return 0.0
         if self.started and self.fraction > 0.05:
             return (now - self.started) * (1 - self.fraction) / self.fraction
-        expected = self.step.expected
-        return None if expected is None else max(expected - (now - self.started if self.started else 0.0), 0.0)
+        return (
+            None if self.expected is None else max(self.expected - (now - self.started if self.started else 0.0), 0.0)
+        )
 
 
 @dataclass
@@ -56,10 +59,10 @@ class Watcher:
     _end: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        self.states = [_State(step) for step in self.prepared.left]
+        self.states = [_State(step, self.prepared.schedule.expected[step.key]) for step in self.prepared.left]
         self._chains = [
             [state for state in self.states if any(state.step is step for step in chain)]
-            for chain in self.prepared.chains
+            for chain in self.prepared.schedule.chains
         ]
 
     def poll(self) -> None:
@@ -68,7 +71,7 @@ class Watcher:
         for chain in self._chains:
             active = -1
             for index, state in enumerate(chain):
-                found = _read(Path(state.step.job.progress))
+                found = _read(self.prepared.store.progress(state.step.key))
                 if found is not None:
                     state.started = state.started or now
                     state.fraction, state.note = found
@@ -79,7 +82,7 @@ class Watcher:
     def finish(self, keys: Sequence[str]) -> None:
         """Mark steps whose outcome is known."""
         for state in self.states:
-            if state.step.job.key in keys:
+            if state.step.key in keys:
                 state.finished, state.fraction = True, 1.0
 
     def seconds_left(self) -> float | None:

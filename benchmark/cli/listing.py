@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import unknown
 from .options import Json
+
+if TYPE_CHECKING:
+    from ..registry import Offer, Plugin
 
 KINDS = ("providers", "tasks", "presets", "datasets")
 PRESETS = {
@@ -40,26 +43,45 @@ def list_(
 
 
 def _providers() -> list[dict[str, Any]]:
-    from ..registry import PROVIDERS, TASKS, describe, plugins
+    from ..registry import PROVIDERS, TASKS, plugins
 
-    tasks = {name: describe(plugin).values for name, plugin in plugins(TASKS).items()}
+    needs = {name: set(_task(plugin).annotations) for name, plugin in plugins(TASKS).items()}
     rows = []
     for name, plugin in plugins(PROVIDERS).items():
-        said = describe(plugin)
-        produces = said.values.get("produces") or []
-        fits = [task for task, values in tasks.items() if set(values.get("needs") or []) <= set(produces)]
-        rows.append({"name": name, "about": said.line, "produces": produces, "fits": fits})
+        offer = _provider(plugin)
+        fits = [task for task, needed in needs.items() if needed <= set(offer.annotations)]
+        rows.append({"name": name, "about": offer.summary, "produces": list(offer.annotations), "fits": fits})
     return rows
 
 
 def _tasks() -> list[dict[str, Any]]:
-    from ..registry import TASKS, describe, plugins
+    from ..registry import TASKS, plugins
 
-    rows = []
-    for name, plugin in plugins(TASKS).items():
-        said = describe(plugin)
-        rows.append({"name": name, "about": said.values.get("summary") or said.line, "needs": said.values["needs"]})
-    return rows
+    offers = {name: _task(plugin) for name, plugin in plugins(TASKS).items()}
+    return [{"name": name, "about": offer.summary, "needs": list(offer.annotations)} for name, offer in offers.items()]
+
+
+def _provider(plugin: Plugin) -> Offer:
+    """What a provider offers: as its package wrote it down, else as its class says in a process of its own."""
+    from ..registry import Offer
+
+    if (written := plugin.said()) is not None:
+        return written
+    from ..home import home
+    from ..runs.asked import ask_provider
+    from ..runs.store import Store
+
+    said = ask_provider(plugin, "quick", (), Store(home() / "store"))
+    return Offer(said.summary, said.produces)
+
+
+def _task(plugin: Plugin) -> Offer:
+    from ..registry import Offer
+
+    if (written := plugin.said()) is not None:
+        return written
+    cls = plugin.load()
+    return Offer(cls.summary, (cls.needs.value,))
 
 
 def _presets() -> list[dict[str, Any]]:

@@ -89,10 +89,11 @@ def compare(
 ) -> None:
     """Compare two providers or runs: differences with intervals, paired tests, and the sentence that may be claimed."""
     from ..report import comparison
+    from ..report.comparison_words import in_words
 
     first, second = comparison.find_pair(a, b, root=runs, task=task, preset=preset)
     found = comparison.compare(first, second)
     if as_json:
         typer.echo(found.model_dump_json(by_alias=True, indent=1))
     else:
-        typer.echo(comparison.in_words(found, first.results), nl=False)
+        typer.echo(in_words(found, first.results), nl=False)

@@ -107,7 +107,7 @@ def _plan_line(prepared: Prepared) -> str:
         return f"plan   {len(plan.cells)} cells in the store, nothing to do"
     expected = prepared.expected_seconds()
     about = f"about {clock(expected)}" if expected is not None else "no estimate yet"
-    kept = len(plan.cells) - sum(step.job.kind == "cell" for step in left)
+    kept = len(plan.cells) - sum(step.kind == "cell" for step in left)
     stored = f" ({kept} in the store)" if kept > 0 else ""
     return (
         f"plan   {len(plan.cells)} cells{stored}: {', '.join(sizes)} x {', '.join(arms)} · {seeds} · {about} on "
@@ -119,12 +119,11 @@ def _show_plan(prepared: Prepared, as_json: bool) -> None:
     steps = [
         {
             "step": step.label,
-            "key": step.job.key,
-            "in_store": step.job.key in prepared.done,
-            "expected_seconds": step.expected,
+            "key": step.key,
+            "in_store": step.key in prepared.done,
+            "expected_seconds": prepared.schedule.expected[step.key],
         }
-        for chain in prepared.chains
-        for step in chain
+        for step in prepared.schedule.steps
     ]
     if as_json:
         print(json.dumps({"steps": steps, "expected_seconds": prepared.expected_seconds()}, indent=1))
@@ -159,7 +158,8 @@ def _check_writable(out: Path | None) -> None:
 def _work(prepared: Prepared) -> list[Outcome]:
     """Do what is left and show it; the outcomes that failed. Ctrl-C stops all steps and leaves the store resumable."""
     from ..runs.chains import stop_all
-    from ..runs.request import execute, remember
+    from ..runs.request import execute
+    from ..runs.schedule import remember
     from .display import Watcher
 
     failures: list[Outcome] = []
@@ -176,7 +176,7 @@ def _work(prepared: Prepared) -> list[Outcome]:
         stop_all()
         _say("interrupted: finished steps are in the store; the same command goes on from here")
         raise SystemExit(130) from None
-    remember(prepared, prepared.store)
+    remember(prepared.left, prepared.store)
     return failures
 
 

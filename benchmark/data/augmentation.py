@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import exact
 from ..digest import derive_seed
-from ..exact import Draw
+from ..draws import Draw
 from .dataset import Dataset
 
 MAX_ANGLE = 2.0  # degrees

@@ -7,8 +7,7 @@ compared with another run, without the store.
 from __future__ import annotations
 
 import io
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,13 +96,8 @@ def curves_of(harvest: Harvest) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=CURVE_COLUMNS).astype({"value": float, "step": float})
 
 
-def _fit_curves(store: Store, key: str) -> dict[str, Curve]:
-    path = store.path(Level.FITS, key) / "fit.json"
-    if not path.is_file():
-        return {}
-    return {
-        name: Curve.model_validate(curve) for name, curve in json.loads(path.read_bytes()).get("curves", {}).items()
-    }
+def _fit_curves(store: Store, key: str) -> Mapping[str, Curve]:
+    return store.fit(key).curves if store.path(Level.FITS, key).is_dir() else {}
 
 
 def _long(place: tuple[object, ...], curve: Curve) -> Iterable[tuple[object, ...]]:

@@ -1,4 +1,4 @@
-"""Every arm against REAL: paired over the test cases, over folds, and over seeds (design section 8)."""
+"""Every arm against REAL: paired over the test cases, over folds, and over seeds."""
 
 from __future__ import annotations
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from ..contracts.task import ArmName, Slot
 from ..metrics.scores import AVERAGE, NOT_TAUGHT, finite
-from ..runs.plan import Plan, PlannedCell
+from ..runs.job import Cell
+from ..runs.plan import Plan
 from ..runs.record import Cost, Environment
 from ..runs.store import Store
 from .against_real import fold_rows, paired_rows, seed_rows
@@ -129,7 +130,7 @@ def originals(cases: pd.DataFrame) -> list[int]:
     return list(groups.values())
 
 
-def _cell_row(harvest: Harvest, cell: PlannedCell) -> CellRow:
+def _cell_row(harvest: Harvest, cell: Cell) -> CellRow:
     record, message = harvest.records.get(cell.key), harvest.messages.get(cell.key, "")
     status = Status.DONE if record else Status.FAILED if message else Status.MISSING
     return CellRow(
@@ -162,7 +163,7 @@ def seed_values(harvest: Harvest) -> list[SeedValue]:
     return found
 
 
-def _summary(harvest: Harvest, cells: Sequence[PlannedCell]) -> list[tuple[str, str, float]]:
+def _summary(harvest: Harvest, cells: Sequence[Cell]) -> list[tuple[str, str, float]]:
     if len(cells) == 1:
         return [(row.metric, row.structure, row.value) for row in harvest.records[cells[0].key].table]
     import pandas as pd
@@ -218,7 +219,7 @@ def _metric_structures(plan: Plan, values: Sequence[SeedValue]) -> list[tuple[st
     return sorted(every, key=lambda place: (metrics.index(place[0]), order.index(place[1])))
 
 
-def _lack(harvest: Harvest, cells: Sequence[PlannedCell]) -> str:
+def _lack(harvest: Harvest, cells: Sequence[Cell]) -> str:
     """Why a number of the table is not there."""
     if not cells:
         return "not planned"

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from ..contracts.task import ArmName
 from ..errors import StoreError
 from ..metrics.scores import COLUMNS
-from ..runs.plan import Plan, PlannedCell
+from ..runs.job import Cell
+from ..runs.plan import Plan
 from ..runs.record import Record
 from ..runs.store import Level, Store
 
@@ -39,7 +40,7 @@ class Harvest:
                     self.messages[cell.key] = str(error)
             self._explain(cell)
 
-    def _explain(self, cell: PlannedCell) -> None:
+    def _explain(self, cell: Cell) -> None:
         for key in (cell.fit_key, cell.teacher_key, cell.synthetic_key, cell.start_key, cell.key):
             failure = self.store.failure(key) if key else None
             if failure is not None:
@@ -70,7 +71,7 @@ class Harvest:
         """The arms of the plan, in its order."""
         return list(dict.fromkeys(cell.slot.arm.value for cell in self.plan.cells))
 
-    def cells(self, size: str, arm: str, seed: int | None = None) -> list[PlannedCell]:
+    def cells(self, size: str, arm: str, seed: int | None = None) -> list[Cell]:
         """The planned cells of a size and arm (of one seed), over folds."""
         return [
             cell
@@ -78,6 +79,6 @@ class Harvest:
             if (cell.slot.size, cell.slot.arm.value) == (size, arm) and seed in (None, cell.seed)
         ]
 
-    def done(self, cells: Sequence[PlannedCell]) -> bool:
+    def done(self, cells: Sequence[Cell]) -> bool:
         """Whether there are such cells and all of them are finished."""
         return bool(cells) and all(cell.key in self.records for cell in cells)

@@ -1,4 +1,4 @@
-"""The results of a run: what `results.json` holds (design section 8; a numbered schema, unknown keys refused).
+"""The results of a run: what `results.json` holds (a numbered schema, unknown keys refused).
 
 A number that does not exist is None, never NaN and never an average over the cells that happened to succeed: a cell that
 failed or is missing takes the table's cell with it. Rates and fractions are plain numbers (Dice 0.97, not 97).

@@ -1,4 +1,4 @@
-"""Execution: one loop over chains of steps with joblib, each step in a fresh process with a time limit (design section 9).
+"""Execution: one loop over chains of steps with joblib, each step in a fresh process with a time limit.
 
 On one machine joblib's threads only wait for those processes; on a Dask cluster its workers do, with the store on a file
 system that all of them see. A chain is the steps of one fold, size and seed that need each other, in order.
@@ -15,20 +15,20 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
 from ..processes import surroundings
-from ..registry import find_provider
 from ..schema import utc_now
-from .job import Job, job_line
+from .job import Job, Order, Step, Synthesise, Train
 from .record import Failure
-from .store import Level, Store
+from .store import Store
 
 _running: set[subprocess.Popen[str]] = set()
 _stopped = threading.Event()
+_STEPS = (Synthesise, Train)
 
 
 @dataclass(frozen=True)
@@ -42,19 +42,16 @@ class Outcome:
     value: Any = None
 
 
-def step_label(job: Job) -> str:
-    """What a step is called where it is shown."""
-    what = job.arm if job.kind == "cell" else f"{job.kind} {find_provider(job.provider).name}"
-    return f"{what} {job.size}".strip()
-
-
 def run_job(job: Job, time_limit: float | None) -> Outcome:
     """Do one job in a fresh process. A hang, an exit or a crash becomes an Outcome with an error, never an exception."""
-    name = find_provider(job.provider).name
-    label = step_label(job)
-    outcome_path = Path(job.outcome)
-    outcome_path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile("w+", errors="replace") as noise:
+    step = job if isinstance(job, _STEPS) else None
+    store = None if step is None else Store(step.work.store)
+    with (
+        tempfile.TemporaryDirectory(prefix="cxrbench-job-") as scratch,
+        tempfile.TemporaryFile("w+", errors="replace") as noise,
+    ):
+        progress = None if step is None or store is None else store.progress(step.key)
+        order = Order(job=job, outcome=Path(scratch) / "outcome.json", progress=progress)
         process = subprocess.Popen(
             [sys.executable, "-m", f"{__package__}.worker"],
             stdin=subprocess.PIPE,
@@ -66,38 +63,48 @@ def run_job(job: Job, time_limit: float | None) -> Outcome:
         )
         _running.add(process)
         try:
-            code = _wait(process, job, time_limit)
+            code = _wait(process, order, time_limit)
         finally:
             _kill(process)
             _running.discard(process)
         noise.seek(0)
         said = noise.read()[-4000:]
-    found = _read_outcome(outcome_path)
-    if job.progress:
-        Path(job.progress).unlink(missing_ok=True)
+        found = _read_outcome(order.outcome)
+    if progress is not None:
+        progress.unlink(missing_ok=True)
+    key = "" if step is None else step.key
     if found is not None and "ok" in found:
-        return Outcome(job.key, label, value=found["ok"])
+        return Outcome(key, job.label, value=found["ok"])
+    who = f"provider {job.name}: " if job.name and found is None else ""
+    error, detail, bad_input = _reason(found, code, said, time_limit)
+    if step is not None and store is not None:
+        failure = Failure(key=key, step=job.label, message=who + error, detail=detail, created=utc_now())
+        store.fail(failure)
+    return Outcome(key, job.label, who + error, bad_input)
+
+
+def _reason(
+    found: Mapping[str, Any] | None, code: int | None, said: str, time_limit: float | None
+) -> tuple[str, str, bool]:
+    """Why a job failed: the line, details for the store, and whether the user's input is to blame."""
     if found is not None:
-        error, detail, bad_input = found["error"], found["detail"], found["input"]
-    elif code is None:
-        error = f"took more than the time limit of {time_limit:.0f} s and was stopped (raise it with --time-limit)"
-        detail, bad_input = said, False
-    else:
-        last = said.strip().splitlines()[-1:] or ["nothing was said"]
-        how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
-        error, detail, bad_input = f"the process {how}: {last[0]}", said, False
-    who = f"provider {name}: " if job.kind != "cell" and found is None else ""
-    message = f"{who}{error}"
-    if job.key:
-        Store(Path(job.store)).fail(Failure(key=job.key, step=label, message=message, detail=detail, created=utc_now()))
-    return Outcome(job.key, label, message, bad_input)
+        return found["error"], found["detail"], found["input"]
+    if code is None:
+        return (
+            f"took more than the time limit of {time_limit:.0f} s and was stopped (raise it with --time-limit)",
+            said,
+            False,
+        )
+    last = said.strip().splitlines()[-1:] or ["nothing was said"]
+    how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
+    return f"the process {how}: {last[0]}", said, False
 
 
-def _wait(process: subprocess.Popen[str], job: Job, time_limit: float | None) -> int | None:
+def _wait(process: subprocess.Popen[str], order: Order, time_limit: float | None) -> int | None:
     """Exit code, or None when the time limit was reached."""
     assert process.stdin is not None
     try:
-        process.stdin.write(job_line(job))
+        process.stdin.write(order.model_dump_json() + "\n")
         process.stdin.flush()
     except BrokenPipeError:
         return process.wait()
@@ -130,38 +137,34 @@ def stop_all() -> None:
         _kill(process)
 
 
-def step_done(job: Job) -> bool:
-    """Whether the store has a sound result of a job."""
-    level = Level.SYNTHETIC if job.kind == "synthesise" else Level.RECORDS
-    return Store(Path(job.store)).sound(level, job.key)
+def step_done(step: Step) -> bool:
+    """Whether the store has a sound result of a step."""
+    return Store(step.work.store).sound(step.level, step.key)
 
 
-def run_chain(jobs: Sequence[Mapping[str, Any]], time_limit: float | None) -> list[Outcome]:
+def run_chain(chain: Sequence[Step], time_limit: float | None) -> list[Outcome]:
     """Do the steps of a chain in order; what the store has is not done again, what needs a failed step is not tried."""
     outcomes: list[Outcome] = []
-    failed: dict[str | None, str] = {}
-    for values in jobs:
-        job = Job(**values)
-        label = step_label(job)
+    failed: dict[str, str] = {}
+    for step in chain:
         if _stopped.is_set():
             break
-        reason = next(
-            (failed[key] for key in (job.synthetic_key, job.start_key, job.teacher_key) if key in failed), None
-        )
-        if step_done(job):
-            outcomes.append(Outcome(job.key, label))
+        reason = next((failed[key] for key in step.needs if key in failed), None)
+        if step_done(step):
+            outcomes.append(Outcome(step.key, step.label))
         elif reason:
-            outcomes.append(Outcome(job.key, label, reason))
-            Store(Path(job.store)).fail(Failure(key=job.key, step=label, message=reason, created=utc_now()))
+            outcomes.append(Outcome(step.key, step.label, reason))
+            failure = Failure(key=step.key, step=step.label, message=reason, created=utc_now())
+            Store(step.work.store).fail(failure)
         else:
-            outcomes.append(run_job(job, time_limit))
+            outcomes.append(run_job(step, time_limit))
         if outcomes[-1].error:
-            failed[job.key] = outcomes[-1].error
+            failed[step.key] = outcomes[-1].error
     return outcomes
 
 
 def run_chains(
-    chains: Sequence[Sequence[Job]], *, jobs: int, engine: str, address: str | None, time_limit: float | None
+    chains: Sequence[Sequence[Step]], *, jobs: int, engine: str, address: str | None, time_limit: float | None
 ) -> Iterator[list[Outcome]]:
     """Do all chains and yield the outcomes of each as it ends.
 
@@ -170,10 +173,9 @@ def run_chains(
     import joblib
 
     _stopped.clear()
-    plain = [[asdict(job) for job in chain] for chain in chains]
     with _backend(engine, address, jobs, chains[0][0].device):
         parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="all")
-        yield from parallel(joblib.delayed(run_chain)(chain, time_limit) for chain in plain)
+        yield from parallel(joblib.delayed(run_chain)(chain, time_limit) for chain in chains)
 
 
 def _backend(engine: str, address: str | None, jobs: int, device: str) -> Any:

@@ -1,15 +1,32 @@
-"""What a provider says of itself, and whether it keeps the contract."""
+"""What a provider says of itself, and whether it keeps the contract: asked of its class, in a process of its own."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Any
 
+from pydantic import Field
+
+from ..contracts.provider import Provider
 from ..errors import CxrbenchError, InputError
 from ..progress import Progress
-from ..registry import find_provider
+from ..registry import Plugin, find_provider
+from ..schema import Strict
 from ..settings import keyed, override, plain, restore
-from .job import Job
+from .job import Check, Describe
+
+
+class Said(Strict):
+    """What a provider's class says of itself. `settings` are those of the asked preset with the overrides; `keyed` what of
+    them a key is made of."""
+
+    summary: str
+    """The first line of its docstring."""
+    produces: tuple[str, ...]
+    home_task: str
+    reference_seconds: dict[str, float] = Field(default_factory=dict)
+    settings: dict[str, Any]
+    keyed: dict[str, Any]
 
 
 def torch_mismatch() -> str | None:
@@ -28,26 +45,49 @@ def torch_mismatch() -> str | None:
     return None
 
 
-def describe(job: Job) -> dict[str, Any]:
-    """What a provider's class says: settings of the preset with the overrides, what it produces."""
-    mismatch = torch_mismatch()
-    if mismatch:
+def class_of(plugin: Plugin) -> type[Provider]:
+    """The class of a provider. InputError when it is none, or lacks what the contract asks for."""
+    cls = plugin.load()
+    if not (isinstance(cls, type) and issubclass(cls, Provider)):
+        raise InputError(f"{plugin.spec}: expected a class derived from cxrbench's Provider, found {_kind(cls)}")
+    if missing := sorted(getattr(cls, "__abstractmethods__", ())):
+        raise InputError(f"{plugin.spec}: {cls.__name__} lacks {', '.join(missing)}: a provider writes fit and sample")
+    if not isinstance(getattr(cls, "produces", None), frozenset):
+        raise InputError(f"{plugin.spec}: {cls.__name__} lacks produces = frozenset({{...}}): what its films come with")
+    return cls
+
+
+def _kind(found: object) -> str:
+    return f"the class {found.__name__}" if isinstance(found, type) else type(found).__name__
+
+
+def describe(job: Describe) -> dict[str, Any]:
+    """`Said` of a provider, as JSON values."""
+    if mismatch := torch_mismatch():
         raise InputError(mismatch)
     plugin = find_provider(job.provider)
-    cls = plugin.load()
+    cls = class_of(plugin)
     if job.preset not in cls.presets:
         raise CxrbenchError(f"provider {plugin.name} has no preset '{job.preset}'; it has {', '.join(cls.presets)}")
-    pairs = [(key, value) for key, value in job.overrides]
-    settings = override(cls.presets[job.preset], pairs, plugin.name)
-    return {"settings": plain(settings), "keyed": keyed(settings), "produces": sorted(cls.produces)}
+    settings = override(cls.presets[job.preset], list(job.overrides), plugin.name)
+    said = Said(
+        summary=(cls.__doc__ or "").strip().split("\n")[0],
+        produces=tuple(sorted(annotation.value for annotation in cls.produces)),
+        home_task=cls.home_task,
+        reference_seconds=dict(cls.reference_seconds),
+        settings=plain(settings),
+        keyed=keyed(settings),
+    )
+    return said.model_dump(mode="json")
 
 
-def check(job: Job, progress: Progress) -> list[dict[str, Any]]:
+def check(job: Check, progress: Progress) -> list[dict[str, Any]]:
     """The conformance suite on a few phantom films; what was found, claim by claim."""
     from ..contracts.conformance import check_films, check_provider
 
-    plugin = find_provider(job.provider)
-    settings = restore(plugin.load().presets[job.preset], describe(job)["settings"])
-    films = check_films(plugin.load().produces, progress.part("films", 0.0, 0.2))
+    plugin = find_provider(job.asked.provider)
+    cls = class_of(plugin)
+    settings = restore(cls.presets[job.asked.preset], describe(job.asked)["settings"])
+    films = check_films(cls.produces, progress.part("films", 0.0, 0.2))
     findings = check_provider(plugin, settings, films, device=job.device, progress=progress.part("check", 0.2, 1.0))
     return [asdict(finding) for finding in findings]

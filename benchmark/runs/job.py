@@ -1,56 +1,180 @@
-"""A job: what one process of a run is asked for, as one line of JSON."""
+"""What one process of a run is asked for: a small model for each kind of work, which travels as one line of JSON."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
 
 from .. import digest
-from ..contracts.task import ArmName, Slot, Task
+from ..contracts.label_by import LabelBy
+from ..contracts.task import ArmName, Slot
+from ..schema import Strict
+from .record import CellIdentity
+from .store import Level
 
 
-@dataclass(frozen=True)
-class Job:
-    """What a worker is asked for. `kind` is describe, synthesise or cell."""
+class Cell(Strict):
+    """One downstream training of a run: its identity, its key, and the keys of what it needs.
 
-    kind: str
-    store: str
-    outcome: str
-    progress: str = ""
-    provider: str = ""
-    provider_settings: Mapping[str, Any] | None = None
-    preset: str = "quick"
-    overrides: list[list[str]] = field(default_factory=list)
-    task: str = ""
-    task_settings: Mapping[str, Any] | None = None
-    data: str = ""
-    fit_data: str = ""
-    fold: str = ""
-    size: str = ""
-    arm: str = "real"
-    seed: int = 0
-    device: str = "cpu"
-    threads: int = 1
-    key: str = ""
+    `start_key` is the cell whose model a finetune cell starts from, `teacher_key` the REAL cell whose model annotates the
+    synthetic films. A cell without synthetic films has its own key alone.
+    """
+
+    key: str
+    identity: CellIdentity
     fit_key: str | None = None
     synthetic_key: str | None = None
     start_key: str | None = None
     teacher_key: str | None = None
-    label_by: str = "native"
-    identity: Mapping[str, Any] | None = None
 
     @property
     def slot(self) -> Slot:
         """The place in the task's plan."""
-        return Slot(self.fold, self.size, ArmName(self.arm))
+        return Slot(self.identity.fold, self.identity.size, ArmName(self.identity.arm))
 
-    def draw(self, task: Task, what: str) -> int:
+    @property
+    def seed(self) -> int:
+        """Which repetition it is of."""
+        return self.identity.seed
+
+    @property
+    def label_by(self) -> LabelBy:
+        """Where the annotations of its synthetic films come from."""
+        provider = self.identity.provider
+        return LabelBy.NATIVE if provider is None else LabelBy(provider.label_by)
+
+    def draw(self, what: str) -> int:
         """The seed of one draw: from the names of the cell alone, not from the provider nor the order of runs."""
-        return digest.derive_seed(task.name, task.version, self.fold, self.size, self.seed, what)
+        cell = self.identity
+        return digest.derive_seed(cell.task.name, cell.task.version, cell.fold, cell.size, cell.seed, what)
 
 
-def job_line(job: Job) -> str:
-    """A job as the line that `main` reads."""
-    return json.dumps(asdict(job)) + "\n"
+class Work(Strict):
+    """What every cell of a run needs: where its store and films are, its task and its provider with their settings.
+
+    `data` is the dataset at the resolution of the test, `fit_data` at that of the providers.
+    """
+
+    store: Path
+    data: Path
+    fit_data: Path
+    task: str
+    task_settings: dict[str, Any]
+    provider: str
+    provider_settings: dict[str, Any]
+    preset: str
+    device: str
+    threads: int
+
+
+class Describe(Strict):
+    """What does a provider's class say of itself?"""
+
+    kind: Literal["describe"] = "describe"
+    provider: str
+    name: str
+    preset: str = "quick"
+    overrides: tuple[tuple[str, str], ...] = ()
+    threads: ClassVar[int] = 1
+
+    @property
+    def label(self) -> str:
+        """What it is called where it is shown."""
+        return f"{self.kind} {self.name}"
+
+
+class Check(Strict):
+    """Does a provider keep the contract?"""
+
+    kind: Literal["check"] = "check"
+    asked: Describe
+    device: str
+    threads: ClassVar[int] = 1
+
+    @property
+    def name(self) -> str:
+        """The provider's name."""
+        return self.asked.name
+
+    @property
+    def label(self) -> str:
+        """What it is called where it is shown."""
+        return f"{self.kind} {self.name}"
+
+
+class _Step(Strict):
+    """A step of a run: work on one cell."""
+
+    work: Work
+    cell: Cell
+    label: str
+    """What it is called where it is shown."""
+
+    @property
+    def threads(self) -> int:
+        """CPU threads of its process."""
+        return self.work.threads
+
+    @property
+    def device(self) -> str:
+        """Where it computes."""
+        return self.work.device
+
+
+class Synthesise(_Step):
+    """Fit the provider of a cell, sample its films, and keep both."""
+
+    kind: Literal["synthesise"] = "synthesise"
+    level: ClassVar[Level] = Level.SYNTHETIC
+
+    @property
+    def key(self) -> str:
+        """Of the films."""
+        return str(self.cell.synthetic_key)
+
+    @property
+    def name(self) -> str:
+        """The provider's name."""
+        assert self.cell.identity.provider is not None
+        return self.cell.identity.provider.name
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Keys of the steps before it without which it cannot be done."""
+        return (self.cell.teacher_key,) if self.cell.teacher_key else ()
+
+
+class Train(_Step):
+    """Train and score the downstream model of a cell."""
+
+    kind: Literal["cell"] = "cell"
+    level: ClassVar[Level] = Level.RECORDS
+
+    @property
+    def key(self) -> str:
+        """Of the cell."""
+        return self.cell.key
+
+    @property
+    def name(self) -> str:
+        """Empty: no provider is at work."""
+        return ""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Keys of the steps before it without which it cannot be done."""
+        return tuple(key for key in (self.cell.synthetic_key, self.cell.start_key, self.cell.teacher_key) if key)
+
+
+Step = Synthesise | Train
+Job = Describe | Check | Synthesise | Train
+
+
+class Order(Strict):
+    """The line that a worker reads: a job, the file for its outcome, and the file for its progress."""
+
+    job: Annotated[Job, Field(discriminator="kind")]
+    outcome: Path
+    progress: Path | None = None

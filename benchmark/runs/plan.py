@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +14,11 @@ from ..data.dataset import Dataset
 from ..errors import InputError
 from ..registry import Plugin
 from ..settings import keyed
+from .examine import Said
+from .job import Cell
 from .record import CellIdentity, DataIdentity, ProviderIdentity, TaskIdentity
 
 STEPS = Path(__file__).with_name("steps.py")
-
-
-@dataclass(frozen=True)
-class PlannedCell:
-    """One downstream training of a run. `start_key` is the cell whose model a finetune cell starts from, `teacher_key` the
-    REAL cell whose model annotates the synthetic films."""
-
-    key: str
-    slot: Slot
-    seed: int
-    identity: CellIdentity
-    fit_key: str | None = None
-    synthetic_key: str | None = None
-    start_key: str | None = None
-    teacher_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +35,9 @@ class Plan:
     preset: str
     seeds: tuple[int, ...]
     device: str
-    cells: tuple[PlannedCell, ...]
+    cells: tuple[Cell, ...]
+    reference_seconds: Mapping[str, float] = field(default_factory=dict)
+    """Seconds that fit and sampling took at a preset, as the provider says."""
 
 
 def make_plan(
@@ -56,8 +45,7 @@ def make_plan(
     task: Task,
     task_plugin: Plugin,
     provider_plugin: Plugin,
-    provider_settings: Mapping[str, Any],
-    provider_keyed: Mapping[str, Any],
+    said: Said,
     data: Dataset,
     fit_data: Dataset,
     preset: str,
@@ -72,7 +60,7 @@ def make_plan(
         name=provider_plugin.name,
         spec=provider_plugin.spec,
         code=provider_plugin.code_digest(),
-        settings=dict(provider_keyed),
+        settings=said.keyed,
         label_by=label_by.value,
     )
     task_identity = TaskIdentity(
@@ -109,7 +97,8 @@ def make_plan(
         task_plugin=task_plugin,
         provider=provider,
         provider_plugin=provider_plugin,
-        provider_settings=provider_settings,
+        provider_settings=said.settings,
+        reference_seconds=said.reference_seconds,
         data=data,
         fit_data=fit_data,
         preset=preset,
@@ -141,10 +130,10 @@ def _without_labels(identity: dict[str, Any]) -> dict[str, Any]:
 
 def _plan_cell(
     task: Task, data: Dataset, slot: Slot, seed: int, common: dict[str, Any], provider: ProviderIdentity
-) -> PlannedCell:
+) -> Cell:
     if not slot.arm.uses_provider:
         key, identity = _cell_key(common, slot, seed, None)
-        return PlannedCell(key, slot, seed, identity)
+        return Cell(key=key, identity=identity)
     key, identity = _cell_key(common, slot, seed, provider)
     fitted = _without_labels(identity.model_dump(mode="json"))
     del fitted["arm"]
@@ -159,4 +148,11 @@ def _plan_cell(
     start_key = None
     if slot.arm is ArmName.FINETUNE:
         start_key = _cell_key(common, Slot(slot.fold, slot.size, ArmName.SYNTHETIC), seed, provider)[0]
-    return PlannedCell(key, slot, seed, identity, fit_key, synthetic_key, start_key, teacher_key)
+    return Cell(
+        key=key,
+        identity=identity,
+        fit_key=fit_key,
+        synthetic_key=synthetic_key,
+        start_key=start_key,
+        teacher_key=teacher_key,
+    )

@@ -13,7 +13,7 @@ SCHEMA = 1
 
 class ProviderIdentity(Strict):
     """Which generator, exactly. `code` is the sha256 of the source that defines it; `label_by` says where the annotations
-    of its films come from (`adapters.LabelBy`)."""
+    of its films come from (`label_by.LabelBy`)."""
 
     name: str
     spec: str
@@ -34,7 +34,7 @@ class TaskIdentity(Strict):
     version: int
     code: str
     settings: dict[str, Any]
-    depends_on: dict[str, str] = {}
+    depends_on: dict[str, str] = Field(default_factory=dict)
 
 
 class DataIdentity(Strict):
@@ -111,8 +111,31 @@ class Downstream(Strict):
     train_films: int
     test_films: int
     synthetic_films: int
-    curves: dict[str, Curve] = {}
+    curves: dict[str, Curve] = Field(default_factory=dict)
     weights: str = "none"
+    peak_memory_bytes: int
+
+
+class Fit(Strict):
+    """What a fit took and left: the `fit.json` beside a fitted provider."""
+
+    seconds: float
+    train_images_per_second: float | None = None
+    parameters: int
+    peak_memory_bytes: int
+    precision: str
+    weights: str
+    curves: dict[str, Curve] = Field(default_factory=dict)
+
+
+class Sampled(Strict):
+    """How a synthetic dataset was sampled and what was found in it: the `synthetic.json` beside its films."""
+
+    checks: dict[str, Any]
+    sample_images_per_second: float
+    rounds: int
+    """Over which the rate is the median."""
+    seconds: float
     peak_memory_bytes: int
 
 
@@ -132,8 +155,8 @@ class Record(Strict):
     environment: Environment
     synthetic_key: str | None = None
     fit_key: str | None = None
-    checks: dict[str, Any] = {}
-    files: dict[str, str] = {}
+    checks: dict[str, Any] = Field(default_factory=dict)
+    files: dict[str, str] = Field(default_factory=dict)
     created: str
 
 

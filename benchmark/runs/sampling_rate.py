@@ -1,4 +1,4 @@
-"""What a provider costs: sampling rate and memory. Rates exclude warm-up and wait for the device."""
+"""How many films a second a provider samples: without the warm-up, and waiting for the device."""
 
 from __future__ import annotations
 
@@ -6,17 +6,11 @@ import statistics
 import time
 
 from ..contracts.provider import Provider
+from ..device import synchronise
 
 ROUNDS = 5
 ROUND_FILMS = 64
 BUDGET_SECONDS = 60.0
-
-
-def _synchronise(device: str) -> None:
-    if device.startswith("cuda"):
-        import torch
-
-        torch.cuda.synchronize()
 
 
 def sampling_rate(provider: Provider, n: int, *, first_seconds: float) -> tuple[float, int]:
@@ -27,9 +21,9 @@ def sampling_rate(provider: Provider, n: int, *, first_seconds: float) -> tuple[
         return n / first_seconds, 1
     rates = []
     for seed in range(ROUNDS):
-        _synchronise(provider.device)
+        synchronise(provider.device)
         start = time.perf_counter()
         made = sum(len(batch.images) for batch in provider.sample(films, seed=seed))
-        _synchronise(provider.device)
+        synchronise(provider.device)
         rates.append(made / (time.perf_counter() - start))
     return statistics.median(rates), ROUNDS

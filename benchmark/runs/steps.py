@@ -1,11 +1,10 @@
-"""The steps of a run: describe or check a provider, make synthetic films, train and score a cell.
+"""The steps of a run: make synthetic films, train and score a cell.
 
 Each runs in a process of its own (`worker`). The digest of this module and all it imports is part of every key.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import platform
 import time
@@ -25,48 +24,54 @@ from ..progress import Progress
 from ..registry import Plugin, find_provider, find_task
 from ..schema import utc_now
 from ..settings import restore
-from .job import Job
-from .record import CellIdentity, Cost, Curve, Downstream, Environment, Record, Value
-from .store import Level, Store
+from .job import Cell, Synthesise, Train, Work
+from .record import Cost, Curve, Downstream, Environment, Fit, Record, Sampled, Value
+from .store import FIT, SAMPLED, Level, Store
 
 if TYPE_CHECKING:
     from ..contracts.label_by import PerClass
     from ..contracts.provider import Provider
-    from ..contracts.task import Illustration
+    from ..contracts.task import Illustration, Trained
+    from ..training.history import History
 
 MODEL = "model.safetensors"
 ILLUSTRATIONS = "illustrations.npz"
 
 
-def _task(job: Job) -> Task:
-    cls = find_task(job.task).load()
-    return cls(restore(cls.presets[job.preset], job.task_settings or {}))
+def task_of(work: Work) -> Task:
+    """The task of a run, with its settings."""
+    cls = find_task(work.task).load()
+    return cls(restore(cls.presets[work.preset], work.task_settings))
 
 
-def _provider_parts(job: Job) -> tuple[Plugin, Any]:
-    plugin = find_provider(job.provider)
-    return plugin, restore(plugin.load().presets[job.preset], job.provider_settings or {})
+def provider_of(work: Work) -> tuple[Plugin, Any]:
+    """The provider of a run and its settings."""
+    plugin = find_provider(work.provider)
+    return plugin, restore(plugin.load().presets[work.preset], work.provider_settings)
 
 
-def synthesise(job: Job, progress: Progress) -> dict[str, Any]:
+def training_set(work: Work, cell: Cell, task: Task) -> Dataset:
+    """The films that the provider of a cell is fitted on."""
+    return task.training_set(load_dataset(work.fit_data), cell.slot)
+
+
+def synthesise(job: Synthesise, progress: Progress) -> dict[str, Any]:
     """Fit the provider (or take the fitted one of the store), sample its films, have them annotated where it does not do
     that itself, check them, and keep them in the store."""
     from ..contracts.provider import collect
     from ..device import peak_memory
     from .sampling_rate import sampling_rate
 
-    store, task = Store(Path(job.store)), _task(job)
-    fit_key, synthetic_key = str(job.fit_key), str(job.synthetic_key)
-    plugin, settings = _provider_parts(job)
-    fit_data = load_dataset(Path(job.fit_data))
-    train = task.training_set(fit_data, job.slot)
+    work, cell = job.work, job.cell
+    store, task, fit_key = Store(work.store), task_of(work), str(cell.fit_key)
+    plugin, settings = provider_of(work)
+    train = training_set(work, cell, task)
     if not store.sound(Level.FITS, fit_key):
-        _fit(job, store, plugin, settings, train, task, progress.part("fit", 0.0, 0.9))
-    kept = store.path(Level.FITS, fit_key)
-    provider = _load(plugin, kept / "provider", settings, job)
-    data = load_dataset(Path(job.data))
-    count = task.synthetic_count(data, job.slot)
-    taught = job.label_by == LabelBy.TEACHER
+        _fit(job, store, plugin, settings, train, progress.part("fit", 0.0, 0.9))
+    provider = _load(plugin, store.path(Level.FITS, fit_key) / "provider", settings, job)
+    data = load_dataset(work.data)
+    count = task.synthetic_count(data, cell.slot)
+    taught = cell.label_by is LabelBy.TEACHER
     start = time.perf_counter()
     films = _guarded(
         plugin.name,
@@ -76,7 +81,7 @@ def synthesise(job: Job, progress: Progress) -> dict[str, Any]:
             provider,
             train,
             count,
-            seed=job.draw(task, "sample"),
+            seed=cell.draw("sample"),
             progress=progress.part("sample", 0.9, 0.98),
             wanted=frozenset() if taught else frozenset({task.needs}),
         ),
@@ -85,24 +90,24 @@ def synthesise(job: Job, progress: Progress) -> dict[str, Any]:
     said = _said(plugin.name, provider)
     films = films.resized(task.settings.resolution)
     if taught:
-        teacher = task.load_model(store.path(Level.RECORDS, str(job.teacher_key)) / MODEL, data)
+        teacher = task.load_model(store.path(Level.RECORDS, str(cell.teacher_key)) / MODEL, data)
         real = train.resized(task.settings.resolution)
-        films = task.annotate(teacher, films, real, seed=job.draw(task, "annotate"), device=job.device)
-    test = task.test_set(data, job.slot)
+        films = task.annotate(teacher, films, real, seed=cell.draw("annotate"), device=job.device)
+    test = task.test_set(data, cell.slot)
     refuse_leaks(plugin.name, films, _guarded(plugin.name, "trained_on", provider.trained_on), train, test)
     checks = check_copies(films, train, test) | ({"provider": said} if said else {})
     rate, rounds = _guarded(plugin.name, "sample", lambda: sampling_rate(provider, count, first_seconds=seconds))
     progress.update(0.99, "writing")
-    facts = {
-        "checks": checks,
-        "sample_images_per_second": rate,
-        "rounds": rounds,
-        "seconds": seconds,
-        "peak_memory_bytes": peak_memory(job.device),
-    }
-    with store.adding(Level.SYNTHETIC, synthetic_key) as draft:
+    facts = Sampled(
+        checks=checks,
+        sample_images_per_second=rate,
+        rounds=rounds,
+        seconds=seconds,
+        peak_memory_bytes=peak_memory(job.device),
+    )
+    with store.adding(Level.SYNTHETIC, job.key) as draft:
         films.save(draft / "dataset")
-        (draft / "synthetic.json").write_text(json.dumps(facts), encoding="utf-8")
+        (draft / SAMPLED).write_text(facts.model_dump_json(), encoding="utf-8")
     return {}
 
 
@@ -132,46 +137,49 @@ def _guarded(name: str, method: str, call: Any) -> Any:
         ) from error
 
 
-def _load(plugin: Plugin, folder: Path, settings: Any, job: Job) -> Provider:
+def _load(plugin: Plugin, folder: Path, settings: Any, job: Synthesise) -> Provider:
     def load(kept: Path) -> Provider:
         return _guarded(plugin.name, "load", lambda: plugin.load().load(kept, settings, device=job.device))
 
     return _per_class(plugin, settings, job, load).restore(folder) if _is_per_class(job) else load(folder)
 
 
-def _is_per_class(job: Job) -> bool:
-    return job.label_by == LabelBy.PER_CLASS
+def _is_per_class(job: Synthesise) -> bool:
+    return job.cell.label_by is LabelBy.PER_CLASS
 
 
-def _per_class(plugin: Plugin, settings: Any, job: Job, load: Callable[[Path], Provider] | None = None) -> PerClass:
+def _per_class(
+    plugin: Plugin, settings: Any, job: Synthesise, load: Callable[[Path], Provider] | None = None
+) -> PerClass:
     from ..contracts.label_by import PerClass
 
     return PerClass(lambda: plugin.make(settings, device=job.device), load, device=job.device)
 
 
-def _fit(job: Job, store: Store, plugin: Plugin, settings: Any, train: Dataset, task: Task, progress: Progress) -> None:
+def _fit(job: Synthesise, store: Store, plugin: Plugin, settings: Any, train: Dataset, progress: Progress) -> None:
     from ..device import peak_memory
 
     provider = _per_class(plugin, settings, job) if _is_per_class(job) else plugin.make(settings, device=job.device)
-    provider.checkpoints = Path(job.store) / "checkpoints" / str(job.fit_key)
+    cell = job.cell
+    provider.checkpoints = store.root / "checkpoints" / str(cell.fit_key)
     start = time.perf_counter()
-    _guarded(plugin.name, "fit", lambda: provider.fit(train, seed=job.draw(task, "fit"), progress=progress))
+    _guarded(plugin.name, "fit", lambda: provider.fit(train, seed=cell.draw("fit"), progress=progress))
     seconds = time.perf_counter() - start
-    histories = {name: Curve(**_curve(history)) for name, history in provider.histories().items()}
+    curves = {name: _curve(history) for name, history in provider.histories().items()}
     seen = sum(history.images_seen for history in provider.histories().values())
-    facts = {
-        "seconds": seconds,
-        "train_images_per_second": seen / seconds if seen else None,
-        "parameters": provider.parameter_count(),
-        "peak_memory_bytes": peak_memory(job.device),
-        "precision": next((curve.precision for curve in histories.values() if curve.precision), "32-true"),
-        "weights": provider.weights_used,
-        "curves": {name: curve.model_dump(mode="json") for name, curve in histories.items()},
-    }
-    with store.adding(Level.FITS, str(job.fit_key)) as draft:
+    facts = Fit(
+        seconds=seconds,
+        train_images_per_second=seen / seconds if seen else None,
+        parameters=provider.parameter_count(),
+        peak_memory_bytes=peak_memory(job.device),
+        precision=next((curve.precision for curve in curves.values() if curve.precision), "32-true"),
+        weights=provider.weights_used,
+        curves=curves,
+    )
+    with store.adding(Level.FITS, str(cell.fit_key)) as draft:
         (draft / "provider").mkdir()
         _guarded(plugin.name, "save", lambda: provider.save(draft / "provider"))
-        (draft / "fit.json").write_text(json.dumps(facts, allow_nan=False), encoding="utf-8")
+        (draft / FIT).write_text(facts.model_dump_json(), encoding="utf-8")
         _keep_timeline(plugin.name, provider, draft / "timeline.npz")
 
 
@@ -189,12 +197,9 @@ def _keep_timeline(name: str, provider: Provider, path: Path) -> None:
     np.savez_compressed(path, steps=steps, films=films)
 
 
-def _curve(history: Any) -> dict[str, Any]:
-    return {
-        "rows": history.rows,
-        "images_per_second": history.images_per_second or None,
-        "precision": history.precision,
-    }
+def _curve(history: History) -> Curve:
+    rate = history.images_per_second or None
+    return Curve(rows=history.rows, images_per_second=rate, precision=history.precision)
 
 
 def refuse_leaks(name: str, films: Dataset, trained_on: Sequence[str], train: Dataset, test: Dataset) -> None:
@@ -223,72 +228,97 @@ def check_copies(films: Dataset, train: Dataset, test: Dataset) -> dict[str, Any
     }
 
 
-def _cost(job: Job, store: Store) -> Cost:
+def _cost(job: Train, fit: Fit, made: Sampled) -> Cost:
     from ..device import device_name
 
-    fit = json.loads((store.path(Level.FITS, str(job.fit_key)) / "fit.json").read_bytes())
-    made = json.loads((store.path(Level.SYNTHETIC, str(job.synthetic_key)) / "synthetic.json").read_bytes())
     return Cost(
-        parameters=fit["parameters"],
-        fit_seconds=fit["seconds"],
-        train_images_per_second=fit["train_images_per_second"],
-        sample_images_per_second=made["sample_images_per_second"],
-        peak_memory_bytes=max(fit["peak_memory_bytes"], made["peak_memory_bytes"]),
+        parameters=fit.parameters,
+        fit_seconds=fit.seconds,
+        train_images_per_second=fit.train_images_per_second,
+        sample_images_per_second=made.sample_images_per_second,
+        peak_memory_bytes=max(fit.peak_memory_bytes, made.peak_memory_bytes),
         device=device_name(job.device),
-        precision=fit["precision"],
+        precision=fit.precision,
         threads=job.threads,
-        weights=fit["weights"],
+        weights=fit.weights,
     )
 
 
-def run_cell(job: Job, progress: Progress) -> dict[str, Any]:
+def run_cell(job: Train, progress: Progress) -> dict[str, Any]:
     """Train the downstream model of a cell, predict, score, and keep the record."""
-    from ..device import peak_memory
-
-    store, task = Store(Path(job.store)), _task(job)
-    data = load_dataset(Path(job.data))
-    test = task.test_set(data, job.slot)
+    work, cell = job.work, job.cell
+    store, task, data = Store(work.store), task_of(work), load_dataset(work.data)
+    test = task.test_set(data, cell.slot)
     arm = _arm(job, store, task, data)
     start = time.perf_counter()
-    trained = task.train(
-        arm, seed=job.draw(task, "train"), device=job.device, progress=progress.part("train", 0.0, 0.95)
-    )
+    trained = task.train(arm, seed=cell.draw("train"), device=job.device, progress=progress.part("train", 0.0, 0.95))
     seconds = time.perf_counter() - start
     predictions = task.predict(trained.model, test, device=job.device)
     progress.update(0.97, "score")
     scores = task.score(predictions, test)
-    synthetic = arm.synthetic if arm.synthetic is not None else None
-    used = [part for part in (arm.real, synthetic) if part is not None]
     with store.adding(Level.RECORDS, job.key) as draft:
         scores.to_parquet(draft / "scores.parquet", index=False)
         predictions.save(draft / "predictions.npz")
         task.save_model(trained.model, draft / MODEL)
         _keep_illustrations(task.illustrate(trained.model, test, device=job.device), draft / ILLUSTRATIONS)
-        record = Record(
-            key=job.key,
-            cell=CellIdentity.model_validate(job.identity),
-            table=[Value.model_validate(row) for row in task.summarise(scores).to_dict("records")],
-            train_ids=digest.of_json(sorted(case for part in used for case in part.ids)),
-            test_ids=digest.of_json(sorted(test.ids)),
-            downstream=Downstream(
-                seconds=seconds,
-                train_films=sum(len(task.learnt_from(part)) for part in used),
-                test_films=len(test),
-                synthetic_films=task.synthetic_count(data, job.slot) if job.synthetic_key else 0,
-                curves={name: Curve(**_curve(history)) for name, history in trained.histories.items()},
-                weights=task.weights_used(),
-                peak_memory_bytes=peak_memory(job.device),
-            ),
-            cost=_cost(job, store) if job.synthetic_key else None,
-            environment=environment(job),
-            synthetic_key=job.synthetic_key,
-            fit_key=job.fit_key,
-            checks=_checks(job, store),
-            files={path.name: digest.of_file(path) for path in sorted(draft.iterdir())},
-            created=utc_now(),
-        )
+        files = {path.name: digest.of_file(path) for path in sorted(draft.iterdir())}
+        count = task.synthetic_count(data, cell.slot) if cell.synthetic_key else 0
+        downstream = _downstream(task, arm, trained, seconds, tested=len(test), synthetic=count, device=job.device)
+        table = [Value.model_validate(row) for row in task.summarise(scores).to_dict("records")]
+        record = _record(job, store, arm, test, table=table, downstream=downstream, files=files)
         (draft / "record.json").write_text(record.model_dump_json(by_alias=True, indent=1), encoding="utf-8")
     return {}
+
+
+def _used(arm: Arm) -> list[Dataset]:
+    """The films that a downstream model was trained on."""
+    return [part for part in (arm.real, arm.synthetic) if part is not None]
+
+
+def _downstream(
+    task: Task, arm: Arm, trained: Trained, seconds: float, *, tested: int, synthetic: int, device: str
+) -> Downstream:
+    from ..device import peak_memory
+
+    return Downstream(
+        seconds=seconds,
+        train_films=sum(len(task.learnt_from(part)) for part in _used(arm)),
+        test_films=tested,
+        synthetic_films=synthetic,
+        curves={name: _curve(history) for name, history in trained.histories.items()},
+        weights=task.weights_used(),
+        peak_memory_bytes=peak_memory(device),
+    )
+
+
+def _record(
+    job: Train,
+    store: Store,
+    arm: Arm,
+    test: Dataset,
+    *,
+    table: list[Value],
+    downstream: Downstream,
+    files: dict[str, str],
+) -> Record:
+    cell = job.cell
+    provided = cell.fit_key is not None and cell.synthetic_key is not None
+    made = store.sampled(str(cell.synthetic_key)) if provided else None
+    return Record(
+        key=job.key,
+        cell=cell.identity,
+        table=table,
+        train_ids=digest.of_json(sorted(case for part in _used(arm) for case in part.ids)),
+        test_ids=digest.of_json(sorted(test.ids)),
+        downstream=downstream,
+        cost=None if made is None else _cost(job, store.fit(str(cell.fit_key)), made),
+        environment=environment(job.device, job.threads),
+        synthetic_key=cell.synthetic_key,
+        fit_key=cell.fit_key,
+        checks={} if made is None else made.checks,
+        files=files,
+        created=utc_now(),
+    )
 
 
 def _keep_illustrations(pictures: Sequence[Illustration], path: Path) -> None:
@@ -298,28 +328,22 @@ def _keep_illustrations(pictures: Sequence[Illustration], path: Path) -> None:
         np.savez_compressed(path, pictures=np.stack([picture.pixels for picture in pictures]), captions=captions)
 
 
-def _arm(job: Job, store: Store, task: Task, data: Dataset) -> Arm:
-    name = ArmName(job.arm)
+def _arm(job: Train, store: Store, task: Task, data: Dataset) -> Arm:
+    cell, name = job.cell, job.cell.slot.arm
     real = None
     if name is not ArmName.SYNTHETIC:
-        real = task.training_set(load_dataset(Path(job.fit_data)), job.slot).resized(task.settings.resolution)
+        real = training_set(job.work, cell, task).resized(task.settings.resolution)
     synthetic = None
     if name in (ArmName.SYNTHETIC, ArmName.MIXED):
-        synthetic = store.synthetic(str(job.synthetic_key))
+        synthetic = store.synthetic(str(cell.synthetic_key))
     start = None
     if name is ArmName.FINETUNE:
-        start = task.load_model(store.path(Level.RECORDS, str(job.start_key)) / MODEL, data)
-    validation = task.validation_set(data, job.slot)
+        start = task.load_model(store.path(Level.RECORDS, str(cell.start_key)) / MODEL, data)
+    validation = task.validation_set(data, cell.slot)
     return Arm(name, real, synthetic, start, validation, task.structures(data))
 
 
-def _checks(job: Job, store: Store) -> dict[str, Any]:
-    if job.synthetic_key is None:
-        return {}
-    return json.loads((store.path(Level.SYNTHETIC, job.synthetic_key) / "synthetic.json").read_bytes())["checks"]
-
-
-def environment(job: Job) -> Environment:
+def environment(device: str, threads: int) -> Environment:
     """Where numbers are made."""
     from ... import __version__
     from ..device import device_name
@@ -328,7 +352,7 @@ def environment(job: Job) -> Environment:
         cxrbench=__version__,
         python=platform.python_version(),
         platform=platform.platform(),
-        device=device_name(job.device),
-        threads=job.threads,
+        device=device_name(device),
+        threads=threads,
         packages=digest.of_packages(),
     )

@@ -18,13 +18,16 @@ from .. import digest
 from ..errors import StoreError
 from ..files import new_folder, write_text
 from ..schema import read_json
-from .record import SCHEMA, Failure, Record
+from .record import SCHEMA, Failure, Fit, Record, Sampled
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ..contracts.task import Predictions
     from ..data.dataset import Dataset
+
+
+FIT, SAMPLED = "fit.json", "synthetic.json"
 
 
 class Level(StrEnum):
@@ -79,6 +82,18 @@ class Store:
     def record(self, key: str) -> Record:
         """The record of a cell; StoreError when it is missing, not valid or of another schema."""
         return read_json(self.path(Level.RECORDS, key) / "record.json", Record, SCHEMA)
+
+    def fit(self, key: str) -> Fit:
+        """What a fit took and left; StoreError when it is missing or not valid."""
+        return read_json(self.path(Level.FITS, key) / FIT, Fit)
+
+    def sampled(self, key: str) -> Sampled:
+        """How synthetic films were sampled; StoreError when that is missing or not valid."""
+        return read_json(self.path(Level.SYNTHETIC, key) / SAMPLED, Sampled)
+
+    def progress(self, key: str) -> Path:
+        """The file in which a running step says how far it is."""
+        return self.root / "progress" / f"{key}.json"
 
     def scores(self, key: str) -> pd.DataFrame:
         """The case scores of a cell: columns case, structure, metric, value."""

@@ -1,7 +1,8 @@
 """A process that does one step of a run.
 
-Run as `python -m cxrbench.benchmark.runs.worker` with a job as one JSON line on standard input. The result goes to the store,
-the outcome to the job's outcome file. When standard input closes, the parent is gone and the process ends itself.
+Run as `python -m cxrbench.benchmark.runs.worker` with an order (`job.Order`) as one line of JSON on standard input. The
+result goes to the store, the outcome to the file that the order names. When standard input closes, the parent is gone and
+the process ends itself.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ..errors import CxrbenchError
 from ..files import write_text
 from ..progress import Progress
 from .examine import check, describe
-from .job import Job
+from .job import Check, Describe, Job, Order, Synthesise
 from .steps import run_cell, synthesise
 
 PROGRESS_SECONDS = 0.3
@@ -49,27 +50,28 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def perform(job: Job) -> Any:
-    """Do the job; CxrbenchError for what a user should read."""
-    if job.kind == "describe":
+def perform(job: Job, progress: Progress) -> Any:
+    """Do a job; CxrbenchError for what a user should read."""
+    if isinstance(job, Describe):
         return describe(job)
     require_device(job.device)
-    progress = Progress(_ProgressFile(Path(job.progress)))
-    actions = {"synthesise": synthesise, "cell": run_cell, "check": check}
-    return actions[job.kind](job, progress)
+    if isinstance(job, Check):
+        return check(job, progress)
+    return synthesise(job, progress) if isinstance(job, Synthesise) else run_cell(job, progress)
 
 
 def main() -> None:
-    """Read the job, do it, write the outcome: `{"ok": ...}` or `{"error": line, "detail": traceback}`."""
-    job = Job(**json.loads(sys.stdin.readline()))
+    """Read the order, do it, write the outcome: `{"ok": ...}` or `{"error": line, "detail": traceback}`."""
+    order = Order.model_validate_json(sys.stdin.readline())
     _end_with_parent()
+    progress = Progress() if order.progress is None else Progress(_ProgressFile(order.progress))
     try:
-        outcome = {"ok": perform(job)}
+        outcome = {"ok": perform(order.job, progress)}
     except CxrbenchError as error:
         outcome = {"error": str(error), "detail": "", "input": type(error).__name__ == "InputError"}
     except Exception as error:
         outcome = {"error": f"{type(error).__name__}: {error}", "detail": traceback.format_exc(), "input": False}
-    write_text(Path(job.outcome), json.dumps(outcome))
+    write_text(order.outcome, json.dumps(outcome))
 
 
 if __name__ == "__main__":

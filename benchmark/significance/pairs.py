@@ -1,4 +1,4 @@
-"""Case scores side by side: the same test cases under two arms or in two runs (design section 8).
+"""Case scores side by side: the same test cases under two arms or in two runs.
 
 Scores are kept in long form (`COLUMNS`), one file a run, so that a run folder can be compared without its store. With
 several seeds a case's score is its mean over the seeds; the cases of several folds are taken together.

@@ -1,4 +1,4 @@
-"""How two models are compared on the same cases: a rule for each kind of score (design section 8).
+"""How two models are compared on the same cases: a rule for each kind of score.
 
 A task names its rule; records and run folders are compared by it without the task's code.
 
@@ -83,7 +83,8 @@ def compare_aucs(ours: pd.DataFrame, theirs: pd.DataFrame, structures: Sequence[
 
     Classes with one label value in the test set, or that a model was not taught, are left out of the macro mean of both.
     """
-    from ..metrics.classification import auc_columns, bootstrap_auc, delong
+    from ..metrics.auc_bootstrap import bootstrap_auc
+    from ..metrics.classification import auc_columns, delong
     from .paired_tests import paired_t_over_classes
 
     names = [*structures, AVERAGE] if len(structures) > 1 else list(structures)

@@ -17,7 +17,7 @@ from ..files import write_text
 from ..processes import run_apart
 from ..progress import Progress
 from ..registry import PROVIDERS, Plugin, find_provider, find_task, plugins
-from ..runs.job import Job
+from ..runs.job import Synthesise
 from ..runs.request import PRESETS, Request, resolve_device
 from ..runs.store import Level, Store
 from ..schema import utc_now
@@ -142,7 +142,8 @@ def _points_of(blank: Row, subject: Subject, plan: Plan, device: str) -> list[Po
     points = []
     for variant in variants_of(job, plan.batches, steps=steps, side=side, time_limit=limit):
         ask = Ask(
-            job=replace(job, kind="throughput", provider_settings=variant.short, device=device),
+            work=job.work.model_copy(update={"provider_settings": variant.short, "device": device}),
+            cell=job.cell,
             rounds=plan.rounds,
             films=plan.films,
             fit="" if variant.batch is not None else _stored_fit(subject.jobs, prepared.store.root),
@@ -154,18 +155,18 @@ def _points_of(blank: Row, subject: Subject, plan: Plan, device: str) -> list[Po
 
 def _key(ask: Ask) -> str:
     """sha256 over what is measured, of whom, and by which code."""
-    job = ask.job
+    work = ask.work
     how = [SCHEMA, digest.of_code(Path(__file__).with_name("probe.py")), digest.of_packages()]
-    what = [job.fit_key, job.provider_settings, job.device, job.threads, machine(job.device)]
+    what = [ask.cell.fit_key, work.provider_settings, work.device, work.threads, machine(work.device)]
     return digest.of_json([*how, *what, ask.rounds, ask.films, Path(ask.fit).parent.name])
 
 
-def _stored_fit(jobs: Iterable[Job], root: Path) -> str:
+def _stored_fit(jobs: Iterable[Synthesise], root: Path) -> str:
     """The folder of the first fit of these settings that the store has; empty where it has none."""
     store = Store(root)
     for job in jobs:
-        if store.sound(Level.FITS, str(job.fit_key)):
-            return str((store.path(Level.FITS, str(job.fit_key)) / "provider").resolve())
+        if store.sound(Level.FITS, str(job.cell.fit_key)):
+            return str((store.path(Level.FITS, str(job.cell.fit_key)) / "provider").resolve())
     return ""
 
 
@@ -191,8 +192,8 @@ def measure(point: Point) -> Row:
     try:
         found = run_apart(
             PROBE,
-            point.ask.line(),
-            threads=point.ask.job.threads,
+            point.ask.model_dump_json() + "\n",
+            threads=point.ask.work.threads,
             time_limit=point.time_limit,
             label=point.row.title,
             hint="raise it with --time-limit, or ask for fewer --films",

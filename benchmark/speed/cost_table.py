@@ -9,30 +9,29 @@ epoch is one pass over the films of the task's training set.
 from __future__ import annotations
 
 import csv
-import json
 import statistics
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..contracts.label_by import LabelBy
-from ..data.dataset import load_dataset
 from ..errors import CxrbenchError, InputError, ProviderError
+from ..home import home
 from ..processes import answer, run_apart
 from ..progress import Progress
-from ..registry import describe, find_provider, find_task
-from ..runs.chains import step_label
-from ..runs.job import Job
-from ..runs.request import PRESETS, Request, choose_task, prepare
+from ..registry import find_provider
+from ..runs.asked import ask_provider
+from ..runs.job import Cell, Synthesise, Work
+from ..runs.record import Curve
+from ..runs.request import PRESETS, Request, choose_task, divided, prepare
+from ..runs.steps import provider_of, task_of, training_set
 from ..runs.store import Level, Store
-from ..settings import restore
+from ..schema import Strict
 
 if TYPE_CHECKING:
     from ..contracts.provider import Provider
-    from ..contracts.task import Task
     from ..data.dataset import Dataset
     from ..runs.request import Prepared
 
@@ -111,22 +110,30 @@ class Subject:
     """A provider that is ready to be looked up and measured: `jobs` are its fits of one size, one a seed and fold."""
 
     prepared: Prepared
-    jobs: tuple[Job, ...]
+    jobs: tuple[Synthesise, ...]
+
+
+class Examine(Strict):
+    """What the process of one provider is asked for: its films and networks, and rates of a fit of `steps` steps where
+    that is not 0."""
+
+    work: Work
+    cell: Cell
+    steps: int
 
 
 def prepare_subject(request: Request, progress: Progress) -> Subject:
     """Check a request and make its films. InputError as of `runner.prepare`; `label_by` is for the generators that need
     it, so that one request suits any set of providers."""
     plugin = find_provider(request.provider)
-    task = choose_task(plugin, request.task)
-    needed = set(describe(task).values.get("needs") or [])
-    if needed <= set(describe(plugin).values.get("produces") or []):
+    said = ask_provider(plugin, request.preset, divided(request.overrides)[1], Store(home() / "store"))
+    if choose_task(plugin, said, request.task).load().needs.value in said.produces:
         request = replace(request, label_by=None)
     prepared = prepare(replace(request, seeds=SEEDS), progress)
-    jobs = [step.job for chain in prepared.chains for step in chain if step.job.kind == "synthesise"]
+    jobs = [step for step in prepared.schedule.steps if isinstance(step, Synthesise)]
     if not jobs:
         raise InputError(f"{prepared.plan.task.name} has no arm that fits a provider: choose another --task")
-    return Subject(prepared, tuple(job for job in jobs if job.size == jobs[0].size))
+    return Subject(prepared, tuple(job for job in jobs if job.cell.slot.size == jobs[0].cell.slot.size))
 
 
 def cost_row(subject: Subject, *, steps: int) -> CostRow:
@@ -134,19 +141,19 @@ def cost_row(subject: Subject, *, steps: int) -> CostRow:
     prepared, job = subject.prepared, subject.jobs[0]
     plan = prepared.plan
     row = CostRow(
-        provider=plan.provider.title if job.label_by == LabelBy.PER_CLASS else plan.provider.name,
+        provider=plan.provider.title if job.cell.label_by is LabelBy.PER_CLASS else plan.provider.name,
         preset=plan.preset,
         task=plan.task.name,
         data=plan.data.info.name,
         published=published_of(plan.provider.name),
     )
     notes = []
-    if job.label_by == LabelBy.PER_CLASS:
+    if job.cell.label_by is LabelBy.PER_CLASS:
         notes.append("parameters and rates of one generator; per_class has one for each finding and one for none")
     rates = stored_rates(subject)
+    question = Examine(work=job.work, cell=job.cell, steps=0 if rates is not None else steps)
     try:
-        limit = prepared.request.time_limit or PRESETS[plan.preset]
-        found = examine_apart(job, limit, steps=0 if rates is not None else steps)
+        found = examine_apart(question, job.label, prepared.request.time_limit or PRESETS[plan.preset])
     except CxrbenchError as error:
         return replace(row, error=str(error), rates=rates)
     if "rates" in found:
@@ -172,7 +179,7 @@ def cost_row(subject: Subject, *, steps: int) -> CostRow:
 def stored_rates(subject: Subject) -> Rates | None:
     """The medians over the fits that the store has of these settings, code and films; None where it has none."""
     store = subject.prepared.store
-    kept = [job for job in subject.jobs if store.sound(Level.FITS, str(job.fit_key))]
+    kept = [job for job in subject.jobs if store.sound(Level.FITS, str(job.cell.fit_key))]
     found = [_stored(subject, store, job) for job in kept]
     if not found:
         return None
@@ -185,28 +192,29 @@ def stored_rates(subject: Subject) -> Rates | None:
     )
 
 
-def _stored(subject: Subject, store: Store, job: Job) -> Rates:
-    fit = json.loads((store.path(Level.FITS, str(job.fit_key)) / "fit.json").read_bytes())
-    rate = None
-    memory, device = fit["peak_memory_bytes"], job.device
-    if store.sound(Level.SYNTHETIC, str(job.synthetic_key)):
-        made = json.loads((store.path(Level.SYNTHETIC, str(job.synthetic_key)) / "synthetic.json").read_bytes())
-        rate, memory = made["sample_images_per_second"], max(memory, made["peak_memory_bytes"])
+def _stored(subject: Subject, store: Store, job: Synthesise) -> Rates:
+    fit = store.fit(str(job.cell.fit_key))
+    made = store.sampled(job.key) if store.sound(Level.SYNTHETIC, job.key) else None
+    device = job.device
     for cell in subject.prepared.plan.cells:
-        if cell.synthetic_key == job.synthetic_key and store.path(Level.RECORDS, cell.key).is_dir():
+        if cell.synthetic_key == job.key and store.path(Level.RECORDS, cell.key).is_dir():
             cost = store.record(cell.key).cost
             device = cost.device if cost is not None else device
     return Rates(
-        source=str(job.fit_key)[:12],
+        source=str(job.cell.fit_key)[:12],
         device=device,
-        precision=fit["precision"],
+        precision=fit.precision,
         threads=job.threads,
-        peak_memory_bytes=memory,
-        parameters=fit["parameters"],
-        train_films_per_second=epoch_rate(fit["curves"], per_class=job.label_by == LabelBy.PER_CLASS)
-        or fit["train_images_per_second"],
-        sample_films_per_second=rate,
+        peak_memory_bytes=max(fit.peak_memory_bytes, made.peak_memory_bytes if made else 0),
+        parameters=fit.parameters,
+        train_films_per_second=_epoch_rate(fit.curves, per_class=job.cell.label_by is LabelBy.PER_CLASS)
+        or fit.train_images_per_second,
+        sample_films_per_second=made.sample_images_per_second if made else None,
     )
+
+
+def _epoch_rate(curves: Mapping[str, Curve], *, per_class: bool) -> float | None:
+    return epoch_rate({name: curve.images_per_second for name, curve in curves.items()}, per_class=per_class)
 
 
 def _median(values: Iterable[float | None]) -> float | None:
@@ -214,16 +222,17 @@ def _median(values: Iterable[float | None]) -> float | None:
     return statistics.median(known) if known else None
 
 
-def epoch_rate(curves: Mapping[str, Mapping[str, Any]], *, per_class: bool) -> float | None:
-    """Films a second of an epoch in which every part is trained once on every film, from the curves of a fit.
+def epoch_rate(parts: Mapping[str, float | None], *, per_class: bool) -> float | None:
+    """Films a second of an epoch in which every part is trained once on every film, from films a second of every part of
+    a fit.
 
     Parts are trained one after the other, so their seconds add up. The generators of `per_class` (`finding: part`) share
     the films between them: of those the median counts. None where the rate of a part is not known.
     """
     rates: dict[str, list[float | None]] = {}
-    for name, curve in curves.items():
+    for name, rate in parts.items():
         part = name.rpartition(": ")[2] if per_class else name
-        rates.setdefault(part, []).append(curve["images_per_second"])
+        rates.setdefault(part, []).append(rate)
     medians = [_median(values) for values in rates.values()]
     known = [rate for rate in medians if rate]
     return 1 / sum(1 / rate for rate in known) if known and len(known) == len(medians) else None
@@ -232,34 +241,30 @@ def epoch_rate(curves: Mapping[str, Mapping[str, Any]], *, per_class: bool) -> f
 # ------------------------------------------------------------------------------------------- measured now
 
 
-def examine_apart(job: Job, time_limit: float, *, steps: int) -> dict[str, Any]:
-    """`examine` in a fresh process with the threads of the job; ProviderError when it fails or takes too long."""
-    job = replace(job, kind="cost" if steps else "parameters")
+def examine_apart(question: Examine, label: str, time_limit: float) -> dict[str, Any]:
+    """`examine` in a fresh process with the threads of its work; ProviderError when it fails or takes too long."""
     return run_apart(
         __name__,
-        json.dumps({"job": asdict(job), "steps": steps}) + "\n",
-        threads=job.threads,
+        question.model_dump_json() + "\n",
+        threads=question.work.threads,
         time_limit=time_limit,
-        label=step_label(job),
+        label=label,
         hint="fewer --steps, or --time-limit",
     )
 
 
-def examine(job: Job, steps: int) -> dict[str, Any]:
-    """Films and networks of a provider on its training set. Where `steps` is not 0, also `rates`, of a fit that is
+def examine(question: Examine) -> dict[str, Any]:
+    """Films and networks of a provider on its training set. Where steps are asked for, also `rates`, of a fit that is
     `shortened` to so many if the provider knows how to."""
-    plugin = find_provider(job.provider)
-    cls: type[Provider] = plugin.load()
-    settings = restore(cls.presets[job.preset], job.provider_settings or {})
-    task_class = find_task(job.task).load()
-    task: Task = task_class(restore(task_class.presets[job.preset], job.task_settings or {}))
-    train = task.training_set(load_dataset(Path(job.fit_data)), job.slot)
-    measured = cls.shorter(settings, steps) if steps else settings
-    provider: Provider = plugin.make(measured, device=job.device)
+    work = question.work
+    plugin, settings = provider_of(work)
+    train = training_set(work, question.cell, task_of(work))
+    measured = plugin.load().shorter(settings, question.steps) if question.steps else settings
+    provider: Provider = plugin.make(measured, device=work.device)
     found: dict[str, Any] = {"films": len(train), "resolution": train.resolution, "notes": [], "parts": {}}
-    if steps:
+    if question.steps:
         found["shortened"] = measured != settings
-        found["rates"] = measure(provider, train, job.draw(task, "fit"), found["notes"])
+        found["rates"] = measure(provider, train, question.cell.draw("fit"), found["notes"])
     try:
         found["parts"] = dict(provider.parameter_parts(train.info))
     except Exception as error:  # any code of a third party may stand behind it; the table says what it said
@@ -276,7 +281,7 @@ def measure(provider: Provider, train: Dataset, seed: int, notes: list[str]) -> 
 
     provider.fit(train, seed=seed, progress=Progress())
     histories = provider.histories()
-    curves = {name: {"images_per_second": history.images_per_second or None} for name, history in histories.items()}
+    parts = {name: history.images_per_second or None for name, history in histories.items()}
     rate = None
     try:
         start = time.perf_counter()
@@ -289,7 +294,7 @@ def measure(provider: Provider, train: Dataset, seed: int, notes: list[str]) -> 
         "precision": next((history.precision for history in histories.values()), "32-true"),
         "peak_memory_bytes": peak_memory(provider.device),
         "parameters": provider.parameter_count(),
-        "train_films_per_second": epoch_rate(curves, per_class=False),
+        "train_films_per_second": epoch_rate(parts, per_class=False),
         "sample_films_per_second": rate,
     }
 
@@ -320,9 +325,5 @@ def published_of(provider: str) -> tuple[Published, ...]:
     return tuple(row for row, providers in published_costs() if provider in providers)
 
 
-def _answer(question: Mapping[str, Any]) -> dict[str, Any]:
-    return examine(Job(**question["job"]), question["steps"])
-
-
 if __name__ == "__main__":
-    answer(lambda line: _answer(json.loads(line)))
+    answer(lambda line: examine(Examine.model_validate_json(line)))

@@ -1,8 +1,7 @@
 """Measures one provider in a process of its own (this module as a program): steps of training, then sampling.
 
-The steps are watched through `training.Rate`, which the one training loop tells of every step: here it is replaced by one
-that counts the FLOPs of a few steps, then times rounds of steps in turns with the reference kernel. The loop itself is part
-of every result's key and stays as it is.
+The steps are watched by an observer of the one training loop, which counts the FLOPs of a few steps, then times rounds of
+steps in turns with the reference kernel.
 """
 
 from __future__ import annotations
@@ -17,28 +16,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.module_tracker import ModuleTracker
 
 from .. import digest
-from ..data.dataset import load_dataset
-from ..device import device_name, peak_memory, require_device
+from ..device import device_name, peak_memory, require_device, synchronise
 from ..errors import CxrbenchError, ProviderError
 from ..processes import answer
 from ..progress import Progress
-from ..registry import find_provider, find_task
 from ..runs.sampling_rate import BUDGET_SECONDS
-from ..settings import restore
-from ..training import loop as training
+from ..runs.steps import provider_of, task_of, training_set
+from ..training.observer import Observer, watched_by
 from .question import Ask, Windows
 from .rates import Peak, Rate, Sampling, Source, Spread, TrainingPart
-from .reference import Reference, in_turns, peak_of, wait_for
+from .reference import Reference, in_turns, peak_of
 
 if TYPE_CHECKING:
     from ..contracts.provider import Provider
-    from ..contracts.task import Task
-    from ..data.dataset import Dataset
-    from ..runs.job import Job
+    from ..training.history import History
 
 FLOAT32 = "32-true"
 
@@ -77,23 +73,28 @@ class Seen:
     references: list[float] = field(default_factory=list)
 
 
-class WatchedRate(training.Rate):
-    """The `Rate` of a watched training: measures in the loop's own pauses between two steps."""
+class Stopwatch(Observer):
+    """Of every training inside `watched_by`: counts the FLOPs of a few steps, then times rounds of steps in turns with the
+    reference kernel. What was seen is in `every`, a `Seen` for each training in their order."""
 
-    def __init__(self, device: torch.device, total: int, seen: Seen, reference: Reference) -> None:
-        super().__init__(device, total)
-        self.seen, self.reference = seen, reference
-        self.made = time.perf_counter()
+    def __init__(self, rounds: int, reference: Reference) -> None:
+        self.rounds, self.reference = rounds, reference
+        self.every: list[Seen] = []
         self.counter: FlopCounter | None = None
-        self.begun, self.films = 0.0, 0
+        self.device = torch.device("cpu")
+        self.started = self.begun = 0.0
+        self.films = 0
 
-    def after(self, step: int, images: int) -> None:
-        """A finished step of `images` films."""
-        super().after(step, images)
-        seen, windows, done = self.seen, self.seen.windows, step + 1
+    def begins(self, steps: int, device: torch.device) -> None:
+        self.stop_counting()
+        self.every.append(Seen(Windows.of(steps, self.rounds)))
+        self.device, self.started, self.begun, self.films = device, time.perf_counter(), 0.0, 0
+
+    def after_step(self, step: int, images: int) -> None:
+        seen, windows, done = self.every[-1], self.every[-1].windows, step + 1
         if step == 0:
-            wait_for(self.device)
-            seen.first_step_seconds = time.perf_counter() - self.made
+            synchronise(self.device)
+            seen.first_step_seconds = time.perf_counter() - self.started
         if not windows.rounds:
             return
         if self.counter is not None:
@@ -113,55 +114,45 @@ class WatchedRate(training.Rate):
             if number + 1 < windows.rounds:
                 self._begin(number + 1)
 
+    def after_pause(self, seconds: float) -> None:
+        if self.begun:
+            self.begun += seconds
+
+    def ends(self, networks: Mapping[str, nn.Module], history: History) -> None:
+        self.stop_counting()
+
     def stop_counting(self) -> None:
         """Take off the counter, if it is on."""
         if self.counter is not None:
             self.counter.__exit__(None, None, None)
-            self.seen.flops, self.counter = int(self.counter.get_total_flops()), None
-
-    def pause(self, seconds: float) -> None:
-        super().pause(seconds)
-        if self.begun:
-            self.begun += seconds
+            self.every[-1].flops, self.counter = int(self.counter.get_total_flops()), None
 
     def _begin(self, number: int) -> None:
         if number % 2:
             self._refer()
-        wait_for(self.device)
+        synchronise(self.device)
         self.begun, self.films = time.perf_counter(), 0
 
     def _end(self, number: int) -> None:
-        wait_for(self.device)
-        self.seen.rates.append(self.films / (time.perf_counter() - self.begun))
+        synchronise(self.device)
+        self.every[-1].rates.append(self.films / (time.perf_counter() - self.begun))
         self.begun = 0.0
         if not number % 2:
             self._refer()
 
     def _refer(self) -> None:
-        start = time.perf_counter()
-        self.seen.references.append(self.reference.seconds())
-        super().pause(time.perf_counter() - start)  # the loop's own rate is of training alone
+        self.every[-1].references.append(self.reference.seconds())
 
 
 @contextmanager
 def watching(rounds: int, reference: Reference) -> Iterator[list[Seen]]:
     """All trainings inside the block are watched; one `Seen` each, in their order."""
-    found: list[Seen] = []
-    open_rates: list[WatchedRate] = []
-
-    def watched(device: torch.device, total: int) -> WatchedRate:
-        found.append(Seen(Windows.of(total, rounds)))
-        open_rates.append(WatchedRate(device, total, found[-1], reference))
-        return open_rates[-1]
-
-    names = vars(training)
-    before, names["Rate"] = names["Rate"], watched
+    watch = Stopwatch(rounds, reference)
     try:
-        yield found
+        with watched_by(watch):
+            yield watch.every
     finally:
-        names["Rate"] = before
-        for rate in open_rates:
-            rate.stop_counting()
+        watch.stop_counting()
 
 
 # ------------------------------------------------------------------------------------------- rates
@@ -234,10 +225,10 @@ def draw(provider: Provider, films: int, rounds: int, reference: Reference, sour
     device = torch.device(provider.device)
 
     def seconds(seed: int) -> float:
-        wait_for(device)
+        synchronise(device)
         start = time.perf_counter()
         made = sum(len(batch.images) for batch in provider.sample(films, seed=seed))
-        wait_for(device)
+        synchronise(device)
         if made != films:
             raise ProviderError(f"sample({films}) gave {made} films")
         return time.perf_counter() - start
@@ -271,19 +262,21 @@ def sampling_rate(drawn: Drawn, peaks: Mapping[str, Peak]) -> Sampling:
 
 def probe(ask: Ask) -> dict[str, Any]:
     """The measured fields of a `Row`. What a provider has not (steps, films that it accepts) becomes a note."""
-    job, notes = ask.job, list[str]()
-    require_device(job.device)
-    device = torch.device(job.device)
+    notes = list[str]()
+    require_device(ask.work.device)
+    device = torch.device(ask.work.device)
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")  # as every training sets it, for what is measured without one
-    provider, train, seed = _provider(job)
+    plugin, settings = provider_of(ask.work)
+    train = training_set(ask.work, ask.cell, task_of(ask.work))
+    provider: Provider = plugin.make(settings, device=ask.work.device)
     reference = Reference(device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     with watching(ask.rounds, reference) as every:
-        provider.fit(train, seed=seed, progress=Progress())
+        provider.fit(train, seed=ask.cell.draw("fit"), progress=Progress())
     drawn = _draw(ask, provider, reference, notes)
-    memory = peak_memory(job.device)  # before the large kernels
+    memory = peak_memory(ask.work.device)  # before the large kernels
     parts = _named(provider, every, notes)
     peaks = peaks_of(device, [precision for _, _, precision in parts], reference)
     rates = [training_part(name, seen, precision, peaks) for name, seen, precision in parts]
@@ -298,21 +291,11 @@ def probe(ask: Ask) -> dict[str, Any]:
         "peak_memory_bytes": memory,
         "reference_seconds": statistics.median(reference.seconds() for _ in range(3)),
         "peaks": {name: peak.model_dump(mode="json") for name, peak in peaks.items()},
-        "device": device_name(job.device),
+        "device": device_name(ask.work.device),
         "packages": digest.of_packages(),
         "python": platform.python_version(),
         "notes": notes,
     }
-
-
-def _provider(job: Job) -> tuple[Provider, Dataset, int]:
-    """The provider of a job, its training films and the seed of its fit."""
-    plugin = find_provider(job.provider)
-    settings = restore(plugin.load().presets[job.preset], job.provider_settings or {})
-    task_class = find_task(job.task).load()
-    task: Task = task_class(restore(task_class.presets[job.preset], job.task_settings or {}))
-    train = task.training_set(load_dataset(Path(job.fit_data)), job.slot)
-    return plugin.make(settings, device=job.device), train, job.draw(task, "fit")
 
 
 def _named(provider: Provider, every: Sequence[Seen], notes: list[str]) -> list[tuple[str, Seen, str]]:
@@ -350,4 +333,4 @@ def _plain(model: Rate | None) -> dict[str, Any] | None:
 
 
 if __name__ == "__main__":
-    answer(lambda line: probe(Ask.of(line)))
+    answer(lambda line: probe(Ask.model_validate_json(line)))

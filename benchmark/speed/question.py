@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from ..runs.job import Job
+from ..runs.job import Cell, Work
+from ..schema import Strict
 
 STEPS = 10
 """Steps of a round: a multiple of the cycles of generators that are updated every second or fifth step."""
 WARMUP = 5
 
 
-@dataclass(frozen=True)
-class Ask:
+class Ask(Strict):
     """One measurement: `rounds` of ten training steps and of `films` sampled films."""
 
-    job: Job
+    work: Work
+    cell: Cell
     rounds: int
     films: int
     fit: str = ""
     """The folder of a fitted provider to sample; empty: the one that was just trained."""
     shortened: bool = True
-    """Whether the job's training is cut short."""
-
-    def line(self) -> str:
-        """As the line that the process reads."""
-        return json.dumps(asdict(self)) + "\n"
-
-    @classmethod
-    def of(cls, line: str) -> Ask:
-        """What a line asks for."""
-        values = json.loads(line)
-        return cls(**values | {"job": Job(**values["job"])})
+    """Whether the training is cut short."""
 
 
 @dataclass(frozen=True)

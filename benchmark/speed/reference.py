@@ -16,20 +16,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..device import synchronise
+
 BLOCK_SECONDS = 0.1
 """A kernel is repeated until a block of calls takes that long; the block is what is timed."""
 PEAK_ROUNDS = 5
 MOST_CALLS = 100_000
 
 Call = Callable[[], object]
-
-
-def wait_for(device: torch.device) -> None:
-    """Wait until the device has done what was asked of it."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
 
 
 def seconds_of(call: Call, calls: int, device: torch.device) -> float:
@@ -43,11 +37,11 @@ def seconds_of(call: Call, calls: int, device: torch.device) -> float:
             end.record()
             end.synchronize()
         return float(start.elapsed_time(end)) / 1e3 / calls
-    wait_for(device)
+    synchronise(device)
     begun = time.perf_counter()
     for _ in range(calls):
         call()
-    wait_for(device)
+    synchronise(device)
     return (time.perf_counter() - begun) / calls
 
 

@@ -14,7 +14,7 @@ from ..settings import plain, restore
 
 if TYPE_CHECKING:
     from ..contracts.provider import Provider
-    from ..runs.job import Job
+    from ..runs.job import Synthesise
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class Variant:
         return self.short != self.settings
 
 
-def variants_of(job: Job, batches: Sequence[int], *, steps: int, side: int, time_limit: float) -> list[Variant]:
+def variants_of(job: Synthesise, batches: Sequence[int], *, steps: int, side: int, time_limit: float) -> list[Variant]:
     """The settings of a job as they are, then with those batch sizes that change them; each also for a fit of `steps` steps
     on films of `side` pixels. ProviderError where the provider's code fails."""
     values = {
-        "provider": job.provider,
-        "preset": job.preset,
-        "settings": dict(job.provider_settings or {}),
+        "provider": job.work.provider,
+        "preset": job.work.preset,
+        "settings": job.work.provider_settings,
         "batches": list(batches),
         "steps": steps,
         "side": side,
@@ -47,7 +47,7 @@ def variants_of(job: Job, batches: Sequence[int], *, steps: int, side: int, time
         json.dumps(values) + "\n",
         threads=job.threads,
         time_limit=time_limit,
-        label=f"settings of {find_provider(job.provider).name}",
+        label=f"settings of {job.name}",
         hint="raise it with --time-limit",
     )
     return [Variant(**one) for one in found["variants"]]

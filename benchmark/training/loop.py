@@ -7,102 +7,23 @@ stopping, throughput and checkpoints live here (on Lightning Fabric); everything
 from __future__ import annotations
 
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch import Tensor
 
 from ..errors import TrainingError
 from ..progress import Progress
 from . import checkpoint
 from .history import HISTORY_POINTS, History
+from .observer import Observer, observer
 from .rate import Rate
+from .recipe import Recipe, Source, Step
 from .stopping import Validation
-
-
-class Source(Protocol):
-    """Training examples: `batch` makes tensors of the asked rows; random choices come from `rng`."""
-
-    def __len__(self) -> int: ...
-
-    def batch(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]: ...
-
-
-class RowNumbers:
-    """The source of a recipe that keeps its films on the device: row numbers alone."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def batch(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
-        """The row numbers as a tensor."""
-        return {"rows": torch.from_numpy(rows)}
-
-
-@dataclass(frozen=True)
-class Step:
-    """Where a training is, and how a recipe changes weights: `at.update(loss, optimizer)`."""
-
-    index: int
-    total: int
-    fabric: Fabric
-
-    @property
-    def device(self) -> torch.device:
-        """The device the networks are on."""
-        return self.fabric.device
-
-    def update(self, loss: Tensor, optimizer: Optimizer, *, retain_graph: bool = False) -> None:
-        """One step of `optimizer` down the gradient of `loss` (its gradients are cleared first)."""
-        optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(self.device.type, enabled=False):
-            self.fabric.backward(loss, retain_graph=retain_graph)
-            optimizer.step()
-
-    def update_together(self, losses: Sequence[Tensor], optimizers: Sequence[Optimizer]) -> None:
-        """One step of every optimiser, each down its own loss of one shared forward pass: all gradients are taken
-        before any weight changes, each with respect to its optimiser's weights alone."""
-        with torch.autocast(self.device.type, enabled=False):
-            for number, (loss, optimizer) in enumerate(zip(losses, optimizers, strict=True), start=1):
-                optimizer.zero_grad(set_to_none=True)
-                own = [weight for group in optimizer.param_groups for weight in group["params"]]
-                self.fabric.backward(loss, retain_graph=number < len(losses), inputs=own)
-            for optimizer in optimizers:
-                optimizer.step()
-
-
-class Recipe(ABC):
-    """What a paper supplies: networks, optimisers, and one training step with its losses."""
-
-    float32: ClassVar[bool] = False
-    """True where reduced precision is not safe (gradient penalties, statistics)."""
-
-    @abstractmethod
-    def networks(self) -> Mapping[str, nn.Module]:
-        """The networks by name: moved to the device, kept in checkpoints."""
-
-    @abstractmethod
-    def optimizers(self) -> Mapping[str, Optimizer]:
-        """The optimisers by name; called once, after the networks are on the device."""
-
-    @abstractmethod
-    def step(self, batch: Mapping[str, Tensor], at: Step) -> Mapping[str, Tensor]:
-        """Train on one batch and return the losses by name (scalars)."""
-
-    @abstractmethod
-    def batch_size(self, images_seen: int) -> int:
-        """Size of the next batch."""
 
 
 def make_fabric(device: str, *, float32: bool) -> Fabric:
@@ -168,9 +89,13 @@ def train(
     """
     if len(source) == 0:
         raise TrainingError("nothing to train on: the training set is empty")
-    progress = progress or Progress()
+    watching = observer()
+    if watching.most_steps is not None:
+        steps, checkpoints = min(steps, watching.most_steps), None
     with seeded(seed):
-        return _train(recipe, source, steps, seed, device, progress, validation, checkpoints)
+        history = _train(recipe, source, steps, seed, device, progress or Progress(), validation, checkpoints, watching)
+    watching.ends(recipe.networks(), history)
+    return history
 
 
 def _train(
@@ -182,6 +107,7 @@ def _train(
     progress: Progress,
     validation: Validation | None,
     checkpoints: Path | None,
+    watching: Observer,
 ) -> History:
     fabric = make_fabric(device, float32=recipe.float32)
     channels_last = fabric.device.type == "cuda"
@@ -201,12 +127,13 @@ def _train(
     rows, rate = Rows(len(source), seed), Rate(fabric.device, steps - start)
     log_every = max(1, steps // HISTORY_POINTS)
     check_every = 1 if fabric.device.type == "cpu" else 20
+    watching.begins(steps - start, fabric.device)
     for index in range(start, steps):
         size = recipe.batch_size(history.images_seen)
         batch = source.batch(rows.take(history.images_seen, size), np.random.default_rng([seed, 1, index]))
         batch = {name: _to_device(value, fabric.device, channels_last) for name, value in batch.items()}
         with fabric.autocast() if not recipe.float32 else nullcontext():
-            losses = recipe.step(batch, Step(index, steps, fabric))
+            losses = recipe.step(batch, Step(index, steps, fabric, watching))
         history.images_seen += size
         history.steps = index + 1
         last = index + 1 == steps
@@ -217,11 +144,14 @@ def _train(
         rate.after(index - start, size)
         progress.update((index + 1) / steps, f"{index + 1}/{steps}")
         pause = time.perf_counter()
-        stop = False
+        watching.after_step(index - start, size)
+        stop, look = False, time.perf_counter()
         if validation is not None and ((index + 1) % validation.every == 0 or last):
             stop = _validate(recipe, validation, history, index, best)
         keeper.maybe_keep(history)
-        rate.pause(time.perf_counter() - pause)
+        now = time.perf_counter()
+        rate.pause(now - pause)
+        watching.after_pause(now - look)
         if stop:
             break
     for name, weights in best.items():

@@ -7,6 +7,8 @@ import time
 import numpy as np
 import torch
 
+from ..device import synchronise
+
 WINDOWS = 5  # the training rate is the median over this many windows of steps, after the warm-up
 
 
@@ -45,9 +47,3 @@ class Rate:
             synchronise(self.device)
             return self.images / (time.perf_counter() - self.start)
         return float(np.median(self.rates)) if self.rates else 0.0
-
-
-def synchronise(device: torch.device) -> None:
-    """Wait until the device has done what was asked of it."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

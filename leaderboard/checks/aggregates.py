@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...benchmark.contracts.task import ArmName, Slot
+from ...benchmark.contracts.task import ArmName
 from ...benchmark.data.dataset import Dataset, DatasetInfo
 from ...benchmark.errors import InputError
 from ...benchmark.registry import Plugin
 from ...benchmark.results.assemble import assemble
 from ...benchmark.results.rows import DataInfo, Results
-from ...benchmark.runs.plan import Plan, PlannedCell
+from ...benchmark.runs.job import Cell
+from ...benchmark.runs.plan import Plan
 from ...benchmark.runs.record import Failure, Record
 from ...benchmark.runs.store import Level as StoreLevel
 from ...benchmark.runs.store import Store
@@ -107,7 +108,7 @@ def recomputed(subject: Subject, run: EntryRun, protocol: Protocol) -> Results:
     return assemble(plan, _EntryStore(subject, run), said.command, sizes)
 
 
-def _cells(run: EntryRun) -> Iterator[PlannedCell]:
+def _cells(run: EntryRun) -> Iterator[Cell]:
     some = next(iter(run.records.values())).cell
     for row in run.results.cells:
         record = run.records.get(row.key)
@@ -115,10 +116,8 @@ def _cells(run: EntryRun) -> Iterator[PlannedCell]:
         place = {"fold": row.fold, "size": row.size, "arm": row.arm, "seed": row.seed}
         provider = run.results.provider if arm.uses_provider else None
         identity = record.cell if record else some.model_copy(update=place | {"provider": provider})
-        yield PlannedCell(
+        yield Cell(
             key=row.key,
-            slot=Slot(row.fold, row.size, arm),
-            seed=row.seed,
             identity=identity,
             fit_key=record.fit_key if record else None,
             synthetic_key=record.synthetic_key if record else None,

@@ -339,17 +339,16 @@ def _prepared(kept: Kept, part: Part, jobs: int | None, store: Store) -> Prepare
     plan = replace(prepared.plan, seeds=(part.seed,), cells=tuple(cells))
     chains = [
         tuple(_moved_to(step, store.root.resolve()) for step in chain)
-        for chain in prepared.chains
-        if (chain[0].job.size, chain[0].job.seed) == (part.size, part.seed)
+        for chain in prepared.schedule.chains
+        if (chain[0].cell.slot.size, chain[0].cell.seed) == (part.size, part.seed)
     ]
-    return replace(prepared, plan=plan, store=store, chains=tuple(chains), done=frozenset())
+    schedule = replace(prepared.schedule, chains=tuple(chains))
+    return replace(prepared, plan=plan, store=store, schedule=schedule, done=frozenset())
 
 
 def _moved_to(step: Step, root: Path) -> Step:
     """A step that works in another store."""
-    key = step.job.key
-    outcome, progress = f"{root}/outcomes/{key}.json", f"{root}/progress/{key}.json"
-    return replace(step, job=replace(step.job, store=str(root), outcome=outcome, progress=progress))
+    return step.model_copy(update={"work": step.work.model_copy(update={"store": root})})
 
 
 def _films_moved(kept: Kept, prepared: Prepared) -> str:

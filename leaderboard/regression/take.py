@@ -16,8 +16,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,14 +32,15 @@ from ...benchmark.registry import find_provider, find_task
 from ...benchmark.runs.record import Environment
 from ...benchmark.schema import Strict
 from ...benchmark.settings import override, parse_pairs
+from ...benchmark.training.observer import Observer, watched_by
 from .films import fingerprint_films
 
 if TYPE_CHECKING:
+    import torch
+    from torch import nn
     from torch.optim import Optimizer
 
     from ...benchmark.training.history import History
-    from ...benchmark.training.loop import Recipe, Source
-    from ...benchmark.training.stopping import Validation
 
 STEPS = 2
 PRESET = "quick"
@@ -96,7 +96,9 @@ def take(subject: str) -> Fingerprint:
     settings = override(cls.presets[PRESET], parse_pairs(texts), name)
     torch.set_num_threads(1)
     try:
-        with _cut_short() as notes:
+        look = _Look()
+        notes = look.notes
+        with watched_by(look):
             if kind == "task":
                 _train(cls(settings))
             else:
@@ -140,44 +142,22 @@ def _fit(name: str, provider: Provider, notes: _Notes) -> None:
     notes.hasher.update(made.digest.encode())
 
 
-@contextmanager
-def _cut_short() -> Iterator[_Notes]:
-    """Trainings inside the block see two batches, change no weight, and are noted.
+class _Look(Observer):
+    """Trainings see two batches, change no weight, and are noted."""
 
-    The loop in `training` has no switch for this: its source is part of the key of every cell, and nothing that a run
-    could be asked for should shorten one.
-    """
-    from torch.optim.optimizer import register_optimizer_step_pre_hook
+    most_steps = STEPS
 
-    from ...benchmark.training import loop as training
+    def __init__(self) -> None:
+        self.notes = _Notes()
 
-    notes, whole = _Notes(), training._train
+    def begins(self, steps: int, device: torch.device) -> None:
+        self.notes.trainings, self.notes.steps = self.notes.trainings + 1, 0
 
-    def before_step(optimizer: Optimizer, *_: Any) -> None:
-        _note_step(notes, optimizer)
+    def before_update(self, optimizer: Optimizer) -> None:
+        _note_step(self.notes, optimizer)
 
-    def two_steps(
-        recipe: Recipe,
-        source: Source,
-        steps: int,
-        seed: int,
-        device: str,
-        progress: Progress,
-        validation: Validation | None,
-        checkpoints: Path | None,
-    ) -> History:
-        notes.trainings, notes.steps = notes.trainings + 1, 0
-        history = whole(recipe, source, min(steps, STEPS), seed, device, progress, validation, None)
-        _note_training(notes, recipe, history)
-        return history
-
-    hook = register_optimizer_step_pre_hook(before_step)
-    training._train = two_steps
-    try:
-        yield notes
-    finally:
-        training._train = whole
-        hook.remove()
+    def ends(self, networks: Mapping[str, nn.Module], history: History) -> None:
+        _note_training(self.notes, networks, history)
 
 
 def _note_step(notes: _Notes, optimizer: Optimizer) -> None:
@@ -198,13 +178,13 @@ def _note_step(notes: _Notes, optimizer: Optimizer) -> None:
         weight.grad.zero_()
 
 
-def _note_training(notes: _Notes, recipe: Recipe, history: History) -> None:
+def _note_training(notes: _Notes, networks: Mapping[str, nn.Module], history: History) -> None:
     """Note the losses (and the validation after the last step) and the norm of every network's weights."""
     for row in history.rows:
         for name, value in row.items():
             if name != "step":
                 notes.note(f"{name} {row['step']:.0f}", value)
-    for name, network in sorted(recipe.networks().items()):
+    for name, network in sorted(networks.items()):
         squares = 0.0
         for weight in network.state_dict().values():
             values = weight.detach().cpu().contiguous()
@@ -237,12 +217,11 @@ _CHOOSING = ("MKL_CBWR", "ONEDNN_MAX_CPU_ISA", "OPENBLAS_CORETYPE")
 
 def take_all(subjects: Sequence[str]) -> Fingerprints:
     """The fingerprints of several subjects, and where they were taken."""
-    from ...benchmark.runs.job import Job
     from ...benchmark.runs.steps import environment
 
     return Fingerprints(
         films=fingerprint_films().digest,
-        environment=environment(Job(kind="fingerprint", store="", outcome="", threads=1)),
+        environment=environment("cpu", threads=1),
         processor=processor(),
         subjects={subject: take(subject) for subject in subjects},
     )

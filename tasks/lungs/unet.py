@@ -19,7 +19,7 @@ from torch.nn import functional
 from torch.optim import Adam, Optimizer
 
 from ...benchmark.data.resize import resize_films
-from ...benchmark.training.loop import Recipe, Step
+from ...benchmark.training.recipe import Recipe, Step
 from .rules import boxes_of, clean, equalised
 
 DOWN = (32, 64, 64, 128)  # maps of both convolutions of a level, from the finest

@@ -25,7 +25,8 @@ from ...benchmark.digest import derive_seed
 from ...benchmark.errors import InputError
 from ...benchmark.progress import Progress
 from ...benchmark.training.history import History
-from ...benchmark.training.loop import Recipe, Step, seeded, train
+from ...benchmark.training.loop import seeded, train
+from ...benchmark.training.recipe import Recipe, Step
 from ...benchmark.training.stopping import Patience, Validation
 from .detector_backbones import build_parts, load_start
 from .detector_settings import DetectorSettings, checkpoints_of

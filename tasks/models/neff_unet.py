@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import SGD, Optimizer
 
-from ...benchmark.training.loop import Recipe, Step
+from ...benchmark.training.recipe import Recipe, Step
 from ..examples import Examples
 
 KERNEL = 3

@@ -24,7 +24,8 @@ from ...benchmark.errors import InputError
 from ...benchmark.metrics.classification import auc_columns
 from ...benchmark.progress import Progress
 from ...benchmark.training.history import History
-from ...benchmark.training.loop import Recipe, Source, Step, seeded, train
+from ...benchmark.training.loop import seeded, train
+from ...benchmark.training.recipe import Recipe, Source, Step
 from ...benchmark.training.stopping import Patience, Validation
 from ..lungs.regions import untrained
 from ..lungs.rules import cropped

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Adam, Optimizer
 
-from ...benchmark.training.loop import Recipe, Step
+from ...benchmark.training.recipe import Recipe, Step
 from ..examples import Examples
 
 STRIDE_RATE = 2 / 3  # of sliding windows (PSPNet)

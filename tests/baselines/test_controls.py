@@ -23,8 +23,8 @@ from cxrbench.baselines.controls import (
 from cxrbench.benchmark.contracts.provider import collect
 from cxrbench.benchmark.data.augmentation import elastic_field, paper_augmentation, warp
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.draws import Draw
 from cxrbench.benchmark.errors import InputError
-from cxrbench.benchmark.exact import Draw
 from cxrbench.benchmark.progress import Progress
 
 CONTROLS = [CopyTrain, Classical, Degraded, Noise]

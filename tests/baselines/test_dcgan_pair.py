@@ -29,7 +29,8 @@ from cxrbench.benchmark.errors import InputError, ProviderError
 from cxrbench.benchmark.progress import Progress
 from cxrbench.benchmark.training.checkpoint import Keeper, State
 from cxrbench.benchmark.training.history import History
-from cxrbench.benchmark.training.loop import RowNumbers, Rows, Step, make_fabric, seeded, train
+from cxrbench.benchmark.training.loop import Rows, make_fabric, seeded, train
+from cxrbench.benchmark.training.recipe import RowNumbers, Step
 
 from ..organs import with_organs
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -29,8 +28,8 @@ from cxrbench.benchmark.contracts.provider import collect
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.registry import Plugin, describe
-from cxrbench.benchmark.training.loop import RowNumbers, Step, make_fabric, seeded, train
+from cxrbench.benchmark.training.loop import make_fabric, seeded, train
+from cxrbench.benchmark.training.recipe import RowNumbers, Step
 
 SIDE = 32
 TINY = LSGANSettings(
@@ -233,11 +232,3 @@ def test_the_length_is_in_epochs_between_a_floor_and_a_cap():
     assert [schedule.steps(films) for films in (3, 31, 1000)] == [5, 7, 50]
     assert replace(schedule, most_steps=0).steps(1000) == 200
     assert LSGAN.presets["paper"].steps(86_524) == 6_760  # five epochs of batches of 64
-
-
-def test_the_registry_reads_what_it_makes_without_an_import():
-    source = Path(__file__).parents[2] / "baselines" / "lsgan.py"
-    for name in ("LSGAN", "LSGAN224"):
-        summary = describe(Plugin("lsgan", "lsgan", "", name, file=source))
-        assert summary.values["produces"] == [] and summary.values["home_task"] == "nih_classification"
-        assert "films without annotations" in summary.line

@@ -37,7 +37,8 @@ from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
 from cxrbench.benchmark.training.checkpoint import Keeper, State
 from cxrbench.benchmark.training.history import History
-from cxrbench.benchmark.training.loop import Rows, Step, make_fabric, seeded, train
+from cxrbench.benchmark.training.loop import Rows, make_fabric, seeded, train
+from cxrbench.benchmark.training.recipe import Step
 
 SIDE = 32
 STILL = Pix2PixSettings(enlarge=1.0, angle=0.0, mirror=0.0)

@@ -24,7 +24,8 @@ from cxrbench.baselines.pix2pixhd import (
 )
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.training.loop import Step, make_fabric
+from cxrbench.benchmark.training.loop import make_fabric
+from cxrbench.benchmark.training.recipe import Step
 
 TINY = Pix2PixHDSettings(ngf=4, n_downsample=1, n_blocks=1, ndf=4, n_layers=1, batch_size=2, steps=4)
 

@@ -20,7 +20,8 @@ from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
 from cxrbench.benchmark.training.checkpoint import Keeper, State
 from cxrbench.benchmark.training.history import History
-from cxrbench.benchmark.training.loop import Rows, Step, make_fabric, seeded, train
+from cxrbench.benchmark.training.loop import Rows, make_fabric, seeded, train
+from cxrbench.benchmark.training.recipe import Step
 
 SIDE = 16
 FINDINGS = ("Effusion", "Hernia", "Pneumonia", "Atelectasis")

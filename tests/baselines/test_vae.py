@@ -17,7 +17,8 @@ from cxrbench.benchmark.contracts.provider import collect
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.training.loop import Step, make_fabric, seeded
+from cxrbench.benchmark.training.loop import make_fabric, seeded
+from cxrbench.benchmark.training.recipe import Step
 
 PAPER = VAE.presets["paper"]
 SIDE = 32

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,8 @@ import pytest
 from cxrbench.benchmark.contracts.task import ArmName, Metric, Predictions, Slot, Task
 from cxrbench.benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from cxrbench.benchmark.registry import Plugin
-from cxrbench.benchmark.runs.plan import Plan, PlannedCell
+from cxrbench.benchmark.runs.job import Cell
+from cxrbench.benchmark.runs.plan import Plan
 from cxrbench.benchmark.runs.record import (
     CellIdentity,
     Cost,
@@ -24,12 +24,14 @@ from cxrbench.benchmark.runs.record import (
     Downstream,
     Environment,
     Failure,
+    Fit,
     ProviderIdentity,
     Record,
+    Sampled,
     TaskIdentity,
     Value,
 )
-from cxrbench.benchmark.runs.store import Level, Store
+from cxrbench.benchmark.runs.store import FIT, SAMPLED, Level, Store
 
 TEST_FILMS = 8
 LEVELS = {"real": 0.9, "synthetic": 0.7, "finetune": 0.92, "mixed": 0.91}
@@ -179,10 +181,8 @@ def maker(folder: Path) -> Fabricate:
                         place = f"{size}-{fold}-{seed}"
                         owner = name if slot.arm.uses_provider else "shared"
                         cells.append(
-                            PlannedCell(
+                            Cell(
                                 key=f"{owner}-{place}-{arm}",
-                                slot=slot,
-                                seed=seed,
                                 identity=identity,
                                 fit_key=f"{name}-{place}-fit" if slot.arm.uses_provider else None,
                                 synthetic_key=f"{name}-{place}-films" if slot.arm.uses_provider else None,
@@ -194,7 +194,7 @@ def maker(folder: Path) -> Fabricate:
             task_plugin=plugin,
             provider=provider,
             provider_plugin=plugin,
-            provider_settings=None,
+            provider_settings={},
             data=films,
             fit_data=films,
             preset=preset,
@@ -216,7 +216,7 @@ def maker(folder: Path) -> Fabricate:
 
 def _keep(
     made: Fabricated,
-    cell: PlannedCell,
+    cell: Cell,
     number: int,
     levels: Mapping[str, float],
     given: Callable[[str, str, int, str], np.ndarray] | None,
@@ -286,8 +286,18 @@ def _keep(
         (draft / "record.json").write_text(record.model_dump_json(by_alias=True), encoding="utf-8")
     if provided and cell.fit_key and not made.store.path(Level.FITS, cell.fit_key).exists():
         with made.store.adding(Level.FITS, cell.fit_key) as draft:
-            facts = {"seconds": 58.0, "curves": {"labels": curve.model_dump(mode="json")}}
-            (draft / "fit.json").write_text(json.dumps(facts), encoding="utf-8")
+            facts = Fit(
+                seconds=58.0,
+                parameters=cost.parameters,
+                peak_memory_bytes=cost.peak_memory_bytes,
+                precision=cost.precision,
+                weights="none",
+                curves={"labels": curve},
+            )
+            (draft / FIT).write_text(facts.model_dump_json(), encoding="utf-8")
         with made.store.adding(Level.SYNTHETIC, str(cell.synthetic_key)) as draft:
             plan.task.training_set(plan.fit_data, slot).select(range(3)).save(draft / "dataset")
-            (draft / "synthetic.json").write_text(json.dumps({"checks": dict(checks)}), encoding="utf-8")
+            sampled = Sampled(
+                checks=dict(checks), sample_images_per_second=312.0, rounds=5, seconds=1.0, peak_memory_bytes=1
+            )
+            (draft / SAMPLED).write_text(sampled.model_dump_json(), encoding="utf-8")

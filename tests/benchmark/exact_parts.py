@@ -24,7 +24,7 @@ from cxrbench.benchmark.data.importers.films import Square, read_film, read_mask
 from cxrbench.benchmark.data.near_copies import difference_hash, near_copies
 from cxrbench.benchmark.data.phantom import boxes_like, cohort, jsrt_like, nih_like
 from cxrbench.benchmark.data.resize import resample, resize_films, resize_masks
-from cxrbench.benchmark.exact import Draw
+from cxrbench.benchmark.draws import Draw
 from cxrbench.benchmark.metrics import classification, localisation, segmentation
 from cxrbench.benchmark.progress import Progress
 from cxrbench.leaderboard.regression.films import fingerprint_films

@@ -8,7 +8,7 @@ import pytest
 
 from cxrbench.benchmark.data.augmentation import elastic_field, paper_augmentation, warp
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
-from cxrbench.benchmark.exact import Draw
+from cxrbench.benchmark.draws import Draw
 
 
 def films(count: int, side: int = 64) -> Dataset:

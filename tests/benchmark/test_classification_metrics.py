@@ -15,14 +15,13 @@ from sklearn import metrics as sklearn_metrics
 from sklearn.calibration import calibration_curve
 
 from cxrbench.benchmark.errors import InputError
+from cxrbench.benchmark.metrics.auc_bootstrap import bootstrap_auc, patient_weights
 from cxrbench.benchmark.metrics.classification import (
     auc,
     auc_columns,
     average_precision,
-    bootstrap_auc,
     calibration,
     delong,
-    patient_weights,
     placements,
     roc_curve,
 )

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from cxrbench.benchmark.cli.report import compare as compare_command
 from cxrbench.benchmark.errors import InputError
-from cxrbench.benchmark.report.comparison import Run, compare, find_pair, in_words
+from cxrbench.benchmark.report.comparison import Run, compare, find_pair
+from cxrbench.benchmark.report.comparison_words import in_words
 from cxrbench.benchmark.report.write import write_numbers
 from cxrbench.benchmark.results.assemble import Harvest, assemble
 from cxrbench.benchmark.results.folder import write_results

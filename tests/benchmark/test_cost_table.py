@@ -20,8 +20,9 @@ from cxrbench.benchmark.data.findings import FINDINGS
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
 from cxrbench.benchmark.registry import PROVIDERS, find_provider, plugins
+from cxrbench.benchmark.runs.record import Curve, Fit, Sampled
 from cxrbench.benchmark.runs.request import Request
-from cxrbench.benchmark.runs.store import Level
+from cxrbench.benchmark.runs.store import FIT, SAMPLED, Level
 from cxrbench.benchmark.speed.cost_table import (
     CostRow,
     Rates,
@@ -166,13 +167,11 @@ def test_a_shortened_training_has_few_steps_no_timeline_and_the_same_proportions
 
 
 def test_an_epoch_of_two_trainings_takes_the_seconds_of_both():
-    curves = {"labels": {"images_per_second": 100.0}, "films": {"images_per_second": 50.0}}
+    curves = {"labels": 100.0, "films": 50.0}
     assert epoch_rate(curves, per_class=False) == pytest.approx(100 / 3)  # 0.01 s and 0.02 s a film
-    assert epoch_rate({**curves, "dots": {"images_per_second": None}}, per_class=False) is None
+    assert epoch_rate({**curves, "dots": None}, per_class=False) is None
     assert epoch_rate({}, per_class=False) is None
-    classes = {
-        f"{name}: films": {"images_per_second": rate} for name, rate in zip("abc", (10.0, 30.0, 20.0), strict=True)
-    }
+    classes = {f"{name}: films": rate for name, rate in zip("abc", (10.0, 30.0, 20.0), strict=True)}
     assert epoch_rate(classes, per_class=True) == pytest.approx(20.0)
 
 
@@ -180,22 +179,30 @@ def test_the_medians_of_finished_fits_are_taken_and_named(tmp_path):
     (tmp_path / "stepper.py").write_text(f"import sys\nsys.path.insert(0, {str(TOYS)!r})\n{STEPPER}")
     request = Request(provider=f"{tmp_path / 'stepper.py'}:OnlyAfter", task=TASK, device="cpu")
     subject = prepare_subject(request, Progress())
-    assert {job.size for job in subject.jobs} == {"full"} and len(subject.jobs) == 5
+    assert {job.cell.slot.size for job in subject.jobs} == {"full"} and len(subject.jobs) == 5
     unmeasured = cost_row(subject, steps=0)
     assert unmeasured.rates is None and unmeasured.parts == {} and unmeasured.epoch_seconds is None
     assert "parameters are not known before a fit (AttributeError" in unmeasured.notes[0]
     store = subject.prepared.store
     for job, rate in zip(subject.jobs, (10.0, 40.0, 30.0), strict=False):
-        with store.adding(Level.FITS, job.fit_key) as draft:
-            facts = {"train_images_per_second": 1.0, "parameters": 7, "peak_memory_bytes": int(rate), "precision": "x"}
-            facts["curves"] = {"films": {"images_per_second": rate}}
-            (draft / "fit.json").write_text(json.dumps(facts))
-    with store.adding(Level.SYNTHETIC, subject.jobs[1].synthetic_key) as draft:
-        (draft / "synthetic.json").write_text(json.dumps({"sample_images_per_second": 5.0, "peak_memory_bytes": 90}))
+        with store.adding(Level.FITS, job.cell.fit_key) as draft:
+            facts = Fit(
+                seconds=1.0,
+                train_images_per_second=1.0,
+                parameters=7,
+                peak_memory_bytes=int(rate),
+                precision="x",
+                weights="none",
+                curves={"films": Curve(rows=[], images_per_second=rate)},
+            )
+            (draft / FIT).write_text(facts.model_dump_json())
+    with store.adding(Level.SYNTHETIC, subject.jobs[1].key) as draft:
+        made = Sampled(checks={}, sample_images_per_second=5.0, rounds=1, seconds=1.0, peak_memory_bytes=90)
+        (draft / SAMPLED).write_text(made.model_dump_json())
     found = cost_row(subject, steps=60)
     assert found.rates.train_films_per_second == 30 and found.epoch_seconds == pytest.approx(16 / 30)
     assert (found.rates.sample_films_per_second, found.rates.peak_memory_bytes) == (5, 90)
-    assert found.rates.source == "run " + ", ".join(job.fit_key[:12] for job in subject.jobs[:3])
+    assert found.rates.source == "run " + ", ".join(job.cell.fit_key[:12] for job in subject.jobs[:3])
     assert found.parts == {"sampling": 7} and found.sampling_parameters == 7
 
 

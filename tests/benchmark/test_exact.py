@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import ndimage, special
 
 from cxrbench.benchmark import exact
-from cxrbench.benchmark.exact import Draw
+from cxrbench.benchmark.draws import Draw
 
 ULP = 2.0**-52
 

@@ -14,6 +14,7 @@ import pytest
 from cxrbench.benchmark.contracts.label_by import LabelBy
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.errors import CxrbenchError, InputError, ProviderError
+from cxrbench.benchmark.progress import Progress
 from cxrbench.benchmark.report.comparison import Run, compare
 from cxrbench.benchmark.report.words import intervals
 from cxrbench.benchmark.report.write import write_run
@@ -21,10 +22,9 @@ from cxrbench.benchmark.results.assemble import assemble
 from cxrbench.benchmark.results.finished import Harvest
 from cxrbench.benchmark.results.folder import PLOTS
 from cxrbench.benchmark.results.rows import Results
+from cxrbench.benchmark.runs import asked, examine
 from cxrbench.benchmark.runs import chains as execution
-from cxrbench.benchmark.runs import request as runner
-from cxrbench.benchmark.runs import steps
-from cxrbench.benchmark.runs.chains import Outcome, step_label
+from cxrbench.benchmark.runs.chains import Outcome
 from cxrbench.benchmark.runs.job import Job
 from cxrbench.benchmark.runs.request import Prepared, Request, choose_label_by, execute, prepare
 from cxrbench.benchmark.runs.steps import refuse_leaks
@@ -66,17 +66,17 @@ def data(tmp_path_factory) -> str:
 def at_once(job: Job, time_limit: float | None) -> Outcome:
     """A step in this process: what a process of its own would do, without its start."""
     try:
-        return Outcome(job.key, step_label(job), value=perform(job))
+        return Outcome(getattr(job, "key", ""), job.label, value=perform(job, Progress()))
     except CxrbenchError as error:
-        return Outcome(job.key, step_label(job), str(error))
+        return Outcome(getattr(job, "key", ""), job.label, str(error))
 
 
 @pytest.fixture
 def here(monkeypatch):
     """Steps run in this process, which needs no torch for them."""
-    monkeypatch.setattr(runner, "run_job", at_once)
+    monkeypatch.setattr(asked, "run_job", at_once)
     monkeypatch.setattr(execution, "run_job", at_once)
-    monkeypatch.setattr(steps, "torch_mismatch", lambda: None)
+    monkeypatch.setattr(examine, "torch_mismatch", lambda: None)
 
 
 def request_of(data: str, provider: str = "Bare", **values) -> Request:
@@ -171,13 +171,13 @@ def test_a_provider_of_masks_is_refused_for_findings_before_any_work(data, here)
 def test_a_teacher_annotates_the_films_and_record_table_and_report_say_so(data, here, tmp_path):
     prepared, outcomes = run(request_of(data))
     assert [outcome.error for outcome in outcomes] == [""] * 4
-    assert [step.label for step in prepared.chains[0]] == [
+    assert [step.label for step in prepared.schedule.chains[0]] == [
         "real full",
         "fit Bare full",
         "synthetic full",
         "finetune full",
     ]
-    assert len(prepared.chains) == 1
+    assert len(prepared.schedule.chains) == 1
     record = prepared.store.record(key_of(prepared, "synthetic"))
     assert record.cell.provider is not None and record.cell.provider.label_by == "teacher"
     films = prepared.store.synthetic(str(record.synthetic_key))
@@ -214,7 +214,7 @@ def test_the_real_model_is_trained_once_and_shared_by_ways_and_providers(data, h
     per_class, outcomes = run(request_of(data, label_by="per_class"))
     assert not any(outcome.error for outcome in (*first, *outcomes))
     assert key_of(teacher, "real") == key_of(per_class, "real")
-    assert [outcome.label for outcome in outcomes] == ["synthesise Bare full", "synthetic full", "finetune full"]
+    assert [outcome.label for outcome in outcomes] == ["fit Bare full", "synthetic full", "finetune full"]
     cells = {cell.slot.arm: cell for cell in teacher.plan.cells}
     for cell in per_class.plan.cells:
         if cell.slot.arm != "real":
@@ -237,11 +237,11 @@ def test_the_real_model_is_trained_once_and_shared_by_ways_and_providers(data, h
 
 def test_a_synthetic_arm_asked_for_alone_brings_its_teacher_along(data, here):
     prepared, outcomes = run(request_of(data, arms=("synthetic",)))
-    assert [outcome.label for outcome in outcomes] == ["real full", "synthesise Bare full", "synthetic full"]
+    assert [outcome.label for outcome in outcomes] == ["real full", "fit Bare full", "synthetic full"]
     assert not any(outcome.error for outcome in outcomes)
     assert [cell.slot.arm for cell in prepared.plan.cells] == ["synthetic"]
     again = prepare(request_of(data))
-    assert {step.job.arm for step in again.left} == {"finetune"}
+    assert {step.cell.slot.arm for step in again.left} == {"finetune"}
 
 
 def test_another_teacher_means_other_films_from_the_same_fitted_generator(data, here):
@@ -257,7 +257,7 @@ def test_another_teacher_means_other_films_from_the_same_fitted_generator(data, 
 
 def test_every_seed_has_a_teacher_of_its_own(data, here):
     prepared = prepare(request_of(data, seeds=2))
-    assert [[step.job.arm for step in chain if step.job.kind == "cell"] for chain in prepared.chains] == [
+    assert [[step.cell.slot.arm for step in chain if step.kind == "cell"] for chain in prepared.schedule.chains] == [
         ["real", "synthetic", "finetune"]
     ] * 2
     keys = {cell.seed: cell.teacher_key for cell in prepared.plan.cells if cell.teacher_key}
@@ -267,12 +267,12 @@ def test_every_seed_has_a_teacher_of_its_own(data, here):
 
 def test_a_teacher_that_fails_fails_the_rest_of_its_chain_with_its_reason(data, monkeypatch):
     """With processes of their own: one is started, for REAL; the others are not tried."""
-    monkeypatch.setattr(runner, "run_job", at_once)
-    monkeypatch.setattr(steps, "torch_mismatch", lambda: None)
+    monkeypatch.setattr(asked, "run_job", at_once)
+    monkeypatch.setattr(examine, "torch_mismatch", lambda: None)
     prepared, outcomes = run(request_of(data, overrides=("task.fails=real",)))
     assert [(outcome.label, outcome.error) for outcome in outcomes] == [
         (label, "RuntimeError: told to fail")
-        for label in ("real full", "synthesise Bare full", "synthetic full", "finetune full")
+        for label in ("real full", "fit Bare full", "synthetic full", "finetune full")
     ]
     harvest = Harvest(prepared.plan, prepared.store)
     assert set(harvest.messages.values()) == {"real full: RuntimeError: told to fail"}

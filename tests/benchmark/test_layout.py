@@ -16,7 +16,8 @@ from cxrbench.benchmark.contracts.task import TableLayout
 from cxrbench.benchmark.report import table_shapes as layout
 from cxrbench.benchmark.report import text_tables as tables
 from cxrbench.benchmark.report import words as wording
-from cxrbench.benchmark.report.comparison import Run, compare, in_words
+from cxrbench.benchmark.report.comparison import Run, compare
+from cxrbench.benchmark.report.comparison_words import in_words
 from cxrbench.benchmark.report.write import write_run
 from cxrbench.benchmark.results.assemble import assemble
 from cxrbench.benchmark.runs.store import Level

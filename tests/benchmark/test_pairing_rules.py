@@ -11,7 +11,8 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from cxrbench.benchmark.metrics.classification import bootstrap_auc, delong
+from cxrbench.benchmark.metrics.auc_bootstrap import bootstrap_auc
+from cxrbench.benchmark.metrics.classification import delong
 from cxrbench.benchmark.metrics.scores import AVERAGE, NOT_TAUGHT
 from cxrbench.benchmark.registry import TASKS, plugins
 from cxrbench.benchmark.significance.pairs import Comparison, compare_cases, with_holm

@@ -7,11 +7,13 @@ import pytest
 from scipy import ndimage
 
 from cxrbench.benchmark.data.phantom.anatomy import draw_anatomy
-from cxrbench.benchmark.data.phantom.film import ORGANS, Opacity, draw_exposure, render
+from cxrbench.benchmark.data.phantom.depths import Opacity
+from cxrbench.benchmark.data.phantom.developing import draw_exposure
+from cxrbench.benchmark.data.phantom.film import ORGANS, render
 from cxrbench.benchmark.data.phantom.jsrt_like import jsrt_like, jsrt_like_case, jsrt_like_ids
 from cxrbench.benchmark.data.phantom.raster import Drawing, ribbons
+from cxrbench.benchmark.draws import Draw
 from cxrbench.benchmark.errors import InputError
-from cxrbench.benchmark.exact import Draw
 
 SOME = jsrt_like_ids()[::19]
 

@@ -8,11 +8,12 @@ import pytest
 
 from cxrbench.benchmark.data.findings import BOXED, FINDINGS
 from cxrbench.benchmark.data.phantom.anatomy import draw_anatomy
-from cxrbench.benchmark.data.phantom.film import ORGANS, draw_exposure
+from cxrbench.benchmark.data.phantom.developing import draw_exposure
+from cxrbench.benchmark.data.phantom.film import ORGANS
 from cxrbench.benchmark.data.phantom.findings import BOX_AREA, SIGNS, draw_area, draw_sign, take_film
 from cxrbench.benchmark.data.phantom.jsrt_like import jsrt_like_case
 from cxrbench.benchmark.data.phantom.shadows import box_of
-from cxrbench.benchmark.exact import Draw
+from cxrbench.benchmark.draws import Draw
 
 SIDE = 96
 

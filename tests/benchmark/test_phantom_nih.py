@@ -9,8 +9,8 @@ from cxrbench.benchmark.data.dataset import Annotation
 from cxrbench.benchmark.data.findings import BOXED, FINDINGS, LOCALISED
 from cxrbench.benchmark.data.phantom import boxes_like, cohort, dataset, nih_like
 from cxrbench.benchmark.data.phantom.findings import BOX_AREA
+from cxrbench.benchmark.draws import Draw
 from cxrbench.benchmark.errors import InputError
-from cxrbench.benchmark.exact import Draw
 
 
 @pytest.fixture(scope="module")

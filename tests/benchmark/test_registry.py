@@ -8,9 +8,24 @@ from pathlib import Path
 
 import pytest
 
+from cxrbench.benchmark.cli.offers import classes
 from cxrbench.benchmark.errors import InputError
-from cxrbench.benchmark.registry import PROVIDERS, TASKS, describe, find_provider, find_task, plugins
+from cxrbench.benchmark.registry import PROVIDERS, TASKS, Offer, find_provider, find_task, plugins
+from cxrbench.benchmark.runs.examine import class_of
 
+TOY = """import numpy as np
+from cxrbench import Annotation, Batch, Provider
+
+
+class {name}(Provider):
+    produces = frozenset({{Annotation.MASKS}})
+
+    def fit(self, train, *, seed, progress):
+        self.train = train
+
+    def sample(self, n, *, seed):
+        yield Batch(np.zeros((n, 1, 8, 8), np.float32))
+"""
 TOYS = Path(__file__).parents[1] / "toys"
 
 
@@ -50,28 +65,74 @@ def test_a_file_that_cannot_be_imported_says_why(tmp_path):
         find_provider(f"{tmp_path / 'broken.py'}:Blur").load()
 
 
-def test_every_installed_provider_and_task_describes_itself_without_torch():
+def test_every_installed_provider_and_task_is_listed_without_torch():
     code = (
         "import sys\n"
         "from cxrbench.benchmark.registry import *\n"
         "for group in (PROVIDERS, TASKS):\n"
-        "    for plugin in plugins(group).values(): assert describe(plugin).line, plugin.name\n"
+        "    for plugin in plugins(group).values(): assert plugin.said().summary, plugin.name\n"
         "assert 'torch' not in sys.modules and 'pandas' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_described_annotations_are_those_of_the_class():
-    for group, what in ((PROVIDERS, "produces"), (TASKS, "needs")):
-        for plugin in plugins(group).values():
-            value = getattr(plugin.load(), what)
-            assert set(describe(plugin).values[what]) == ({value} if group == TASKS else set(value)), plugin.name
+def test_what_is_listed_and_installed_is_what_the_classes_say():
+    found = classes("cxrbench.baselines") | classes("cxrbench.tasks")
+    installed = {name: plugin for group in (PROVIDERS, TASKS) for name, plugin in plugins(group).items()}
+    assert set(found) == set(installed)
+    for name, (_, where, offer) in found.items():
+        plugin = installed[name]
+        assert where == f"{plugin.module}:{plugin.attribute}"
+        assert plugin.said() == Offer(offer["summary"], tuple(offer["annotations"]))
 
 
-def test_attributes_of_a_base_class_in_the_same_file_are_described():
-    said = describe(find_provider(f"{TOYS / 'toy_providers.py'}:WrongShape"))
-    assert said.values["produces"] == ["masks"]
-    assert said.line == "Leaves out an organ."
+@pytest.mark.parametrize(
+    ("files", "films"),
+    [
+        ({"mine.py": "from cxrbench.baselines.controls import Noise\nclass Mine(Noise):\n    pass\n"}, "masks"),
+        ({"mine.py": "class Other:\n    pass\n\n\n" + TOY.format(name="Mine")}, "masks"),
+        ({"mine.py": TOY.format(name="Hidden") + "\n\ndef made():\n    return Hidden\n\n\nMine = made()\n"}, "masks"),
+        (
+            {"mine.py": "from part import Base\nclass Mine(Base):\n    pass\n", "part.py": TOY.format(name="Base")},
+            "masks",
+        ),
+        (
+            {"mine.py": "from .part import Base\nclass Mine(Base):\n    pass\n", "part.py": TOY.format(name="Base")},
+            "masks",
+        ),
+    ],
+    ids=["of a built-in one", "two classes", "made by a function", "plain import beside", "relative import beside"],
+)
+def test_a_class_in_a_file_is_asked_for_what_it_makes(tmp_path, files, films):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    cls = class_of(find_provider(f"{tmp_path / 'mine.py'}:Mine"))
+    assert films in {annotation.value for annotation in cls.produces}
+    other = tmp_path / "other"
+    other.mkdir()
+    for name, text in files.items():
+        (other / name).write_text(text + "\n# changed\n" * (name != "mine.py" or len(files) == 1))
+    assert (
+        find_provider(f"{other / 'mine.py'}:Mine").code_digest()
+        != find_provider(f"{tmp_path / 'mine.py'}:Mine").code_digest()
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("def Mine():\n    pass\n", "expected a class derived from cxrbench's Provider, found function"),
+        ("class Mine:\n    pass\n", "expected a class derived from cxrbench's Provider, found the class Mine"),
+        ("from cxrbench import Provider\nclass Mine(Provider):\n    pass\n", "Mine lacks fit, sample"),
+        ("from .. import nothing\nclass Mine:\n    pass\n", "cannot import"),
+    ],
+    ids=["a function", "no provider", "nothing written", "an import above the folder"],
+)
+def test_what_is_no_provider_is_one_line(tmp_path, text, said):
+    (tmp_path / "mine.py").write_text(text)
+    with pytest.raises(InputError) as error:
+        class_of(find_provider(f"{tmp_path / 'mine.py'}:Mine"))
+    assert said in str(error.value) and "\n" not in str(error.value)
 
 
 def test_the_code_digest_changes_with_the_file_and_with_what_it_imports(tmp_path):

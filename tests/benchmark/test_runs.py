@@ -17,7 +17,8 @@ import pytest
 
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.runs.chains import Outcome
-from cxrbench.benchmark.runs.request import Prepared, Request, execute, prepare, remember
+from cxrbench.benchmark.runs.request import Prepared, Request, execute, prepare
+from cxrbench.benchmark.runs.schedule import remember
 from cxrbench.benchmark.runs.store import Level
 
 TOYS = Path(__file__).parents[1] / "toys"
@@ -76,7 +77,7 @@ def test_one_job_at_a_time_gives_the_same_numbers(undisturbed):
 def test_real_cells_are_shared_between_providers():
     run(toy())
     prepared = prepare(toy("WrongShape"))
-    assert {step.job.arm for step in prepared.left if step.job.kind == "cell"} == {"synthetic", "finetune"}
+    assert {step.cell.slot.arm for step in prepared.left if step.kind == "cell"} == {"synthetic", "finetune"}
 
 
 def test_every_setting_changes_the_keys_it_should():
@@ -148,7 +149,7 @@ def test_steps_of_a_killed_run_end_themselves(tmp_path):
 
 def workers_of(parent: int) -> list[int]:
     listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(parent)], capture_output=True, text=True)
-    return [int(line.split()[0]) for line in listed.stdout.splitlines() if "benchmark.worker" in line]
+    return [int(line.split()[0]) for line in listed.stdout.splitlines() if "benchmark.runs.worker" in line]
 
 
 def alive(pid: int) -> bool:
@@ -162,7 +163,7 @@ def test_a_damaged_record_is_noticed_and_made_again(undisturbed):
     path = prepared.store.path(Level.RECORDS, cell.key) / "scores.parquet"
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     again = prepare(toy())
-    assert [step.job.key for step in again.left] == [cell.key]
+    assert [step.key for step in again.left] == [cell.key]
     list(execute(again))
     assert tables(again) == undisturbed
 
@@ -215,9 +216,10 @@ def test_a_provider_that_hangs_is_stopped_at_the_time_limit():
 def test_durations_are_remembered_for_the_next_estimate():
     prepared, _ = run(toy())
     assert prepared.expected_seconds() is not None  # from the reference of the classes
-    remember(prepared, prepared.store)
+    remember(prepared.left, prepared.store)
     later = prepare(toy(seeds=2))
-    assert all(step.expected is not None and step.expected < 1.0 for step in later.left if step.job.kind == "cell")
+    expected = [later.schedule.expected[step.key] for step in later.left if step.kind == "cell"]
+    assert all(seconds is not None and seconds < 1.0 for seconds in expected)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from torch import nn
 from torch.optim import SGD
 
 from cxrbench.benchmark.training.checkpoint import State
-from cxrbench.benchmark.training.loop import Recipe, train
+from cxrbench.benchmark.training.loop import train
+from cxrbench.benchmark.training.recipe import Recipe
 from cxrbench.benchmark.training.stopping import Patience, RisingMean, Validation
 
 

@@ -28,6 +28,7 @@ from cxrbench.benchmark.speed.probe import Seen, draw, epoch, training_part, wat
 from cxrbench.benchmark.speed.question import Windows, steps_needed
 from cxrbench.benchmark.speed.rates import Peak, Row, Spread, Throughput, TrainingPart, read_throughput
 from cxrbench.benchmark.training import loop as training
+from cxrbench.benchmark.training.stopping import Validation
 
 TOYS = Path(__file__).parents[1] / "toys"
 TASK = f"{TOYS / 'toy_task.py'}:ToyTask"
@@ -91,7 +92,6 @@ def test_a_watched_training_has_its_rounds_and_the_weights_of_one_that_is_not_wa
     assert torch.equal(alone.network.weight, watched.network.weight)
     assert len(seen.rates) == len(seen.references) == reference.calls == 2
     assert seen.batches == [2] * 20 and seen.counted_films == 20 and seen.first_step_seconds > 0
-    assert training.Rate.__name__ == "Rate"
 
 
 def test_the_reference_takes_turns_and_its_time_is_not_the_trainings():
@@ -127,7 +127,7 @@ def test_time_outside_steps_is_not_counted():
         return 0.0
 
     with watching(2, Ticks()) as every:
-        checks = training.Validation(measure, every=2, stop=Sleepy())
+        checks = Validation(measure, every=2, stop=Sleepy())
         training.train(toy.OneConvolution(2), toy.Films(films()), steps=13, seed=0, validation=checks)
     assert every[0].windows.width == 3
     assert min(every[0].rates) > 30  # 6 films and at least 0.2 s of validation in each round
@@ -268,7 +268,7 @@ def test_a_provider_that_does_not_say_how_is_timed_at_its_own_batch_size_in_a_wh
         ("Trained", 1, True),
         ("Trained", 4, True),
     ]
-    assert [dict(point.ask.job.provider_settings).get("steps") for point in points] == [None, 35, 35, 35]
+    assert [point.ask.work.provider_settings.get("steps") for point in points] == [None, 35, 35, 35]
 
 
 # ------------------------------------------------------------------------------------------- the file

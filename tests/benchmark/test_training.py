@@ -13,7 +13,8 @@ from torch.nn import functional
 from cxrbench.benchmark.errors import TrainingError
 from cxrbench.benchmark.progress import Progress
 from cxrbench.benchmark.training import loop as training
-from cxrbench.benchmark.training.loop import Recipe, Rows, checkpoint, train
+from cxrbench.benchmark.training.loop import Rows, checkpoint, train
+from cxrbench.benchmark.training.recipe import Recipe
 from cxrbench.benchmark.training.stopping import Patience, Validation
 
 torch.set_num_threads(1)

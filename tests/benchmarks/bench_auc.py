@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from cxrbench.benchmark.metrics.classification import auc_columns, bootstrap_auc, delong, patient_weights
+from cxrbench.benchmark.metrics.auc_bootstrap import bootstrap_auc, patient_weights
+from cxrbench.benchmark.metrics.classification import auc_columns, delong
 
 FILMS, PATIENTS, FINDINGS, RESAMPLES, TIMED = 25_596, 2_797, 14, 2_000, 4
 

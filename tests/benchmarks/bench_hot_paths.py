@@ -31,7 +31,8 @@ from cxrbench.benchmark.data.phantom.cohort import film_ids
 from cxrbench.benchmark.data.phantom.jsrt_like import ORGANS, jsrt_like_case, jsrt_like_ids
 from cxrbench.benchmark.data.phantom.nih_like import nih_like_film
 from cxrbench.benchmark.errors import ProviderError
-from cxrbench.benchmark.metrics.classification import auc_columns, bootstrap_auc, delong
+from cxrbench.benchmark.metrics.auc_bootstrap import bootstrap_auc
+from cxrbench.benchmark.metrics.classification import auc_columns, delong
 from cxrbench.benchmark.metrics.localisation import box_iou
 from cxrbench.benchmark.metrics.segmentation import dice, hausdorff_cases
 from cxrbench.benchmark.progress import Progress
@@ -39,6 +40,8 @@ from cxrbench.benchmark.registry import PROVIDERS, find_provider, plugins
 from cxrbench.benchmark.significance.paired_tests import paired_comparison
 from cxrbench.benchmark.speed.reference import Reference, calls_of_a_block
 from cxrbench.benchmark.training import loop as training
+from cxrbench.benchmark.training.observer import Observer
+from cxrbench.benchmark.training.recipe import Step
 
 ROUNDS = 12
 SIDE = 64
@@ -250,7 +253,7 @@ def last_step(recipe: Any, source: Any, total: int, seed: int, device: str) -> C
     size = recipe.batch_size(10**9)  # of the last phase
     rows = training.Rows(len(source), seed).take(0, size)
     batch: Mapping[str, Tensor] = source.batch(rows, np.random.default_rng(0))
-    at = training.Step(total - 1, total, fabric)
+    at = Step(total - 1, total, fabric, Observer())
 
     def step() -> None:
         for network in recipe.networks().values():

@@ -18,7 +18,8 @@ from cxrbench.benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from cxrbench.benchmark.registry import Plugin
 from cxrbench.benchmark.results.assemble import assemble
 from cxrbench.benchmark.results.folder import write_results
-from cxrbench.benchmark.runs.plan import Plan, PlannedCell, key_of
+from cxrbench.benchmark.runs.job import Cell
+from cxrbench.benchmark.runs.plan import Plan, key_of
 from cxrbench.benchmark.runs.record import (
     CellIdentity,
     Cost,
@@ -165,7 +166,7 @@ def make_run(
             )
             provided = slot.arm.uses_provider
             fit, made = (digest.of_json([name, what, seed]) if provided else None for what in ("fit", "films"))
-            cell = PlannedCell(key_of(identity), slot, seed, identity, fit, made)
+            cell = Cell(key=key_of(identity), identity=identity, fit_key=fit, synthetic_key=made)
             cells.append(cell)
             if (slot.arm.value, seed) not in missing:
                 share = wrong[slot.arm.value]
@@ -187,7 +188,7 @@ def make_run(
 NEAR = {"films": 10, "flagged": 0, "threshold": 0.1, "p": 1.0, "copies": 0, "nearest": []}
 
 
-def _keep(store: Store, task: Task, data: Dataset, cell: PlannedCell, labels: np.ndarray) -> None:
+def _keep(store: Store, task: Task, data: Dataset, cell: Cell, labels: np.ndarray) -> None:
     test = task.test_set(data, cell.slot)
     said = Predictions(tuple(test.ids), {"labels": labels})
     scores, provided = task.score(said, test), cell.slot.arm.uses_provider

@@ -14,13 +14,14 @@ import typer
 from typer.testing import CliRunner
 
 from cxrbench.benchmark.errors import CxrbenchError, InputError
+from cxrbench.benchmark.progress import Progress
 from cxrbench.benchmark.registry import TASKS, Plugin, plugins
 from cxrbench.benchmark.results.assemble import assemble
 from cxrbench.benchmark.results.folder import write_results
+from cxrbench.benchmark.runs import asked, worker
 from cxrbench.benchmark.runs import chains as execution
 from cxrbench.benchmark.runs import request as runner
-from cxrbench.benchmark.runs import worker
-from cxrbench.benchmark.runs.chains import Outcome, step_label
+from cxrbench.benchmark.runs.chains import Outcome
 from cxrbench.benchmark.runs.job import Job
 from cxrbench.leaderboard.cli.regress import regress
 from cxrbench.leaderboard.regression.numbers import Kept, read_kept, tolerance, write_kept
@@ -160,9 +161,9 @@ def test_a_turn_depends_on_the_index_alone():
 def in_this_process(job: Job, time_limit: float | None) -> Outcome:
     """A step of a run without a process of its own."""
     try:
-        return Outcome(job.key, step_label(job), value=worker.perform(job))
+        return Outcome(getattr(job, "key", ""), job.label, value=worker.perform(job, Progress()))
     except CxrbenchError as error:
-        return Outcome(job.key, step_label(job), str(error))
+        return Outcome(getattr(job, "key", ""), job.label, str(error))
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +174,7 @@ def toy_run(tmp_path_factory) -> SimpleNamespace:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CXRBENCH_HOME", str(folder / "home"))
         patch.setattr(execution, "run_job", in_this_process)
-        patch.setattr(runner, "run_job", in_this_process)
+        patch.setattr(asked, "run_job", in_this_process)
         patch.setitem(plugins(TASKS), "toy", plugin)
         prepared = runner.prepare(runner.Request(f"{TOYS}/toy_providers.py:Toy", "toy", seeds=5, jobs=1))
         assert [outcome.error for outcome in runner.execute(prepared) if outcome.error] == []
@@ -186,7 +187,7 @@ def toy(toy_run, tmp_path, monkeypatch) -> SimpleNamespace:
     """The numbers that are kept from the toy run; steps of reruns stay in this process."""
     monkeypatch.setenv("CXRBENCH_HOME", str(toy_run.home))
     monkeypatch.setattr(execution, "run_job", in_this_process)
-    monkeypatch.setattr(runner, "run_job", in_this_process)
+    monkeypatch.setattr(asked, "run_job", in_this_process)
     monkeypatch.setitem(plugins(TASKS), "toy", toy_run.plugin)
     numbers = tmp_path / "numbers"
     written = renew(numbers, tmp_path / "none", [toy_run.run], tmp_path / "none.md", "first")

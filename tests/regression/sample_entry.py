@@ -24,7 +24,8 @@ from cxrbench.benchmark.data.findings import LOCALISED
 from cxrbench.benchmark.registry import find_provider, find_task
 from cxrbench.benchmark.results.assemble import assemble
 from cxrbench.benchmark.results.folder import write_results
-from cxrbench.benchmark.runs.plan import Plan, PlannedCell, make_plan
+from cxrbench.benchmark.runs.job import Cell
+from cxrbench.benchmark.runs.plan import Plan, make_plan
 from cxrbench.benchmark.runs.record import Cost, Downstream, Environment, Record, Value
 from cxrbench.benchmark.runs.store import Level, Store
 from cxrbench.leaderboard.checks import Sources
@@ -118,12 +119,12 @@ def draw_sample() -> None:
         np.savez_compressed(FOLDER / f"{name}.npz", allow_pickle=False, **arrays)
 
 
-def key_in_sample(cell: PlannedCell) -> str:
+def key_in_sample(cell: Cell) -> str:
     """What the arrays of a cell are called in the file."""
     return f"{cell.slot.arm.value}/{cell.slot.fold}/{cell.seed}"
 
 
-def sample_predictions(plan: Plan, cell: PlannedCell) -> Predictions:
+def sample_predictions(plan: Plan, cell: Cell) -> Predictions:
     """What is committed for a cell."""
     start = f"{key_in_sample(cell)}/"
     with np.load(FOLDER / f"{plan.task.name}.npz", allow_pickle=False) as stored:
@@ -159,7 +160,7 @@ def made_plan(name: str, seeds: int = SEEDS) -> Plan:
     return Plan(**(vars(plan) | {"cells": cells}))
 
 
-def keep_cell(plan: Plan, store: Store, cell: PlannedCell) -> None:
+def keep_cell(plan: Plan, store: Store, cell: Cell) -> None:
     """The record of a cell with its committed predictions."""
     task, test, said = plan.task, plan.task.test_set(plan.data, cell.slot), sample_predictions(plan, cell)
     scores = task.score(said, test)

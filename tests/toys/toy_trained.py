@@ -17,7 +17,7 @@ from cxrbench.benchmark.data.dataset import Dataset
 from cxrbench.benchmark.errors import ProviderError
 from cxrbench.benchmark.progress import Progress
 from cxrbench.benchmark.training import loop as training
-from cxrbench.benchmark.training.loop import Recipe, Step
+from cxrbench.benchmark.training.recipe import Recipe, Step
 
 SIDE = 32
 CHANNELS = 4

@@ -10,9 +10,10 @@ ratio 0.38 to 0.60, right diaphragm higher than the left, apex of the heart towa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ... import exact
-from ...exact import Draw
+from ...draws import Draw
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,20 +87,37 @@ def _normal(rng: Draw, mean: float, spread: float, low: float, high: float) -> f
     return min(max(mean + spread * rng.normal(), low), high)
 
 
+class _Build(NamedTuple):
+    """What most of a person's measures depend on."""
+
+    woman: bool
+    old: float  # 0 at 18 years, 1 at 88
+    weight: float  # lean (-) to heavy (+)
+    breath: float  # depth of inspiration
+    apex_y: float
+    lung_height: float
+    half_width: float
+    aspect: float
+
+
+def _draw_build(rng: Draw, woman: bool | None, age: float | None) -> _Build:
+    drawn_woman, drawn_age = rng.random() < 0.5, rng.uniform(18.0, 88.0)
+    old = ((drawn_age if age is None else min(max(age, 18.0), 88.0)) - 18.0) / 70.0
+    woman = drawn_woman if woman is None else woman
+    weight, breath = rng.normal(), rng.normal()
+    apex_y = _normal(rng, 0.115, 0.022, 0.07, 0.17)
+    lung_height = _normal(rng, 0.705 + 0.045 * breath - 0.02 * woman - 0.012 * weight, 0.025, 0.56, 0.82)
+    half_width = _normal(rng, 0.365 - 0.010 * woman + 0.006 * weight, 0.016, 0.32, 0.405)
+    aspect = _normal(rng, 1.0, 0.025, 0.94, 1.06)
+    return _Build(woman, old, weight, breath, apex_y, lung_height, half_width, aspect)
+
+
 def draw_anatomy(rng: Draw, *, woman: bool | None = None, age: float | None = None) -> Anatomy:
     """Draw one adult. Every number comes from `rng`, so that one generator state gives one person.
 
     A sex or an age (years, 18 to 88) that is passed takes the place of the drawn one.
     """
-    drawn_woman, drawn_age = rng.random() < 0.5, rng.uniform(18.0, 88.0)
-    woman = drawn_woman if woman is None else woman
-    old = ((drawn_age if age is None else min(max(age, 18.0), 88.0)) - 18.0) / 70.0
-    weight = rng.normal()  # lean (-) to heavy (+)
-    breath = rng.normal()  # depth of inspiration
-    apex_y = _normal(rng, 0.115, 0.022, 0.07, 0.17)
-    lung_height = _normal(rng, 0.705 + 0.045 * breath - 0.02 * woman - 0.012 * weight, 0.025, 0.56, 0.82)
-    half_width = _normal(rng, 0.365 - 0.010 * woman + 0.006 * weight, 0.016, 0.32, 0.405)
-    aspect = _normal(rng, 1.0, 0.025, 0.94, 1.06)
+    woman, old, weight, breath, apex_y, lung_height, half_width, aspect = _draw_build(rng, woman, age)
     # The radiographer fits the lungs into the film.
     largest = min(1.12, 0.84 / lung_height, 0.41 / (half_width * aspect))
     size = _normal(rng, 1.02 - 0.015 * woman, 0.04, 0.90, largest)

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from ... import exact
+from ...draws import Draw
 from ...errors import InputError
-from ...exact import Draw
 from ...progress import Progress
 from ..dataset import Dataset
 from ..findings import FINDINGS

@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import exact
+from ...draws import Draw
 from ...errors import InputError
-from ...exact import Draw
 from ..findings import FINDINGS
 from .anatomy import Anatomy, draw_anatomy
 

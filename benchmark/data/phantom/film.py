@@ -13,26 +13,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ... import exact
-from ...exact import Draw
+from ...draws import Draw
 from . import outlines
 from .anatomy import Anatomy
+from .depths import Depths, Layer, Plane
+from .developing import Exposure, box_mean, develop, draw_exposure
 from .outlines import LEFT, RIGHT, Side
 from .raster import Drawing, Points, ribbons
 from .vessels import hilum, vessel_tree
 
 ORGANS = ("left_lung", "right_lung", "heart", "left_clavicle", "right_clavicle")
-
-Plane = NDArray[np.float64]
-
-# Effective linear attenuation at chest-film energies, per cm; bone in excess of the tissue it displaces.
-_MU_TISSUE = 0.205
-_MU_BONE = 0.30
 
 # Layers of the drawing.
 _LEFT_LUNG, _RIGHT_LUNG, _HEART, _LEFT_CLAVICLE, _RIGHT_CLAVICLE, _MEDIASTINUM, _CAGE = range(7)
@@ -40,72 +35,6 @@ _SHOULDER, _RECESS, _BONE, _GAS, _VESSELS = range(7, 12)
 _LAYERS = 12
 
 _ROW_STEP = 1.0 / 512  # of the tables over y
-
-
-@dataclass(frozen=True, kw_only=True)
-class Exposure:
-    """How one film was taken and developed."""
-
-    bias: float  # darker (-) or brighter (+) than the automatic exposure, in units of optical density
-    latitude: float  # exposure range of the curve's straight part; small = high contrast
-    detail: float  # unsharp masking of the digital film, 0 = none
-    scatter: float  # scattered light as a share of the local mean
-    noise: float  # quantum noise at 256 pixels in the unattenuated beam
-    grain: float  # of the film, in grey levels
-
-
-def draw_exposure(rng: Draw) -> Exposure:
-    """Draw slight differences between films of one department."""
-    return Exposure(
-        bias=min(max(rng.normal(0.0, 0.20), -0.45), 0.45),
-        latitude=min(max(rng.normal(0.85, 0.10), 0.62), 1.10),
-        detail=rng.uniform(0.2, 1.3),
-        scatter=min(max(rng.normal(0.28, 0.09), 0.10), 0.55),
-        noise=rng.uniform(0.0015, 0.006),
-        grain=rng.uniform(0.6, 2.0),
-    )
-
-
-@dataclass(eq=False)
-class Depths:
-    """What the ray crosses at each pixel, float64 (H, W); a layer of `render` changes these in place.
-
-    `x` and `y` are chest coordinates (see `anatomy`), `tissue_cm` soft tissue in cm of water, `bone_cm` bone,
-    `lung_cm` lung, `air_cm` the gas in it, `markings_cm` its vessels (part of `tissue_cm`); `lung_field` and
-    `heart_field` are the coverage of the whole lungs and of the heart in [0, 1]. Only `tissue_cm` and `bone_cm`
-    are seen by the beam: a layer that moves gas or vessels changes the tissue with them.
-    """
-
-    x: Plane
-    y: Plane
-    tissue_cm: Plane
-    bone_cm: Plane
-    lung_cm: Plane
-    air_cm: Plane
-    markings_cm: Plane
-    lung_field: Plane
-    heart_field: Plane
-
-
-class Layer(Protocol):
-    """Something added to a person's film, for example the shadow of a finding."""
-
-    def __call__(self, depths: Depths, /) -> None: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Opacity:
-    """A soft round or oval shadow inside the lungs: nodule, haze. A layer of `render`."""
-
-    x: float
-    y: float
-    radius_x: float  # standard deviation of the Gaussian, chest coordinates
-    radius_y: float
-    depth_cm: float
-
-    def __call__(self, depths: Depths, /) -> None:
-        across, down = (depths.x - self.x) / self.radius_x, (depths.y - self.y) / self.radius_y
-        depths.tissue_cm += self.depth_cm * exact.bell(0.5 * (across * across + down * down)) * depths.lung_field
 
 
 @lru_cache(maxsize=4)
@@ -243,7 +172,7 @@ def _body_cm(person: Anatomy, x: Plane, y: Plane, over_y: _OverY, shoulder: Plan
     """Front-to-back thickness of trunk, neck, shoulders, arms and breasts."""
     edge = person.half_width + person.body_margin
     body = over_y(person.depth_cm * _DEEP) * np.sqrt(_dome_profile(x / over_y(_NARROW + edge * _WIDE)))
-    soft = _box_mean(shoulder, 0.07)
+    soft = box_mean(shoulder, 0.07)
     np.maximum(body, soft * np.minimum(shoulder, 1.0) * (0.50 * person.depth_cm), out=body)
     if person.breast_cm > 0.0:
         across = (np.abs(x) - 0.205) / 0.165
@@ -302,14 +231,14 @@ def _depths(person: Anatomy, pose: _Pose, shapes: _Shapes, drawn: Plane) -> Dept
     # Depth of the lungs were there no heart and no mediastinum.
     lung = _dome_profile(x / over_y(shapes.right.wall_x(_TABLE_Y) * 1.035))
     lung *= inside
-    lung *= 0.84 * lungs + 0.16 * _box_mean(np.minimum(drawn[_RECESS], 1.0), 0.03)
+    lung *= 0.84 * lungs + 0.16 * box_mean(np.minimum(drawn[_RECESS], 1.0), 0.03)
     # Towards the diaphragm the space behind the heart closes: no step where the domes meet.
     closing = np.minimum(np.maximum((y - (person.angle_y - 0.48)) * 2.6, 0.0), 1.0)
     closing *= closing
     closing *= inside
     closing += person.mediastinum_cm
     middle = np.minimum(closing, inside)
-    middle *= _box_mean(drawn[_MEDIASTINUM], 0.014)
+    middle *= box_mean(drawn[_MEDIASTINUM], 0.014)
     _widen_by_heart(middle, shapes.heart, pose, x, y, drawn[_HEART] * (0.74 * inside))
     lung -= middle
     np.maximum(lung, 0.0, out=lung)
@@ -351,31 +280,6 @@ def _widen_by_heart(middle: Plane, outline: Points, pose: _Pose, x: Plane, y: Pl
     round_part = np.sqrt(np.maximum(1.0 - across * across - down * down, 0.0))
     share = 0.42 + 0.58 * round_part + 0.40 * np.maximum(down, 0.0)
     middle[where] = np.maximum(middle[where], depth[where] * share)
-
-
-def _box_mean(plane: Plane, share: float, times: int = 1) -> Plane:
-    """Mean over a box of about `share` of the picture, once or `times` over; beyond the border its edge goes on."""
-    window = max(1, round(share * plane.shape[0]))
-    return exact.box_mean(plane, window, times)
-
-
-def _develop(depths: Depths, person: Anatomy, exposure: Exposure, rng: Draw) -> NDArray[np.uint8]:
-    """Attenuate, scatter, blur, expose and develop."""
-    resolution = depths.x.shape[0]
-    beam = exact.exp(-_MU_TISSUE * np.maximum(depths.tissue_cm, 0.0) - _MU_BONE * depths.bone_cm)
-    # Direct light beside the body is collimated away and does not scatter.
-    light = beam + exposure.scatter * _box_mean(np.minimum(beam, 0.25), 0.11, 2)
-    unsharp = 0.0011 * resolution
-    if unsharp > 0.25:
-        light = exact.gaussian_blur(light, unsharp, math.floor(3.0 * unsharp + 0.5))
-    # Fewer quanta reach a smaller pixel; the shot noise is relative to the square root of what arrives.
-    shot = exposure.noise * math.sqrt(resolution / 256.0)
-    density = shot * rng.noise(resolution, resolution) / np.sqrt(light) - exact.log(light)
-    middle = 2.65 + 0.09 * (person.depth_cm - 22.0) - exposure.bias
-    density += exposure.detail * (density - _box_mean(density, 0.07, 2))
-    grey = 268.0 / (1.0 + exact.exp((middle - density) / exposure.latitude))
-    grey += exposure.grain * rng.noise(resolution, resolution) - 8.0
-    return np.clip(np.rint(grey), 0.0, 255.0).astype(np.uint8)
 
 
 def _masks(drawn: Plane) -> NDArray[np.uint8]:
@@ -436,4 +340,4 @@ def render(
     depths = _depths(person, pose, shapes, drawn)
     for layer in layers:
         layer(depths)
-    return _develop(depths, person, exposure, rng), _masks(drawn)
+    return develop(depths, person, exposure, rng), _masks(drawn)

@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import exact
-from ...exact import Draw
+from ...draws import Draw
 from .anatomy import Anatomy
-from .film import Depths, Exposure, Layer, Plane, render
+from .depths import Depths, Layer, Plane
+from .developing import Exposure
+from .film import render
 from .parenchyma import Atelectasis, Consolidation, Edema, Fibrosis, Infiltration, Mass, Nodule, Pneumonia
 from .pleura import Cardiomegaly, Effusion, Emphysema, Hernia, PleuralThickening, Pneumothorax
 from .shadows import Sign, box_of

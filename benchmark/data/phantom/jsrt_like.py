@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import exact
+from ...draws import Draw
 from ...errors import InputError
-from ...exact import Draw
 from . import outlines
 from .anatomy import Anatomy, draw_anatomy
-from .film import ORGANS, Layer, Opacity, draw_exposure, render
+from .depths import Layer, Opacity
+from .developing import draw_exposure
+from .film import ORGANS, render
 
 __all__ = ["ORGANS", "jsrt_like", "jsrt_like_case", "jsrt_like_ids"]
 

@@ -13,15 +13,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ...draws import Draw
 from ...errors import InputError
-from ...exact import Draw
 from ...progress import Progress
 from ..dataset import Dataset, DatasetInfo
 from ..findings import BOXED, FINDINGS
 from .anatomy import Anatomy
 from .cohort import FilmCase, film_case, film_ids, seed_of
 from .dataset import FILM_MM, PROVENANCE, DrawnFilm, code_digest, draw_films, kept
-from .film import ORGANS, Exposure, Layer, Opacity, draw_exposure
+from .depths import Layer, Opacity
+from .developing import Exposure, draw_exposure
+from .film import ORGANS
 from .findings import draw_sign, take_film
 from .shadows import Sign, place
 from .versions import VERSION

@@ -13,9 +13,9 @@ from typing import ClassVar, Self
 import numpy as np
 
 from ... import exact
-from ...exact import Draw
+from ...draws import Draw
 from .anatomy import Anatomy
-from .film import Depths, Plane
+from .depths import Depths, Plane
 from .outlines import LEFT, RIGHT
 from .outlines import side as half_of
 from .shadows import PICTURE_CM, Placed, Sign, field_of, fill, oval, patches, place, ramp

@@ -12,9 +12,9 @@ from typing import ClassVar, Self
 import numpy as np
 
 from ... import exact
-from ...exact import Draw
+from ...draws import Draw
 from .anatomy import Anatomy
-from .film import Depths, Plane
+from .depths import Depths, Plane
 from .outlines import RIGHT, level
 from .outlines import side as half_of
 from .parenchyma import draw_side

@@ -12,10 +12,10 @@ from typing import ClassVar, Self
 import numpy as np
 
 from ... import exact
-from ...exact import Draw
+from ...draws import Draw
 from . import outlines
 from .anatomy import Anatomy
-from .film import Depths, Plane
+from .depths import Depths, Plane
 from .outlines import LEFT, RIGHT
 
 PICTURE_CM = 36.0  # side of a 14-inch film: chest lengths to cm

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import exact
-from ...exact import Draw
+from ...draws import Draw
 from .anatomy import Anatomy
 from .outlines import LEFT, RIGHT, level, steps
 from .raster import Points, points, ribbons

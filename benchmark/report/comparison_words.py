@@ -1,0 +1,75 @@
+"""A comparison of two runs as lines of text."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from ..results.rows import Results, words
+from ..significance.paired_tests import stars
+from ..significance.rules import RULES
+from .comparison import ComparisonResults
+from .table_shapes import headline_metrics
+from .words import metric_title, probability, shown, size_title
+
+
+def in_words(comparison: ComparisonResults, results: Results, width: int = 110) -> str:
+    """The comparison as plain lines; `results` (of either run) says how metrics and sizes are shown."""
+    a, b = comparison.a.label, comparison.b.label
+    phantom = "; phantom, not comparable with published numbers" if comparison.phantom else ""
+    lines = [
+        f"{a} against {b} · {comparison.task} v{comparison.version} · {comparison.preset} · "
+        f"data: {comparison.data}{phantom}"
+    ]
+    metrics = headline_metrics(results)
+    folds = any(row.folds_n for row in comparison.rows)
+    for size, arm in dict.fromkeys((row.size, row.arm) for row in comparison.rows):
+        lines += ["", f"{size_title(results, size)}, {arm.upper()}"]
+        table = [["", "", a, b, "difference", "paired, 95 % interval", "p (Holm)"]]
+        if folds:
+            table[0].append("p (folds, Holm)")
+        for metric in metrics:
+            rows = [r for r in comparison.rows if (r.size, r.arm, r.metric) == (size, arm, metric.name)]
+            for row in rows:
+                bounds = ""
+                if row.low is not None and row.high is not None:
+                    low, high = (shown(value, metric, signed=True) for value in (row.low, row.high))
+                    bounds = f"{shown(row.case_difference, metric, signed=True)} ({low} to {high})"
+                p = probability(row.p_holm) if row.p_holm is not None else row.note or "–"
+                table.append(
+                    [
+                        metric_title(metric) if row is rows[0] else "",
+                        words(row.structure),
+                        shown(row.a, metric),
+                        shown(row.b, metric),
+                        shown(row.difference, metric, signed=True),
+                        bounds or "–",
+                        f"{p} {stars(row.p_holm)}".rstrip(),
+                        *([probability(row.folds_p_holm)] if folds else []),
+                    ]
+                )
+        lines += _aligned(table)
+    lines += [
+        "",
+        f"difference: of the table's numbers; p, on the same films: {RULES[results.task.pairing].marks}; ** p < 0.01",
+    ]
+    if folds:
+        lines.append("p (folds): corrected t-test over folds and seeds (Nadeau-Bengio), Holm")
+    said = dict.fromkeys(claim.sentence for claim in comparison.claims)
+    single = len(said) == 1
+    sentences = list(said) if single else [f"{c.size} {c.arm}: {c.sentence}" for c in comparison.claims]
+    for sentence in [*sentences, *(f"note: {note}" for note in comparison.notes)]:
+        lines += textwrap.wrap(sentence, width, subsequent_indent="  ")
+    return "\n".join(lines) + "\n"
+
+
+def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
+    """Columns side by side: the first two to the left, numbers to the right, the last as it is."""
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    lines = []
+    for row in table:
+        cells = [
+            cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row[:-1], widths, strict=False))
+        ]
+        lines.append("  ".join([*cells, row[-1]]).rstrip())
+    return lines

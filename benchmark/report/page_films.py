@@ -1,0 +1,104 @@
+"""The films of the report's page: samples, samples along the training, and test films with what each arm found."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..data.contact_sheet import organ_colours
+from ..results import folder as run_folder
+from ..results.rows import Results
+from ..schema import read_json
+from .pictures import INDEX, TRUTH, Picture, PictureIndex
+
+JPEG_QUALITY = 86
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A film as two data URIs: plain and with outlines."""
+
+    alt: str
+    caption: str
+    plain: str
+    outlined: str
+
+
+def film_context(results: Results, folder: Path) -> dict[str, Any]:
+    """What the template shows of a run's films: samples, timelines, test films with predictions, and their colours."""
+    films = folder / run_folder.FILMS
+    if not (films / INDEX).is_file():
+        return {"samples": [], "timelines": [], "cases": [], "seen": [], "organ_legend": [], "case_legend": []}
+    index = read_json(films / INDEX, PictureIndex)
+    samples = []
+    for info in results.sizes:
+        mine = [picture for picture in index.pictures if picture.size == info.size]
+        groups = [
+            (
+                words_of,
+                [_shot(films, picture, f"{group} film {picture.case}") for picture in mine if picture.group == group],
+            )
+            for group, words_of in (("real", "Real training films"), ("synthetic", "Synthetic films"))
+        ]
+        samples.append((info.size, [(title, shots) for title, shots in groups if shots]))
+    return {
+        "samples": [(size, groups) for size, groups in samples if groups],
+        "timelines": [(info.size, steps) for info in results.sizes if (steps := _timeline(films, index, info.size))],
+        "cases": [(info.size, cases) for info in results.sizes if (cases := _case_rows(films, index, info.size))],
+        "seen": [(info.size, seen) for info in results.sizes if (seen := _seen(films, index, info.size))],
+        "organ_legend": _colours(index.organs),
+        "case_legend": _colours(index.case_organs),
+    }
+
+
+def _timeline(films: Path, index: PictureIndex, size: str) -> list[tuple[str, list[Shot]]]:
+    """(training step, the samples at it) of a size."""
+    mine = [picture for picture in index.pictures if (picture.size, picture.group) == (size, "timeline")]
+    steps = dict.fromkeys(picture.column for picture in mine)
+    return [
+        (step, [_shot(films, p, f"sample {p.case} at step {step}") for p in mine if p.column == step]) for step in steps
+    ]
+
+
+def _seen(films: Path, index: PictureIndex, size: str) -> list[tuple[str, list[Shot]]]:
+    """(arm, the pictures of what its model does) of a size."""
+    mine = [picture for picture in index.pictures if (picture.size, picture.group) == (size, "illustration")]
+    arms = dict.fromkeys(picture.column for picture in mine)
+    return [(arm, [_shot(films, p, f"{arm}, {p.caption}") for p in mine if p.column == arm]) for arm in arms]
+
+
+def _colours(organs: Sequence[str]) -> list[tuple[str, str]]:
+    return [
+        (organ, "#{:02x}{:02x}{:02x}".format(*colour))
+        for organ, colour in zip(organs, organ_colours(organs), strict=True)
+    ]
+
+
+def _case_rows(films: Path, index: PictureIndex, size: str) -> list[tuple[str, str, list[tuple[str, Shot]]]]:
+    """(case, which it is, its films: the truth, then each arm's prediction) of every test film shown."""
+    mine = [picture for picture in index.pictures if (picture.size, picture.group) == (size, "case")]
+    rows = []
+    for case in dict.fromkeys(picture.case for picture in mine):
+        row = [picture for picture in mine if picture.case == case]
+        rank = next((picture.caption for picture in row if picture.column == TRUTH), "")
+        shots = [(p.column, _shot(films, p, f"test film {case}, {p.column}: {p.caption}")) for p in row]
+        rows.append((case, rank, shots))
+    return rows
+
+
+def _shot(folder: Path, picture: Picture, alt: str) -> Shot:
+    return Shot(alt, picture.caption, _data_uri(folder / picture.plain), _data_uri(folder / picture.outlined))
+
+
+def _data_uri(path: Path) -> str:
+    """A PNG file as a JPEG data URI (a fifth of the size; the exact pixels are in `figures/films`)."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    with Image.open(path) as picture:
+        picture.save(buffer, format="JPEG", quality=JPEG_QUALITY, subsampling=0, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,154 @@
+"""The steps of a plan in chains: what needs each other, in order, with the time each is expected to take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..contracts.task import ArmName
+from ..data.dataset import Dataset
+from ..errors import CxrbenchError, InputError
+from ..home import home
+from ..registry import Plugin
+from ..settings import plain
+from .job import Cell, Step, Synthesise, Train, Work
+from .plan import Plan
+from .store import Store
+from .timings import Timings
+
+Chain = tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """All steps of a plan. `expected`: seconds of a step by its key, None where nothing is known."""
+
+    chains: tuple[Chain, ...]
+    expected: Mapping[str, float | None]
+
+    @classmethod
+    def of(cls, plan: Plan, store: Store) -> Schedule:
+        """Steps grouped by what needs each other: all arms of one fold, size and seed that use the provider are one chain,
+        every other cell is a chain of its own. Long chains first."""
+        chains = _Builder(plan, store).chains()
+        timings = Timings.read(home() / "timings.json")
+        expected = {step.key: _expected(step, plan, timings) for chain in chains for step in chain}
+        return cls(chains, expected)
+
+    @property
+    def steps(self) -> list[Step]:
+        """All steps, chain by chain."""
+        return [step for chain in self.chains for step in chain]
+
+
+@dataclass(frozen=True)
+class _Builder:
+    plan: Plan
+    store: Store
+
+    def chains(self) -> tuple[Chain, ...]:
+        groups: dict[tuple[str, str, int], list[Cell]] = {}
+        single: list[Chain] = []
+        for cell in self.plan.cells:
+            if cell.synthetic_key is None:
+                single.append((self.train(cell),))
+            else:
+                groups.setdefault((cell.slot.fold, cell.slot.size, cell.seed), []).append(cell)
+        provided = [self.provided(cells) for cells in groups.values()]
+        taught = {cells[0].teacher_key for cells in groups.values()}
+        return (*provided, *(chain for chain in single if chain[0].key not in taught))
+
+    def provided(self, cells: Sequence[Cell]) -> Chain:
+        """The teacher where one is needed, the films, and the cells that use them."""
+        order = list(ArmName)
+        cells = sorted(cells, key=lambda cell: order.index(cell.slot.arm))
+        steps: list[Step] = []
+        if cells[0].teacher_key is not None:
+            steps.append(self.train(_other_arm(cells[0], cells[0].teacher_key, ArmName.REAL)))
+        label = self.label(cells[0], f"fit {self.plan.provider.name}")
+        steps.append(Synthesise(work=self.work, cell=cells[0], label=label))
+        keys = {cell.key for cell in cells}
+        for cell in cells:
+            # A finetune cell that was asked for alone gets the synthetic cell it starts from before it.
+            if cell.start_key is not None and cell.start_key not in keys:
+                steps.append(self.train(_other_arm(cell, cell.start_key, ArmName.SYNTHETIC)))
+            steps.append(self.train(cell))
+        return tuple(steps)
+
+    def train(self, cell: Cell) -> Train:
+        return Train(work=self.work, cell=cell, label=self.label(cell, cell.slot.arm.value))
+
+    def label(self, cell: Cell, what: str) -> str:
+        label = f"{what} {cell.slot.size}"
+        if any(other.slot.fold != cell.slot.fold for other in self.plan.cells):
+            label += f" fold {cell.slot.fold}"
+        return label + (f" seed {cell.seed}" if len(self.plan.seeds) > 1 else "")
+
+    @property
+    def work(self) -> Work:
+        plan = self.plan
+        return Work(
+            store=self.store.root.resolve(),
+            data=_folder(plan.data),
+            fit_data=_folder(plan.fit_data),
+            task=portable(plan.task_plugin),
+            task_settings=plain(plan.task.settings),
+            provider=portable(plan.provider_plugin),
+            provider_settings=dict(plan.provider_settings),
+            preset=plan.preset,
+            device=plan.device,
+            threads=plan.task.settings.threads,
+        )
+
+
+def _folder(films: Dataset) -> Path:
+    if films.folder is None:
+        raise InputError(f"dataset {films.info.name} lies in no folder: save it, then name the folder")
+    return films.folder
+
+
+def _other_arm(cell: Cell, key: str, arm: ArmName) -> Cell:
+    """The cell of another arm that a cell needs, where it was not asked for."""
+    if arm.uses_provider:
+        identity = cell.identity.model_copy(update={"arm": arm.value})
+        return cell.model_copy(update={"key": key, "identity": identity, "start_key": None})
+    return Cell(key=key, identity=cell.identity.model_copy(update={"arm": arm.value, "provider": None}))
+
+
+def timing_name(step: Step) -> str:
+    """Under which name the duration of a step is remembered."""
+    cell, provider = step.cell.identity, ""
+    if step.cell.synthetic_key is not None and cell.provider is not None:
+        provider = f"{cell.provider.name}/{cell.provider.label_by}"
+    return "/".join(
+        (step.kind, provider, cell.task.name, cell.data.name, cell.preset, cell.size, cell.arm, cell.device)
+    )
+
+
+def _expected(step: Step, plan: Plan, timings: Timings) -> float | None:
+    reference = plan.reference_seconds if isinstance(step, Synthesise) else plan.task.reference_seconds
+    return timings.expect(timing_name(step), reference, plan.preset)
+
+
+def remember(steps: Sequence[Step], store: Store) -> None:
+    """Keep how long steps took, for later estimates."""
+    timings = Timings.read(home() / "timings.json")
+    for step in steps:
+        try:
+            if isinstance(step, Synthesise):
+                seconds = store.fit(str(step.cell.fit_key)).seconds + store.sampled(step.key).seconds
+            else:
+                seconds = store.record(step.key).downstream.seconds
+        except CxrbenchError:
+            continue  # the step failed: nothing to remember
+        timings.add(timing_name(step), seconds)
+
+
+def portable(plugin: Plugin) -> str:
+    """The spec by which another process finds the same provider, whatever its working folder."""
+    if plugin.file is not None:
+        return f"{plugin.file}:{plugin.attribute}"
+    if plugin.argument and plugin.spec.startswith("folder:"):
+        return f"folder:{plugin.argument}"
+    return plugin.spec
