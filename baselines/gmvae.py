@@ -205,8 +205,9 @@ class GMVAERecipe(KumarRecipe):
         self.label_rows = None if labels is None else LabelRows.of(labels)
         self.generative = make_generative(settings, 0 if labels is None else labels.shape[1])
         self.posterior = make_posterior(settings)
-        encoder = self.posterior[0]
-        if settings.weights is not None and isinstance(encoder, Encoder):
+        if settings.weights is not None:
+            encoder = self.posterior[0]
+            assert isinstance(encoder, Encoder)
             load_features(encoder.features, settings.weights.expanduser(), settings.encoder)
 
     def networks(self) -> Mapping[str, nn.Module]:
