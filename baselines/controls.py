@@ -107,6 +107,7 @@ def refuse_bare(control: Provider, train: Dataset) -> None:
 class CopyTrain(Provider):
     """The training films and their annotations, drawn again."""
 
+    name = "copy_train"
     produces = frozenset({Annotation.MASKS, Annotation.LABELS, Annotation.BOXES})
     reference_seconds: ClassVar = {"quick": 1.0}
 
@@ -190,6 +191,7 @@ class Change:
 class Classical(CopyTrain):
     """Training films, affinely and elastically changed together with masks and boxes: the augmentation everyone has."""
 
+    name = "classical"
     presets: ClassVar[Mapping[str, ClassicalSettings]] = {
         name: ClassicalSettings() for name in ("quick", "standard", "paper")
     }
@@ -248,6 +250,7 @@ class Degraded(CopyTrain):
     differed from each other in every way would cancel out; these all pull the same way.
     """
 
+    name = "degraded"
     presets: ClassVar[Mapping[str, DegradedSettings]] = {
         name: DegradedSettings() for name in ("quick", "standard", "paper")
     }
@@ -328,6 +331,7 @@ class Noise(Provider):
     where any has some), so that each finding is as frequent, and each box where and as large, as in the training set.
     """
 
+    name = "noise"
     produces = frozenset({Annotation.MASKS, Annotation.LABELS, Annotation.BOXES})
     reference_seconds: ClassVar = {"quick": 1.0}
 

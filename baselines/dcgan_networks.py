@@ -7,8 +7,9 @@ on every convolution but the generator's last, weights from N(0, 0.05).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Self
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -40,6 +41,14 @@ class DCGANPairSettings:
     """Films are near duplicates when at most this many of the 64 bits of their perceptual hashes differ."""
     timeline: int = 8
     """Moments of the training at which samples are kept for the report."""
+
+    def shorter(self, steps: int, side: int | None = None) -> Self:
+        """At most that many steps, without a timeline."""
+        return replace(self, steps=min(steps, self.steps), timeline=0)
+
+    def with_batch(self, size: int) -> Self:
+        """Batches of that many pairs."""
+        return replace(self, batch_size=size)
 
 
 def levels(resolution: int) -> int:
@@ -122,6 +131,11 @@ class Discriminator(nn.Module):
 
     def forward(self, pairs: Tensor) -> Tensor:
         return self.dense(self.blocks(pairs))
+
+
+def make_networks(resolution: int, settings: DCGANPairSettings) -> tuple[Generator, Discriminator]:
+    """The networks for films of that many pixels a side, as a training starts."""
+    return Generator(resolution, settings), Discriminator(resolution, settings)
 
 
 def initialise(network: nn.Module, std: float) -> None:

@@ -8,33 +8,31 @@ the two belong together. Layer shapes, losses and updates follow the TensorFlow 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
 import imagehash
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..benchmark import digest
-from ..benchmark.contracts.provider import Batch, Provider, parameters_of
+from ..benchmark.contracts.provider import Batch
 from ..benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from ..benchmark.errors import InputError, ProviderError
 from ..benchmark.progress import Progress
 from ..benchmark.training import loop as training
-from ..benchmark.training.history import History
 from ..benchmark.training.loop import seeded
 from ..benchmark.training.recipe import Recipe, RowNumbers, Step
-from .dcgan_networks import DCGANPairSettings, Discriminator, Generator
+from .dcgan_networks import DCGANPairSettings, Generator, make_networks
 from .lung_masks import Refusal, eight_bits, two_lungs
+from .timeline import Timeline
+from .trained import Trained
 
 SAMPLING_BATCH = 128  # a film depends on its batch (batch statistics), so films are always drawn by this many
 DRAWS = 10  # films drawn per asked film before near duplicates are kept
@@ -51,31 +49,22 @@ def uniform(shape: tuple[int, ...], **options: Any) -> Tensor:
     return torch.rand(shape, **options) * 2 - 1
 
 
-class Timeline(nn.Module):
-    """Samples of the same latents at moments of the training. A module, so that checkpoints keep it.
+class PairTimeline(Timeline):
+    """Samples of the same latents: SHOWN films and their masks by turns."""
 
-    films: uint8 (moments, 2 * SHOWN, side, side), films and their masks by turns; moments: steps done (moments,).
-    """
-
-    films: Tensor
-    moments: Tensor
     latents: Tensor
 
-    def __init__(self, count: int, steps: int, side: int, latent: int) -> None:
-        super().__init__()
-        self.every = -(-steps // max(1, count))
-        moments = range(self.every, steps + self.every, self.every) if count else ()
-        self.register_buffer("moments", torch.tensor([min(moment, steps) for moment in moments], dtype=torch.int64))
-        self.register_buffer("films", torch.zeros(len(moments), 2 * SHOWN, side, side, dtype=torch.uint8))
+    def __init__(self, moments: int, steps: int, side: int, latent: int) -> None:
+        super().__init__(moments, steps=steps, samples=2 * SHOWN, side=side)
         self.register_buffer("latents", uniform((SAMPLING_BATCH, latent)))
-        self.steps = steps
 
     @torch.no_grad()
-    def after(self, done: int, generator: nn.Module) -> None:
+    def after_step(self, done: int, generator: nn.Module) -> None:
         """Keep samples if `done` steps are one of the moments."""
-        if len(self.moments) and (done % self.every == 0 or done == self.steps):
+        place = self.place(done)
+        if place is not None:
             pairs = generator(self.latents)[:SHOWN].float()
-            self.films[-(-done // self.every) - 1] = ((pairs + 1) * 127.5).to(torch.uint8).flatten(0, 1)
+            self.films[place] = ((pairs + 1) * 127.5).to(torch.uint8).flatten(0, 1)
 
 
 class DCGANRecipe(Recipe):
@@ -83,10 +72,9 @@ class DCGANRecipe(Recipe):
 
     def __init__(self, pairs: np.ndarray, settings: DCGANPairSettings) -> None:
         self.settings, self.pairs = settings, torch.from_numpy(pairs)
-        self.generator = Generator(pairs.shape[-1], settings)
-        self.discriminator = Discriminator(pairs.shape[-1], settings)
+        self.generator, self.discriminator = make_networks(pairs.shape[-1], settings)
         self.average = AveragedModel(self.generator, multi_avg_fn=get_ema_multi_avg_fn(settings.average))
-        self.timeline = Timeline(settings.timeline, settings.steps, pairs.shape[-1], settings.latent)
+        self.timeline = PairTimeline(settings.timeline, settings.steps, pairs.shape[-1], settings.latent)
 
     def networks(self) -> Mapping[str, nn.Module]:
         networks = {"generator": self.generator, "discriminator": self.discriminator, "timeline": self.timeline}
@@ -117,7 +105,7 @@ class DCGANRecipe(Recipe):
         at.update_together([d_loss, g_loss], [self.adam_d, self.adam_g])
         if self.settings.average:
             self.average.update_parameters(self.generator)
-        self.timeline.after(at.index + 1, self.sampler())
+        self.timeline.after_step(at.index + 1, self.sampler())
         return {"discriminator": d_loss, "generator": g_loss}
 
 
@@ -171,9 +159,10 @@ QUICK = DCGANPairSettings(
 )
 
 
-class DCGANPair(Provider):
+class DCGANPair(Trained):
     """Film and lung mask together, from one DCGAN with two channels."""
 
+    name = "dcgan_pair"
     produces = frozenset({Annotation.MASKS})
     sampling_parts = frozenset({"generator"})
     home_task = "scr_3fold"
@@ -183,21 +172,26 @@ class DCGANPair(Provider):
         "paper": PAPER,
     }
     reference_seconds: ClassVar = {"quick": 30.0}
+    not_saved: ClassVar = Trained.not_saved | {"tally"}
+    lungs: tuple[str, ...]
+    generator: nn.Module
 
     def __init__(self, settings: Any = None, *, device: str = "cpu") -> None:
         super().__init__(settings, device=device)
-        self.history: History | None = None
-        self.moments: tuple[list[int], np.ndarray] | None = None
         self.tally = Tally()
+
+    def build(self, films: DatasetInfo) -> Mapping[str, nn.Module]:
+        generator, discriminator = make_networks(films.resolution, self.settings)
+        return {"discriminator": discriminator, "generator": generator}
 
     def fit(self, train: Dataset, *, seed: int, progress: Progress) -> None:
         """Learn films and lungs. InputError when the training set has not one or two organs called lung."""
-        self.side, self.lungs, self.places = train.resolution, *find_lungs(train)
+        self.built_for, (self.lungs, self.places) = train.info, find_lungs(train)
         masks = train.organ_masks(self.lungs).any(axis=1)
         pairs = np.stack([train.images, masks * np.uint8(255)], axis=1)
         with seeded(digest.derive_seed("dcgan_pair", "networks", seed)):
             recipe = DCGANRecipe(pairs, self.settings)
-        self.history = training.train(
+        self.curves["pairs"] = training.train(
             recipe,
             RowNumbers(len(pairs)),
             steps=self.settings.steps,
@@ -207,8 +201,7 @@ class DCGANPair(Provider):
             checkpoints=self.checkpoints,
         )
         self.generator = recipe.sampler()
-        if self.settings.timeline:
-            self.moments = recipe.timeline.moments.tolist(), recipe.timeline.films.cpu().numpy()
+        self.keep_timeline(recipe.timeline)
 
     def sample(self, n: int, *, seed: int) -> Iterator[Batch]:
         """Films with two lungs that are no near duplicates of each other. After ten films drawn per asked one the
@@ -258,37 +251,6 @@ class DCGANPair(Provider):
 
     def facts(self) -> Mapping[str, float | int | str]:
         return self.tally.facts()
-
-    def timeline(self) -> tuple[list[int], np.ndarray] | None:
-        return self.moments
-
-    def parameter_count(self) -> int:
-        return sum(weight.numel() for weight in self.generator.parameters())
-
-    def parameter_parts(self, films: DatasetInfo) -> Mapping[str, int]:
-        with torch.device("meta"):
-            discriminator = Discriminator(films.resolution, self.settings)
-            generator = Generator(films.resolution, self.settings)
-            return parameters_of({"discriminator": discriminator, "generator": generator})
-
-    def histories(self) -> Mapping[str, History]:
-        return {} if self.history is None else {"pairs": self.history}
-
-    def save(self, folder: Path) -> None:
-        weights = {name: weight.contiguous() for name, weight in self.generator.state_dict().items()}
-        save_file(weights, folder / "generator.safetensors")
-        kept = {"side": self.side, "lungs": self.lungs, "places": self.places, "settings": asdict(self.settings)}
-        (folder / "provider.json").write_text(json.dumps(kept), encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder: Path, settings: Any = None, *, device: str = "cpu") -> Self:
-        provider = cls(settings, device=device)
-        kept = json.loads((folder / "provider.json").read_text(encoding="utf-8"))
-        provider.side, provider.lungs, provider.places = kept["side"], tuple(kept["lungs"]), kept["places"]
-        provider.generator = Generator(provider.side, provider.settings)
-        provider.generator.load_state_dict(load_file(folder / "generator.safetensors"))
-        provider.generator.to(device).eval()
-        return provider
 
 
 def find_lungs(films: Dataset) -> tuple[tuple[str, ...], list[int]]:

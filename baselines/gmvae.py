@@ -12,9 +12,9 @@ when it starts from scratch, unless `train_encoder` says otherwise; reduction of
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from ..benchmark import digest
-from ..benchmark.contracts.provider import parameters_of
 from ..benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from ..benchmark.errors import InputError
 from ..benchmark.progress import Progress
@@ -40,6 +39,7 @@ from .gmvae_networks import (
     check_side,
     gaussian,
     load_features,
+    make_decoder,
     positive,
 )
 from .kumar_films import SAMPLING_BATCH, KumarProvider, KumarRecipe, Schedule
@@ -132,7 +132,7 @@ def presets_of(version: str) -> dict[str, GMVAESettings]:
 def make_generative(settings: GMVAESettings, findings: int) -> Generative:
     """Prior and decoder of the settings, for label vectors of that many findings (0: none)."""
     check_side(settings.side)
-    decoder = Decoder(
+    decoder = make_decoder(
         settings.decoder,
         settings.latent + findings,
         settings.side,
@@ -147,30 +147,25 @@ def make_generative(settings: GMVAESettings, findings: int) -> Generative:
 def make_posterior(settings: GMVAESettings) -> nn.Sequential:
     """Colours (B, 3, side, side) to mean and raw variance (B, 2Z): encoder, then transition net or one dense layer."""
     encoder = Encoder(settings.encoder, settings.width, frozen=settings.frozen)
-    if settings.weights is not None:
-        load_features(encoder.features, settings.weights.expanduser(), settings.encoder)
     small, outputs = settings.side >> HALVINGS, 2 * settings.latent
     if settings.transition:
         return nn.Sequential(encoder, Transition(encoder.maps, small, outputs))
     return nn.Sequential(encoder, nn.Flatten(), nn.Linear(encoder.maps * small**2, outputs))
 
 
+# The networks by the names of Table 5, and those that it leaves out.
 ENCODER_PARTS = {"vgg16": "VGG16 features encoder", "densenet121": "DenseNet121 features encoder"}
 DECODER_PARTS = {"linear": "linear decoder", "decoder1": "decoder1", "decoder2": "decoder2"}
+PRIOR, FIRST_MAP = "mixture prior", "latents to first map"
 
 
-def networks_of(settings: GMVAESettings, findings: int) -> dict[str, nn.Module]:
-    """The networks by the names of Table 5, and those that it leaves out, without weights (on the meta device)."""
-    with torch.device("meta"):
-        posterior = make_posterior(replace(settings, weights=None))
-        generative = make_generative(settings, findings)
-    head = "transition net" if settings.transition else "head for mean and variance"
+def parts_of(generative: Generative, settings: GMVAESettings) -> dict[str, nn.Module]:
+    """The networks that sampling uses, by name."""
     decoder = generative.decoder
-    networks: dict[str, nn.Module] = {ENCODER_PARTS[settings.encoder]: posterior[0], head: posterior[1:]}
-    networks["mixture prior"] = generative.prior
+    parts: dict[str, nn.Module] = {PRIOR: generative.prior}
     if settings.decoder != "linear":
-        networks["latents to first map"] = decoder.to_map
-    return networks | {DECODER_PARTS[settings.decoder]: decoder.layers}
+        parts[FIRST_MAP] = decoder.to_map
+    return parts | {DECODER_PARTS[settings.decoder]: decoder.layers}
 
 
 @dataclass(frozen=True)
@@ -210,12 +205,16 @@ class GMVAERecipe(KumarRecipe):
         self.label_rows = None if labels is None else LabelRows.of(labels)
         self.generative = make_generative(settings, 0 if labels is None else labels.shape[1])
         self.posterior = make_posterior(settings)
+        if settings.weights is not None:
+            encoder = self.posterior[0]
+            assert isinstance(encoder, Encoder)
+            load_features(encoder.features, settings.weights.expanduser(), settings.encoder)
 
     def networks(self) -> Mapping[str, nn.Module]:
         return {"posterior": self.posterior, "generative": self.generative, "timeline": self.timeline}
 
-    def sampler(self) -> nn.Module:
-        return self.generative
+    def drawn_from(self) -> Mapping[str, nn.Module]:
+        return parts_of(self.generative, self.settings)
 
     def samples(self, rng: torch.Generator) -> Tensor:
         return draw_films(self.generative, self.label_rows, rng)[0]
@@ -243,9 +242,9 @@ class GMVAE(KumarProvider):
     """What the versions have in common; those that learn labels are `FSGMVAE`."""
 
     produces = frozenset()
-    sampling_parts = frozenset({"mixture prior", "latents to first map", *DECODER_PARTS.values()})
+    sampling_parts = frozenset({PRIOR, FIRST_MAP, *DECODER_PARTS.values()})
     reference_seconds: ClassVar = {"quick": 20.0}
-    network: Generative
+    generative: Generative
 
     def fit(self, train: Dataset, *, seed: int, progress: Progress) -> None:
         weights: Path | None = self.settings.weights
@@ -256,14 +255,26 @@ class GMVAE(KumarProvider):
     def recipe(self, films: np.ndarray, train: Dataset) -> GMVAERecipe:
         return GMVAERecipe(films, None, self.settings)
 
-    def make_network(self) -> nn.Module:
-        return make_generative(self.settings, 0)
+    def build(self, films: DatasetInfo) -> Mapping[str, nn.Module]:
+        settings: GMVAESettings = self.settings
+        generative = make_generative(settings, len(films.findings) if Annotation.LABELS in self.produces else 0)
+        posterior = make_posterior(settings)
+        head = "transition net" if settings.transition else "head for mean and variance"
+        encoding = {ENCODER_PARTS[settings.encoder]: posterior[0], head: posterior[1:]}
+        return encoding | parts_of(generative, settings)
 
-    def parameter_parts(self, films: DatasetInfo) -> Mapping[str, int]:
-        return parameters_of(networks_of(self.settings, 0))
+    def networks(self) -> Mapping[str, nn.Module]:
+        return parts_of(self.generative, self.settings) if hasattr(self, "generative") else {}
+
+    def take(self, networks: Mapping[str, nn.Module]) -> None:
+        normalise: bool = self.settings.normalise
+        prior, layers = networks[PRIOR], networks[DECODER_PARTS[self.settings.decoder]]
+        assert isinstance(prior, MixturePrior)
+        decoder = Decoder(networks.get(FIRST_MAP, nn.Identity()), layers, normalise=normalise)
+        self.generative = Generative(prior, decoder, normalise=normalise).to(self.device).eval()
 
     def draw(self, rng: torch.Generator) -> tuple[Tensor, np.ndarray | None]:
-        return draw_films(self.network, None, rng)[0], None
+        return draw_films(self.generative, None, rng)[0], None
 
 
 class FSGMVAE(GMVAE):
@@ -275,90 +286,77 @@ class FSGMVAE(GMVAE):
     def recipe(self, films: np.ndarray, train: Dataset) -> GMVAERecipe:
         if not train.info.findings:
             raise InputError(
-                f"{self.seed_name} learns films with their findings; dataset {train.info.name} has no findings: "
+                f"{self.name} learns films with their findings; dataset {train.info.name} has no findings: "
                 "use a gmvae version, or a dataset with findings"
             )
         labels = np.array(train.labels())
         self.label_rows = LabelRows.of(labels)
         return GMVAERecipe(films, labels, self.settings)
 
-    def make_network(self) -> nn.Module:
-        return make_generative(self.settings, len(self.label_rows.rows[0]))
-
-    def parameter_parts(self, films: DatasetInfo) -> Mapping[str, int]:
-        return parameters_of(networks_of(self.settings, len(films.findings)))
-
     def draw(self, rng: torch.Generator) -> tuple[Tensor, np.ndarray | None]:
-        films, labels = draw_films(self.network, self.label_rows, rng)
+        films, labels = draw_films(self.generative, self.label_rows, rng)
         assert labels is not None
         return films, labels.numpy()
-
-    def kept(self) -> dict[str, Any]:
-        return super().kept() | asdict(self.label_rows)
-
-    def put_back(self, kept: Mapping[str, Any]) -> None:
-        super().put_back(kept)
-        self.label_rows = LabelRows(kept["rows"], kept["counts"])
 
 
 class GMVAEV3(GMVAE):
     """GMVAE V3 (no transition net, Decoder 1): films without annotations."""
 
-    seed_name = "gmvae_v3"
+    name = "gmvae_v3"
     presets: ClassVar = presets_of("gmvae_v3")
 
 
 class GMVAEV4(GMVAE):
     """GMVAE V4 (transition net, Decoder 1): films without annotations."""
 
-    seed_name = "gmvae_v4"
+    name = "gmvae_v4"
     presets: ClassVar = presets_of("gmvae_v4")
 
 
 class GMVAEV5(GMVAE):
     """GMVAE V5 (no transition net, Decoder 2): films without annotations."""
 
-    seed_name = "gmvae_v5"
+    name = "gmvae_v5"
     presets: ClassVar = presets_of("gmvae_v5")
 
 
 class GMVAEV6(GMVAE):
     """GMVAE V6 (DenseNet121, transition net, Decoder 2): films without annotations."""
 
-    seed_name = "gmvae_v6"
+    name = "gmvae_v6"
     presets: ClassVar = presets_of("gmvae_v6")
 
 
 class GMVAEV7(GMVAE):
     """GMVAE V7 (not normalised, no transition net, Decoder 2): films without annotations."""
 
-    seed_name = "gmvae_v7"
+    name = "gmvae_v7"
     presets: ClassVar = presets_of("gmvae_v7")
 
 
 class GMVAEV8(GMVAE):
     """GMVAE V8 (transition net, Decoder 2): films without annotations."""
 
-    seed_name = "gmvae_v8"
+    name = "gmvae_v8"
     presets: ClassVar = presets_of("gmvae_v8")
 
 
 class FSGMVAEV1(FSGMVAE):
     """FS-GMVAE V1 (linear decoder): films with findings."""
 
-    seed_name = "fs_gmvae_v1"
+    name = "fs_gmvae_v1"
     presets: ClassVar = presets_of("fs_gmvae_v1")
 
 
 class FSGMVAEV2(FSGMVAE):
     """FS-GMVAE V2 (linear decoder, not normalised): films with findings."""
 
-    seed_name = "fs_gmvae_v2"
+    name = "fs_gmvae_v2"
     presets: ClassVar = presets_of("fs_gmvae_v2")
 
 
 class FSGMVAEV3(FSGMVAE):
     """FS-GMVAE V3 (Decoder 1): films with findings."""
 
-    seed_name = "fs_gmvae_v3"
+    name = "fs_gmvae_v3"
     presets: ClassVar = presets_of("fs_gmvae_v3")

@@ -167,37 +167,40 @@ class MixturePrior(nn.Module):
 class Decoder(nn.Module):
     """Codes (B, inputs) to films (B, 3, side, side): of any range when normalised, else in [0, 1].
 
-    `activation` follows the convolutions but the last; the linear decoder has ELU, as in the exercise.
+    `to_map` makes the first map of a code, `layers` the film of it.
     """
 
-    def __init__(
-        self,
-        name: DecoderName,
-        inputs: int,
-        side: int,
-        *,
-        normalise: bool,
-        activation: Activation = "relu",
-        biases: bool = False,
-    ) -> None:
+    def __init__(self, to_map: nn.Module, layers: nn.Module, *, normalise: bool) -> None:
         super().__init__()
-        if name == "linear":
-            self.to_map: nn.Module = nn.Identity()
-            layers: list[nn.Module] = [nn.Linear(inputs, HIDDEN), nn.ELU(), nn.Linear(HIDDEN, HIDDEN), nn.ELU()]
-            layers += [nn.Linear(HIDDEN, 3 * side**2), nn.Unflatten(1, (3, side, side))]
-        else:
-            maps, first = DECODER_MAPS[name], side >> DOUBLINGS
-            self.to_map = nn.Sequential(nn.Linear(inputs, maps[0] * first**2), nn.Unflatten(1, (maps[0], first, first)))
-            layers = []
-            for before, after in pairwise(maps):
-                layers.append(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=biases))
-                layers.append(nn.ReLU() if activation == "relu" else nn.ELU())
-            del layers[-1]
-        self.layers = nn.Sequential(*layers)
+        self.to_map, self.layers = to_map, layers
         self.last: nn.Module = nn.Identity() if normalise else nn.Sigmoid()
 
     def forward(self, codes: Tensor) -> Tensor:
         return self.last(self.layers(self.to_map(codes)))
+
+
+def make_decoder(
+    name: DecoderName,
+    inputs: int,
+    side: int,
+    *,
+    normalise: bool,
+    activation: Activation = "relu",
+    biases: bool = False,
+) -> Decoder:
+    """A decoder of that name. `activation` follows its convolutions but the last; the linear decoder has ELU, as in the
+    exercise."""
+    if name == "linear":
+        layers: list[nn.Module] = [nn.Linear(inputs, HIDDEN), nn.ELU(), nn.Linear(HIDDEN, HIDDEN), nn.ELU()]
+        layers += [nn.Linear(HIDDEN, 3 * side**2), nn.Unflatten(1, (3, side, side))]
+        return Decoder(nn.Identity(), nn.Sequential(*layers), normalise=normalise)
+    maps, first = DECODER_MAPS[name], side >> DOUBLINGS
+    to_map = nn.Sequential(nn.Linear(inputs, maps[0] * first**2), nn.Unflatten(1, (maps[0], first, first)))
+    layers = []
+    for before, after in pairwise(maps):
+        layers.append(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=biases))
+        layers.append(nn.ReLU() if activation == "relu" else nn.ELU())
+    return Decoder(to_map, nn.Sequential(*layers[:-1]), normalise=normalise)
 
 
 def check_side(side: int) -> None:

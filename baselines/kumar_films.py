@@ -1,5 +1,5 @@
 """What the generators of Kumar and Triana Martinez, "Generating Synthetic Chest X-Rays with generative modeling", share:
-how films are prepared (section 4), how long a training is, and how a fitted decoder is sampled and kept.
+how films are prepared (section 4), how long a training is, and how a fitted decoder is sampled.
 
 Their networks work on films of a fixed side, 128 or 224 pixels. Training films are resized to it, and samples are
 resized back to the resolution of the training set. The paper equalises the histogram of every training film; samples
@@ -9,31 +9,28 @@ is on in the preset `paper` and off in `quick` and `standard`.
 
 from __future__ import annotations
 
-import json
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass, replace
+from typing import Self
 
 import cv2
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..benchmark import digest
-from ..benchmark.contracts.provider import Batch, Provider
+from ..benchmark.contracts.provider import Batch
 from ..benchmark.data.dataset import Dataset
 from ..benchmark.data.resize import resample, resize_films
 from ..benchmark.progress import Progress
 from ..benchmark.training import loop as training
-from ..benchmark.training.history import History
 from ..benchmark.training.loop import seeded
 from ..benchmark.training.recipe import Recipe, RowNumbers, Step
 from .timeline import Timeline
+from .trained import Trained
 
 SAMPLING_BATCH = 64  # films are always drawn by this many, so that the first ones do not depend on the asked number
 SHOWN = 6  # films of the timeline
@@ -57,6 +54,14 @@ class Schedule:
         """Batches of a training on that many films."""
         steps = max(self.least_steps, math.ceil(self.epochs * films / self.batch_size))
         return min(steps, self.most_steps) if self.most_steps else steps
+
+    def shorter(self, steps: int, side: int | None = None) -> Self:
+        """At most that many steps, without a timeline."""
+        return replace(self, most_steps=min(steps, self.most_steps or steps), timeline=0)
+
+    def with_batch(self, size: int) -> Self:
+        """Batches of that many films."""
+        return replace(self, batch_size=size)
 
 
 def equalise_histograms(films: np.ndarray) -> np.ndarray:
@@ -83,19 +88,21 @@ def restore(films: np.ndarray, resolution: int) -> np.ndarray:
 
 
 @contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """The network in evaluation mode, without gradients, and back in its own mode after it."""
-    was_training = network.training
-    network.eval()
+def evaluating(networks: Iterable[nn.Module]) -> Iterator[None]:
+    """The networks in evaluation mode, without gradients, and back in their own mode after it."""
+    modes = [(network, network.training) for network in networks]
+    for network, _ in modes:
+        network.eval()
     try:
         with torch.no_grad():
             yield
     finally:
-        network.train(was_training)
+        for network, was_training in modes:
+            network.train(was_training)
 
 
 class KumarRecipe(Recipe):
-    """A training on uint8 films (N, side, side) that ends in one module to draw films from."""
+    """A training on uint8 films (N, side, side) that ends in networks to draw films from."""
 
     def __init__(self, films: np.ndarray, schedule: Schedule) -> None:
         self.films, self.schedule = torch.from_numpy(films), schedule
@@ -103,12 +110,12 @@ class KumarRecipe(Recipe):
         self.timeline = Timeline(schedule.timeline, steps=steps, samples=SHOWN, side=side)
 
     @abstractmethod
-    def sampler(self) -> nn.Module:
-        """The network that films are drawn from."""
+    def drawn_from(self) -> Mapping[str, nn.Module]:
+        """The networks that films are drawn from, by their names in `KumarProvider.build`."""
 
     @abstractmethod
     def samples(self, rng: torch.Generator) -> Tensor:
-        """SAMPLING_BATCH films of `sampler` as it is now, (B, side, side) in [0, 1]."""
+        """SAMPLING_BATCH films of `drawn_from` as they are now, (B, side, side) in [0, 1]."""
 
     def batch_size(self, images_seen: int) -> int:
         return self.schedule.batch_size
@@ -122,34 +129,22 @@ class KumarRecipe(Recipe):
         """Keep samples for the timeline where the step is one of its moments."""
 
         def draw() -> Tensor:
-            with evaluating(self.sampler()):
+            with evaluating(self.drawn_from().values()):
                 return self.samples(torch.Generator().manual_seed(0))[:SHOWN, None] * 2 - 1
 
         self.timeline.after(at.index + 1, draw)
 
 
-class KumarProvider(Provider):
-    """A generator whose samples come from one network; a family supplies the recipe, the network and the draw."""
+class KumarProvider(Trained):
+    """A generator whose family supplies the recipe, the networks and the draw; `name` is what the seeds of its trainings
+    and samples are derived from."""
 
     home_task = "nih_classification"
-    seed_name: ClassVar[str]
-    """What the seeds of its trainings and samples are derived from."""
-
-    network: nn.Module
     resolution: int
-
-    def __init__(self, settings: Any = None, *, device: str = "cpu") -> None:
-        super().__init__(settings, device=device)
-        self.curves: dict[str, History] = {}
-        self.moments: tuple[list[int], np.ndarray] | None = None
 
     @abstractmethod
     def recipe(self, films: np.ndarray, train: Dataset) -> KumarRecipe:
         """The training on prepared films, uint8 (N, side, side), of the training set."""
-
-    @abstractmethod
-    def make_network(self) -> nn.Module:
-        """The network that `network` is, with weights of no account: `load` fills it."""
 
     @abstractmethod
     def draw(self, rng: torch.Generator) -> tuple[Tensor, np.ndarray | None]:
@@ -157,26 +152,25 @@ class KumarProvider(Provider):
 
     def fit(self, train: Dataset, *, seed: int, progress: Progress) -> None:
         schedule: Schedule = self.settings
-        self.resolution = train.resolution
+        self.built_for, self.resolution = train.info, train.resolution
         films = prepare(train.images, schedule.side, equalise=schedule.equalise)
-        with seeded(digest.derive_seed(self.seed_name, "networks", seed)):
+        with seeded(digest.derive_seed(self.name, "networks", seed)):
             recipe = self.recipe(films, train)
         self.curves["films"] = training.train(
             recipe,
             RowNumbers(len(films)),
             steps=schedule.steps(len(films)),
-            seed=digest.derive_seed(self.seed_name, "steps", seed),
+            seed=digest.derive_seed(self.name, "steps", seed),
             device=self.device,
             progress=progress,
             checkpoints=self.checkpoints,
         )
-        self.network = recipe.sampler().eval()
-        if schedule.timeline:
-            self.moments = recipe.timeline.moments.tolist(), recipe.timeline.films.cpu().numpy()
+        self.take({name: network.eval() for name, network in recipe.drawn_from().items()})
+        self.keep_timeline(recipe.timeline)
 
     def sample(self, n: int, *, seed: int) -> Iterator[Batch]:
         """Exactly `n` films, the first ones of the seed's endless row of films."""
-        rng = torch.Generator().manual_seed(digest.derive_seed(self.seed_name, "sample", seed))
+        rng = torch.Generator().manual_seed(digest.derive_seed(self.name, "sample", seed))
         left = n
         while left > 0:
             with torch.no_grad():
@@ -184,37 +178,3 @@ class KumarProvider(Provider):
             images = restore(films[:left].float().cpu().numpy(), self.resolution)
             yield Batch(images=images, labels=None if labels is None else labels[:left])
             left -= len(images)
-
-    def timeline(self) -> tuple[list[int], np.ndarray] | None:
-        return self.moments
-
-    def histories(self) -> Mapping[str, History]:
-        return self.curves
-
-    def parameter_count(self) -> int:
-        return sum(weight.numel() for weight in self.network.parameters())
-
-    def kept(self) -> dict[str, Any]:
-        """The plain values that `put_back` needs."""
-        return {"resolution": self.resolution, "weights_used": self.weights_used}
-
-    def put_back(self, kept: Mapping[str, Any]) -> None:
-        """Attributes from `kept` values, before the network is made."""
-        self.resolution, self.weights_used = kept["resolution"], kept["weights_used"]
-
-    def save(self, folder: Path) -> None:
-        weights = {name: weight.contiguous() for name, weight in self.network.state_dict().items()}
-        save_file(weights, folder / "network.safetensors")
-        curves = {name: asdict(history) for name, history in self.curves.items()}
-        (folder / "provider.json").write_text(json.dumps({"kept": self.kept(), "curves": curves}), encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder: Path, settings: Any = None, *, device: str = "cpu") -> Self:
-        provider = cls(settings, device=device)
-        values = json.loads((folder / "provider.json").read_text(encoding="utf-8"))
-        provider.put_back(values["kept"])
-        provider.curves = {name: History(**history) for name, history in values["curves"].items()}
-        provider.network = provider.make_network()
-        provider.network.load_state_dict(load_file(folder / "network.safetensors"))
-        provider.network.to(device).eval()
-        return provider

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ..benchmark.contracts.provider import parameters_of
 from ..benchmark.data.dataset import Dataset, DatasetInfo
 from ..benchmark.errors import InputError
 from ..benchmark.training.recipe import Step
@@ -110,6 +109,11 @@ def make_generator(settings: LSGANSettings) -> Generator:
     return Generator(settings.latent, settings.generator_maps)
 
 
+def make_networks(settings: LSGANSettings) -> tuple[Generator, Discriminator]:
+    """The networks of the settings, as a training starts."""
+    return make_generator(settings), Discriminator(settings.discriminator_maps, settings.leak)
+
+
 def draw_latents(settings: LSGANSettings, count: int, rng: torch.Generator | None = None) -> Tensor:
     """Random latents (count, latent, n, n) on the CPU."""
     side = noise_side(settings.side, len(settings.generator_maps))
@@ -131,8 +135,7 @@ class LSGANRecipe(KumarRecipe):
     def __init__(self, films: np.ndarray, settings: LSGANSettings) -> None:
         super().__init__(films, settings)
         self.settings = settings
-        self.generator = make_generator(settings)
-        self.discriminator = Discriminator(settings.discriminator_maps, settings.leak)
+        self.generator, self.discriminator = make_networks(settings)
         average = get_ema_multi_avg_fn(settings.average)
         self.average = AveragedModel(self.generator, multi_avg_fn=average, use_buffers=True)
 
@@ -140,7 +143,11 @@ class LSGANRecipe(KumarRecipe):
         networks = {"generator": self.generator, "discriminator": self.discriminator, "timeline": self.timeline}
         return networks | ({"average": self.average} if self.settings.average else {})
 
+    def drawn_from(self) -> Mapping[str, nn.Module]:
+        return {"generator": self.sampler()}
+
     def sampler(self) -> nn.Module:
+        """The generator that films are drawn from: the trained one, or the running mean of its weights."""
         return self.average.module if self.settings.average else self.generator
 
     def samples(self, rng: torch.Generator) -> Tensor:
@@ -196,31 +203,28 @@ QUICK = LSGANSettings(
 class LSGAN(KumarProvider):
     """Least-squares GAN: films without annotations."""
 
+    name = "lsgan"
     produces = frozenset()
     sampling_parts = frozenset({"generator"})
-    seed_name = "lsgan"
     presets: ClassVar = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
     reference_seconds: ClassVar = {"quick": 25.0}
+    generator: nn.Module
+
+    def build(self, films: DatasetInfo) -> Mapping[str, nn.Module]:
+        generator, discriminator = make_networks(self.settings)
+        return {"discriminator": discriminator, "generator": generator}
 
     def recipe(self, films: np.ndarray, train: Dataset) -> LSGANRecipe:
         return LSGANRecipe(films, self.settings)
 
-    def make_network(self) -> nn.Module:
-        return make_generator(self.settings)
-
-    def parameter_parts(self, films: DatasetInfo) -> Mapping[str, int]:
-        with torch.device("meta"):
-            discriminator = Discriminator(self.settings.discriminator_maps)
-            return parameters_of({"discriminator": discriminator, "generator": make_generator(self.settings)})
-
     def draw(self, rng: torch.Generator) -> tuple[Tensor, None]:
-        return draw_films(self.network, self.settings, rng), None
+        return draw_films(self.generator, self.settings, rng), None
 
 
 class LSGAN224(LSGAN):
     """Least-squares GAN, fully convolutional at 224 pixels: films without annotations."""
 
-    seed_name = "lsgan_224"
+    name = "lsgan_224"
     presets: ClassVar = {
         "quick": replace(QUICK, side=56, generator_maps=(64, 32, 16), discriminator_maps=(16, 32, 64), latent=32),
         "standard": replace(STANDARD, side=224),

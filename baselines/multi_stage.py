@@ -8,10 +8,9 @@ Segmentation" (Mathematics 9(22), 2021): films with organ masks in one, two or t
 
 from __future__ import annotations
 
-import json
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -20,16 +19,16 @@ import torch
 from torch import nn
 
 from ..benchmark import digest
-from ..benchmark.contracts.provider import Batch, Provider, parameters_of
+from ..benchmark.contracts.provider import Batch
 from ..benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from ..benchmark.errors import InputError, ProviderError
 from ..benchmark.progress import Progress
-from ..benchmark.training.history import History
 from . import pggan_networks, pix2pixhd
 from .organ_maps import DOT_RADIUS, OrganMaps, grey_codes, mode_filter, nearest_class, paint, upsize
 from .pggan import PGGAN
 from .pggan_networks import PGGANSettings
 from .pix2pixhd import ClassPairs, Pairs, Pix2PixHD, Pix2PixHDSettings
+from .trained import Measurable, Trained
 
 BATCH = 16  # films drawn together; the same draws whatever the asked number
 DRAWS = 20  # dot maps drawn per asked film before giving up
@@ -37,14 +36,33 @@ LEAST_DRAWS = 640
 
 
 @dataclass(frozen=True)
-class SingleStageSettings:
+class ChainSettings:
+    """Settings of parts that are trained one after the other."""
+
+    def shorter(self, steps: int, side: int | None = None) -> Self:
+        """Every part at most that many steps; one that grows: see `PGGANSettings`."""
+        return self._of_each(lambda part: part.shorter(steps, side))
+
+    def with_batch(self, size: int) -> Self:
+        """Batches of that many films for every part."""
+        return self._of_each(lambda part: part.with_batch(size))
+
+    def _of_each(self, change: Callable[[Measurable], Measurable]) -> Self:
+        parts = {
+            name: part for name, part in vars(self).items() if isinstance(part, (PGGANSettings, Pix2PixHDSettings))
+        }
+        return replace(self, **{name: change(part) for name, part in parts.items()})
+
+
+@dataclass(frozen=True)
+class SingleStageSettings(ChainSettings):
     """PGGAN on two channels."""
 
     films: PGGANSettings = field(default_factory=PGGANSettings)
 
 
 @dataclass(frozen=True)
-class TwoStageSettings:
+class TwoStageSettings(ChainSettings):
     """PGGAN on label maps, then label map to film."""
 
     labels: PGGANSettings = field(default_factory=PGGANSettings)
@@ -52,7 +70,7 @@ class TwoStageSettings:
 
 
 @dataclass(frozen=True)
-class ThreeStageSettings:
+class ThreeStageSettings(ChainSettings):
     """PGGAN on dots, dots to label map, then label map to film.
 
     Dot maps have `dot_side` pixels a side; `dot_radius` is the radius of a dot in pixels of a 64 x 64 map. Label maps
@@ -67,37 +85,43 @@ class ThreeStageSettings:
     label_channels: bool = False
 
 
-def growing(side: int, channels: int, settings: PGGANSettings) -> tuple[nn.Module, nn.Module]:
-    """Generator and discriminator of a PGGAN."""
-    shape = (side, channels, settings)
-    return pggan_networks.Generator(*shape), pggan_networks.Discriminator(*shape)
-
-
-def translating(classes: int, channels: int, settings: Pix2PixHDSettings) -> tuple[nn.Module, nn.Module]:
-    """Generator and discriminator of a Pix2PixHD."""
-    critic = pix2pixhd.MultiscaleDiscriminator(classes + channels, settings)
-    return pix2pixhd.GlobalGenerator(classes, channels, settings), critic
-
-
-class MultiStage(Provider):
+class MultiStage(Trained):
     """What the three have in common: organ maps, named parts, and batches of films with masks."""
 
     produces = frozenset({Annotation.MASKS})
     sampling_parts = frozenset({"dots generator", "labels generator", "films generator"})
     part_types: ClassVar[Mapping[str, type[PGGAN] | type[Pix2PixHD]]]
     """The parts by name, in the order of the chain."""
+    not_saved: ClassVar = Trained.not_saved | {"parts"}
+    maps: OrganMaps
 
     def __init__(self, settings: Any = None, *, device: str = "cpu") -> None:
         super().__init__(settings, device=device)
         self.parts: dict[str, Any] = {}
-        self.curves: dict[str, History] = {}
+
+    @abstractmethod
+    def pairs(self, side: int, classes: int) -> Mapping[str, tuple[nn.Module, nn.Module]]:
+        """New generators and discriminators of every part, for label maps of that many classes."""
+
+    def build(self, films: DatasetInfo) -> Mapping[str, nn.Module]:
+        networks: dict[str, nn.Module] = {}
+        for part, (generator, discriminator) in self.pairs(films.resolution, len(films.organs) + 1).items():
+            networks |= {f"{part} discriminator": discriminator, f"{part} generator": generator}
+        return networks
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        return {f"{name} generator": part.generator for name, part in self.parts.items()}
+
+    def take(self, networks: Mapping[str, nn.Module]) -> None:
+        kinds: Mapping[str, Any] = self.part_types
+        self.parts = {name: kind(networks[f"{name} generator"]) for name, kind in kinds.items()}
 
     def fit(self, train: Dataset, *, seed: int, progress: Progress) -> None:
         if train.masks is None or not train.organs:
             raise InputError(
                 f"{type(self).__name__} learns from organ masks; dataset {train.info.name} has none: give it masks"
             )
-        self.side = train.resolution
+        self.built_for, self.side = train.info, train.resolution
         self.maps = OrganMaps.learn(train.organ_masks(), train.organs)
         self._fit_parts(train, paint(train.organ_masks(), train.organs), seed, progress)
 
@@ -150,53 +174,6 @@ class MultiStage(Provider):
         classes = nearest_class(values[:, 0], count) if values.shape[1] == 1 else values.argmax(axis=1).astype(np.uint8)
         return self.maps.clean(mode_filter(classes, count))
 
-    def parameter_count(self) -> int:
-        return sum(weight.numel() for part in self.parts.values() for weight in part.generator.parameters())
-
-    @abstractmethod
-    def _networks(self, side: int, classes: int) -> Mapping[str, tuple[nn.Module, nn.Module]]:
-        """New generators and discriminators of every part, for label maps of that many classes."""
-
-    def parameter_parts(self, films: DatasetInfo) -> Mapping[str, int]:
-        with torch.device("meta"):
-            pairs = self._networks(films.resolution, len(films.organs) + 1)
-        networks: dict[str, nn.Module] = {}
-        for part, (generator, discriminator) in pairs.items():
-            networks |= {f"{part} discriminator": discriminator, f"{part} generator": generator}
-        return parameters_of(networks)
-
-    def histories(self) -> Mapping[str, History]:
-        return self.curves
-
-    def save(self, folder: Path) -> None:
-        for name, part in self.parts.items():
-            part.save(folder / f"{name}.safetensors")
-        kept = {
-            "side": self.side,
-            "maps": asdict(self.maps),
-            "curves": {name: asdict(history) for name, history in self.curves.items()},
-            "weights_used": self.weights_used,
-        }
-        (folder / "provider.json").write_text(json.dumps(kept), encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder: Path, settings: Any = None, *, device: str = "cpu") -> Self:
-        provider = cls(settings, device=device)
-        kept = json.loads((folder / "provider.json").read_text(encoding="utf-8"))
-        provider.side = kept["side"]
-        provider.curves = {name: History(**history) for name, history in kept["curves"].items()}
-        provider.weights_used = kept["weights_used"]
-        maps = kept["maps"]
-        provider.maps = OrganMaps(
-            organs=tuple(maps["organs"]),
-            continued=tuple((over, under) for over, under in maps["continued"]),
-            parts=tuple(maps["parts"]),
-            required=tuple(maps["required"]),
-        )
-        for name, part_type in cls.part_types.items():
-            provider.parts[name] = part_type.load(folder / f"{name}.safetensors", device=device)
-        return provider
-
 
 # Sized for under a minute of one core a provider at 64 x 64 pixels.
 QUICK_FILMS = Pix2PixHDSettings(
@@ -237,6 +214,7 @@ STANDARD_GROWTH = PGGANSettings(
 class SingleStage(MultiStage):
     """Film and label map together, from one PGGAN with two channels."""
 
+    name = "single_stage"
     presets: ClassVar = {
         "quick": SingleStageSettings(QUICK_PAIRS),
         "standard": SingleStageSettings(STANDARD_GROWTH),
@@ -245,8 +223,8 @@ class SingleStage(MultiStage):
     part_types: ClassVar = {"films": PGGAN}
     reference_seconds: ClassVar = {"quick": 50.0}
 
-    def _networks(self, side: int, classes: int) -> Mapping[str, tuple[nn.Module, nn.Module]]:
-        return {"films": growing(side, 2, self.settings.films)}
+    def pairs(self, side: int, classes: int) -> Mapping[str, tuple[nn.Module, nn.Module]]:
+        return {"films": pggan_networks.make_networks(side, 2, self.settings.films)}
 
     def _fit_parts(self, train: Dataset, classes: np.ndarray, seed: int, progress: Progress) -> None:
         both = np.stack([train.images, grey_codes(classes, self.maps.classes)], axis=1)
@@ -261,6 +239,7 @@ class SingleStage(MultiStage):
 class TwoStage(MultiStage):
     """Label maps from a PGGAN, films from label maps."""
 
+    name = "two_stage"
     presets: ClassVar = {
         "quick": TwoStageSettings(QUICK_GROWTH, QUICK_FILMS),
         "standard": TwoStageSettings(STANDARD_GROWTH, STANDARD_FILMS),
@@ -269,9 +248,9 @@ class TwoStage(MultiStage):
     part_types: ClassVar = {"labels": PGGAN, "films": Pix2PixHD}
     reference_seconds: ClassVar = {"quick": 60.0}
 
-    def _networks(self, side: int, classes: int) -> Mapping[str, tuple[nn.Module, nn.Module]]:
-        labels = growing(side, 1, self.settings.labels)
-        return {"labels": labels, "films": translating(classes, 1, self.settings.films)}
+    def pairs(self, side: int, classes: int) -> Mapping[str, tuple[nn.Module, nn.Module]]:
+        labels = pggan_networks.make_networks(side, 1, self.settings.labels)
+        return {"labels": labels, "films": pix2pixhd.make_networks(classes, 1, self.settings.films)}
 
     def _fit_parts(self, train: Dataset, classes: np.ndarray, seed: int, progress: Progress) -> None:
         codes = grey_codes(classes, self.maps.classes)
@@ -288,6 +267,7 @@ class TwoStage(MultiStage):
 class ThreeStage(MultiStage):
     """Dots at the organs' centroids from a PGGAN, label maps from dots, films from label maps."""
 
+    name = "three_stage"
     presets: ClassVar = {
         "quick": ThreeStageSettings(
             QUICK_DOTS, QUICK_LABELS, QUICK_FILMS, dot_side=16, dot_radius=6.0, label_channels=True
@@ -300,12 +280,12 @@ class ThreeStage(MultiStage):
     part_types: ClassVar = {"dots": PGGAN, "labels": Pix2PixHD, "films": Pix2PixHD}
     reference_seconds: ClassVar = {"quick": 58.0}
 
-    def _networks(self, side: int, classes: int) -> Mapping[str, tuple[nn.Module, nn.Module]]:
+    def pairs(self, side: int, classes: int) -> Mapping[str, tuple[nn.Module, nn.Module]]:
         channels = classes if self.settings.label_channels else 1
         return {
-            "dots": growing(self.settings.dot_side, 1, self.settings.dots),
-            "labels": translating(classes, channels, self.settings.labels),
-            "films": translating(classes, 1, self.settings.films),
+            "dots": pggan_networks.make_networks(self.settings.dot_side, 1, self.settings.dots),
+            "labels": pix2pixhd.make_networks(classes, channels, self.settings.labels),
+            "films": pix2pixhd.make_networks(classes, 1, self.settings.films),
         }
 
     def _fit_parts(self, train: Dataset, classes: np.ndarray, seed: int, progress: Progress) -> None:

@@ -7,17 +7,14 @@ the first dense layer per channel. A `level` is the number of doublings above 4 
 
 from __future__ import annotations
 
-import json
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -26,7 +23,7 @@ from ..benchmark.progress import Progress
 from ..benchmark.training.history import History
 from ..benchmark.training.loop import seeded, train
 from ..benchmark.training.recipe import Recipe, RowNumbers, Step
-from .pggan_networks import FIRST_SIDE, Discriminator, Generator, PGGANSettings, downsample, top_level, upsample
+from .pggan_networks import FIRST_SIDE, Generator, PGGANSettings, downsample, make_networks, top_level, upsample
 
 
 @dataclass(frozen=True)
@@ -95,8 +92,7 @@ class PGGANRecipe(Recipe):
         resolution, channels = films.shape[-1], films.shape[1]
         self.settings = settings
         self.pyramid = pyramid(films)
-        self.generator = Generator(resolution, channels, settings)
-        self.discriminator = Discriminator(resolution, channels, settings)
+        self.generator, self.discriminator = make_networks(resolution, channels, settings)
         self.average = AveragedModel(self.generator, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
         self.phases = growth(resolution, settings)
         self.steps = total_steps(self.phases)
@@ -179,11 +175,10 @@ class PGGANRecipe(Recipe):
 
 
 class PGGAN:
-    """A fitted generator of films (channels, resolution, resolution)."""
+    """A fitted generator of films (channels, side, side), used where it is."""
 
-    def __init__(self, generator: Generator, shape: tuple[int, int], settings: PGGANSettings, device: str) -> None:
-        self.generator = generator.eval().to(device)
-        self.shape, self.settings, self.device = shape, settings, device
+    def __init__(self, generator: Generator) -> None:
+        self.generator = generator.eval()
 
     @classmethod
     def fit(
@@ -209,26 +204,10 @@ class PGGAN:
             progress=progress,
             checkpoints=checkpoints,
         )
-        return cls(recipe.sampler(), (films.shape[-1], films.shape[1]), settings, device), history
+        return cls(recipe.sampler()), history
 
     @torch.no_grad()
     def sample(self, count: int, rng: torch.Generator) -> np.ndarray:
         """Films float32 (count, channels, side, side) in [-1, 1] from a CPU generator of random numbers."""
-        latents = torch.randn(count, self.generator.latent, generator=rng).to(self.device)
+        latents = torch.randn(count, self.generator.latent, generator=rng).to(next(self.generator.parameters()).device)
         return self.generator(latents).clamp(-1, 1).float().cpu().numpy()
-
-    def save(self, path: Path) -> None:
-        """Keep the weights as safetensors, shape and settings in the header."""
-        header = {"shape": json.dumps(self.shape), "settings": json.dumps(asdict(self.settings))}
-        weights = {name: weight.contiguous() for name, weight in self.generator.state_dict().items()}
-        save_file(weights, path, metadata=header)
-
-    @classmethod
-    def load(cls, path: Path, *, device: str) -> PGGAN:
-        """The generator that `save` kept."""
-        with safe_open(path, framework="pt") as kept:
-            header = kept.metadata()
-        (side, channels), settings = json.loads(header["shape"]), PGGANSettings(**json.loads(header["settings"]))
-        generator = Generator(side, channels, settings)
-        generator.load_state_dict(load_file(path))
-        return cls(generator, (side, channels), settings, device)

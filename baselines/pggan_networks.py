@@ -6,7 +6,8 @@ Widths and defaults are in `PGGANSettings`; the multi-stage paper sets at most 6
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from ..benchmark.errors import InputError
 
 FIRST_SIDE = 4
+PASSED_KIMG = 1e-6  # thousand films of a phase that is passed by: one step
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,26 @@ class PGGANSettings:
     def channels(self, stage: int) -> int:
         """nf(stage) of the paper's release: feature maps after `stage` doublings from 2 x 2; nf(0) is the latent size."""
         return min(self.fmap_base >> stage, self.fmap_max)
+
+    def batch_at(self, side: int) -> int:
+        """The minibatch at `side` pixels; 1 where no side so small is named."""
+        return max((pair for pair in self.batch_sizes if pair[0] <= side), default=(0, 1))[1]
+
+    def shorter(self, steps: int, side: int | None = None) -> Self:
+        """Phases in proportion, the longest of `steps` films; for films of `side` pixels instead one step for each phase
+        but the last, which has a step more than `steps`."""
+        phases = {"stabilise_kimg": self.stabilise_kimg, "fade_kimg": self.fade_kimg, "final_kimg": self.final_kimg}
+        there = {name: kimg for name, kimg in phases.items() if kimg}
+        if side is None:
+            share = min(1.0, steps / (1000 * max(there.values(), default=1.0)))
+            changed: dict[str, Any] = {name: kimg * share for name, kimg in there.items()}
+        else:
+            changed = dict.fromkeys(there, PASSED_KIMG) | {"final_kimg": (steps + 1) * self.batch_at(side) / 1000}
+        return replace(self, **changed)
+
+    def with_batch(self, size: int) -> Self:
+        """Minibatches of that many films at every side."""
+        return replace(self, batch_sizes=tuple((side, size) for side, _ in self.batch_sizes))
 
 
 def top_level(resolution: int) -> int:
@@ -211,3 +233,8 @@ class Discriminator(nn.Module):
             if alpha < 1.0 and below == level - 1:
                 x = torch.lerp(leaky(self.from_film[below](downsample(films))), x, alpha)
         return self.last(x)
+
+
+def make_networks(side: int, channels: int, settings: PGGANSettings) -> tuple[Generator, Discriminator]:
+    """The networks for films (channels, side, side), as a training starts."""
+    return Generator(side, channels, settings), Discriminator(side, channels, settings)

@@ -11,34 +11,31 @@ in [-1, 1], so what lies outside the box is mid-grey in x.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from ..benchmark import digest
-from ..benchmark.contracts.provider import Batch, Provider, parameters_of
+from ..benchmark.contracts.provider import Batch
 from ..benchmark.data.augmentation import warp
 from ..benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from ..benchmark.errors import InputError
 from ..benchmark.progress import Progress
 from ..benchmark.training import loop as training
-from ..benchmark.training.history import History
 from ..benchmark.training.loop import Rows, seeded
 from ..benchmark.training.recipe import Recipe, Step
 from .controls import originals
-from .pix2pix_networks import PatchDiscriminator, Pix2PixSettings, UNet
+from .pix2pix_networks import Pix2PixSettings, make_networks
 from .timeline import Timeline
+from .trained import Trained
 
 SHOWN = 6  # samples in the timeline
 TRIES = 20  # variations of a film drawn until one keeps the whole box in sight
@@ -183,7 +180,7 @@ class Pix2PixRecipe(Recipe):
 
     def __init__(self, source: Pairs, settings: Pix2PixSettings) -> None:
         self.settings, side = settings, source.boxed.films.shape[-1]
-        self.generator, self.discriminator = UNet(side, settings), PatchDiscriminator(settings)
+        self.generator, self.discriminator = make_networks(side, settings)
         epochs = settings.epochs + settings.decay_epochs
         self.steps = settings.steps or epochs * math.ceil(len(source) / settings.batch_size)
         self.constant_steps = self.steps * settings.epochs // epochs
@@ -251,34 +248,38 @@ QUICK = Pix2PixSettings(
 STANDARD = replace(PAPER, width=32, batch_size=8, epochs=50, decay_epochs=50, learning_rate=4e-4)
 
 
-class Pix2Pix(Provider):
+class Pix2Pix(Trained):
     """Real boxes in generated films."""
 
+    name: ClassVar[str] = "pix2pix"
     produces = frozenset({Annotation.BOXES, Annotation.LABELS})
     sampling_parts = frozenset({"generator"})
     home_task = "nih_localisation"
     presets: ClassVar = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
     reference_seconds: ClassVar = {"quick": 35.0}
-    name: ClassVar[str] = "pix2pix"
+    findings: tuple[str, ...]
+    films: np.ndarray
+    boxes: list[tuple[int, str, Box]]
+    generator: nn.Module
 
-    def __init__(self, settings: Any = None, *, device: str = "cpu") -> None:
-        super().__init__(settings, device=device)
-        self.history: History | None = None
-        self.moments: tuple[list[int], np.ndarray] | None = None
+    def build(self, films: DatasetInfo) -> Mapping[str, nn.Module]:
+        generator, discriminator = make_networks(films.resolution, self.settings)
+        return {"discriminator": discriminator, "generator": generator}
 
     def fit(self, train: Dataset, *, seed: int, progress: Progress) -> None:
         """Learn to paint films around boxes. InputError when the training set has no boxes, or no healthy films where
         they are asked for."""
-        self.boxed, self.findings = Boxed.of(train), train.info.findings
-        if not self.boxed.boxes:
+        boxed = Boxed.of(train)
+        if not boxed.boxes:
             raise InputError(
                 f"{self.name} needs films with boxes; dataset {train.info.name} has none (in NIH ChestX-ray14 all "
                 "boxed films are in the test list: fitting on them would leak)"
             )
-        source = Pairs(self.boxed, self._healthy(train, seed), self.settings)
+        self.keep(boxed, train)
+        source = Pairs(boxed, self._healthy(train, seed), self.settings)
         with seeded(digest.derive_seed(self.name, "networks", seed)):
             recipe = Pix2PixRecipe(source, self.settings)
-        self.history = training.train(
+        self.curves["films"] = training.train(
             recipe,
             source,
             steps=recipe.steps,
@@ -288,8 +289,12 @@ class Pix2Pix(Provider):
             checkpoints=self.checkpoints,
         )
         self.generator = recipe.generator
-        if self.settings.timeline:
-            self.moments = recipe.timeline.moments.tolist(), recipe.timeline.films.cpu().numpy()
+        self.keep_timeline(recipe.timeline)
+
+    def keep(self, boxed: Boxed, train: Dataset) -> None:
+        """The films and boxes that samples are made from."""
+        self.built_for, self.findings = train.info, train.info.findings
+        self.films, self.ids, self.boxes = boxed.films, list(boxed.ids), list(boxed.boxes)
 
     def _healthy(self, train: Dataset, seed: int) -> np.ndarray:
         """The healthy films of the training, uint8 (N, side, side): as many as the settings say, or all there are."""
@@ -305,12 +310,12 @@ class Pix2Pix(Provider):
     def sources(self, n: int, *, seed: int) -> Iterator[tuple[int, np.ndarray, Box]]:
         """What `n` samples keep: number of the box, its film uint8 (side, side) after the variation, and where the box
         then is. Every box is used once before one is used again."""
-        rows = Rows(len(self.boxed.boxes), digest.derive_seed(self.name, "boxes", seed))
+        rows = Rows(len(self.boxes), digest.derive_seed(self.name, "boxes", seed))
         for index in range(n):
             number = int(rows.take(index, 1)[0])
             rng = np.random.default_rng(digest.derive_seed(self.name, "variation", seed, index))
-            place, _, box = self.boxed.boxes[number]
-            yield number, *vary(self.boxed.films[place], box, self.settings, rng)
+            place, _, box = self.boxes[number]
+            yield number, *vary(self.films[place], box, self.settings, rng)
 
     def sample(self, n: int, *, seed: int) -> Iterator[Batch]:
         """Films whose box is that of a training film, bit for bit; dropout is the noise of the rest.
@@ -329,10 +334,10 @@ class Pix2Pix(Provider):
         labels = np.zeros((len(drawn), len(self.findings)), dtype=np.uint8)
         boxes, ids = [], []
         for row, (number, film, box) in enumerate(drawn):
-            place, finding, _ = self.boxed.boxes[number]
+            place, finding, _ = self.boxes[number]
             images[row, 0][box.pixels()] = film[box.pixels()] / np.float32(255)
             boxes.append([(finding, *box)])
-            ids.append([self.boxed.ids[place]])
+            ids.append([self.ids[place]])
             if finding in self.findings:
                 labels[row, self.findings.index(finding)] = 1
         return Batch(images=images, labels=labels, boxes=boxes, source_ids=ids)
@@ -346,52 +351,13 @@ class Pix2Pix(Provider):
             painted = self.generator(batch["masks"] * batch["films"])
         return ((painted.float().cpu().numpy() + 1) / 2).astype(np.float32)
 
-    def timeline(self) -> tuple[list[int], np.ndarray] | None:
-        return self.moments
-
-    def parameter_count(self) -> int:
-        return sum(weight.numel() for weight in self.generator.parameters())
-
-    def parameter_parts(self, films: DatasetInfo) -> Mapping[str, int]:
-        with torch.device("meta"):
-            generator = UNet(films.resolution, self.settings)
-            return parameters_of({"discriminator": PatchDiscriminator(self.settings), "generator": generator})
-
-    def histories(self) -> Mapping[str, History]:
-        return {} if self.history is None else {"films": self.history}
-
-    def save(self, folder: Path) -> None:
-        weights = {name: weight.contiguous() for name, weight in self.generator.state_dict().items()}
-        save_file(weights, folder / "generator.safetensors")
-        np.save(folder / "films.npy", self.boxed.films, allow_pickle=False)
-        kept = {
-            "findings": self.findings,
-            "ids": self.boxed.ids,
-            "boxes": [(place, finding, *box) for place, finding, box in self.boxed.boxes],
-            "history": None if self.history is None else asdict(self.history),
-        }
-        (folder / "provider.json").write_text(json.dumps(kept), encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder: Path, settings: Any = None, *, device: str = "cpu") -> Self:
-        provider = cls(settings, device=device)
-        kept = json.loads((folder / "provider.json").read_text(encoding="utf-8"))
-        films = np.load(folder / "films.npy", allow_pickle=False)
-        boxes = [(place, finding, Box(*corners)) for place, finding, *corners in kept["boxes"]]
-        provider.boxed, provider.findings = Boxed(films, kept["ids"], boxes), tuple(kept["findings"])
-        provider.history = None if kept["history"] is None else History(**kept["history"])
-        provider.generator = UNet(films.shape[-1], provider.settings)
-        provider.generator.load_state_dict(load_file(folder / "generator.safetensors"))
-        provider.generator.to(device)
-        return provider
-
 
 class Pix2PixN(Pix2Pix):
     """Pix2Pix that also learns from healthy films with boxes at random: 2,000 of them in the paper."""
 
+    name: ClassVar[str] = "pix2pix_n"
     presets: ClassVar = {
         "quick": replace(QUICK, healthy_films=500),
         "standard": replace(STANDARD, healthy_films=2_000, epochs=12, decay_epochs=12),
         "paper": replace(PAPER, healthy_films=2_000),
     }
-    name: ClassVar[str] = "pix2pix_n"

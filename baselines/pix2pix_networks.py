@@ -6,8 +6,9 @@ Batch normalisation always uses the statistics of the batch at hand, in training
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +45,14 @@ class Pix2PixSettings:
     """Share of films that are mirrored."""
     timeline: int = 8
     """Moments of the training at which samples are kept for the report."""
+
+    def shorter(self, steps: int, side: int | None = None) -> Self:
+        """At most that many steps, without a timeline."""
+        return replace(self, steps=min(steps, self.steps or steps), timeline=0)
+
+    def with_batch(self, size: int) -> Self:
+        """Batches of that many films."""
+        return replace(self, batch_size=size)
 
 
 def levels(side: int, most: int) -> int:
@@ -106,6 +115,11 @@ class PatchDiscriminator(nn.Sequential):
             layers += [nn.Conv2d(before, after, 4, stride, 1, bias=False), batch_norm(after), nn.LeakyReLU(0.2)]
         super().__init__(*layers, nn.Conv2d(maps[-1], 1, 4, 1, 1))
         initialise(self)
+
+
+def make_networks(side: int, settings: Pix2PixSettings) -> tuple[UNet, PatchDiscriminator]:
+    """Generator and discriminator for films of that many pixels a side, as a training starts."""
+    return UNet(side, settings), PatchDiscriminator(settings)
 
 
 def initialise(network: nn.Module) -> None:

@@ -6,17 +6,15 @@ ImageNet weights are given. Shapes follow the authors' release: instance normali
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
@@ -49,6 +47,14 @@ class Pix2PixHDSettings:
     vgg_weight: float = 10.0
     vgg_weights: Path | None = None
     """A local file of torchvision's VGG19 ImageNet weights (.pth or .safetensors); None leaves the VGG loss out."""
+
+    def shorter(self, steps: int, side: int | None = None) -> Self:
+        """At most that many steps."""
+        return replace(self, steps=min(steps, self.steps or steps))
+
+    def with_batch(self, size: int) -> Self:
+        """Batches of that many pairs."""
+        return replace(self, batch_size=size)
 
 
 def norm(channels: int) -> nn.Module:
@@ -85,6 +91,7 @@ class GlobalGenerator(nn.Sequential):
             layers += [up, norm(width // 2), nn.ReLU(inplace=True)]
             width //= 2
         super().__init__(*layers, nn.ReflectionPad2d(3), nn.Conv2d(width, outputs, 7), nn.Tanh())
+        self.inputs = inputs
 
 
 class PatchDiscriminator(nn.Module):
@@ -196,6 +203,17 @@ def initialise(network: nn.Module) -> None:
             nn.init.normal_(layer.weight, 0.0, 0.02)
 
 
+def make_networks(
+    classes: int, channels: int, settings: Pix2PixHDSettings
+) -> tuple[GlobalGenerator, MultiscaleDiscriminator]:
+    """The networks for maps of `classes` classes and images of `channels` channels, as a training starts."""
+    generator = GlobalGenerator(classes, channels, settings)
+    discriminator = MultiscaleDiscriminator(classes + channels, settings)
+    initialise(generator)
+    initialise(discriminator)
+    return generator, discriminator
+
+
 def one_hot(codes: Tensor, classes: int) -> Tensor:
     """Class numbers uint8 (N, H, W) to float (N, classes, H, W)."""
     return F.one_hot(codes.long(), classes).movedim(-1, 1).float()
@@ -236,10 +254,7 @@ class Pix2PixHDRecipe(Recipe):
 
     def __init__(self, count: int, classes: int, settings: Pix2PixHDSettings, channels: int = 1) -> None:
         self.settings, self.classes = settings, classes
-        self.generator = GlobalGenerator(classes, channels, settings)
-        self.discriminator = MultiscaleDiscriminator(classes + channels, settings)
-        initialise(self.generator)
-        initialise(self.discriminator)
+        self.generator, self.discriminator = make_networks(classes, channels, settings)
         self.vgg = None if settings.vgg_weights is None else VGGLoss(settings.vgg_weights.expanduser())
         epochs = settings.epochs + settings.decay_epochs
         self.steps = settings.steps or epochs * math.ceil(count / settings.batch_size)
@@ -287,13 +302,10 @@ class Pix2PixHDRecipe(Recipe):
 
 
 class Pix2PixHD:
-    """A fitted translation of class maps to images."""
+    """A fitted translation of class maps to images, used where it is."""
 
-    def __init__(
-        self, generator: GlobalGenerator, shape: tuple[int, int], settings: Pix2PixHDSettings, device: str
-    ) -> None:
-        self.generator = generator.eval().to(device)
-        self.shape, self.settings, self.device = shape, settings, device  # shape: classes in, channels out
+    def __init__(self, generator: GlobalGenerator) -> None:
+        self.generator = generator.eval()
 
     @classmethod
     def fit(
@@ -325,27 +337,11 @@ class Pix2PixHD:
             progress=progress,
             checkpoints=checkpoints,
         )
-        return cls(recipe.generator, (classes, source.channels), settings, device), history
+        return cls(recipe.generator), history
 
     @torch.no_grad()
     def translate(self, codes: np.ndarray) -> np.ndarray:
         """Class maps uint8 (N, H, W) to images float32 (N, channels, H, W) in [-1, 1]."""
-        labels = one_hot(torch.from_numpy(codes).to(self.device), self.shape[0])
+        device = next(self.generator.parameters()).device
+        labels = one_hot(torch.from_numpy(codes).to(device), self.generator.inputs)
         return self.generator(labels).float().cpu().numpy()
-
-    def save(self, path: Path) -> None:
-        """Keep the weights as safetensors, shape and settings in the header."""
-        settings = {**asdict(self.settings), "vgg_weights": None}  # only the fit needs them
-        header = {"shape": json.dumps(self.shape), "settings": json.dumps(settings)}
-        weights = {name: weight.contiguous() for name, weight in self.generator.state_dict().items()}
-        save_file(weights, path, metadata=header)
-
-    @classmethod
-    def load(cls, path: Path, *, device: str) -> Pix2PixHD:
-        """The generator that `save` kept."""
-        with safe_open(path, framework="pt") as kept:
-            header = kept.metadata()
-        (classes, channels), settings = json.loads(header["shape"]), Pix2PixHDSettings(**json.loads(header["settings"]))
-        generator = GlobalGenerator(classes, channels, settings)
-        generator.load_state_dict(load_file(path))
-        return cls(generator, (classes, channels), settings, device)

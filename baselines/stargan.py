@@ -8,33 +8,30 @@ samples pass through the generator too, so that its traces do not tell the sick 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from ..benchmark import digest
-from ..benchmark.contracts.provider import Batch, Provider, parameters_of
+from ..benchmark.contracts.provider import Batch
 from ..benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from ..benchmark.data.findings import NO_FINDING
 from ..benchmark.errors import InputError
 from ..benchmark.progress import Progress
 from ..benchmark.training import loop as training
-from ..benchmark.training.history import History
 from ..benchmark.training.loop import Rows, seeded
 from ..benchmark.training.recipe import Recipe, Step
 from .controls import originals
 from .pggan import gradient_penalty
-from .stargan_networks import Discriminator, Generator, StarGANSettings
+from .stargan_networks import StarGANSettings, make_networks
 from .timeline import Timeline
+from .trained import Trained
 
 SAMPLING_BATCH = 32
 SHOWN = 6  # samples in the timeline
@@ -71,8 +68,7 @@ class StarGANRecipe(Recipe):
 
     def __init__(self, source: DomainFilms, domains: int, settings: StarGANSettings) -> None:
         self.settings, side = settings, source.films.shape[-1]
-        self.generator = Generator(domains, settings)
-        self.discriminator = Discriminator(side, domains, settings)
+        self.generator, self.discriminator = make_networks(side, domains, settings)
         self.timeline = Timeline(settings.timeline, steps=settings.steps, samples=SHOWN, side=side)
         healthy = np.flatnonzero(source.domains == domains - 1)[:1]
         self.shown = torch.from_numpy(source.films[source.rows[healthy]]).float()[:, None] / 127.5 - 1
@@ -180,9 +176,10 @@ QUICK = StarGANSettings(
 STANDARD = replace(PAPER, generator_width=32, discriminator_width=32, steps=40_000, decay_steps=20_000, balanced=True)
 
 
-class StarGAN(Provider):
+class StarGAN(Trained):
     """Healthy films translated to films with a disease."""
 
+    name = "stargan"
     produces = frozenset({Annotation.LABELS})
     sampling_parts = frozenset({"generator"})
     home_task = "nih_classification"
@@ -190,22 +187,26 @@ class StarGAN(Provider):
     reference_seconds: ClassVar = {"quick": 30.0}
     domains: tuple[str, ...] = ()
     """Those of the last fit, "No Finding" last."""
+    findings: tuple[str, ...]
+    generator: nn.Module
 
-    def __init__(self, settings: Any = None, *, device: str = "cpu") -> None:
-        super().__init__(settings, device=device)
-        self.history: History | None = None
-        self.moments: tuple[list[int], np.ndarray] | None = None
+    def build(self, films: DatasetInfo) -> Mapping[str, nn.Module]:
+        """Before a fit: as if every disease of the settings that the films know had films of its own."""
+        domains = len(self.domains) or 1 + sum(name in films.findings for name in self.settings.diseases)
+        generator, discriminator = make_networks(films.resolution, domains, self.settings)
+        return {"discriminator": discriminator, "generator": generator}
 
     def fit(self, train: Dataset, *, seed: int, progress: Progress) -> None:
         """Learn the translation. InputError when the training set has no healthy films, or none with one disease."""
         self.domains, domains = domains_of(train, self.settings.diseases)
-        self.findings, used = train.info.findings, np.flatnonzero(domains >= 0)
+        self.built_for, self.findings = train.info, train.info.findings
+        used = np.flatnonzero(domains >= 0)
         self._keep_sources(train, np.flatnonzero(domains == len(self.domains) - 1), seed)
         self.counts = np.bincount(domains[used]).tolist()
         source = DomainFilms(train.images, used, domains[used], balanced=self.settings.balanced)
         with seeded(digest.derive_seed("stargan", "networks", seed)):
             recipe = StarGANRecipe(source, len(self.domains), self.settings)
-        self.history = training.train(
+        self.curves["translation"] = training.train(
             recipe,
             source,
             steps=self.settings.steps,
@@ -215,8 +216,7 @@ class StarGAN(Provider):
             checkpoints=self.checkpoints,
         )
         self.generator = recipe.generator
-        if self.settings.timeline:
-            self.moments = recipe.timeline.moments.tolist(), recipe.timeline.films.cpu().numpy()
+        self.keep_timeline(recipe.timeline)
 
     def _keep_sources(self, train: Dataset, healthy: np.ndarray, seed: int) -> None:
         """The healthy films to translate from, and their ids."""
@@ -256,45 +256,3 @@ class StarGAN(Provider):
         given = torch.from_numpy(films).to(self.device).float()[:, None] / 127.5 - 1
         made = self.generator(given, torch.from_numpy(domains).to(self.device))
         return ((made.float().cpu().numpy() + 1) / 2).astype(np.float32)
-
-    def timeline(self) -> tuple[list[int], np.ndarray] | None:
-        return self.moments
-
-    def parameter_count(self) -> int:
-        return sum(weight.numel() for weight in self.generator.parameters())
-
-    def parameter_parts(self, films: DatasetInfo) -> Mapping[str, int]:
-        """Before the fit: as if every disease of the settings that the films know had films of its own."""
-        domains = len(self.domains) or 1 + sum(name in films.findings for name in self.settings.diseases)
-        with torch.device("meta"):
-            critic = Discriminator(films.resolution, domains, self.settings)
-            return parameters_of({"discriminator": critic, "generator": Generator(domains, self.settings)})
-
-    def histories(self) -> Mapping[str, History]:
-        return {} if self.history is None else {"translation": self.history}
-
-    def save(self, folder: Path) -> None:
-        weights = {name: weight.contiguous() for name, weight in self.generator.state_dict().items()}
-        save_file(weights, folder / "generator.safetensors")
-        np.save(folder / "films.npy", self.films, allow_pickle=False)
-        kept = {
-            "domains": self.domains,
-            "findings": self.findings,
-            "counts": self.counts,
-            "ids": self.ids,
-            "history": None if self.history is None else asdict(self.history),
-        }
-        (folder / "provider.json").write_text(json.dumps(kept), encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder: Path, settings: Any = None, *, device: str = "cpu") -> Self:
-        provider = cls(settings, device=device)
-        kept = json.loads((folder / "provider.json").read_text(encoding="utf-8"))
-        provider.domains, provider.findings = tuple(kept["domains"]), tuple(kept["findings"])
-        provider.counts, provider.ids = kept["counts"], kept["ids"]
-        provider.history = None if kept["history"] is None else History(**kept["history"])
-        provider.films = np.load(folder / "films.npy", allow_pickle=False)
-        provider.generator = Generator(len(provider.domains), provider.settings)
-        provider.generator.load_state_dict(load_file(folder / "generator.safetensors"))
-        provider.generator.to(device).eval()
-        return provider

@@ -6,8 +6,9 @@ constant map would not be seen behind a normalisation without them), no normalis
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +50,14 @@ class StarGANSettings:
     """Healthy films kept to translate from, at most."""
     timeline: int = 8
     """Moments of the training at which samples are kept for the report."""
+
+    def shorter(self, steps: int, side: int | None = None) -> Self:
+        """At most that many steps, without a timeline."""
+        return replace(self, steps=min(steps, self.steps), timeline=0)
+
+    def with_batch(self, size: int) -> Self:
+        """Batches of that many films."""
+        return replace(self, batch_size=size)
 
 
 def halvings(side: int, most: int) -> int:
@@ -121,3 +130,8 @@ class Discriminator(nn.Module):
     def forward(self, films: Tensor) -> tuple[Tensor, Tensor]:
         features = self.layers(films)
         return self.score(features), self.classes(features).flatten(1)
+
+
+def make_networks(side: int, domains: int, settings: StarGANSettings) -> tuple[Generator, Discriminator]:
+    """The networks for films of that many pixels a side, as a training starts."""
+    return Generator(domains, settings), Discriminator(side, domains, settings)

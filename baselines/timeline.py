@@ -27,13 +27,19 @@ class Timeline(nn.Module):
         self.register_buffer("moments", torch.tensor(done, dtype=torch.int64))
         self.register_buffer("films", torch.zeros(len(done), samples, side, side, dtype=torch.uint8))
 
+    def place(self, done: int) -> int | None:
+        """Which moment it is after that many steps; None where it is none."""
+        due = len(self.moments) and (done % self.every == 0 or done == self.steps)
+        return -(-done // self.every) - 1 if due else None
+
     @torch.no_grad()
     def after(self, done: int, draw: Callable[[], Tensor]) -> None:
         """Keep the films (samples, 1, side, side) in [-1, 1] that `draw` makes, if `done` steps are one of the moments.
 
         `draw` gets the same random numbers at every moment, and takes none from the training.
         """
-        if len(self.moments) and (done % self.every == 0 or done == self.steps):
+        place = self.place(done)
+        if place is not None:
             with seeded(0):
                 films = draw()[:, 0].float()
-            self.films[-(-done // self.every) - 1] = ((films + 1) * 127.5).round().to(torch.uint8)
+            self.films[place] = ((films + 1) * 127.5).round().to(torch.uint8)

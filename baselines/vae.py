@@ -23,7 +23,6 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from ..benchmark.contracts.provider import parameters_of
 from ..benchmark.data.dataset import Dataset, DatasetInfo
 from ..benchmark.errors import InputError
 from ..benchmark.training.recipe import Step
@@ -107,10 +106,11 @@ class Heads(nn.Module):
         return self.mean(features).float(), self.log_variance(features).float()
 
 
-def make_heads(settings: VAESettings) -> Heads:
-    """The heads on the features that the encoder of the settings gives."""
+def make_networks(settings: VAESettings) -> tuple[Encoder, Heads, Decoder]:
+    """The networks of the settings, as a training starts."""
     maps = settings.encoder_maps
-    return Heads(maps[-1] * first_side(settings.side, len(maps)) ** 2, settings.latent)
+    encoder, heads = Encoder(maps), Heads(maps[-1] * first_side(settings.side, len(maps)) ** 2, settings.latent)
+    return encoder, heads, Decoder(settings.side, settings.latent, settings.decoder_maps)
 
 
 def draw_films(decoder: nn.Module, settings: VAESettings, rng: torch.Generator) -> Tensor:
@@ -125,14 +125,13 @@ class VAERecipe(KumarRecipe):
     def __init__(self, films: np.ndarray, settings: VAESettings) -> None:
         super().__init__(films, settings)
         self.settings = settings
-        self.encoder, self.heads = Encoder(settings.encoder_maps), make_heads(settings)
-        self.decoder = Decoder(settings.side, settings.latent, settings.decoder_maps)
+        self.encoder, self.heads, self.decoder = make_networks(settings)
 
     def networks(self) -> Mapping[str, nn.Module]:
         return {"encoder": self.encoder, "heads": self.heads, "decoder": self.decoder, "timeline": self.timeline}
 
-    def sampler(self) -> nn.Module:
-        return self.decoder
+    def drawn_from(self) -> Mapping[str, nn.Module]:
+        return {"decoder": self.decoder}
 
     def samples(self, rng: torch.Generator) -> Tensor:
         return draw_films(self.decoder, self.settings, rng)
@@ -175,9 +174,9 @@ QUICK = VAESettings(
 class VAE(KumarProvider):
     """Variational autoencoder: films without annotations."""
 
+    name = "vae"
     produces = frozenset()
     sampling_parts = frozenset({"decoder"})
-    seed_name = "vae"
     presets: ClassVar = {
         "quick": QUICK,
         "standard": replace(
@@ -186,17 +185,14 @@ class VAE(KumarProvider):
         "paper": PAPER,
     }
     reference_seconds: ClassVar = {"quick": 18.0}
+    decoder: nn.Module
+
+    def build(self, films: DatasetInfo) -> Mapping[str, nn.Module]:
+        encoder, heads, decoder = make_networks(self.settings)
+        return {"encoder": encoder, "mean and logvar heads": heads, "decoder": decoder}
 
     def recipe(self, films: np.ndarray, train: Dataset) -> VAERecipe:
         return VAERecipe(films, self.settings)
 
-    def make_network(self) -> nn.Module:
-        return Decoder(self.settings.side, self.settings.latent, self.settings.decoder_maps)
-
-    def parameter_parts(self, films: DatasetInfo) -> Mapping[str, int]:
-        with torch.device("meta"):
-            encoder, heads = Encoder(self.settings.encoder_maps), make_heads(self.settings)
-            return parameters_of({"encoder": encoder, "mean and logvar heads": heads, "decoder": self.make_network()})
-
     def draw(self, rng: torch.Generator) -> tuple[Tensor, None]:
-        return draw_films(self.network, self.settings, rng), None
+        return draw_films(self.decoder, self.settings, rng), None

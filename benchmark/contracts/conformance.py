@@ -70,77 +70,86 @@ def check_provider(plugin: Plugin, settings: Any, train: Dataset, *, device: str
     A provider that annotates nothing is checked on its films alone. What cannot be checked because an earlier claim
     failed is left out.
     """
-    findings: list[Finding] = []
+    check = _Check(plugin, settings, train, device, progress)
+    findings = []
+    for first in (
+        (f"fit() ends on {len(train)} films", check.fit),
+        (f"sample({SAMPLES}) gives {SAMPLES} films of the right shape, type and range", check.sample),
+    ):
+        findings.append(_finding(*first))
+        if not findings[-1].holds:
+            return findings
+    others: tuple[tuple[str, Callable[[], str]], ...] = (
+        ("same seed, same films", check.same_seed),
+        ("other seed, other films", check.other_seed),
+        ("save() and load() keep the provider", check.reload),
+        ("source_ids name training cases", check.sources),
+        ("trained_on() gives ids of real cases", check.learnt_from),
+    )
+    return findings + [_finding(*other) for other in others]
 
-    def claim(text: str, action: Callable[[], str]) -> bool:
-        try:
-            findings.append(Finding(text, True, action()))
-        except CxrbenchError as error:
-            findings.append(Finding(text, False, str(error)))
-        except Exception as error:
-            findings.append(Finding(text, False, f"{type(error).__name__}: {error}"))
-        return findings[-1].holds
 
-    # A folder or a program can be annotated with anything, and need not be with everything.
-    wanted: frozenset[Annotation] | None = frozenset() if plugin.argument else None
+def _finding(claim: str, action: Callable[[], str]) -> Finding:
+    """A claim holds where its action raises nothing."""
+    try:
+        return Finding(claim, True, action())
+    except CxrbenchError as error:
+        return Finding(claim, False, str(error))
+    except Exception as error:
+        return Finding(claim, False, f"{type(error).__name__}: {error}")
 
-    def films(provider: Provider, seed: int) -> Dataset:
-        return collect(plugin.name, provider, train, SAMPLES, seed=seed, progress=Progress(), wanted=wanted)
 
-    provider: Provider = plugin.make(settings, device=device)
+class _Check:
+    """What is checked of one provider; every check says what it saw, or raises."""
 
-    def fit() -> str:
+    def __init__(self, plugin: Plugin, settings: Any, train: Dataset, device: str, progress: Progress) -> None:
+        self.plugin, self.settings, self.train, self.device, self.progress = plugin, settings, train, device, progress
+        self.provider: Provider = plugin.make(settings, device=device)
+        self.made: Dataset
+
+    def films(self, provider: Provider, seed: int) -> Dataset:
+        """Sampled films. A folder or a program can be annotated with anything, and need not be with everything."""
+        wanted: frozenset[Annotation] | None = frozenset() if self.plugin.argument else None
+        return collect(self.plugin.name, provider, self.train, SAMPLES, seed=seed, progress=Progress(), wanted=wanted)
+
+    def fit(self) -> str:
         start = time.perf_counter()
-        provider.fit(train, seed=0, progress=progress.part("fit", 0.0, 0.8))
+        self.provider.fit(self.train, seed=0, progress=self.progress.part("fit", 0.0, 0.8))
         return f"{time.perf_counter() - start:.1f} s"
 
-    if not claim(f"fit() ends on {len(train)} films", fit):
-        return findings
-    made: list[Dataset] = []
-
-    def sample() -> str:
+    def sample(self) -> str:
         start = time.perf_counter()
-        made.append(films(provider, 1))
+        self.made = self.films(self.provider, 1)
         rate = SAMPLES / (time.perf_counter() - start)
-        return f"{rate:.0f} films/s, annotated with {', '.join(sorted(made[0].annotations)) or 'nothing'}"
+        return f"{rate:.0f} films/s, annotated with {', '.join(sorted(self.made.annotations)) or 'nothing'}"
 
-    if not claim(f"sample({SAMPLES}) gives {SAMPLES} films of the right shape, type and range", sample):
-        return findings
-
-    def same_seed() -> str:
-        if not _same(made[0], films(provider, 1)):
+    def same_seed(self) -> str:
+        if not _same(self.made, self.films(self.provider, 1)):
             raise CxrbenchError("two calls with seed 1 gave different films: draw everything random from `seed`")
         return "equal bit for bit"
 
-    def other_seed() -> str:
-        if _same(made[0], films(provider, 2)):
+    def other_seed(self) -> str:
+        if _same(self.made, self.films(self.provider, 2)):
             raise CxrbenchError("seeds 1 and 2 gave the same films: `seed` is not used")
         return "different"
 
-    def reload() -> str:
+    def reload(self) -> str:
         with tempfile.TemporaryDirectory() as folder:
-            provider.save(Path(folder))
-            again = plugin.load().load(Path(folder), settings, device=device)
-            if not _same(made[0], films(again, 1)):
+            self.provider.save(Path(folder))
+            again = self.plugin.load().load(Path(folder), self.settings, device=self.device)
+            if not _same(self.made, self.films(again, 1)):
                 raise CxrbenchError("the loaded provider gave other films than the saved one")
         return "equal bit for bit"
 
-    def sources() -> str:
-        known = {str(source) for row in train.cases["source_ids"] for source in row} | set(train.ids)
-        used = {str(source) for row in made[0].cases["source_ids"] for source in row}
+    def sources(self) -> str:
+        known = {str(source) for row in self.train.cases["source_ids"] for source in row} | set(self.train.ids)
+        used = {str(source) for row in self.made.cases["source_ids"] for source in row}
         if used - known:
             raise CxrbenchError(f"source_ids name cases that are not in the training set: {sorted(used - known)[:3]}")
         return f"{len(used)} training cases are shown"
 
-    def learnt_from() -> str:
-        ids = provider.trained_on()
+    def learnt_from(self) -> str:
+        ids = self.provider.trained_on()
         if isinstance(ids, str) or not all(isinstance(case, str) for case in ids):
             raise CxrbenchError(f"trained_on() gave {ids!r}, expected a list of the ids of real cases")
         return f"{len(ids)} cases"
-
-    claim("same seed, same films", same_seed)
-    claim("other seed, other films", other_seed)
-    claim("save() and load() keep the provider", reload)
-    claim("source_ids name training cases", sources)
-    claim("trained_on() gives ids of real cases", learnt_from)
-    return findings

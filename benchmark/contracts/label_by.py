@@ -24,6 +24,8 @@ from ..progress import Progress
 from .provider import Batch, Provider
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from ..training.history import History
 
 CLASSES = "classes.json"
@@ -96,6 +98,13 @@ class PerClass(Provider):
         for place in np.argsort(counts - exact, kind="stable")[: n - counts.sum()]:
             counts[place] += 1
         return dict(zip(self.generators, counts.tolist(), strict=True))
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        return {
+            f"{name}: {part}": network
+            for name, generator in self.generators.items()
+            for part, network in generator.networks().items()
+        }
 
     def parameter_count(self) -> int:
         return sum(generator.parameter_count() for generator in self.generators.values())

@@ -1,12 +1,12 @@
 """The provider contract: a generator of annotated chest X-rays, and the border checks on what it returns.
 
-A provider is fitted on a training Dataset and sampled. It never sees a test case. Writing one takes `fit` and `sample`;
-`save` and `load` have a default that covers arrays, datasets and plain values kept as attributes.
+A provider is fitted on a training Dataset and sampled. It never sees a test case. Writing one takes `fit` and `sample`,
+and `build` where it has networks. `save` and `load` have a default that covers networks, arrays, datasets and plain values
+kept as attributes (`keeping`).
 """
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import pandas as pd
 
-from ..data.dataset import Annotation, Dataset, DatasetInfo, load_dataset, pack_masks
+from ..data.dataset import Annotation, Dataset, DatasetInfo, pack_masks
 from ..errors import InputError, ProviderError
 from ..progress import Progress
+from ..training.history import History
+from .keeping import load_attributes, networks_among, save_attributes
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ..training.history import History
+NETWORKS = "networks.safetensors"
 
 
 @dataclass(frozen=True)
@@ -52,25 +54,35 @@ class Batch:
 class Provider(ABC):
     """A generator of annotated chest X-rays."""
 
+    name: ClassVar[str] = ""
+    """The name under which a package offers it; empty: that of its entry point."""
     produces: ClassVar[frozenset[Annotation]]
     """What its films can be annotated with; of these it makes what the training films have. Empty: films alone, which
-    take part in a task by an adapter (`adapters`)."""
+    take part in a task by an adapter (`label_by`)."""
     presets: ClassVar[Mapping[str, Any]] = {name: NoSettings() for name in ("quick", "standard", "paper")}
     """The only home of its defaults: one frozen dataclass instance per preset."""
     home_task: ClassVar[str] = ""
     """The task it runs on where none is named; empty: the first that its annotations suit."""
     reference_seconds: ClassVar[Mapping[str, float]] = {}
     """Seconds that fit and sampling took at a preset, where that was measured: for the estimate of a first run."""
-    sampling_parts: ClassVar[frozenset[str]] = frozenset({"sampling"})
-    """The names of `parameter_parts` that sampling uses; the others are needed for training alone."""
+    sampling_parts: ClassVar[frozenset[str] | None] = None
+    """The networks of `build` that sampling uses, by name; the others are needed for training alone. None: all."""
+    not_saved: ClassVar[frozenset[str]] = frozenset()
+    """Attributes that `save` leaves out: what is asked for right after `fit` alone, as `timeline` is."""
     checkpoints: Path | None = None
-    """A folder for the state of a long fit (see `training.train`); set by the engine before `fit`."""
+    """A folder for the state of a long fit (see `training.loop.train`); set by the engine before `fit`."""
     weights_used: str = "none"
     """Where initial weights came from, for the record: 'none' (from scratch) or the sha256 of the file."""
+    built_for: DatasetInfo | None = None
+    """`train.info` of the films that the fitted networks are for: set by the `fit` of a provider with networks, so that
+    `load` can build them again."""
+    curves: dict[str, History]
+    """How each training of `fit` went, by name."""
 
     def __init__(self, settings: Any = None, *, device: str = "cpu") -> None:
         self.settings = self.presets["quick"] if settings is None else settings
         self.device = device
+        self.curves = {}
 
     @abstractmethod
     def fit(self, train: Dataset, *, seed: int, progress: Progress) -> None:
@@ -80,25 +92,79 @@ class Provider(ABC):
     def sample(self, n: int, *, seed: int) -> Iterator[Batch]:
         """Yield batches with exactly `n` films in all. Everything random comes from `seed`."""
 
+    # ------------------------------------------------------------------------------------------- networks
+
+    def build(self, films: DatasetInfo) -> Mapping[str, nn.Module]:
+        """New networks by name, for the settings and training films of this resolution, organs and findings: all that a
+        `fit` trains, as they start. Weights from files are put in by `fit`. Asked for by `fit`, by `load` (which fills
+        those that were kept) and by `cxrbench cost` (which counts them, without a fit)."""
+        return {}
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        """The fitted networks by their names in `build`; empty for a provider without, and before `fit`. `save` keeps
+        them. The default knows those that are attributes, `self.generator` as "generator"."""
+        return networks_among(self)
+
+    def take(self, networks: Mapping[str, nn.Module]) -> None:
+        """Put fitted networks where `networks` finds them and sampling uses them: by default into attributes."""
+        for name, network in networks.items():
+            setattr(self, name, network)
+
+    def parameter_count(self) -> int:
+        """Parameters of the fitted networks that sampling uses; 0 for a provider without networks."""
+        fitted = self.networks().items()
+        used = [network for name, network in fitted if self.sampling_parts is None or name in self.sampling_parts]
+        return sum(weight.numel() for network in used for weight in network.parameters())
+
+    def parameter_parts(self, films: DatasetInfo) -> Mapping[str, int]:
+        """Parameters of every network of `build` by name, for training films of this resolution, organs and findings:
+        frozen ones and those that only training needs too, so that `cxrbench cost` can lay them out as a paper does. The
+        default of a provider without `build` knows `parameter_count` alone."""
+        if type(self).build is Provider.build:
+            count = self.parameter_count()
+            return {"sampling": count} if count else {}
+        from ..training.networks import parameters_of_new
+
+        return parameters_of_new(lambda: self.build(films))
+
+    def save(self, folder: Path) -> None:
+        """Keep the fitted provider in an existing empty folder: networks, plain values, arrays and datasets. ProviderError
+        names an attribute that is none of them."""
+        networks = self.networks()
+        if networks:
+            from ..training.networks import save_networks
+
+            if self.built_for is None or type(self).build is Provider.build:
+                raise ProviderError(
+                    f"provider {type(self).__name__}: to keep its networks ({', '.join(networks)}), save() needs to know "
+                    "how they are made: write build(films), and set self.built_for = train.info in fit()"
+                )
+            save_networks(networks, folder / NETWORKS)
+        save_attributes(self, folder, {"settings", "device", "checkpoints", *self.not_saved, *networks_among(self)})
+
+    @classmethod
+    def load(cls, folder: Path, settings: Any = None, *, device: str = "cpu") -> Self:
+        """The fitted provider that `save` kept; its networks in evaluation mode."""
+        provider = cls(settings, device=device)
+        load_attributes(provider, folder)
+        films = provider.built_for
+        if films is not None and (folder / NETWORKS).is_file():
+            from ..training.networks import load_networks
+
+            networks = load_networks(folder / NETWORKS, lambda: provider.build(films))
+            provider.take({name: network.to(device).eval() for name, network in networks.items()})
+        return provider
+
+    # ------------------------------------------------------------------------------------------- what it says
+
     def trained_on(self) -> Sequence[str]:
         """Ids of real cases that it has learnt from besides the training set (through initial weights, or films that
         were made elsewhere): with one of the test set among them it is refused."""
         return ()
 
-    def parameter_count(self) -> int:
-        """Trainable parameters of the networks that sampling uses; 0 for a provider without networks."""
-        return 0
-
-    def parameter_parts(self, films: DatasetInfo) -> Mapping[str, int]:
-        """Parameters of every network by name, for training films of this resolution, organs and findings: frozen ones
-        and those that only training needs too, so that `cxrbench cost` can lay them out as a paper does. Where they follow
-        from settings and films it can be called before `fit`. The default knows the networks of `parameter_count`."""
-        count = self.parameter_count()
-        return {"sampling": count} if count else {}
-
     def histories(self) -> Mapping[str, History]:
         """How each training of `fit` went, by name: curves for the report, images seen for the cost."""
-        return {}
+        return self.curves
 
     def facts(self) -> Mapping[str, float | int | str]:
         """Figures about the last sampling for the record and the report, by name (`share_near_duplicates`)."""
@@ -109,42 +175,24 @@ class Provider(ABC):
         axis is the same sample at every step."""
         return None
 
-    def save(self, folder: Path) -> None:
-        """Keep the fitted provider in an existing empty folder. The default keeps plain values, arrays and datasets."""
-        plain: dict[str, Any] = {}
-        for name, value in vars(self).items():
-            if name in ("settings", "device", "checkpoints"):
-                continue
-            if isinstance(value, Dataset):
-                value.save(folder / f"{name}.dataset")
-            elif isinstance(value, np.ndarray):
-                np.save(folder / f"{name}.npy", value, allow_pickle=False)
-            else:
-                try:
-                    plain[name] = json.loads(json.dumps(value, allow_nan=False))
-                except (TypeError, ValueError):
-                    raise ProviderError(
-                        f"provider {type(self).__name__}: attribute '{name}' is {type(value).__name__}; the default "
-                        "save() keeps numbers, text, lists, arrays and datasets: write save() and load()"
-                    ) from None
-        (folder / "attributes.json").write_text(json.dumps(plain), encoding="utf-8")
+    # ------------------------------------------------------------------------------------------- how it is measured
 
     @classmethod
-    def load(cls, folder: Path, settings: Any = None, *, device: str = "cpu") -> Self:
-        """The fitted provider that `save` kept."""
-        provider = cls(settings, device=device)
-        for name, value in json.loads((folder / "attributes.json").read_text(encoding="utf-8")).items():
-            setattr(provider, name, value)
-        for path in folder.glob("*.npy"):
-            setattr(provider, path.stem, np.load(path, allow_pickle=False))
-        for path in folder.glob("*.dataset"):
-            setattr(provider, path.stem, load_dataset(path))
-        return provider
+    def shorter(cls, settings: Any, steps: int, *, side: int | None = None) -> Any:
+        """Settings of a fit that `cxrbench cost` and `throughput` can measure in a while: every training cut to `steps`
+        steps at most, and no pictures for a timeline, which would slow so short a one down.
 
+        `side`: pixels of a side of the training films, given where all `steps` are to be steps on whole films: a network
+        that grows then passes by what comes before them. None: its phases keep their proportions.
+        The default leaves the settings as they are: what is measured is then a whole fit, and the table says so.
+        """
+        return settings
 
-def parameters_of(networks: Mapping[str, nn.Module]) -> dict[str, int]:
-    """The number of parameters of networks by name."""
-    return {name: sum(weight.numel() for weight in network.parameters()) for name, network in networks.items()}
+    @classmethod
+    def with_batch(cls, settings: Any, size: int) -> Any:
+        """Settings with batches of `size` training films, for `cxrbench throughput --batches`. The default leaves them as
+        they are: the provider is then measured at its own batch size alone."""
+        return settings
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from .. import digest
 from ..device import device_name
@@ -22,14 +21,13 @@ from ..runs.job import Synthesise
 from ..runs.request import PRESETS, Request, resolve_device
 from ..runs.store import Level, Store
 from ..schema import utc_now
-from .cost_table import prepare_subject, shortened
+from .cost_table import Subject, prepare_subject
 from .question import Ask, steps_needed
 from .rates import FILE, SCHEMA, Row, Throughput, read_throughput
+from .variants import variants_of
 
 ALL = "all"
 PROBE = f"{__package__}.probe"
-EARLY_KIMG = 1e-6
-"""Thousands of films of a phase that is passed by: one step of a network that grows."""
 
 
 @dataclass(frozen=True)
@@ -128,32 +126,30 @@ def _points(plugin: Plugin, plan: Plan, device: str, progress: Progress) -> list
         threads=1,
     )
     try:
-        subject = prepare_subject(request, progress)
+        return _points_of(blank, prepare_subject(request, progress), plan, device)
     except CxrbenchError as error:
         return [Point(blank.model_copy(update={"error": str(error)}))]
+
+
+def _points_of(blank: Row, subject: Subject, plan: Plan, device: str) -> list[Point]:
+    """The points of a provider that is ready. ProviderError where its class fails to say its settings."""
     job, prepared = subject.jobs[0], subject.prepared
-    settings = job.work.provider_settings
-    limit = request.time_limit or PRESETS[request.preset]
+    limit = plan.request.time_limit or PRESETS[plan.request.preset]
     blank = blank.model_copy(
         update={"task": prepared.plan.task.name, "data": prepared.plan.data.info.name, "threads": job.threads}
     )
-    sweep = [(None, settings)] + [(size, with_batch(settings, size)) for size in plan.batches]
+    side, steps = prepared.plan.fit_data.info.resolution, steps_needed(plan.rounds)
     points = []
-    for size, changed in sweep:
-        if size is not None and changed == settings:
-            continue  # no batch size to set, or its own one
-        to_fit = short_fit(changed, steps_needed(plan.rounds), prepared.plan.fit_data.info.resolution)
-        fit = "" if size is not None else _stored_fit(subject.jobs, prepared.store.root)
+    for variant in variants_of(job, plan.batches, steps=steps, side=side, time_limit=limit):
         ask = Ask(
-            work=job.work.model_copy(update={"provider_settings": to_fit, "device": device}),
+            work=job.work.model_copy(update={"provider_settings": variant.short, "device": device}),
             cell=job.cell,
             rounds=plan.rounds,
             films=plan.films,
-            fit=fit,
-            shortened=to_fit != changed,
+            fit="" if variant.batch is not None else _stored_fit(subject.jobs, prepared.store.root),
+            shortened=variant.shortened,
         )
-        row = blank.model_copy(update={"key": _key(ask), "batch": size})
-        points.append(Point(row, ask, limit))
+        points.append(Point(blank.model_copy(update={"key": _key(ask), "batch": variant.batch}), ask, limit))
     return points
 
 
@@ -172,39 +168,6 @@ def _stored_fit(jobs: Iterable[Synthesise], root: Path) -> str:
         if store.sound(Level.FITS, str(job.cell.fit_key)):
             return str((store.path(Level.FITS, str(job.cell.fit_key)) / "provider").resolve())
     return ""
-
-
-# ------------------------------------------------------------------------------------------- settings
-
-
-def with_batch(settings: Mapping[str, Any], size: int) -> dict[str, Any]:
-    """Settings (JSON values) with every batch of that size: known are `batch_size`, and `batch_sizes` by side."""
-    changed: dict[str, Any] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            changed[name] = with_batch(value, size)
-        elif name == "batch_size":
-            changed[name] = size
-        elif name == "batch_sizes":
-            changed[name] = [[side, size] for side, _ in value]
-        else:
-            changed[name] = value
-    return changed
-
-
-def short_fit(settings: Mapping[str, Any], steps: int, resolution: int) -> dict[str, Any]:
-    """Settings of a training of `steps` steps, as `shortened`. A network that grows (`final_kimg`) passes every side but
-    the last in a step, so that what is timed are steps on whole films."""
-    changed = shortened(settings, steps)
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            changed[name] = short_fit(value, steps, resolution)
-    if "final_kimg" in settings and "batch_sizes" in settings:
-        fitting = [(side, batch) for side, batch in settings["batch_sizes"] if side <= resolution]
-        batch = max(fitting, default=(0, 1))[1]
-        passed = {name: EARLY_KIMG for name, value in settings.items() if name.endswith("_kimg") and value}
-        changed |= passed | {"final_kimg": (steps + 1) * batch / 1000}
-    return changed
 
 
 # ------------------------------------------------------------------------------------------- running

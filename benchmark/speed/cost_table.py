@@ -114,12 +114,12 @@ class Subject:
 
 
 class Examine(Strict):
-    """What the process of one provider is asked for: its films and networks, and with `rates` those of the fit that its
-    settings ask for."""
+    """What the process of one provider is asked for: its films and networks, and rates of a fit of `steps` steps where
+    that is not 0."""
 
     work: Work
     cell: Cell
-    rates: bool
+    steps: int
 
 
 def prepare_subject(request: Request, progress: Progress) -> Subject:
@@ -151,19 +151,14 @@ def cost_row(subject: Subject, *, steps: int) -> CostRow:
     if job.cell.label_by is LabelBy.PER_CLASS:
         notes.append("parameters and rates of one generator; per_class has one for each finding and one for none")
     rates = stored_rates(subject)
-    question, source = Examine(work=job.work, cell=job.cell, rates=rates is None and steps > 0), "not measured"
-    if question.rates:
-        settings = shortened(job.work.provider_settings, steps)
-        whole = settings == job.work.provider_settings
-        source = "measured now, a whole fit" if whole else f"measured now, {steps} steps"
-        work = job.work.model_copy(update={"provider_settings": settings})
-        question = question.model_copy(update={"work": work})
+    question = Examine(work=job.work, cell=job.cell, steps=0 if rates is not None else steps)
     try:
         found = examine_apart(question, job.label, prepared.request.time_limit or PRESETS[plan.preset])
     except CxrbenchError as error:
         return replace(row, error=str(error), rates=rates)
     if "rates" in found:
-        rates = Rates(source=source, threads=job.threads, **found["rates"])
+        length = f"{steps} steps" if found["shortened"] else "a whole fit"
+        rates = Rates(source=f"measured now, {length}", threads=job.threads, **found["rates"])
     parts, sampling = found["parts"], found["sampling"]
     if rates is not None and not parts and rates.parameters:
         parts, sampling = {"sampling": rates.parameters}, ["sampling"]
@@ -246,26 +241,6 @@ def epoch_rate(parts: Mapping[str, float | None], *, per_class: bool) -> float |
 # ------------------------------------------------------------------------------------------- measured now
 
 
-def shortened(settings: Mapping[str, Any], steps: int) -> dict[str, Any]:
-    """Settings (JSON values) with every training cut to `steps` steps and no timeline, whose pictures would slow so short
-    a one down. Known are the settings `steps` and `most_steps`, and the thousands of films of a network that grows
-    (`..._kimg`): its phases keep their proportions, the longest has `steps` films. Others stay as they are."""
-    phases = [value for name, value in settings.items() if name.endswith("_kimg") and value]
-    changed: dict[str, Any] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            changed[name] = shortened(value, steps)
-        elif name in ("steps", "most_steps"):
-            changed[name] = min(steps, value) if value else steps
-        elif name == "timeline" and isinstance(value, int):
-            changed[name] = 0
-        elif name.endswith("_kimg") and value:
-            changed[name] = value * min(1.0, steps / (1000 * max(phases)))
-        else:
-            changed[name] = value
-    return changed
-
-
 def examine_apart(question: Examine, label: str, time_limit: float) -> dict[str, Any]:
     """`examine` in a fresh process with the threads of its work; ProviderError when it fails or takes too long."""
     return run_apart(
@@ -279,19 +254,23 @@ def examine_apart(question: Examine, label: str, time_limit: float) -> dict[str,
 
 
 def examine(question: Examine) -> dict[str, Any]:
-    """Films and networks of a provider on its training set, and rates where they are asked for."""
+    """Films and networks of a provider on its training set. Where steps are asked for, also `rates`, of a fit that is
+    `shortened` to so many if the provider knows how to."""
     work = question.work
     plugin, settings = provider_of(work)
     train = training_set(work, question.cell, task_of(work))
-    provider: Provider = plugin.make(settings, device=work.device)
+    measured = plugin.load().shorter(settings, question.steps) if question.steps else settings
+    provider: Provider = plugin.make(measured, device=work.device)
     found: dict[str, Any] = {"films": len(train), "resolution": train.resolution, "notes": [], "parts": {}}
-    if question.rates:
+    if question.steps:
+        found["shortened"] = measured != settings
         found["rates"] = measure(provider, train, question.cell.draw("fit"), found["notes"])
     try:
         found["parts"] = dict(provider.parameter_parts(train.info))
     except Exception as error:  # any code of a third party may stand behind it; the table says what it said
         found["notes"].append(f"parameters are not known before a fit ({type(error).__name__}: {error})")
-    return found | {"sampling": sorted(provider.sampling_parts)}
+    used = found["parts"] if provider.sampling_parts is None else provider.sampling_parts
+    return found | {"sampling": sorted(used)}
 
 
 def measure(provider: Provider, train: Dataset, seed: int, notes: list[str]) -> dict[str, Any]:

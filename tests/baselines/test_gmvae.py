@@ -19,13 +19,13 @@ from torchvision.models.vgg import cfgs, make_layers
 from cxrbench.baselines import gmvae
 from cxrbench.baselines.gmvae import TABLE_4, GMVAERecipe, LabelRows, make_generative, make_posterior
 from cxrbench.baselines.gmvae_networks import (
-    Decoder,
     Encoder,
     Generative,
     MixturePrior,
     feature_maps,
     gaussian,
     load_features,
+    make_decoder,
     positive,
 )
 from cxrbench.benchmark import digest
@@ -38,9 +38,7 @@ from cxrbench.benchmark.training.recipe import Step
 
 SIDE = 32
 VERSIONS = {
-    cls.seed_name: cls
-    for cls in vars(gmvae).values()
-    if isinstance(cls, type) and issubclass(cls, gmvae.GMVAE) and "seed_name" in vars(cls)
+    cls.name: cls for cls in vars(gmvae).values() if isinstance(cls, type) and issubclass(cls, gmvae.GMVAE) and cls.name
 }
 FINDINGS = ("Cardiomegaly", "Effusion")
 
@@ -67,7 +65,7 @@ def discs(films: int = 32, findings: tuple[str, ...] = FINDINGS) -> Dataset:
 
 def test_encoders_and_decoders_have_the_exact_parameter_counts():
     vgg = count(Encoder("vgg16", 1.0, frozen=False))
-    one, two = (count(Decoder(name, 1000, 224, normalise=True).layers) for name in ("decoder1", "decoder2"))
+    one, two = (count(make_decoder(name, 1000, 224, normalise=True).layers) for name in ("decoder1", "decoder2"))
     assert (vgg, one, two) == (14_714_688, 1_920, 172_800)
     assert (vgg + one, vgg + two) == (14_716_608, 14_887_488)
     assert count(Encoder("densenet121", 1.0, frozen=False)) == 6_953_856
@@ -119,7 +117,7 @@ def test_every_version_says_what_it_makes_and_does(version):
     made = collect(version, provider, films, 5, seed=0, progress=Progress())
     assert made.images.shape == (5, SIDE, SIDE)
     assert made.info.findings == (FINDINGS if version.startswith("fs") else ())
-    assert provider.parameter_count() == count(provider.network)
+    assert provider.parameter_count() == count(provider.generative)
     assert provider.weights_used == "none" and provider.timeline()[1].shape[0] == 1
 
 

@@ -128,7 +128,7 @@ def test_a_saved_provider_samples_the_same(kind, tmp_path, monkeypatch):
     provider = fitted(kind)
     if kind is ThreeStage:  # the perfect dots of the tests have no weights to save
         settings = provider.settings.dots
-        grown = PGGAN(Generator(16, 1, settings), (16, 1), settings, "cpu")
+        grown = PGGAN(Generator(16, 1, settings))
         perfect = provider.parts["dots"]
         monkeypatch.setitem(provider.parts, "dots", grown)
     provider.save(tmp_path)

@@ -245,7 +245,7 @@ def fit(seed: int) -> PGGAN:
     return PGGAN.fit(films, TINY, seed=seed, device="cpu", progress=Progress())[0]
 
 
-def test_fit_is_the_same_for_a_seed_and_survives_saving(tmp_path):
+def test_fit_is_the_same_for_a_seed():
     first, again, other = fit(0), fit(0), fit(1)
 
     def sample(model: PGGAN) -> np.ndarray:
@@ -256,8 +256,6 @@ def test_fit_is_the_same_for_a_seed_and_survives_saving(tmp_path):
     assert films.dtype == np.float32
     np.testing.assert_array_equal(films, sample(again))
     assert np.abs(films - sample(other)).max() > 1e-3
-    first.save(tmp_path / "part.safetensors")
-    np.testing.assert_array_equal(films, sample(PGGAN.load(tmp_path / "part.safetensors", device="cpu")))
 
 
 def test_samples_come_from_the_running_mean_of_the_generators_weights():

@@ -312,18 +312,19 @@ def test_the_box_of_a_sample_is_the_real_films_bit_for_bit(corners, seed, varied
     rows = [(f"film{index}", "Effusion", *box) for index, box in enumerate(corners)]
     real = replace(real, boxes=pd.DataFrame(rows, columns=["id", "finding", "x", "y", "w", "h"]))
     provider = Pix2Pix(TINY if varied else replace(TINY, enlarge=1.0, angle=0.0, mirror=0.0))
-    provider.generator, provider.findings, provider.boxed = fitted().generator, FINDINGS, Boxed.of(real)
-    if not provider.boxed.boxes:
+    provider.generator = fitted().generator
+    provider.keep(Boxed.of(real), real)
+    if not provider.boxes:
         return
     made = collect("pix2pix", provider, real, 9, seed=seed, progress=Progress())
     for row, (number, film, box) in enumerate(provider.sources(9, seed=seed)):
-        place, finding, original = provider.boxed.boxes[number]
+        place, finding, original = provider.boxes[number]
         assert tuple(made.boxes.iloc[row][["id", "finding"]]) == (made.ids[row], finding)
         assert tuple(made.boxes.iloc[row][["x", "y", "w", "h"]]) == tuple(box)
-        assert made.cases["source_ids"][row] == [provider.boxed.ids[place]]
+        assert made.cases["source_ids"][row] == [provider.ids[place]]
         np.testing.assert_array_equal(made.images[row][box.pixels()], film[box.pixels()])
         if not varied:
-            source = real.images[real.ids.index(provider.boxed.ids[place])]
+            source = real.images[real.ids.index(provider.ids[place])]
             assert box == original
             np.testing.assert_array_equal(made.images[row][box.pixels()], source[box.pixels()])
 

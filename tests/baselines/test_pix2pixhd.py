@@ -185,7 +185,7 @@ def test_side_that_cannot_be_halved_is_refused():
         Pix2PixHD.fit(pairs, 2, settings, seed=0, device="cpu", progress=Progress())
 
 
-def test_fit_learns_light_and_dark_and_survives_saving(tmp_path):
+def test_fit_learns_light_and_dark():
     rng = np.random.default_rng(0)
     codes = np.kron(rng.integers(0, 2, (16, 4, 4)), np.ones((4, 4))).astype(np.uint8)
     pairs = Pairs(codes, np.where(codes == 1, 200, 60).astype(np.uint8))
@@ -196,6 +196,3 @@ def test_fit_learns_light_and_dark_and_survives_saving(tmp_path):
     films = model.translate(codes[:4])[:, 0]
     assert films[codes[:4] == 1].mean() - films[codes[:4] == 0].mean() > 0.5  # of 140 / 127.5
     assert {"adversarial", "features", "discriminator"} < set(history.rows[-1])
-    model.save(tmp_path / "part.safetensors")
-    again = Pix2PixHD.load(tmp_path / "part.safetensors", device="cpu")
-    np.testing.assert_array_equal(films, again.translate(codes[:4])[:, 0])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -175,6 +177,19 @@ def test_films_for_labels_show_every_finding_and_healthy_ones(catalogue):
     assert films.labels().sum(axis=0).tolist() == [2, 2, 2] and (~films.labels().any(axis=1)).sum() == 18
     films = check_films(frozenset({Annotation.BOXES}), Progress())
     assert films.boxes.groupby("finding").size().to_dict() == {"Mass": 1, "Nodule": 2}
+
+
+GUIDE = Path(__file__).parents[2] / "CONTRIBUTING.md"
+EXAMPLES = dict(re.findall(r"```python\n# (\w+)\.py\n(.*?)```", GUIDE.read_text(encoding="utf-8"), flags=re.DOTALL))
+
+
+@pytest.mark.parametrize(("module", "name"), [("blur", "Blur"), ("glo", "GLO")])
+def test_the_providers_of_the_guide_keep_the_contract(catalogue, tmp_path, module, name):
+    (tmp_path / f"{module}.py").write_text(EXAMPLES[module])
+    plugin = find_provider(f"{tmp_path / module}.py:{name}")
+    films = check_films(plugin.load().produces, Progress())
+    findings = check_provider(plugin, plugin.load().presets["quick"], films, device="cpu", progress=Progress())
+    assert [finding.seen for finding in findings if not finding.holds] == [] and len(findings) == 7
 
 
 @pytest.mark.parametrize("name", ["copy_train", "classical", "degraded", "noise"])

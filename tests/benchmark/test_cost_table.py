@@ -23,7 +23,6 @@ from cxrbench.benchmark.registry import PROVIDERS, find_provider, plugins
 from cxrbench.benchmark.runs.record import Curve, Fit, Sampled
 from cxrbench.benchmark.runs.request import Request
 from cxrbench.benchmark.runs.store import FIT, SAMPLED, Level
-from cxrbench.benchmark.settings import plain, restore
 from cxrbench.benchmark.speed.cost_table import (
     CostRow,
     Rates,
@@ -32,7 +31,6 @@ from cxrbench.benchmark.speed.cost_table import (
     prepare_subject,
     published_costs,
     published_of,
-    shortened,
 )
 
 TOYS = Path(__file__).parents[1] / "toys"
@@ -41,7 +39,7 @@ SIDE = 64
 
 STEPPER = '''
 """A provider with a number of steps, which says that it trains on as many films a second, and talks."""
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 from toy_providers import Toy
@@ -64,8 +62,18 @@ class Stepper(Toy):
     def histories(self):
         return {"films": SimpleNamespace(images_per_second=float(self.settings.steps), precision="32-true")}
 
+    @classmethod
+    def shorter(cls, settings, steps, *, side=None):
+        return replace(settings, steps=min(steps, settings.steps))
+
     def parameter_parts(self, films):
         return {"discriminator": 5, "generator": films.resolution}
+
+
+class Whole(Stepper):
+    """Has a number of steps, and does not say how a fit is shortened."""
+
+    shorter = Toy.shorter
 
 
 class OnlyAfter(Stepper):
@@ -126,8 +134,7 @@ SHORT = [
 @pytest.mark.parametrize("name", SHORT)
 def test_the_parts_that_sampling_uses_are_the_parameters_of_the_fitted_provider(name):
     cls, train = find_provider(name).load(), films()
-    default = cls.presets["quick"]
-    provider = cls(restore(default, shortened(plain(default), 4)))
+    provider = cls(cls.shorter(cls.presets["quick"], 4))
     before = dict(provider.parameter_parts(train.info))
     provider.fit(train, seed=0, progress=Progress())
     assert dict(provider.parameter_parts(train.info)) == before
@@ -144,18 +151,19 @@ def test_controls_have_no_networks():
 
 
 def test_a_shortened_training_has_few_steps_no_timeline_and_the_same_proportions():
-    grown = {"stabilise_kimg": 600.0, "fade_kimg": 300.0, "final_kimg": None, "ema": 0.999}
-    given = {"least_steps": 500, "most_steps": 0, "timeline": 8, "labels": grown, "films": {"steps": None, "ngf": 64}}
-    assert shortened(given, 60) == {
-        "least_steps": 500,
-        "most_steps": 60,
-        "timeline": 0,
-        "labels": {"stabilise_kimg": pytest.approx(0.06), "fade_kimg": pytest.approx(0.03), "final_kimg": None}
-        | {"ema": 0.999},
-        "films": {"steps": 60, "ngf": 64},
-    }
-    assert shortened({"steps": 20}, 60) == {"steps": 20}
-    assert shortened({"grey": 0.1}, 60) == {"grey": 0.1}
+    vae, pix2pix, chain = (find_provider(name).load() for name in ("vae", "pix2pix", "two_stage"))
+    for cls in (vae, pix2pix):
+        assert cls.presets["quick"].timeline == 8 and cls.shorter(cls.presets["quick"], 60).timeline == 0
+    assert vae.shorter(vae.presets["paper"], 60).most_steps == 60  # it has no limit of its own
+    assert vae.shorter(replace(vae.presets["paper"], most_steps=20), 60).most_steps == 20
+    assert pix2pix.shorter(pix2pix.presets["paper"], 60).steps == 60  # it trains for epochs
+    assert pix2pix.shorter(replace(pix2pix.presets["paper"], steps=20), 60).steps == 20
+    given = chain.presets["paper"]
+    short = chain.shorter(replace(given, labels=replace(given.labels, fade_kimg=300.0)), 60)
+    assert short.labels == replace(given.labels, stabilise_kimg=pytest.approx(0.06), fade_kimg=pytest.approx(0.03))
+    assert short.films == replace(given.films, steps=60)
+    noise = find_provider("noise").load()
+    assert noise.shorter(noise.presets["quick"], 60) is noise.presets["quick"]
 
 
 def test_an_epoch_of_two_trainings_takes_the_seconds_of_both():
@@ -209,23 +217,27 @@ def cxrbench(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def test_the_command_shows_networks_and_rates_and_a_failing_provider_does_not_stop_the_others(tmp_path):
     toys = TOYS / "toy_providers.py"
     (tmp_path / "stepper.py").write_text(f"import sys\nsys.path.insert(0, {str(TOYS)!r})\n{STEPPER}")
-    names = f"{toys}:Raises,{tmp_path / 'stepper.py'}:Stepper"
+    names = f"{toys}:Raises,{tmp_path / 'stepper.py'}:Stepper,{tmp_path / 'stepper.py'}:Whole"
     done = cxrbench(
         "--providers", names, "--task", TASK, "--device", "cpu", "--csv", "cost.csv", "--json", cwd=tmp_path
     )
     assert done.returncode == 1, done.stderr
-    failed, found = json.loads(done.stdout)  # although the provider prints
+    failed, found, whole = json.loads(done.stdout)  # although the provider prints
     assert "RuntimeError: no luck today" in failed["error"] and "no luck today" in done.stderr
     assert found["networks"] == {"discriminator": 5, "generator": 32} and found["parameters"] == 37
     assert (found["sampling_networks"], found["sampling_parameters"]) == (["generator"], 32)
     measured = found["measured"]
     assert measured["train_films_per_second"] == 60 and measured["source"] == "measured now, 60 steps"
     assert measured["sample_films_per_second"] > 0 and measured["peak_memory_bytes"] > 10_000_000
+    assert (whole["measured"]["source"], whole["measured"]["train_films_per_second"]) == (
+        "measured now, a whole fit",
+        1000,
+    )
     assert (found["training_films"], found["resolution"]) == (16, 32)
     assert found["epoch_seconds"] == pytest.approx(16 / 60) and found["error"] is None
     rows = list(csv.DictReader((tmp_path / "cost.csv").open()))
-    assert [row["network"] for row in rows] == ["all", "all", "discriminator", "generator"]
-    assert [row["parameters"] for row in rows[1:]] == ["37", "5", "32"]
+    assert [row["network"] for row in rows[:4]] == ["all", "all", "discriminator", "generator"]
+    assert [row["parameters"] for row in rows[1:4]] == ["37", "5", "32"]
     assert "no luck today" in rows[0]["source"] and rows[1]["source"] == "measured now, 60 steps"
     assert "Traceback" not in done.stderr
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from torch import nn
 
 from cxrbench.benchmark.contracts.provider import Batch, Provider, collect
 from cxrbench.benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from cxrbench.benchmark.errors import InputError, ProviderError
 from cxrbench.benchmark.progress import Progress
+from cxrbench.benchmark.registry import PROVIDERS, plugins
+from cxrbench.benchmark.training.history import History
 
 SIDE, N = 8, 4
 
@@ -170,3 +177,171 @@ def test_the_default_save_says_which_attribute_it_cannot_keep(tmp_path):
     assert not (tmp_path / "attributes.json").exists() or "strange" not in json.loads(
         (tmp_path / "attributes.json").read_text()
     )
+
+
+# ------------------------------------------------------------------------------------------- what is kept in its type
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Plain values in a dataclass."""
+
+    sides: tuple[int, ...]
+    named: dict[str, float]
+
+
+class Typed(Kept):
+    """Keeps what its class annotates, and leaves out what it names."""
+
+    not_saved = frozenset({"scratch"})
+    shape: Shape
+    organs: tuple[str, ...] = ()
+    mean: np.ndarray | None = None
+
+    def fit(self, train: Dataset, *, seed: int, progress: Progress) -> None:
+        self.shape, self.organs, self.scratch = Shape((8, 4), {"a": 0.1}), train.organs, object()
+        self.curves["films"] = History(rows=[{"step": 1.0, "loss": 0.3}], images_seen=8, steps=2)
+        self.built_for, self.mean = train.info, None
+
+
+def test_an_annotated_attribute_comes_back_in_its_type(train, tmp_path):
+    provider = Typed()
+    provider.fit(train, seed=0, progress=Progress())
+    provider.save(tmp_path)
+    again = Typed.load(tmp_path)
+    assert again.shape == provider.shape and again.organs == ("left_lung", "heart")
+    assert again.built_for == train.info and again.histories() == provider.histories()
+    assert again.mean is None and not hasattr(again, "scratch")
+
+
+def test_a_dataclass_that_the_class_does_not_annotate_is_refused_by_name(train, tmp_path):
+    provider = Typed()
+    provider.fit(train, seed=0, progress=Progress())
+    provider.other = provider.shape
+    with pytest.raises(ProviderError, match=r"attribute 'other' is Shape; .* dataclasses .* that the class annotates"):
+        provider.save(tmp_path)
+
+
+# ------------------------------------------------------------------------------------------- networks
+
+
+class Painter(Given):
+    """Paints with one network, and had a critic."""
+
+    produces = frozenset()
+    sampling_parts = frozenset({"painter"})
+    width = 3
+
+    def __init__(self, settings: object = None, *, device: str = "cpu") -> None:
+        super().__init__()
+        del self.batches
+
+    def build(self, films: DatasetInfo) -> dict[str, nn.Module]:
+        pixels = films.resolution**2
+        painter = nn.Sequential(nn.Linear(self.width, pixels), nn.BatchNorm1d(pixels), nn.Sigmoid())
+        return {"critic": nn.Linear(pixels, 1), "painter": painter}
+
+    def fit(self, train: Dataset, *, seed: int, progress: Progress) -> None:
+        torch.manual_seed(seed)
+        self.built_for = train.info
+        self.painter = self.build(train.info)["painter"]
+        self.painter(torch.randn(16, self.width))  # the batch statistics are weights too
+        self.painter.eval()
+
+    def sample(self, n: int, *, seed: int) -> Iterator[Batch]:
+        codes = torch.randn(n, self.width, generator=torch.Generator().manual_seed(seed))
+        with torch.no_grad():
+            yield Batch(self.painter(codes).view(n, 1, SIDE, SIDE).numpy())
+
+
+def painted(provider: Painter) -> np.ndarray:
+    (batch,) = provider.sample(5, seed=1)
+    return batch.images
+
+
+def test_a_network_needs_no_save_and_no_load_but_build(train, tmp_path):
+    provider = Painter()
+    assert dict(provider.networks()) == {} and provider.parameter_count() == 0
+    provider.fit(train, seed=0, progress=Progress())
+    provider.save(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"attributes.json", "networks.safetensors"}
+    before = torch.get_rng_state()
+    again = Painter.load(tmp_path)
+    assert torch.equal(torch.get_rng_state(), before)
+    np.testing.assert_array_equal(painted(again), painted(provider))
+    assert list(again.networks()) == ["painter"] and not again.painter.training
+    other = Painter()
+    other.fit(train, seed=1, progress=Progress())
+    assert not np.array_equal(painted(other), painted(provider))
+
+
+def test_counts_follow_from_the_networks(train):
+    provider, pixels = Painter(), SIDE * SIDE
+    parts = {"critic": pixels + 1, "painter": 3 * pixels + pixels + 2 * pixels}
+    assert provider.parameter_parts(train.info) == parts  # before a fit
+    provider.fit(train, seed=0, progress=Progress())
+    assert provider.parameter_count() == parts["painter"]
+    provider.critic = provider.build(train.info)["critic"]
+    assert provider.parameter_count() == parts["painter"]  # sampling does not use it
+
+
+def test_networks_that_nobody_can_build_are_not_saved(train, tmp_path):
+    provider = Painter()
+    provider.fit(train, seed=0, progress=Progress())
+    provider.built_for = None
+    with pytest.raises(ProviderError, match=r"networks \(painter\), .* write build\(films\), and set self.built_for"):
+        provider.save(tmp_path)
+    without = Kept()
+    without.net, without.built_for = nn.Linear(1, 1), train.info
+    with pytest.raises(ProviderError, match=r"networks \(net\), .* write build\(films\)"):
+        without.save(tmp_path)
+
+
+def test_a_build_that_makes_others_than_were_kept_is_named(train, tmp_path):
+    provider = Painter()
+    provider.fit(train, seed=0, progress=Progress())
+    provider.save(tmp_path)
+
+    class Wider(Painter):
+        width = 4
+
+    class Renamed(Painter):
+        def build(self, films: DatasetInfo) -> dict[str, nn.Module]:
+            return {"generator": super().build(films)["painter"]}
+
+    with pytest.raises(ProviderError, match="another network 'painter' than the one that was kept: size mismatch"):
+        Wider.load(tmp_path)
+    with pytest.raises(ProviderError, match="makes no network 'painter', which was kept; it makes generator"):
+        Renamed.load(tmp_path)
+
+
+def test_two_names_of_one_weight_are_kept(train, tmp_path):
+    class Tied(Painter):
+        def build(self, films: DatasetInfo) -> dict[str, nn.Module]:
+            made = super().build(films)
+            made["painter"][0].twin = made["painter"][0].weight
+            return made
+
+    provider = Tied()
+    provider.fit(train, seed=0, progress=Progress())
+    provider.save(tmp_path)
+    np.testing.assert_array_equal(painted(Tied.load(tmp_path)), painted(provider))
+
+
+def test_the_contract_is_imported_without_torch():
+    code = (
+        "import sys\n"
+        "import cxrbench.benchmark.contracts.provider\n"
+        "import cxrbench.benchmark.contracts.external\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# ------------------------------------------------------------------------------------------- names
+
+
+def test_every_provider_of_the_package_has_the_name_of_its_entry_point():
+    found = {name: plugin.load().name for name, plugin in plugins(PROVIDERS).items() if "cxrbench" in plugin.module}
+    assert len(found) == 23 and all(name == said for name, said in found.items())
+    assert Given.name == ""

@@ -21,9 +21,8 @@ from cxrbench.benchmark.progress import Progress
 from cxrbench.benchmark.registry import find_provider
 from cxrbench.benchmark.report.figures import LIGHT, svg
 from cxrbench.benchmark.runs.request import Request
-from cxrbench.benchmark.settings import plain, restore
 from cxrbench.benchmark.speed import reference as kernels
-from cxrbench.benchmark.speed.campaign import Plan, prepare, run, short_fit, with_batch
+from cxrbench.benchmark.speed.campaign import Plan, prepare, run
 from cxrbench.benchmark.speed.plots import batch_plot, rate_plot
 from cxrbench.benchmark.speed.probe import Seen, draw, epoch, training_part, watching
 from cxrbench.benchmark.speed.question import Windows, steps_needed
@@ -242,22 +241,34 @@ def tiny_training_set():
 
 
 def test_every_batch_of_a_setting_is_set():
-    given = {"batch_size": 4, "grey": 0.1, "labels": {"batch_sizes": [[4, 16], [64, 8]], "steps": 3}}
-    assert with_batch(given, 2) == {
-        "batch_size": 2,
-        "grey": 0.1,
-        "labels": {"batch_sizes": [[4, 2], [64, 2]], "steps": 3},
-    }
-    assert with_batch({"grey": 0.1}, 2) == {"grey": 0.1}
+    vae, chain = (find_provider(name).load() for name in ("vae", "two_stage"))
+    assert vae.with_batch(vae.presets["quick"], 2).batch_size == 2
+    made = chain.with_batch(chain.presets["paper"], 2)
+    assert {side: size for side, size in made.labels.batch_sizes} == dict.fromkeys((4, 32, 64, 128, 256, 512), 2)
+    assert made.films.batch_size == 2 and made.films.ngf == chain.presets["paper"].films.ngf
 
 
 def test_a_growing_network_passes_small_sides_by_and_has_all_its_steps_on_whole_films():
-    default = find_provider("two_stage").load().presets["paper"]
-    made = restore(default, short_fit(plain(default), 95, 256))
+    cls = find_provider("two_stage").load()
+    made = cls.shorter(cls.presets["paper"], 95, side=256)
     *passed, last = growth(256, made.labels)
     assert {phase.steps for phase in passed} == {1} and len(passed) == 12
     assert (last.level, last.batch_size, last.steps) == (6, 8, 96)
     assert made.films.steps == 95
+
+
+def test_a_provider_that_does_not_say_how_is_timed_at_its_own_batch_size_in_a_whole_fit(tmp_path):
+    toys = {"Toy": "toy_providers.py", "Trained": "toy_trained.py"}
+    plan = Plan(Request(provider="", task=TASK, device="cpu"), batches=(1, 2, 4), rounds=2, films=8)
+    names = [f"{TOYS / file}:{name}" for name, file in toys.items()]
+    points = prepare(names, plan, tmp_path, Progress()).points
+    assert [(point.row.provider, point.row.batch, point.ask.shortened) for point in points] == [
+        ("Toy", None, False),
+        ("Trained", None, True),  # batches of 2 are its own
+        ("Trained", 1, True),
+        ("Trained", 4, True),
+    ]
+    assert [point.ask.work.provider_settings.get("steps") for point in points] == [None, 35, 35, 35]
 
 
 # ------------------------------------------------------------------------------------------- the file

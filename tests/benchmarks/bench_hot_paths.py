@@ -37,9 +37,7 @@ from cxrbench.benchmark.metrics.localisation import box_iou
 from cxrbench.benchmark.metrics.segmentation import dice, hausdorff_cases
 from cxrbench.benchmark.progress import Progress
 from cxrbench.benchmark.registry import PROVIDERS, find_provider, plugins
-from cxrbench.benchmark.settings import plain, restore
 from cxrbench.benchmark.significance.paired_tests import paired_comparison
-from cxrbench.benchmark.speed.campaign import short_fit
 from cxrbench.benchmark.speed.reference import Reference, calls_of_a_block
 from cxrbench.benchmark.training import loop as training
 from cxrbench.benchmark.training.observer import Observer
@@ -234,8 +232,7 @@ class Fitted:
 def fitted(name: str) -> Fitted:
     """The provider at the preset quick, its trainings cut short."""
     cls = find_provider(name).load()
-    default = cls.presets["quick"]
-    provider = cls(restore(default, short_fit(plain(default), STEPS, SIDE)))
+    provider = cls(cls.shorter(cls.presets["quick"], STEPS, side=SIDE))
     steps: list[Callable[[], object]] = []
     loop = vars(training)["_train"]
 

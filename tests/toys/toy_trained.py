@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,6 @@ from cxrbench.benchmark.data.dataset import Dataset
 from cxrbench.benchmark.errors import ProviderError
 from cxrbench.benchmark.progress import Progress
 from cxrbench.benchmark.training import loop as training
-from cxrbench.benchmark.training.history import History
 from cxrbench.benchmark.training.recipe import Recipe, Step
 
 SIDE = 32
@@ -103,7 +102,7 @@ class Trained(Toy):
         with training.seeded(seed):
             made = self.recipe(self.settings.batch_size)
         source = Films(np.asarray(train.images))
-        self.history = training.train(made, source, steps=self.settings.steps, seed=seed, progress=progress)
+        self.curves["films"] = training.train(made, source, steps=self.settings.steps, seed=seed, progress=progress)
         self.network = made.network
 
     def sample(self, n: int, *, seed: int) -> Iterator[Batch]:
@@ -113,11 +112,13 @@ class Trained(Toy):
                 self.network(torch.zeros(DRAWN, 1, side, side))
         yield from super().sample(n, seed=seed)
 
-    def parameter_count(self) -> int:
-        return sum(weight.numel() for weight in self.network.parameters())
+    @classmethod
+    def shorter(cls, settings: Settings, steps: int, *, side: int | None = None) -> Settings:
+        return replace(settings, steps=min(steps, settings.steps))
 
-    def histories(self) -> Mapping[str, History]:
-        return {"films": self.history}
+    @classmethod
+    def with_batch(cls, settings: Settings, size: int) -> Settings:
+        return replace(settings, batch_size=size)
 
 
 class Picky(Trained):
