@@ -242,6 +242,28 @@ def test_the_digest_of_scores_sees_a_number_a_case_and_an_order():
     assert digest_of_scores(frame[["value", "metric", "structure", "case"]]) == digest_of_scores(frame)
 
 
+def test_another_array_under_the_name_of_one_is_refused(tmp_path):
+    digests = written(Predictions(("a",), {"x": np.arange(3)}), tmp_path / "p.npz")
+    with zipfile.ZipFile(tmp_path / "p.npz", "w") as archive:
+        archive.writestr(f"{digests['ids']}.npy", apart.npy(np.array(["a"])))
+        archive.writestr(f"{digests['x']}.npy", apart.npy(np.arange(4)))
+    with pytest.raises(Refused, match=r"x is not the array that it is called by \(sha256\)"):
+        read_predictions(tmp_path / "p.npz", digests)
+
+
+def test_a_row_group_whose_statistics_name_another_cell_is_refused(tmp_path):
+    path, said, found = tmp_path / "s.parquet", "a" * 64, "b" * 64
+    frame = pd.DataFrame({"case": ["c"], "structure": "heart", "metric": "dsc", "value": [0.5]})
+    with ScoresWriter(path) as writer:
+        writer.add(found, frame)
+    raw = path.read_bytes()
+    footer = len(raw) - 8 - struct.unpack("<I", raw[-8:-4])[0]
+    path.write_bytes(raw[:footer] + raw[footer:].replace(found.encode(), said.encode()))
+    assert score_keys(path) == [said]
+    with pytest.raises(Refused, match="scores of another cell among those of aaaaaaaa"):
+        read_scores(path, said)
+
+
 def test_an_array_that_says_it_is_larger_than_its_bytes_takes_no_memory(tmp_path):
     body = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000, 1000)}".ljust(117) + b"\n"
     raw = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(body)) + body
