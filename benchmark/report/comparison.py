@@ -21,7 +21,6 @@ from ..results.rows import Results, words
 from ..schema import Strict
 from ..significance.paired_tests import stars
 from ..significance.pairs import Comparison, FoldComparison, compare_folds, folds_with_holm, with_holm
-from ..significance.rules import RULES
 from .table_shapes import headline_metrics
 from .words import metric_title, probability, shown, size_title
 
@@ -237,7 +236,7 @@ def _paired(a: Run, b: Run, places: Sequence[tuple[str, str]]) -> dict[tuple[str
     ours, theirs = a.scores(), b.scores()
     ours, theirs = ours[ours["seed"].isin(seeds)], theirs[theirs["seed"].isin(seeds)]
     structures, found = a.results.task.structures, {}
-    rule = RULES[a.results.task.pairing]
+    rule = a.results.task.rule
     for size in dict.fromkeys(size for size, _ in places):
         for metric in a.results.task.paired:
             arms, tests = [], []
@@ -404,7 +403,7 @@ def in_words(comparison: ComparisonResults, results: Results, width: int = 110) 
         lines += _aligned(table)
     lines += [
         "",
-        f"difference: of the table's numbers; p, on the same films: {RULES[results.task.pairing].marks}; ** p < 0.01",
+        f"difference: of the table's numbers; p, on the same films: {results.task.rule.marks}; ** p < 0.01",
     ]
     if folds:
         lines.append("p (folds): corrected t-test over folds and seeds (Nadeau-Bengio), Holm")

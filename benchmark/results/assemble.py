@@ -15,6 +15,7 @@ from ..metrics.scores import AVERAGE, NOT_TAUGHT, finite
 from ..runs.plan import Plan, PlannedCell
 from ..runs.record import Cost, Environment
 from ..runs.store import Store
+from ..significance.rules import rule_of
 from .against_real import fold_rows, paired_rows, seed_rows
 from .finished import Harvest
 from .rows import (
@@ -82,7 +83,7 @@ def _task_info(plan: Plan) -> TaskInfo:
         paired=list(task.paired_metrics()),
         structures=list(task.structures(plan.data)),
         primary=task.primary,
-        pairing=task.pairing,
+        pairing=rule_of(task.pairing).name,
         layout=None if task.table_layout is None else LayoutInfo.model_validate(asdict(task.table_layout)),
     )
 

@@ -19,7 +19,8 @@ from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
 from cxrbench.tasks.lungs import regions as lung_regions
 from cxrbench.tasks.lungs.command import app
-from cxrbench.tasks.lungs.regions import LungSettings, evaluated, lung_region_generator, lungs_of
+from cxrbench.tasks.lungs.cross_validation import evaluated
+from cxrbench.tasks.lungs.regions import LungSettings, lung_region_generator, lungs_of
 from cxrbench.tasks.lungs.rules import boxes_of, clean, cropped, equalised, lung_box
 from cxrbench.tasks.lungs.unet import LungUNet, Warped, held_out_loss
 

@@ -14,8 +14,8 @@ import pandas as pd
 from cxrbench.benchmark.contracts.task import Arm, ArmName, Illustration, Metric, Plot, Predictions, Slot, Task, Trained
 from cxrbench.benchmark.data.dataset import Annotation, Dataset
 from cxrbench.benchmark.metrics.classification import bootstrap_auc, roc_curve
+from cxrbench.benchmark.metrics.scores import class_scores
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.significance.rules import class_scores
 
 
 @dataclass(frozen=True)
