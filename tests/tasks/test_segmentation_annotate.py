@@ -16,8 +16,8 @@ from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.data.organs import lung_organs
 from cxrbench.benchmark.progress import Progress
 from cxrbench.benchmark.runs import chains as execution
+from cxrbench.benchmark.runs import examine
 from cxrbench.benchmark.runs import request as runner
-from cxrbench.benchmark.runs import steps
 from cxrbench.benchmark.runs.chains import Outcome, step_label
 from cxrbench.benchmark.runs.job import Job
 from cxrbench.benchmark.runs.request import Request, execute, prepare
@@ -129,7 +129,7 @@ def test_a_generator_of_films_alone_runs_on_a_segmentation_task(task, tmp_path, 
     """From the request to the record; the steps run in this process."""
     monkeypatch.setattr(runner, "run_job", at_once)
     monkeypatch.setattr(execution, "run_job", at_once)
-    monkeypatch.setattr(steps, "torch_mismatch", lambda: None)
+    monkeypatch.setattr(examine, "torch_mismatch", lambda: None)
     if task == "scr_official":
         films = chests([f"c{row:02d}" for row in range(14)], ["train"] * 9 + ["test"] * 5)
         settings = ("crop=9", "batch=4", "steps=3", "check_every=2")
