@@ -41,7 +41,7 @@ class MetricInfo(Strict):
 
 
 class LayoutInfo(Strict):
-    """A table as a paper prints it (`protocol.TableLayout`): (metric, heading) of its columns, a title for each size."""
+    """A table as a paper prints it (`Task.table_layout`): (metric, heading) of its columns, a title for each size."""
 
     columns: list[tuple[str, str]]
     titles: dict[str, str]

@@ -69,9 +69,7 @@ def _cell(subject: Subject, run: EntryRun, protocol: Protocol, record: Record, i
     slot = slot_of(record)
     test = subject.test_films(run, protocol, slot)
     if test is None:
-        if wrong := protocol.task.wrong_test(
-            ids
-        ):  # official splits are known by their ids and digests, without the films
+        if wrong := protocol.task.wrong_test(ids):  # official splits are known by their ids, without the films
             yield f"its test films are not {wrong}"
         return
     if list(ids) != test.ids:

@@ -37,7 +37,7 @@ from .sdfn_settings import ClassifierSettings, Kind
 @dataclass(frozen=True)
 class LabelledFilms:
     """Films uint8 (N, H, W), their labels 0/1 (N, findings), and the boxes of their lung regions, where they are known
-    (see `lung_regions.boxes_of`)."""
+    (see `lungs.rules.boxes_of`)."""
 
     images: np.ndarray
     labels: np.ndarray

@@ -1,4 +1,4 @@
-"""Can the benchmark rank what is known beforehand? The controls on small films: six trainings, about half a minute."""
+"""Can the benchmark rank what is known beforehand? The controls on small films: six trainings, 40 seconds on a quiet core."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cxrbench.tasks.scr_official import QUICK, ScrOfficial
 
 from ..controls import NOTHING_WRONG, RankAsTheyMust, Scores, controls, measured, sampled
 
-SMALL = replace(QUICK, resolution=32, fit_resolution=32, crop=33, synthetic=120, steps=150, check_every=50)
+SMALL = replace(QUICK, resolution=32, fit_resolution=32, crop=33, synthetic=120, steps=200, check_every=50)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,9 @@ def scores(tmp_path_factory) -> Scores:
 
 
 class TestSmall(RankAsTheyMust):
-    """At 32 pixels and 150 steps."""
+    """At 32 pixels and 200 steps: short trainings differ more among themselves than those of preset quick."""
+
+    near = 0.5
 
 
 def test_degraded_by_nothing_gives_the_copies_themselves():
