@@ -1,4 +1,4 @@
-"""Can the benchmark rank what is known beforehand? The controls on small films: six trainings, 40 seconds on a quiet core."""
+"""Can the benchmark rank what is known beforehand? Controls on small films: six trainings, 40 seconds on a quiet core."""
 
 from __future__ import annotations
 
