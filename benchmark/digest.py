@@ -1,7 +1,9 @@
 """Digests: canonical JSON, files, arrays, and the code that makes a number.
 
-A cell's key must change whenever anything that can change its numbers changes (design section 4), so the code digest
-covers a module and every module of this package (or of its own folder) that it imports, found by reading the source.
+A cell's key must change whenever anything that can change its numbers changes, and should not change with anything else.
+So the code digest covers a module and every module of this package (outside the package: of its own folder) that it
+imports, found by reading the source, but for those that make no number (`NO_NUMBERS`). An import for types alone (below
+`TYPE_CHECKING`) makes no number either; it is followed in an `__init__.py`, which names there what it loads when asked.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +21,17 @@ if TYPE_CHECKING:
     import numpy as np
 
 PACKAGE = Path(__file__).resolve().parent.parent
+NAME, PARTS = "cxrbench", ("baselines", "benchmark", "leaderboard", "tasks")
+NO_NUMBERS = (
+    "benchmark/data/catalogue.py",  # films are found by it and are in every key by a digest of their own
+    "benchmark/errors.py",
+    "benchmark/home.py",
+    "benchmark/progress.py",
+    "benchmark/registry.py",  # what it finds has a digest of its own
+)
+"""Modules of this package that others import and that make no number: words, places, names. They are in no digest, nor is
+what they alone import."""
+_FOR_TYPES = ("TYPE_CHECKING", "typing.TYPE_CHECKING")
 _NUMERIC_PACKAGES = (
     "numpy",
     "scipy",
@@ -91,34 +105,57 @@ def module_file(base: Path, dotted: str) -> Path | None:
     return None
 
 
-def _imported_files(source: Path) -> set[Path]:
-    """Files of the same project that a source file imports: relative imports, and plain ones found beside it."""
+def _imported_files(source: Path) -> frozenset[Path]:
+    """Files of the same project that a source file imports: those of this package, and plain ones found beside a file that
+    is not of this package (a provider in one file may import its neighbour)."""
+    return _read_imports(source, source.read_text(encoding="utf-8"))
+
+
+@cache  # by content: a file that was changed is read anew
+def _read_imports(source: Path, text: str) -> frozenset[Path]:
+    inside = source.is_relative_to(PACKAGE) and source.relative_to(PACKAGE).parts[0] in (*PARTS, "__init__.py")
     found: set[Path] = set()
 
-    def add(base: Path, dotted: str, names: list[str]) -> None:
+    def add(base: Path, dotted: str, names: Sequence[str] = ()) -> None:
         for candidate in (dotted, *(f"{dotted}.{name}".lstrip(".") for name in names)):
             path = module_file(base, candidate)
             if path is not None:
                 found.add(path)
 
-    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"), filename=str(source))):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            add(source.parents[node.level - 1], node.module or "", [alias.name for alias in node.names])
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.module.startswith("cxrbench"):
-            add(source.parent, node.module, [alias.name for alias in node.names])
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            add(PACKAGE, node.module.removeprefix("cxrbench").lstrip("."), [alias.name for alias in node.names])
+    tree = ast.parse(text, filename=str(source))
+    for node in _nodes(tree, types=source.name == "__init__.py"):
+        if isinstance(node, ast.ImportFrom):
+            names = [alias.name for alias in node.names if alias.name != "__version__"]  # a release moves no number
+            if node.level and names:
+                add(source.parents[node.level - 1], node.module or "", names)
+            elif not node.level and node.module and node.module.partition(".")[0] == NAME and names:
+                add(PACKAGE, node.module.removeprefix(NAME).lstrip("."), names)
+            elif not node.level and node.module and not inside:
+                add(source.parent, node.module, names)
         elif isinstance(node, ast.Import):
             for alias in node.names:
-                if alias.name.startswith("cxrbench."):
-                    add(PACKAGE, alias.name.removeprefix("cxrbench."), [])
-                else:
-                    add(source.parent, alias.name, [])
-    return found
+                if alias.name.partition(".")[0] == NAME:
+                    add(PACKAGE, alias.name.removeprefix(NAME).lstrip("."))
+                elif not inside:
+                    add(source.parent, alias.name)
+    return frozenset(found)
+
+
+def _nodes(tree: ast.AST, *, types: bool) -> Iterator[ast.AST]:
+    """All nodes of a source file; without `types` not those below `if TYPE_CHECKING:`."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not types and isinstance(node, ast.If) and ast.unparse(node.test) in _FOR_TYPES:
+            waiting.extend(node.orelse)
+        else:
+            waiting.extend(ast.iter_child_nodes(node))
 
 
 def source_closure(source: Path) -> list[Path]:
-    """A source file and every project file it reaches through imports, sorted."""
+    """A source file and every project file that it reaches through imports and that can make a number, sorted."""
+    silent = {PACKAGE / name for name in NO_NUMBERS}
     reached: set[Path] = set()
     waiting = [source.resolve()]
     while waiting:
@@ -126,7 +163,7 @@ def source_closure(source: Path) -> list[Path]:
         if path in reached:
             continue
         reached.add(path)
-        waiting.extend(file.resolve() for file in _imported_files(path))
+        waiting.extend(found for file in _imported_files(path) if (found := file.resolve()) not in silent)
     return sorted(reached)
 
 

@@ -1,4 +1,4 @@
-"""Films with painted label maps, and which of them are held out."""
+"""Films with painted label maps, and which of the synthetic ones are held out."""
 
 from __future__ import annotations
 
@@ -8,15 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..benchmark.data.dataset import Dataset
-from ..benchmark.digest import derive_seed
 from ..benchmark.errors import InputError
 
 LUNGS = ("left_lung", "right_lung")
-
-
 REAL_HELD_OUT = 0.10  # share of the real training films that only early stopping sees
-
-
 SYNTHETIC_HELD_OUT = 0.25  # the paper's 2,500 of 10,000
 
 
@@ -65,34 +60,9 @@ class Examples:
         )
 
 
-def hold_out_patients(films: Dataset, share: float, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers (for training, held out): whole patients, so that no copy of a held-out film is trained on.
-
-    At least one patient and `share` of the films are held out; InputError when there is only one patient.
-    """
-    patients = films.cases["patient"].astype(str).to_numpy()
-    names = np.unique(patients)
-    if len(names) < 2:
-        raise InputError(
-            f"dataset {films.info.name}: at least 2 patients are needed to hold one out, found {len(names)}"
-        )
-    held: list[str] = []
-    for name in np.random.default_rng(derive_seed("held out", seed)).permutation(names)[:-1]:
-        held.append(name)
-        if np.isin(patients, held).sum() >= share * len(films):
-            break
-    out = np.isin(patients, held)
-    return np.flatnonzero(~out), np.flatnonzero(out)
-
-
 def hold_out_last(count: int, share: float) -> tuple[np.ndarray, np.ndarray]:
     """Row numbers (for training, held out) of synthetic films: the last `share` of them, at least one."""
     if count < 2:
         raise InputError(f"at least 2 synthetic films are needed to hold one out, found {count}")
     held = min(max(1, round(share * count)), count - 1)
     return np.arange(count - held), np.arange(count - held, count)
-
-
-def lung_organs(films: Dataset) -> tuple[str, ...]:
-    """The organs that are lungs, by their names."""
-    return () if films.masks is None else tuple(name for name in films.organs if "lung" in name)

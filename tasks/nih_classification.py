@@ -10,9 +10,8 @@ equal numbers. Any other dataset with findings and a `split` column of train and
 from __future__ import annotations
 
 import copy
-import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -21,29 +20,38 @@ import numpy as np
 import pandas as pd
 
 from ..benchmark import digest
-from ..benchmark.contracts.task import Arm, ArmName, Illustration, Metric, Plot, Predictions, Slot, Task, Trained
+from ..benchmark.contracts.task import (
+    Arm,
+    ArmName,
+    Illustration,
+    Metric,
+    Plot,
+    Predictions,
+    Printed,
+    PublishedTable,
+    Slot,
+    Task,
+    Trained,
+)
 from ..benchmark.data.dataset import Annotation, Dataset, concatenate
 from ..benchmark.data.findings import FINDINGS
-from ..benchmark.data.splits import check_not_random, train_and_test
+from ..benchmark.data.splits import NIH_LISTS, check_not_random, ids_digest, train_and_test
 from ..benchmark.digest import derive_seed
 from ..benchmark.errors import InputError
-from ..benchmark.metrics.scores import AVERAGE
+from ..benchmark.metrics.scores import AVERAGE, RESAMPLES, class_scores
 from ..benchmark.progress import Progress
-from ..benchmark.significance.rules import RESAMPLES, class_scores
 from .models import sdfn_settings
 from .models.sdfn_settings import ClassifierSettings, Kind
+from .patient_shares import FULL, rows_of, size_name
 
 if TYPE_CHECKING:
     from .lungs.unet import LungRegions
     from .models.sdfn import FindingsClassifier
 
 FOLD = "official"
-VALIDATES = 10  # one training patient in so many
-FULL = "full"
+TABLES = Path(__file__).with_name("published")
 NIH_ID = re.compile(r"\d{8}_\d{3}")
 ARMS = (ArmName.REAL, ArmName.SYNTHETIC, ArmName.MIXED, ArmName.FINETUNE)
-SHOWN = 12  # films of a cell whose activation maps are drawn
-TILE = 256
 CURVE_POINTS = 200  # of a ROC curve in the report
 
 
@@ -78,6 +86,13 @@ QUICK = Settings(
 )
 
 
+def printed(row: Mapping[str, str]) -> Iterator[Printed]:
+    """A row of the paper's table 1: a finding, a column a method, all trained on real films."""
+    structure = AVERAGE if row["pathology"] == "Mean" else row["pathology"].replace(" ", "_")
+    for system in [heading for heading in row if heading != "pathology"]:
+        yield Printed(ArmName.REAL, system, "auc", structure, row[system])
+
+
 class NihClassification(Task):
     """Fourteen findings on the official NIH split: 86,524 films train, 25,596 test."""
 
@@ -88,6 +103,8 @@ class NihClassification(Task):
     presets: ClassVar[Mapping[str, Settings]] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
     default_data = "phantom_nih"
     pairing = "auc"
+    published_data = "nih_cxr14"
+    published: ClassVar[tuple[PublishedTable, ...]] = (PublishedTable(TABLES / "sdfn_table1.csv", FULL, printed),)
     reference_seconds: ClassVar[Mapping[str, float]] = {"quick": 20.0}
     downstream_only = frozenset(field.name for field in fields(Settings)) - {
         "fit_resolution",
@@ -140,42 +157,29 @@ class NihClassification(Task):
         return [Slot(FOLD, size, arm) for size in kept for arm in ARMS]
 
     def _carries(self, data: Dataset, size: str) -> bool:
-        films = data.cases.iloc[self._rows(data, size)[0]]
+        films = data.cases.iloc[rows_of(data, size)[0]]
         return films["patient"].nunique() >= 2 and bool(films[list(data.info.findings)].to_numpy().any())
 
-    def _rows(self, data: Dataset, size: str) -> tuple[np.ndarray, np.ndarray]:
-        """Row numbers (for training, for validation) of a size, in the order of ids.
-
-        Patients in the order of a sha256 of their names: a share takes the first of them, and every tenth validates. So a
-        larger share trains on all that a smaller one trains on, and validates with what that validates with.
-        """
-        ids = np.array(data.ids)
-        rows = np.flatnonzero(data.cases["split"].astype(str) == "train")
-        rows = rows[np.argsort(ids[rows], kind="stable")]
-        patients = data.cases["patient"].astype(str).to_numpy()[rows]
-        names = ordered(patients)
-        share = 1.0 if size == FULL else share_of(size)
-        names = names[: max(1, round(share * len(names)))]
-        kept = np.isin(patients, names)
-        validates = np.isin(patients, names[::VALIDATES])
-        return rows[kept & ~validates], rows[kept & validates]
-
     def training_set(self, data: Dataset, slot: Slot) -> Dataset:
-        rows, _ = self._rows(data, slot.size)
+        rows, _ = rows_of(data, slot.size)
         films = data.select(rows, name=f"{data.info.name}, {slot.size} training set")
         return films.resized(self.settings.fit_resolution)
 
     def validation_set(self, data: Dataset, slot: Slot) -> Dataset:
-        _, rows = self._rows(data, slot.size)
+        _, rows = rows_of(data, slot.size)
         return data.select(rows, name=f"{data.info.name}, {slot.size} validation set").resized(self.settings.resolution)
 
     def test_set(self, data: Dataset, slot: Slot) -> Dataset:
         rows = np.flatnonzero(data.cases["split"].astype(str) == "test")
         return data.select(rows, name=f"{data.info.name}, test set").resized(self.settings.resolution)
 
+    def wrong_test(self, ids: Sequence[str]) -> str:
+        official = len(ids) != NIH_LISTS.test or ids_digest(ids) == NIH_LISTS.test_digest
+        return "" if official else "the official test list of NIH ChestX-ray14"
+
     def synthetic_count(self, data: Dataset, slot: Slot) -> int:
         s = self.settings
-        count = max(s.synthetic_least, round(s.synthetic_share * len(self._rows(data, slot.size)[0])))
+        count = max(s.synthetic_least, round(s.synthetic_share * len(rows_of(data, slot.size)[0])))
         return min(count, s.synthetic_most) if s.synthetic_most else count
 
     # ---------------------------------------------------------------------- training
@@ -268,26 +272,10 @@ class NihClassification(Task):
     def illustrate(self, model: FindingsClassifier, test: Dataset, *, device: str) -> Sequence[Illustration]:
         """Class activation maps (equations 5 and 6) over test films with their finding and, where there are, its boxes:
         the first positive films of each finding by id, boxed ones first."""
-        from .models.activation_maps import activation_maps, overlay
+        from .models.activation_maps import illustrations
 
         model.to(device)
-        structures = self._trained_structures(test)
-        places = shown_films(test, structures, SHOWN)
-        if not places:
-            return ()
-        rows = np.array([row for row, _ in places])
-        columns = np.array([structures.index(finding) for _, finding in places])
-        films = np.asarray(test.images)[rows]
-        logits = model.logits(films)[np.arange(len(rows)), columns]
-        pictures = []
-        for (row, finding), film, heat, logit in zip(
-            places, films, activation_maps(model, films, columns), logits, strict=True
-        ):
-            boxes = boxes_of(test, test.ids[row], finding)
-            probability = float(1 / (1 + np.exp(-np.float64(logit))))
-            pixels, caption = overlay(film, heat, finding, probability, boxes=boxes, side=TILE)
-            pictures.append(Illustration(pixels, f"{test.ids[row]}: {caption}"))
-        return pictures
+        return illustrations(model, test, self._trained_structures(test))
 
     def _trained_structures(self, films: Dataset) -> tuple[str, ...]:
         return tuple(one for one in FINDINGS if one in films.info.findings)
@@ -345,8 +333,7 @@ class NihClassification(Task):
             [(metric, name, value) for metric, name, value in rows if value is not None],
             columns=["metric", "structure", "value"],
         )
-        order = {metric.name: index for index, metric in enumerate(self.metrics)}
-        return table.sort_values("metric", key=lambda names: names.map(order), kind="stable", ignore_index=True)
+        return self.in_table_order(table)
 
     def paired_metrics(self) -> tuple[str, ...]:
         return ("auc",)
@@ -374,7 +361,7 @@ class NihClassification(Task):
     # ---------------------------------------------------------------------- weights on disk
 
     def save_model(self, model: FindingsClassifier, path: Path) -> None:
-        from .models.segmenter import save_weights
+        from .models.saved import save_weights
 
         save_weights(model, path)
 
@@ -382,24 +369,6 @@ class NihClassification(Task):
         from .models.sdfn import load_classifier
 
         return load_classifier(path, len(self._trained_structures(data)), self.settings.classifier)
-
-
-def size_name(share: float) -> str:
-    """The size of a share of the training patients: `10%`, `0.5%`."""
-    if not 0 < share < 1:
-        raise InputError(f"fractions: shares of the training patients are between 0 and 1, found {share}")
-    return f"{share * 100:g}%"
-
-
-def share_of(size: str) -> float:
-    """The share that a size's name says."""
-    return float(size.removesuffix("%")) / 100
-
-
-def ordered(names: Sequence[str] | np.ndarray) -> list[str]:
-    """Different names in an order that depends on them alone: by their sha256."""
-    keys = {str(name): hashlib.sha256(f"nih_classification/share/{name}".encode()).hexdigest() for name in names}
-    return sorted(keys, key=lambda name: keys[name])
 
 
 def labels_of(films: Dataset, structures: Sequence[str]) -> np.ndarray:
@@ -421,30 +390,3 @@ def bare(films: Dataset) -> Dataset:
         cases=films.cases[columns],
         folder=None,
     )
-
-
-def shown_films(test: Dataset, structures: Sequence[str], count: int) -> list[tuple[int, str]]:
-    """(row, finding) of films to draw: in turn the first positive film of each finding, those with a box of it first."""
-    boxed: set[tuple[str, str]] = set()
-    if test.boxes is not None:
-        boxed = set(zip(test.boxes["id"].astype(str), test.boxes["finding"].astype(str), strict=True))
-    queues = []
-    for finding in structures:
-        rows = np.flatnonzero(test.cases[finding].to_numpy() == 1)
-        queues.append(
-            [(int(row), finding) for row in sorted(rows, key=lambda row: ((test.ids[row], finding) not in boxed, row))]
-        )
-    chosen: list[tuple[int, str]] = []
-    for turn in range(max(map(len, queues), default=0)):
-        chosen += [queue[turn] for queue in queues if turn < len(queue)]
-        if len(chosen) >= count:
-            break
-    return chosen[:count]
-
-
-def boxes_of(test: Dataset, case: str, finding: str) -> list[tuple[float, float, float, float]]:
-    """The annotated boxes of a finding on a film: (x, y, w, h) in pixels."""
-    if test.boxes is None:
-        return []
-    mine = test.boxes[(test.boxes["id"].astype(str) == case) & (test.boxes["finding"] == finding)]
-    return [(float(x), float(y), float(w), float(h)) for x, y, w, h in mine[["x", "y", "w", "h"]].to_numpy()]

@@ -14,7 +14,7 @@ is fitted here must not be measured on `nih_classification`. Any other dataset w
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -23,17 +23,27 @@ import numpy as np
 import pandas as pd
 
 from ..benchmark import digest
-from ..benchmark.contracts.task import Arm, ArmName, Illustration, Metric, Predictions, Slot, Task, Trained
+from ..benchmark.contracts.task import (
+    Arm,
+    ArmName,
+    Illustration,
+    Metric,
+    Predictions,
+    Printed,
+    PublishedTable,
+    Slot,
+    Task,
+    Trained,
+)
 from ..benchmark.data.dataset import Annotation, Dataset
 from ..benchmark.data.findings import LOCALISED
 from ..benchmark.digest import derive_seed
 from ..benchmark.errors import InputError
-from ..benchmark.metrics.localisation import best_detection, correct_localisation, false_positives_per_image
+from ..benchmark.metrics.localisation import SCORE, best_detection, correct_localisation
 from ..benchmark.metrics.scores import AVERAGE
 from ..benchmark.progress import Progress
 from .box_split import (
     BOX_COLUMNS,
-    CORNERS,
     BoxSplit,
     Split,
     annotations_of,
@@ -42,21 +52,25 @@ from .box_split import (
     keys_of,
     split_boxes,
 )
+from .detections import (
+    CHOSEN,
+    detection_table,
+    false_positives,
+    predicted,
+    scored_boxes,
+    tables_by_step,
+    without_unseen,
+)
 from .models import detector_settings
 from .models.detector_settings import DetectorSettings
 
 if TYPE_CHECKING:
-    from .models.faster_rcnn import BoxedFilms, Detections, Detector, FindingsDetector
+    from .models.faster_rcnn import BoxedFilms, Detector, FindingsDetector
 
 FULL = "full"
 ARMS = (ArmName.REAL, ArmName.MIXED)
-ALL_FILMS = "all films"
-"""The case of a score that belongs to no single box."""
-CHOSEN = 0
-"""The step in `Predictions` that stands for the chosen checkpoint."""
 WINDOWS = 3
-SHOWN_SCORE = 0.5
-SHOWN_FILMS, TILE = 12, 256
+TABLES = Path(__file__).with_name("published")
 
 
 @dataclass(frozen=True)
@@ -81,6 +95,15 @@ STANDARD = Settings(detector=detector_settings.STANDARD)
 QUICK = Settings(resolution=64, fit_resolution=64, detector=detector_settings.QUICK)
 
 
+def printed(row: Mapping[str, str]) -> Iterator[Printed]:
+    """A row of the paper's table 2: the longest training, 15k steps, of each column."""
+    structure = AVERAGE if row["pathology"] == "Total" else row["pathology"].replace(" ", "_")
+    columns = [("ori_15k", ArmName.REAL, "REAL"), ("ori_pix2pix_15k", ArmName.MIXED, "pix2pix")]
+    columns.append(("ori_pix2pix_n_15k", ArmName.MIXED, "pix2pix_n"))
+    for heading, arm, system in columns:
+        yield Printed(arm, system, "cl", structure, row[heading])
+
+
 class NihLocalisation(Task):
     """Six findings, 573 boxes train and 247 test."""
 
@@ -91,6 +114,11 @@ class NihLocalisation(Task):
     presets: ClassVar[Mapping[str, Settings]] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
     default_data = "phantom_boxes"
     pairing = "hits"
+    published_data = "nih_cxr14"
+    published: ClassVar[tuple[PublishedTable, ...]] = (
+        PublishedTable(TABLES / "xing_table1.csv"),
+        PublishedTable(TABLES / "xing_table2.csv", FULL, printed),
+    )
     reference_seconds: ClassVar[Mapping[str, float]] = {"quick": 45.0}
     downstream_only = frozenset(field.name for field in fields(Settings)) - {
         "fit_resolution",
@@ -247,28 +275,14 @@ class NihLocalisation(Task):
     # ---------------------------------------------------------------------- what a model says
 
     def predict(self, model: Detector, test: Dataset, *, device: str) -> Predictions:
-        """Detections (D,): `step` int32 (0: the chosen checkpoint, else one of a window), `image` int32 (row of the film),
-        `finding` uint8 (number among the six), `score` float32, `box` float32 (D, 4) in pixels of the film.
-
-        `taught`: uint8, the numbers of the findings that the model was shown a box of.
-        """
+        """What `detections.predicted` says, of the chosen checkpoint (step 0) and of each one of a window."""
         from .models.faster_rcnn import detect
 
         films, settings = np.asarray(test.images), self.settings.detector
         found = {CHOSEN: detect(model.network, films, settings, device=device)}
         for step in sorted(model.checkpoints):
             found[step] = detect(model.at(step), films, settings, device=device)
-        numbers = np.array([LOCALISED.index(name) for name in model.structures], dtype=np.uint8)
-        steps = [np.full(len(one.image), step, dtype=np.int32) for step, one in found.items()]
-        arrays = {
-            "step": np.concatenate(steps),
-            "image": np.concatenate([one.image for one in found.values()]),
-            "finding": numbers[np.concatenate([one.finding for one in found.values()])],
-            "score": np.concatenate([one.score for one in found.values()]),
-            "box": np.concatenate([one.box for one in found.values()]),
-            "taught": numbers[model.network.taught.cpu().numpy()],
-        }
-        return Predictions(tuple(test.ids), arrays)
+        return predicted(test.ids, found, model.structures, model.network.taught.cpu().numpy())
 
     def annotate(self, model: Detector, films: Dataset, train: Dataset, *, seed: int, device: str) -> Dataset:
         """Boxes by a trained model: its detections with a score of at least 0.5, and its best one where a film has none;
@@ -278,7 +292,7 @@ class NihLocalisation(Task):
         found = detect(model.network, np.asarray(films.images), self.settings.detector, device=device)
         table = detection_table(found, films.ids, model.structures)
         best = table.sort_values("score", ascending=False, kind="stable").drop_duplicates("id").index
-        boxes = table[(table["score"] >= SHOWN_SCORE) | table.index.isin(best)][BOX_COLUMNS].reset_index(drop=True)
+        boxes = table[(table["score"] >= SCORE) | table.index.isin(best)][BOX_COLUMNS].reset_index(drop=True)
         cases = films.cases.assign(**{finding: np.uint8(0) for finding in train.info.findings})
         for finding, own in boxes.groupby("finding"):
             cases.loc[cases["id"].astype(str).isin(own["id"]), finding] = np.uint8(1)
@@ -288,29 +302,9 @@ class NihLocalisation(Task):
     def illustrate(self, model: Detector, test: Dataset, *, device: str) -> Sequence[Illustration]:
         """Test films with the annotated box (white) and the best detection of its finding (yellow): of each finding in turn
         the first by id."""
-        from .models.box_pictures import drawn
-        from .models.faster_rcnn import detect
+        from .models.box_pictures import illustrations
 
-        boxes = scored_boxes(test)
-        turns = boxes.assign(turn=boxes.groupby("finding").cumcount(), place=boxes["finding"].map(LOCALISED.index))
-        shown = turns.sort_values(["turn", "place"]).head(SHOWN_FILMS)[BOX_COLUMNS]
-        row_of = {case: row for row, case in enumerate(test.ids)}
-        films = np.asarray(test.images[[row_of[case] for case in shown["id"]]])
-        found = detect(model.network, films, self.settings.detector, device=device)
-        places = [str(place) for place in range(len(shown))]  # a film can be shown twice: names of their own
-        table = detection_table(found, places, model.structures)
-        met = best_detection(shown.assign(id=places), table)
-        best = table.drop_duplicates(["id", "finding"]).set_index(["id", "finding"])[CORNERS]
-        boxes_found = dict(zip(best.index, best.to_numpy(), strict=True))
-        pictures = []
-        for place, case, finding, box in zip(
-            range(len(shown)), shown["id"], shown["finding"], shown[CORNERS].to_numpy(), strict=True
-        ):
-            guess = boxes_found.get((places[place], finding))
-            said = f"IoU {met['iou'].iloc[place]:.2f}, score {met['score'].iloc[place]:.2f}"
-            caption = f"{case.partition('/')[0]}: {finding}, {'not detected' if guess is None else said}"
-            pictures.append(Illustration(drawn(films[place], box, guess, side=TILE), caption))
-        return pictures
+        return illustrations(model, test, self.settings.detector, device=device)
 
     def truth(self, test: Dataset) -> None:
         """There are no masks to look at: `illustrate` draws the boxes."""
@@ -323,45 +317,28 @@ class NihLocalisation(Task):
         meet no box of it, a film. NaN for a finding that the model was never shown a box of."""
         if list(predictions.ids) != test.ids:
             raise InputError(f"{self.name}: the predictions are not of these {len(test)} test films")
-        arrays, tested = predictions.arrays, scored_boxes(test)
+        tested = scored_boxes(test)
         patients = tested["id"].map(dict(zip(test.ids, test.cases["patient"].astype(str), strict=True)))
         cases = tested["id"] if self.settings.split is Split.PAPER else keys_of(tested)
-        taught = {LOCALISED[number] for number in arrays["taught"]}
+        taught = {LOCALISED[number] for number in predictions.arrays["taught"]}
         known = tested["finding"].isin(taught)
         parts = []
-        for step in np.unique(arrays["step"]):
-            rows = arrays["step"] == step
-            found = pd.DataFrame(arrays["box"][rows].astype(np.float64), columns=CORNERS).assign(
-                id=np.array(test.ids, dtype=object)[arrays["image"][rows]],
-                finding=np.array(LOCALISED, dtype=object)[arrays["finding"][rows]],
-                score=arrays["score"][rows].astype(np.float64),
-            )
-            table = best_detection(tested, found)
+        for step, found in tables_by_step(predictions):
             columns = {f"cl_at_{step}": "hit"}
             if step == CHOSEN:
                 columns = {"cl": "hit", "cl_scored": "hit_scored", "cl_iobb": "hit_iobb"}
-                parts.append(self._false_positives(test, found, taught))
+                parts.append(false_positives(test, found, taught))
+            met = best_detection(tested, found)
             for metric, column in columns.items():
-                values = table[column].astype(np.float64).where(known)
+                values = met[column].astype(np.float64).where(known)
                 labels = {"case": cases, "patient": patients, "structure": tested["finding"], "metric": metric}
                 parts.append(pd.DataFrame(labels | {"value": values}))
         order = {name: place for place, name in enumerate(LOCALISED)}
         scores = pd.concat(parts, ignore_index=True)
         return scores.sort_values("structure", key=lambda names: names.map(order), kind="stable", ignore_index=True)
 
-    def _false_positives(self, test: Dataset, found: pd.DataFrame, taught: set[str]) -> pd.DataFrame:
-        """Of every finding: detections with a score of at least 0.5 that meet no box of it, a film."""
-        boxes = pd.DataFrame(columns=BOX_COLUMNS) if test.boxes is None else test.boxes[BOX_COLUMNS]
-        findings = [name for name in LOCALISED if (boxes["finding"] == name).any()]
-        values = [
-            false_positives_per_image(
-                boxes[boxes["finding"] == name], found[found["finding"] == name].reset_index(drop=True), test.ids
-            )
-            for name in findings
-        ]
-        labels = {"case": ALL_FILMS, "patient": ALL_FILMS, "structure": findings, "metric": "false_positives"}
-        table = pd.DataFrame(labels | {"value": values})
-        return table.assign(value=table["value"].where(table["structure"].isin(taught)))
+    def without_unscored(self, predictions: Predictions, test: Dataset) -> Predictions:
+        return without_unseen(predictions)
 
     def summarise(self, scores: pd.DataFrame) -> pd.DataFrame:
         """CL@0.1 = k / n of each finding with `found` (k) and `boxes` (n), its variants, false positives; `average` is the
@@ -396,8 +373,7 @@ class NihLocalisation(Task):
             if whole and len(structures) > 1:
                 rows.append((f"cl_window_{number}", AVERAGE, float(window.mean(axis=1).max())))
         table = pd.DataFrame(rows, columns=["metric", "structure", "value"])
-        order = {metric.name: index for index, metric in enumerate(self.metrics)}
-        return table.sort_values("metric", key=lambda names: names.map(order), kind="stable", ignore_index=True)
+        return self.in_table_order(table)
 
     def _windows(self) -> list[tuple[int, ...]]:
         settings = self.settings.detector
@@ -410,32 +386,15 @@ class NihLocalisation(Task):
 
     def save_model(self, model: Detector, path: Path) -> None:
         """The chosen checkpoint; those of the windows are not kept once they are tested."""
-        from .models.segmenter import save_weights
+        from .models.saved import save_weights
 
         save_weights(model.network, path)
 
     def load_model(self, path: Path, data: Dataset) -> Detector:
         from .models.faster_rcnn import Detector, new_detector
-        from .models.segmenter import load_weights
+        from .models.saved import load_weights
 
         structures = self.structures(data)
         network = new_detector(len(structures), self.settings.detector, seed=0, start=False)
         load_weights(network, path)
         return Detector(network, structures)
-
-
-def scored_boxes(films: Dataset) -> pd.DataFrame:
-    """The boxes that films are scored on: id, finding, x, y, w, h."""
-    if films.boxes is None:
-        raise InputError(f"dataset {films.info.name} has no boxes to score")
-    boxes = films.boxes[films.boxes["finding"].isin(LOCALISED)]
-    boxes = boxes[boxes["scored"].astype(bool)] if "scored" in boxes else boxes
-    return boxes[BOX_COLUMNS].astype({"id": str}).reset_index(drop=True)
-
-
-def detection_table(found: Detections, ids: Sequence[str], structures: Sequence[str]) -> pd.DataFrame:
-    """Detections by the names of films and findings: id, finding, x, y, w, h, score."""
-    table = pd.DataFrame(found.box.astype(np.float64), columns=CORNERS)
-    table.insert(0, "id", np.array(ids, dtype=object)[found.image])
-    table.insert(1, "finding", np.array(structures, dtype=object)[found.finding])
-    return table.assign(score=found.score.astype(np.float64))

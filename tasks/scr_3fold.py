@@ -9,21 +9,23 @@ Any other dataset with lung masks and a `fold` column of three values runs by th
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pandas as pd
 
-from ..benchmark.contracts.task import Arm, ArmName, Metric, Predictions, Slot, TableLayout
+from ..benchmark.contracts.task import Arm, ArmName, Metric, Predictions, Printed, PublishedTable, Slot, TableLayout
 from ..benchmark.data.dataset import Dataset
-from ..benchmark.data.splits import JSRT_IDS, check_split, is_jsrt_like
+from ..benchmark.data.organs import lung_organs
+from ..benchmark.data.splits import JSRT_IDS, SCR_3FOLD, PinnedSplit, drawn, is_jsrt
 from ..benchmark.digest import derive_seed
 from ..benchmark.errors import InputError
+from ..benchmark.metrics.scores import AVERAGE
 from ..benchmark.progress import Progress
-from .examples import Examples, lung_organs
+from .examples import Examples
 from .segmentation import SegmentationTask, untaught_note
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from ..benchmark.training.history import History
 
+TABLES = Path(__file__).with_name("published")
 FOLDS = 3
 VALIDATION = 20
 REDUCED = 30
@@ -71,6 +74,14 @@ QUICK = Settings(resolution=64, fit_resolution=64, maps=16, rate=2e-3, window=20
 never found the lungs."""
 
 
+def printed(row: Mapping[str, str]) -> Iterator[Printed]:
+    """A row of the paper's tables: how many real and synthetic films, and what they gave."""
+    real, synthetic = int(row["n_real"]), int(row["n_synthetic"])
+    arm = ArmName.REAL if not synthetic else ArmName.MIXED if real else ArmName.SYNTHETIC
+    for metric in ("dice", "hausdorff"):
+        yield Printed(arm, "dcgan_pair" if synthetic else "REAL", metric, AVERAGE, row[f"{metric}_mean"])
+
+
 class ScrThreeFold(SegmentationTask):
     """Both lungs in three folds: 145 films (or 30) train, 20 validate, 82 test."""
 
@@ -81,6 +92,12 @@ class ScrThreeFold(SegmentationTask):
     )
     presets: ClassVar[Mapping[str, Settings]] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
     default_data = "phantom"
+    split: ClassVar[PinnedSplit] = SCR_3FOLD
+    published_data = "jsrt_scr"
+    published: ClassVar[tuple[PublishedTable, ...]] = (
+        PublishedTable(TABLES / "neff_table1.csv", "full", printed),
+        PublishedTable(TABLES / "neff_table2.csv", "reduced", printed),
+    )
     reference_seconds: ClassVar[Mapping[str, float]] = {"quick": 20.0}
     downstream_only = frozenset(field.name for field in fields(Settings)) - {"fit_resolution", "threads"}
     first_choice = False
@@ -111,7 +128,7 @@ class ScrThreeFold(SegmentationTask):
     # ---------------------------------------------------------------------- films
 
     def check(self, data: Dataset) -> None:
-        if not lung_organs(data):
+        if not self.has_masks(data, STRUCTURE):
             raise InputError(
                 f"{self.name}: dataset {data.info.name} has no lung masks; found {', '.join(data.organs) or 'no masks'}"
             )
@@ -132,9 +149,8 @@ class ScrThreeFold(SegmentationTask):
                 f"{self.name}: {len(shared)} patients are in several folds: {', '.join(shared[:5])}"
                 f"{' ...' if len(shared) > 5 else ''}"
             )
-        # JSRT in whole or nearly so, not a handful of its films taken for a trial
-        if is_jsrt_like(data.ids) and len(data) > len(JSRT_IDS) // 2:
-            check_split(self.name, data.ids, folds)
+        if is_jsrt(data.ids):
+            self.split.check(data.ids, folds)
         for fold in sorted(set(folds)):
             if len(self._rows(data, fold)[0]) < 2:
                 raise InputError(f"{self.name}: at least 2 films must be left to train on in fold {fold}")
@@ -155,7 +171,7 @@ class ScrThreeFold(SegmentationTask):
         patients = data.cases["patient"].astype(str).to_numpy()
         wanted = min(VALIDATION, max(1, round(len(data) * VALIDATION / len(JSRT_IDS))))
         chosen: set[str] = set()
-        for patient in drawn(patients[others], f"validation/{fold}"):
+        for patient in drawn(patients[others], f"scr_3fold/validation/{fold}"):
             if np.isin(patients[others], list(chosen)).sum() >= wanted:
                 break
             chosen.add(patient)
@@ -169,7 +185,7 @@ class ScrThreeFold(SegmentationTask):
         rows, _ = self._rows(data, slot.fold)
         if slot.size == "reduced":
             ids = [data.ids[row] for row in rows]
-            kept = set(drawn(ids, f"reduced/{slot.fold}")[: reduced_count(data)])
+            kept = set(drawn(ids, f"scr_3fold/reduced/{slot.fold}")[: reduced_count(data)])
             rows = rows[[name in kept for name in ids]]
         films = data.select(rows, name=f"{data.info.name}, fold {slot.fold}, {slot.size} training set")
         films.cases["source_ids"] = [[case] for case in films.ids]
@@ -191,10 +207,10 @@ class ScrThreeFold(SegmentationTask):
         return (STRUCTURE,)
 
     def has_masks(self, films: Dataset, structure: str) -> bool:
-        return bool(lung_organs(films))
+        return films.masks is not None and bool(lung_organs(films.organs))
 
     def label_maps(self, films: Dataset, structures: Sequence[str]) -> np.ndarray:
-        return np.asarray(films.organ_masks(lung_organs(films)).any(axis=1), dtype=np.uint8)
+        return np.asarray(films.organ_masks(lung_organs(films.organs)).any(axis=1), dtype=np.uint8)
 
     def truth(self, test: Dataset) -> np.ndarray:
         return self.label_maps(test, (STRUCTURE,))[:, None] != 0
@@ -294,8 +310,3 @@ def fold_of(data: Dataset) -> list[str]:
 def reduced_count(data: Dataset) -> int:
     """Training films of the size `reduced`: 30, fewer where a dataset is smaller than JSRT."""
     return min(REDUCED, max(2, round(len(data) * REDUCED / len(JSRT_IDS))))
-
-
-def drawn(names: Sequence[str] | np.ndarray, seed: str) -> list[str]:
-    """The different names in the order of the sha256 of seed and name: a draw that depends on no generator."""
-    return sorted(set(map(str, names)), key=lambda name: hashlib.sha256(f"scr_3fold/{seed}/{name}".encode()).digest())

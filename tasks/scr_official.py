@@ -7,7 +7,7 @@ masks and a `split` column of train and test runs by the same rules.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -15,16 +15,18 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ..benchmark import digest
-from ..benchmark.contracts.task import ArmName, Slot
+from ..benchmark.contracts.task import ArmName, Printed, PublishedTable, Slot
 from ..benchmark.data.augmentation import paper_augmentation
 from ..benchmark.data.dataset import Dataset
-from ..benchmark.data.splits import JSRT_IDS, check_split, is_jsrt_like, train_and_test
+from ..benchmark.data.splits import SCR_OFFICIAL, PinnedSplit, is_jsrt, train_and_test
 from ..benchmark.errors import InputError, unknown
+from ..benchmark.metrics.scores import AVERAGE
 from .segmentation import SegmentationTask, scored_structures
 
 if TYPE_CHECKING:
     from torch import nn
 
+TABLES = Path(__file__).with_name("published")
 FOLD = "official"
 TINY = 11
 COPIES = 5
@@ -94,6 +96,20 @@ PAPER = Settings(
 )
 
 
+SYSTEMS = ("single_stage", "two_stage", "three_stage")  # of the paper, by their names here
+PRINTED_ORGANS = {"Left Lung": "left_lung", "Right Lung": "right_lung", "Heart": "heart", "Average": AVERAGE}
+
+
+def printed(row: Mapping[str, str]) -> Iterator[Printed]:
+    """A row of the paper's tables 1 and 2: `real`, then `<stages>_synth<n>` and `<stages>_finetune` of each system."""
+    columns = [("real", ArmName.REAL, "REAL")]
+    columns += [(f"{name}_synth{n}", ArmName.SYNTHETIC, name) for n, name in enumerate(SYSTEMS, 1)]
+    columns += [(f"{name}_finetune", ArmName.FINETUNE, name) for name in SYSTEMS]
+    for heading, arm, system in columns:
+        structure = PRINTED_ORGANS[row["structure"]]
+        yield Printed(arm, system, row["metric"].lower(), structure, row[heading], scale=100)
+
+
 class ScrOfficial(SegmentationTask):
     """Lungs and heart on the official SCR split: 124 films (or 11) train, 123 test."""
 
@@ -102,6 +118,13 @@ class ScrOfficial(SegmentationTask):
     summary = "organ segmentation on the official SCR split (124 train, 123 test), J and DSC pooled"
     presets: ClassVar[Mapping[str, Settings]] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
     default_data = "phantom"
+    split: ClassVar[PinnedSplit] = SCR_OFFICIAL
+    published_data = "jsrt_scr"
+    published: ClassVar[tuple[PublishedTable, ...]] = (
+        PublishedTable(TABLES / "ciano_table1.csv", "full", printed),
+        PublishedTable(TABLES / "ciano_table2.csv", "tiny", printed),
+        PublishedTable(TABLES / "ciano_table3.csv"),
+    )
     first_choice = True
     reference_seconds: ClassVar[Mapping[str, float]] = {"quick": 20.0}
     downstream_only = frozenset(field.name for field in fields(Settings)) - {"fit_resolution", "threads"}
@@ -116,9 +139,8 @@ class ScrOfficial(SegmentationTask):
             raise InputError(f"{self.name}: dataset {data.info.name} has no masks")
         scored_structures(data.organs, self.settings.organs, clavicles=self.settings.clavicles)
         splits = train_and_test(self.name, data)
-        # JSRT in whole or nearly so, not a handful of its films taken for a trial
-        if is_jsrt_like(data.ids) and len(data) > len(JSRT_IDS) // 2:
-            check_split(self.name, data.ids, list(splits))
+        if is_jsrt(data.ids):
+            self.split.check(data.ids, list(splits))
 
     def slots(self, data: Dataset) -> list[Slot]:
         """Sizes x arms; with 11 training films or fewer there is no size `tiny`. `mixed` runs when it is asked for."""

@@ -18,22 +18,19 @@ import pandas as pd
 
 from ..benchmark.contracts.task import Arm, ArmName, Metric, Predictions, Task, Trained
 from ..benchmark.data.dataset import Annotation, Dataset
+from ..benchmark.data.splits import PinnedSplit, hold_out_patients, is_jsrt_like
 from ..benchmark.digest import derive_seed
 from ..benchmark.errors import InputError
 from ..benchmark.metrics.segmentation import confusion, dice_from_counts, hausdorff_cases, jaccard_from_counts
 from ..benchmark.progress import Progress
-from .examples import REAL_HELD_OUT, SYNTHETIC_HELD_OUT, Examples, hold_out_last, hold_out_patients, paint
+from .examples import REAL_HELD_OUT, SYNTHETIC_HELD_OUT, Examples, hold_out_last, paint
 
 if TYPE_CHECKING:
     from torch import nn
 
     from ..benchmark.training.history import History
 
-TABLE_ORDER = (
-    "left_lung",
-    "heart",
-    "right_lung",
-)  # the rows of the multi-stage paper's tables, then other organs
+TABLE_ORDER = ("left_lung", "heart", "right_lung")  # the rows of the multi-stage paper's tables, then other organs
 # ---------------------------------------------------------------------- films and labels
 
 
@@ -62,6 +59,8 @@ class SegmentationTask(Task):
     """
 
     needs = Annotation.MASKS
+    split: ClassVar[PinnedSplit | None] = None
+    """The official split of JSRT that it measures on."""
     primary = "dsc"
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("dsc", "DSC", percent=True),
@@ -72,6 +71,10 @@ class SegmentationTask(Task):
         Metric("hausdorff_mm", "Hausdorff", higher_is_better=False, unit="mm"),
         Metric("missed", "missed organs", higher_is_better=False, decimals=0),
     )
+
+    def wrong_test(self, ids: Sequence[str]) -> str:
+        official = self.split is None or not is_jsrt_like(ids) or self.split.tests(ids)
+        return "" if official else "those of the official split"
 
     @abstractmethod
     def network(self, classes: int) -> nn.Module:
@@ -273,9 +276,7 @@ class SegmentationTask(Task):
         means = table.groupby("metric", sort=False)["value"].agg("mean")
         means["missed"] = table.loc[table.metric == "missed", "value"].sum()
         average = pd.DataFrame({"metric": means.index, "structure": "average", "value": means.to_numpy()})
-        order = {metric.name: index for index, metric in enumerate(self.metrics)}
-        table = pd.concat([table, average] if whole else [table], ignore_index=True)
-        return table.sort_values("metric", key=lambda names: names.map(order), kind="stable", ignore_index=True)
+        return self.in_table_order(pd.concat([table, average] if whole else [table], ignore_index=True))
 
     def paired_metrics(self) -> tuple[str, ...]:
         return ("dsc", "j", "hausdorff")
@@ -283,13 +284,13 @@ class SegmentationTask(Task):
     # ---------------------------------------------------------------------- weights on disk
 
     def save_model(self, model: nn.Module, path: Path) -> None:
-        from .models.segmenter import save_weights
+        from .models.saved import save_weights
 
         save_weights(model, path)
 
     def load_model(self, path: Path, data: Dataset) -> nn.Module:
         from ..benchmark.training.loop import seeded
-        from .models.segmenter import load_weights
+        from .models.saved import load_weights
 
         with seeded(0):
             network = self._made(len(self.structures(data)) + 1)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import cxrbench
+from cxrbench.benchmark.registry import COMMANDS, plugins
 
 TREE = Path(__file__).parents[1]
 INSTALLED = Path(cxrbench.__file__).parent
@@ -222,3 +223,9 @@ def test_a_torch_and_torchvision_that_do_not_match_give_one_line(tmp_path):
     lines = [line for line in done.stderr.splitlines() if line.startswith("error")]
     assert len(lines) == 1 and "do not match" in lines[0] and "pip install" in lines[0]
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", sorted(plugins(COMMANDS).values(), key=lambda plugin: plugin.name))
+def test_a_command_of_what_stands_above_can_be_imported_first(command):
+    """Its module takes options from the command line, which takes the command from its module."""
+    subprocess.run([sys.executable, "-c", f"import {command.module}"], check=True)

@@ -1,5 +1,5 @@
 """`python -m cxrbench.benchmark.cli` is `cxrbench`."""
 
-from . import main
+from .program import main
 
 main()

@@ -250,8 +250,8 @@ def _summary(dataset: Dataset) -> dict[str, Any]:
     columns = {column: _counts(cases[column]) for column in ("split", "fold") if column in cases}
     official = {}
     if splits.is_jsrt_like(ids):
-        for rule, column in (("scr_official", "split"), ("scr_3fold", "fold")):
-            official[rule] = splits.check_split(rule, ids, list(cases[column]))
+        for column, split in splits.SCR_COLUMNS.items():
+            official[split.name] = split.check(ids, list(cases[column]))
     if "split" in cases and splits.is_official_nih(ids, list(cases["split"])):
         official["nih_official"] = splits.split_digest(ids, list(cases["split"]))
     return {

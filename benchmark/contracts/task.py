@@ -7,7 +7,7 @@ scores the predictions. It knows no provider; the engine knows no metric.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -21,6 +21,7 @@ from ..errors import InputError
 from ..progress import Progress
 
 if TYPE_CHECKING:
+    from ..significance.rules import PairingRule
     from ..training.history import History
 
 
@@ -144,8 +145,33 @@ class TableLayout:
     """What stands above the table of a size."""
 
 
+@dataclass(frozen=True)
+class Printed:
+    """A number as a paper prints it, on a board of the task: over `scale` it is in the task's units (100: per cent).
+
+    `system` is the provider's name here, or the downstream method's where the paper compares those (then REAL).
+    """
+
+    arm: ArmName
+    system: str
+    metric: str
+    structure: str
+    text: str
+    scale: float = 1
+
+
+@dataclass(frozen=True)
+class PublishedTable:
+    """A table of the task's paper, cell by cell as printed in `file`, a csv with headings; `papers.toml` beside it says
+    whose it is. `read` makes numbers of one size of a row by its headings; without it the table is on no board."""
+
+    file: Path
+    size: str = ""
+    read: Callable[[Mapping[str, str]], Iterable[Printed]] | None = None
+
+
 class Task(ABC):
-    """A protocol: splits, sizes, arms, downstream model and metrics."""
+    """A protocol: splits, sizes, arms, downstream model and metrics. All that is a task's own is said by its class."""
 
     name: ClassVar[str]
     version: ClassVar[int]
@@ -166,8 +192,12 @@ class Task(ABC):
     metrics: ClassVar[tuple[Metric, ...]]
     table_layout: ClassVar[TableLayout | None] = None
     """How its paper lays out the table; None: metrics and structures below each other, sizes and arms side by side."""
-    pairing: ClassVar[str] = "cases"
-    """How two models are compared on the same test cases: a name of `pairing_rules.RULES`."""
+    pairing: ClassVar[str | PairingRule] = "cases"
+    """How two models are compared on the same test cases: a name of `significance.rules.RULES`, or a rule of its own."""
+    published: ClassVar[tuple[PublishedTable, ...]] = ()
+    """The tables of its papers, in their order."""
+    published_data: ClassVar[str] = ""
+    """The dataset (as `cxrbench data import` names it) that the printed numbers are of: beside others they do not stand."""
     first_choice: ClassVar[bool] = False
     """Whether a provider that names no home task is measured on this one, of those that suit it."""
 
@@ -204,6 +234,11 @@ class Task(ABC):
     def test_set(self, data: Dataset, slot: Slot) -> Dataset:
         """The fixed real films every arm of the slot's fold is tested on, at the resolution of the test."""
 
+    def wrong_test(self, ids: Sequence[str]) -> str:
+        """What is wrong with the ids of a test set, known without the films, as the end of "its test films are not ..."
+        ("those of the official split"); empty where nothing is. A task with pinned splits says so here."""
+        return ""
+
     @abstractmethod
     def synthetic_count(self, data: Dataset, slot: Slot) -> int:
         """How many films a provider is asked for."""
@@ -222,9 +257,18 @@ class Task(ABC):
 
         NaN for a structure that the model was never taught: it is then absent from the table, not zero."""
 
+    def without_unscored(self, predictions: Predictions, test: Dataset) -> Predictions:
+        """The predictions without what no score depends on, which an entry may leave out; all of them by default."""
+        return predictions
+
     @abstractmethod
     def summarise(self, scores: pd.DataFrame) -> pd.DataFrame:
         """The table of one cell: columns `metric, structure, value`, with the rows the paper prints (averages too)."""
+
+    def in_table_order(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The rows of `summarise` by their metric, in the order of `metrics`; within a metric as they are."""
+        order = {metric.name: index for index, metric in enumerate(self.metrics)}
+        return table.sort_values("metric", key=lambda names: names.map(order), kind="stable", ignore_index=True)
 
     @abstractmethod
     def paired_metrics(self) -> tuple[str, ...]:

@@ -191,7 +191,7 @@ def _shrunk(dataset: Dataset, resolution: int) -> Dataset:
             dataset.digest,
             dataset.info.name,
             resolution,
-            digest.of_code(Path(__file__).with_name("resampling.py")),
+            digest.of_code(Path(__file__).with_name("resize.py")),
         ]
     )
     folder = home() / "resized" / f"{resolution}-{key[:24]}"

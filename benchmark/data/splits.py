@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .. import digest
-from ..errors import InputError, unknown
+from ..errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
     from .dataset import Dataset
@@ -42,10 +43,13 @@ def is_jsrt_like(ids: Sequence[str]) -> bool:
     return len(ids) > 0 and all(_JSRT_LIKE.fullmatch(name) for name in ids)
 
 
+def is_jsrt(ids: Sequence[str]) -> bool:
+    """Whether ids are those of JSRT (or the phantom) in whole or nearly so, not a handful of its films taken for a trial."""
+    return is_jsrt_like(ids) and len(ids) > len(JSRT_IDS) // 2
+
+
 def odd_even_split(ids: Sequence[str]) -> list[str]:
-    """SCR's official folds, one direction: "train" for odd numbers, "test" for even ones. The last digit
-    decides.
-    """
+    """SCR's official folds, one direction: "train" for odd numbers, "test" for even ones. The last digit decides."""
     parts = []
     for name in ids:
         if not name or not name[-1].isdecimal():
@@ -55,35 +59,23 @@ def odd_even_split(ids: Sequence[str]) -> list[str]:
 
 
 def three_folds(ids: Sequence[str]) -> list[int]:
-    """Fold 0, 1 or 2 of every id (83/82/82 of 247): ids in the order of sha256("three_folds/<id>"), cut in
-    three runs.
+    """Fold 0, 1 or 2 of every id (83/82/82 of 247): ids in the order of sha256("three_folds/<id>"), cut in three runs.
 
-    JSRT's and the phantom's prefixes are left out of the hash, so that JPCLN001 and PHLN001 are in the same
-    fold.
+    JSRT's and the phantom's prefixes are left out of the hash, so that JPCLN001 and PHLN001 are in the same fold.
     """
     return patient_folds([_without_prefix(name) for name in ids], 3, seed="three_folds")
 
 
-def scr_columns(ids: Sequence[str]) -> dict[str, list[object]]:
-    """The columns of the cases of JSRT or its phantom: id, patient (one film each), `split` (official) and
-    `fold`.
-
-    The 247 official ids are held against the pinned splits.
-    """
-    split, fold = odd_even_split(ids), three_folds(ids)
-    if set(ids) in (set(JSRT_IDS), set(PHANTOM_IDS)):
-        check_split("scr_official", ids, split)
-        check_split("scr_3fold", ids, fold)
-    return {"id": list(ids), "patient": list(ids), "split": list(split), "fold": list(fold)}
+def drawn(names: Iterable[str], seed: int | str) -> list[str]:
+    """The different names in the order of the sha256 of "<seed>/<name>": a draw that depends on no generator."""
+    return sorted(set(map(str, names)), key=lambda name: (hashlib.sha256(f"{seed}/{name}".encode()).hexdigest(), name))
 
 
 def patient_split(patients: Sequence[str], train_fraction: float, seed: int | str) -> list[str]:
-    """ "train" or "test" for each case, no patient in both; `train_fraction` (0 to 1) of the patients
-    train.
-    """
+    """ "train" or "test" for each case, no patient in both; `train_fraction` (0 to 1) of the patients train."""
     if not 0 < train_fraction < 1:
         raise InputError(f"split: the share of patients that train must be between 0 and 1, found {train_fraction}")
-    order = _shuffled(patients, seed)
+    order = drawn(patients, seed)
     count = round(len(order) * train_fraction)
     if not 0 < count < len(order):
         raise InputError(f"split: {len(order)} patients at {train_fraction} leave train or test empty")
@@ -92,10 +84,8 @@ def patient_split(patients: Sequence[str], train_fraction: float, seed: int | st
 
 
 def patient_folds(patients: Sequence[str], folds: int, seed: int | str) -> list[int]:
-    """The fold of each case, no patient in two; sizes in patients differ by at most one, larger folds
-    first.
-    """
-    order = _shuffled(patients, seed)
+    """The fold of each case, no patient in two; sizes in patients differ by at most one, larger folds first."""
+    order = drawn(patients, seed)
     if not 2 <= folds <= len(order):
         raise InputError(f"folds: expected 2 to {len(order)} (the number of patients), found {folds}")
     small, larger = divmod(len(order), folds)
@@ -112,41 +102,66 @@ def split_digest(ids: Sequence[str], parts: Sequence[object]) -> str:
     return digest.of_json({part: sorted(names) for part, names in members.items()})
 
 
-PINNED: dict[str, tuple[Callable[[Sequence[str]], Sequence[object]], str]] = {
-    "scr_official": (odd_even_split, "07db9ac57aaef5d675e5b5183ad984d38f4cea4a54453048471bd80b4f074700"),
-    "scr_3fold": (three_folds, "44f0c315394e2122263ff857f8365439294b90eb11fb2f4ada648c3e07e4a206"),
-}
-"""Rule and `split_digest` of each official split of the 247 ids of JSRT."""
+@dataclass(frozen=True)
+class PinnedSplit:
+    """An official split of the 247 ids of JSRT: its name, the rule that makes it (ids to parts) and its `split_digest`."""
 
+    name: str
+    rule: Callable[[Sequence[str]], Sequence[object]]
+    sha256: str
 
-def check_split(name: str, ids: Sequence[str], parts: Sequence[object]) -> str:
-    """Hold a split of JSRT (or of the phantom) against its rule and pinned sha256, which is returned.
+    def check(self, ids: Sequence[str], parts: Sequence[object]) -> str:
+        """Hold a split of JSRT (or of the phantom) against the rule and the pinned sha256, which is returned.
 
-    `parts` are the values of the split's column, in the order of `ids`. InputError names the ids that differ.
-    """
-    if name not in PINNED:
-        raise unknown("split", name, PINNED)
-    rule, pinned = PINNED[name]
-    official = PHANTOM_IDS if any(one.startswith("PH") for one in ids) else JSRT_IDS
-    expected = _members(official, rule(official))
-    found = _members(ids, parts)
-    for part in sorted(expected.keys() | found.keys(), key=_part_order):
-        wanted, there = expected.get(part, set()), found.get(part, set())
-        if wanted != there:
-            what = f"fold {part}" if part.isdecimal() else f"the {part} split"
+        `parts` are the values of the split's column, in the order of `ids`. InputError names the ids that differ.
+        """
+        official = PHANTOM_IDS if any(one.startswith("PH") for one in ids) else JSRT_IDS
+        expected = _members(official, self.rule(official))
+        found = _members(ids, parts)
+        for part in sorted(expected.keys() | found.keys(), key=_part_order):
+            wanted, there = expected.get(part, set()), found.get(part, set())
+            if wanted != there:
+                what = f"fold {part}" if part.isdecimal() else f"the {part} split"
+                raise InputError(
+                    f"{self.name}: {what} has {len(there)} cases, expected {len(wanted)}{difference(wanted, there)}"
+                )
+        if split_digest(["JPC" + _without_prefix(one) for one in ids], parts) != self.sha256:
             raise InputError(
-                f"{name}: {what} has {len(there)} cases, expected {len(wanted)}{difference(wanted, there)}"
+                f"{self.name}: the split rule of this install does not give the pinned split; reinstall cxrbench"
             )
-    if split_digest(["JPC" + _without_prefix(one) for one in ids], parts) != pinned:
-        raise InputError(f"{name}: the split rule of this install does not give the pinned split; reinstall cxrbench")
-    return pinned
+        return self.sha256
+
+    def tests(self, ids: Sequence[str]) -> bool:
+        """Whether ids are those of a part that tests, in any order: the test split, or one of the folds."""
+        official = PHANTOM_IDS if any(one.startswith("PH") for one in ids) else JSRT_IDS
+        members = _members(official, self.rule(official))
+        return set(ids) in [names for part, names in members.items() if part != "train"]
+
+
+SCR_OFFICIAL = PinnedSplit(
+    "scr_official", odd_even_split, "07db9ac57aaef5d675e5b5183ad984d38f4cea4a54453048471bd80b4f074700"
+)
+SCR_3FOLD = PinnedSplit("scr_3fold", three_folds, "44f0c315394e2122263ff857f8365439294b90eb11fb2f4ada648c3e07e4a206")
+SCR_COLUMNS = {"split": SCR_OFFICIAL, "fold": SCR_3FOLD}
+"""The columns of the cases of JSRT and its phantom that hold an official split."""
+
+
+def scr_columns(ids: Sequence[str]) -> dict[str, list[object]]:
+    """The columns of the cases of JSRT or its phantom: id, patient (one film each), `split` (official) and `fold`.
+
+    The 247 official ids are held against the pinned splits.
+    """
+    columns = {column: list(split.rule(ids)) for column, split in SCR_COLUMNS.items()}
+    if set(ids) in (set(JSRT_IDS), set(PHANTOM_IDS)):
+        for column, split in SCR_COLUMNS.items():
+            split.check(ids, columns[column])
+    return {"id": list(ids), "patient": list(ids), **columns}
 
 
 @dataclass(frozen=True)
 class OfficialLists:
-    """What a set with a published training and test list must hold: counts, and `ids_digest` of all films and of
-    either list; boxes and archives: how many boxes the box list has, and how many archives hold the films.
-    """
+    """What a set with a published training and test list must hold: counts, and `ids_digest` of all films and of either
+    list; boxes and archives: how many boxes the box list has, and how many archives hold the films."""
 
     films: int
     train: int
@@ -213,8 +228,7 @@ def check_nih_lists(
     official: OfficialLists = NIH_LISTS,
     names: tuple[str, str] = ("the train split", "the test split"),
 ) -> str:
-    """Hold the two lists of NIH ChestX-ray14 against their counts and pinned digests; returns their
-    `split_digest`.
+    """Hold the two lists of NIH ChestX-ray14 against their counts and pinned digests; returns their `split_digest`.
 
     names: what errors call the lists. InputError for the widely copied random split, exchanged lists, another
     count, a film or patient in both lists, or other ids.
@@ -254,6 +268,28 @@ def difference(expected: set[str], found: set[str]) -> str:
     return text
 
 
+def hold_out_patients(films: Dataset, share: float, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers (for training, held out): whole patients, so that no copy of a held-out film is trained on.
+
+    At least one patient and `share` of the films are held out; InputError when there is only one patient.
+    """
+    import numpy as np
+
+    patients = films.cases["patient"].astype(str).to_numpy()
+    names = np.unique(patients)
+    if len(names) < 2:
+        raise InputError(
+            f"dataset {films.info.name}: at least 2 patients are needed to hold one out, found {len(names)}"
+        )
+    held: list[str] = []
+    for name in np.random.default_rng(digest.derive_seed("held out", seed)).permutation(names)[:-1]:
+        held.append(name)
+        if np.isin(patients, held).sum() >= share * len(films):
+            break
+    out = np.isin(patients, held)
+    return np.flatnonzero(~out), np.flatnonzero(out)
+
+
 def train_and_test(task: str, data: Dataset) -> pd.Series:
     """The column `split` of a dataset, text (N,), with films to train and to test on and no patient in both.
 
@@ -290,8 +326,3 @@ def _part_order(part: str) -> tuple[bool, str]:
 def _without_prefix(name: str) -> str:
     match = _JSRT_LIKE.fullmatch(name)
     return match.group(2) if match else name
-
-
-def _shuffled(names: Sequence[str], seed: int | str) -> list[str]:
-    """The different names, ordered by the sha256 of seed and name."""
-    return sorted(set(names), key=lambda name: (hashlib.sha256(f"{seed}/{name}".encode()).hexdigest(), name))

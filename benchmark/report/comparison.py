@@ -19,7 +19,6 @@ from ..results.folder import RESULTS, load_run, load_scores
 from ..results.rows import Results
 from ..schema import Strict
 from ..significance.pairs import Comparison, FoldComparison, compare_folds, folds_with_holm, with_holm
-from ..significance.rules import RULES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -233,7 +232,7 @@ def _paired(a: Run, b: Run, places: Sequence[tuple[str, str]]) -> dict[tuple[str
     ours, theirs = a.scores(), b.scores()
     ours, theirs = ours[ours["seed"].isin(seeds)], theirs[theirs["seed"].isin(seeds)]
     structures, found = a.results.task.structures, {}
-    rule = RULES[a.results.task.pairing]
+    rule = a.results.task.rule
     for size in dict.fromkeys(size for size, _ in places):
         for metric in a.results.task.paired:
             arms, tests = [], []

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from ..results.rows import Results, words
 from ..significance.paired_tests import stars
-from ..significance.rules import RULES
 from .comparison import ComparisonResults
 from .table_shapes import headline_metrics
 from .words import metric_title, probability, shown, size_title
@@ -51,7 +50,7 @@ def in_words(comparison: ComparisonResults, results: Results, width: int = 110) 
         lines += _aligned(table)
     lines += [
         "",
-        f"difference: of the table's numbers; p, on the same films: {RULES[results.task.pairing].marks}; ** p < 0.01",
+        f"difference: of the table's numbers; p, on the same films: {results.task.rule.marks}; ** p < 0.01",
     ]
     if folds:
         lines.append("p (folds): corrected t-test over folds and seeds (Nadeau-Bengio), Holm")

@@ -17,7 +17,6 @@ from ..results import folder as run_folder
 from ..results.rows import FoldRow, MetricInfo, PairedRow, Results, Status, words
 from ..schema import read_json
 from ..significance.paired_tests import stars
-from ..significance.rules import RULES
 from . import figures
 from . import table_shapes as layout
 from . import words as wording
@@ -124,7 +123,7 @@ def _numbers(results: Results) -> dict[str, Any]:
         "tests": _tests(results, results.paired),
         "fold_tests": _tests(results, results.fold_tests),
         "phantom": wording.PHANTOM,
-        "rule": RULES[results.task.pairing],
+        "rule": results.task.rule,
         "downstream_seconds": sum(seconds),
         "command": " ".join(results.command),
         "settings": _settings(results),
@@ -256,7 +255,7 @@ def _variables() -> Iterable[tuple[str, str]]:
 
 def _boxes(results: Results, folder: Path, drawn: _Drawer) -> list[Panel]:
     name = results.paired_primary
-    if name is None or not RULES[results.task.pairing].per_case:
+    if name is None or not results.task.rule.per_case:
         return []
     metric, scores, panels = results.task.metric(name), run_folder.load_scores(folder), []
     for info in results.sizes:

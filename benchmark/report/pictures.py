@@ -22,7 +22,6 @@ from ..results.finished import REAL, Harvest
 from ..results.rows import Results
 from ..runs.store import Level
 from ..schema import Strict
-from ..significance.rules import RULES
 from .words import shown
 
 if TYPE_CHECKING:
@@ -165,7 +164,7 @@ def case_films(harvest: Harvest, results: Results) -> list[Film]:
     metric = results.paired_primary
     structures = results.task.structures
     data = harvest.plan.data
-    if metric is None or not RULES[results.task.pairing].per_case or data.masks is None or len(structures) > BITS:
+    if metric is None or not results.task.rule.per_case or data.masks is None or len(structures) > BITS:
         return []
     films = []
     for size in harvest.sizes:

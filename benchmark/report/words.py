@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from ..metrics.scores import AVERAGE
 from ..results.rows import CellRow, CheckRow, CostRow, MetricInfo, Results, Status, words
-from ..significance.rules import RULES
 
 NUMBER = re.compile(r"(?<![\w.])-?\d++(?:\.\d++)?+(?:e[-+]?\d++)?+(?![\w.]*\w)")  # not those of names, not "1st"
 FEW = 3  # cells that are named one by one
@@ -92,7 +91,7 @@ def marks(results: Results) -> list[str]:
     lines = []
     counts = sorted({row.n for row in results.paired if row.p is not None})
     if counts:
-        rule = RULES[results.task.pairing]
+        rule = results.task.rule
         cases = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
         lines.append(f"against REAL on the same {cases} {rule.unit}: ** p < 0.01, * p < 0.05 ({rule.marks})")
     untaught = dict.fromkeys((row.arm, row.structure) for row in results.untaught)
@@ -106,7 +105,7 @@ def marks(results: Results) -> list[str]:
 
 def legend(results: Results) -> list[str]:
     """The lines below the table: what the marks mean, where the rest is, and what may be claimed."""
-    more = RULES[results.task.pairing].more
+    more = results.task.rule.more
     pointer = [f"{more}, intervals and differences: report.html and tables/tests.csv"] if results.paired else []
     return [*marks(results), *intervals(results), *fold_sentences(results), *pointer, *claims(results)]
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..metrics.scores import AVERAGE, finite
 from ..significance.paired_tests import welch_over_seeds
 from ..significance.pairs import compare_folds, folds_with_holm, with_holm
-from ..significance.rules import RULES
+from ..significance.rules import rule_of
 from .finished import REAL, Harvest
 from .rows import FoldRow, PairedRow, SeedRow, SeedValue, SizeInfo
 
@@ -28,7 +28,7 @@ def paired_rows(harvest: Harvest) -> list[PairedRow]:
                     continue
                 scores = harvest.scores[harvest.scores["size"] == size]
                 ours, real = (scores[scores["arm"] == name] for name in (arm, REAL))
-                found = RULES[harvest.plan.task.pairing].compare(ours, real, structures, metric)
+                found = rule_of(harvest.plan.task.pairing).compare(ours, real, structures, metric)
                 comparisons += found
                 arms += [arm] * len(found)
             for arm, one in zip(arms, with_holm(comparisons), strict=True):

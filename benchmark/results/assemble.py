@@ -16,6 +16,7 @@ from ..runs.job import Cell
 from ..runs.plan import Plan
 from ..runs.record import Cost, Environment
 from ..runs.store import Store
+from ..significance.rules import rule_of
 from .against_real import fold_rows, paired_rows, seed_rows
 from .finished import Harvest
 from .rows import (
@@ -83,7 +84,7 @@ def _task_info(plan: Plan) -> TaskInfo:
         paired=list(task.paired_metrics()),
         structures=list(task.structures(plan.data)),
         primary=task.primary,
-        pairing=task.pairing,
+        pairing=rule_of(task.pairing).name,
         layout=None if task.table_layout is None else LayoutInfo.model_validate(asdict(task.table_layout)),
     )
 

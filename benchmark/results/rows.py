@@ -7,13 +7,16 @@ failed or is missing takes the table's cell with it. Rates and fractions are pla
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from ..metrics.scores import NOT_TAUGHT
 from ..runs.record import Environment, ProviderIdentity
 from ..schema import Strict
+
+if TYPE_CHECKING:
+    from ..significance.rules import PairingRule
 
 SCHEMA = 1
 
@@ -38,7 +41,7 @@ class MetricInfo(Strict):
 
 
 class LayoutInfo(Strict):
-    """A table as a paper prints it (`protocol.TableLayout`): (metric, heading) of its columns, a title for each size."""
+    """A table as a paper prints it (`Task.table_layout`): (metric, heading) of its columns, a title for each size."""
 
     columns: list[tuple[str, str]]
     titles: dict[str, str]
@@ -59,7 +62,14 @@ class TaskInfo(Strict):
     primary: str
     layout: LayoutInfo | None = None
     pairing: str = "cases"
-    """How two models are compared on the same cases (`pairing_rules.RULES`)."""
+    """How two models are compared on the same cases: the name of a rule (`significance.rules.RULES`, or the task's own)."""
+
+    @property
+    def rule(self) -> PairingRule:
+        """The rule of `pairing`; InputError where it is one that the task brings and the task is not installed."""
+        from ..significance.rules import rule_named
+
+        return rule_named(self.pairing, self.name)
 
     def metric(self, name: str) -> MetricInfo:
         """How a metric is shown; one that only case scores have is shown as it is."""

@@ -1,6 +1,7 @@
 """How two models are compared on the same cases: a rule for each kind of score.
 
-A task names its rule; records and run folders are compared by it without the task's code.
+A task names one of these rules, or brings a `PairingRule` of its own. Records and run folders are compared by the name of
+the rule; for one of these, without the task's code.
 
 - `cases`: every film has a score (Dice, distance): paired t-test and Wilcoxon signed-rank test, BCa interval of the mean.
 - `auc`: every film has a logit and a truth per class: DeLong's test per class, patients resampled for the macro mean;
@@ -16,7 +17,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..metrics.scores import AVERAGE, NOT_TAUGHT, finite
+from ..errors import InputError, unknown
+from ..metrics.scores import AVERAGE, NOT_TAUGHT, RESAMPLES, ClassScores, class_scores, finite
+from ..registry import TASKS, plugins
 from .pairs import Comparison, compare_cases
 
 if TYPE_CHECKING:
@@ -26,14 +29,14 @@ Comparer = Callable[["pd.DataFrame", "pd.DataFrame", Sequence[str], str], list[C
 
 DELONG, PATIENTS, OVER_CLASSES = "DeLong", "bootstrap over patients", "paired t-test over classes (paper protocol)"
 MCNEMAR, HIT_RATES = "McNemar, exact", "Wilcoxon of hit rates over seeds"
-RESAMPLES = 2_000
 
 
 @dataclass(frozen=True)
 class PairingRule:
-    """A comparer and its words. `compare(ours, theirs, structures, metric)`: ours minus theirs per structure, then the
-    average, from case scores in long form of one size and arm; no Holm values yet."""
+    """A comparer, its name and its words. `compare(ours, theirs, structures, metric)`: ours minus theirs per structure,
+    then the average, from case scores in long form of one size and arm; no Holm values yet."""
 
+    name: str
     compare: Comparer
     unit: str
     """What is paired: films, boxes."""
@@ -47,45 +50,12 @@ class PairingRule:
     """Whether every film has a score of its own, which figures can show."""
 
 
-@dataclass(frozen=True)
-class ClassScores:
-    """Logits and truths of the same films: truth bool (N, C), logits (S seeds, N, C), patients (N,)."""
-
-    truth: np.ndarray
-    logits: np.ndarray
-    patients: np.ndarray
-    cases: tuple[str, ...]
-
-
-def class_scores(scores: pd.DataFrame, structures: Sequence[str]) -> ClassScores:
-    """The arrays behind case scores in long form with the metrics `logit` and `truth`; films in the order of their ids.
-
-    A score that is not there is NaN. By codes and not by a pivot table, which takes minutes for 25,596 films.
-    """
-    import pandas as pd
-
-    chosen = scores[scores["structure"].isin(list(structures)) & scores["metric"].isin(["logit", "truth"])]
-    seed, seeds = pd.factorize(chosen["seed"], sort=True)
-    case, cases = pd.factorize(chosen["case"], sort=True)
-    column = pd.Index(structures).get_indexer(pd.Index(chosen["structure"]))
-    values, said = chosen["value"].to_numpy(dtype=np.float64), (chosen["metric"] == "logit").to_numpy()
-    logits = np.full((len(seeds), len(cases), len(structures)), np.nan)
-    logits[seed[said], case[said], column[said]] = values[said]
-    truth = np.zeros((len(cases), len(structures)), dtype=bool)
-    truth[case[~said], column[~said]] = values[~said] > 0.5
-    first = np.unique(case, return_index=True)[1]
-    patients = chosen["patient"].to_numpy()[first].astype(str)
-    return ClassScores(truth, logits, patients, tuple(map(str, cases)))
-
-
 def compare_aucs(ours: pd.DataFrame, theirs: pd.DataFrame, structures: Sequence[str], metric: str) -> list[Comparison]:
     """DeLong per class and, for the macro mean, patients resampled. With several seeds a model's AUC is its mean over them.
 
     Classes with one label value in the test set, or that a model was not taught, are left out of the macro mean of both.
     """
-    from ..metrics.auc_bootstrap import bootstrap_auc
-    from ..metrics.classification import auc_columns, delong
-    from .paired_tests import paired_t_over_classes
+    from ..metrics.classification import delong
 
     names = [*structures, AVERAGE] if len(structures) > 1 else list(structures)
     if not len(ours) or not len(theirs):
@@ -116,32 +86,35 @@ def compare_aucs(ours: pd.DataFrame, theirs: pd.DataFrame, structures: Sequence[
             )
         )
     if len(structures) > 1:
-        if len(kept) < 2:
-            return [*found, Comparison(AVERAGE, n, note="fewer than two classes can be compared: no test")]
-        drawn = bootstrap_auc(
-            a.truth[:, kept], [a.logits[:, :, kept], b.logits[:, :, kept]], a.patients, resamples=RESAMPLES, seed=0
-        )
-        macro = drawn.macro_difference(0, 1)
-        classes = [
-            np.mean([auc_columns(side.truth[:, kept], logits[:, kept]) for logits in side.logits], axis=0)
-            for side in (a, b)
-        ]
-        paper = paired_t_over_classes(*classes)
-        found.append(
-            Comparison(
-                AVERAGE,
-                n,
-                difference=finite(macro.value),
-                low=finite(macro.low),
-                high=finite(macro.high),
-                test=PATIENTS,
-                p=finite(macro.p),
-                second=OVER_CLASSES,
-                p_second=finite(paper.p),
-                note="; ".join(note for note in (macro.note, paper.note) if note),
-            )
-        )
+        found.append(_compare_macro_auc(a, b, kept))
     return found
+
+
+def _compare_macro_auc(a: ClassScores, b: ClassScores, kept: Sequence[int]) -> Comparison:
+    """The mean AUC over the classes `kept` (columns): patients resampled, and beside it the papers' test over classes."""
+    from ..metrics.auc_bootstrap import bootstrap_auc
+    from ..metrics.classification import auc_columns
+    from .paired_tests import paired_t_over_classes
+
+    n = len(a.cases)
+    if len(kept) < 2:
+        return Comparison(AVERAGE, n, note="fewer than two classes can be compared: no test")
+    truth, models = a.truth[:, kept], [side.logits[:, :, kept] for side in (a, b)]
+    macro = bootstrap_auc(truth, models, a.patients, resamples=RESAMPLES, seed=0).macro_difference(0, 1)
+    classes = [np.mean([auc_columns(truth, logits) for logits in seeds], axis=0) for seeds in models]
+    paper = paired_t_over_classes(*classes)
+    return Comparison(
+        AVERAGE,
+        n,
+        difference=finite(macro.value),
+        low=finite(macro.low),
+        high=finite(macro.high),
+        test=PATIENTS,
+        p=finite(macro.p),
+        second=OVER_CLASSES,
+        p_second=finite(paper.p),
+        note="; ".join(note for note in (macro.note, paper.note) if note),
+    )
 
 
 def compare_hits(ours: pd.DataFrame, theirs: pd.DataFrame, structures: Sequence[str], metric: str) -> list[Comparison]:
@@ -195,8 +168,9 @@ def _macro(differences: Sequence[np.ndarray]) -> tuple[float, float, float]:
     return float(np.mean([one.mean() for one in differences])), float(low), float(high)
 
 
-RULES: Mapping[str, PairingRule] = {
-    "cases": PairingRule(
+_RULES = (
+    PairingRule(
+        name="cases",
         compare=compare_cases,
         unit="films",
         marks="paired t-test of scores per film, Holm",
@@ -205,7 +179,8 @@ RULES: Mapping[str, PairingRule] = {
         "difference by the BCa bootstrap over films. The average is each film's mean over structures.",
         per_case=True,
     ),
-    "auc": PairingRule(
+    PairingRule(
+        name="auc",
         compare=compare_aucs,
         unit="films",
         marks="classes: DeLong, average: bootstrap over patients; Holm",
@@ -215,7 +190,8 @@ RULES: Mapping[str, PairingRule] = {
         "the class AUCs is what papers print: it takes the classes for independent and a lucky seed for a better model, so "
         "it is shown and never ranks. With several seeds a model's AUC is its mean over them.",
     ),
-    "hits": PairingRule(
+    PairingRule(
+        name="hits",
         compare=compare_hits,
         unit="boxes",
         marks="McNemar's exact test of boxes found; Holm",
@@ -224,5 +200,38 @@ RULES: Mapping[str, PairingRule] = {
         "with several seeds Wilcoxon's test on the boxes' hit rates. Intervals: BCa bootstrap over boxes; for the average "
         "over classes, boxes resampled within classes.",
     ),
-}
+)
+RULES: Mapping[str, PairingRule] = {rule.name: rule for rule in _RULES}
 """Rules by the name that a task gives (`Task.pairing`)."""
+
+
+_BROUGHT: dict[str, PairingRule] = {}  # by tasks of this process: one in a file need not be installed
+
+
+def rule_of(pairing: str | PairingRule) -> PairingRule:
+    """The rule that a task names or brings. InputError where it brings another one under a name of `RULES`, and for a
+    name that is none of these."""
+    if isinstance(pairing, str):
+        if pairing not in RULES:
+            raise unknown("pairing rule", pairing, RULES)
+        return RULES[pairing]
+    if pairing.name in RULES:
+        raise InputError(f"pairing rule '{pairing.name}': the name is taken; give the task's own rule another one")
+    _BROUGHT[pairing.name] = pairing
+    return pairing
+
+
+def rule_named(name: str, task: str) -> PairingRule:
+    """The rule of a name that results of a task hold: one of `RULES`, or that which the task brings.
+
+    InputError where it is neither: then the task's package is not installed here.
+    """
+    if name in RULES:
+        return RULES[name]
+    if name not in _BROUGHT and task in plugins(TASKS):
+        rule_of(plugins(TASKS)[task].load().pairing)
+    if name not in _BROUGHT:
+        raise InputError(
+            f"results of task {task} are compared by its own rule '{name}': the task is not installed here"
+        )
+    return _BROUGHT[name]

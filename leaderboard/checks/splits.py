@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ...benchmark.contracts.task import ArmName
 from ...benchmark.data.catalogue import is_drawn
-from ...benchmark.data.splits import JSRT_IDS, NIH_LISTS, PINNED, ids_digest, is_jsrt_like
+from ...benchmark.data.splits import ids_digest
 from ...benchmark.runs.record import Record
 from ..entry import EntryRun
 from ..films import Change, FilmsMoved, films_moved
@@ -70,24 +70,11 @@ def _cell(subject: Subject, run: EntryRun, protocol: Protocol, record: Record, i
     slot = slot_of(record)
     test = subject.test_films(run, protocol, slot)
     if test is None:
-        yield from _pinned(record, ids)
+        if wrong := protocol.task.wrong_test(ids):  # official splits are known by their ids, without the films
+            yield f"its test films are not {wrong}"
         return
     if list(ids) != test.ids:
         yield f"its {len(ids)} test films are not the {len(test)} of the protocol"
     alone = slot.arm in (ArmName.REAL, ArmName.FINETUNE)  # others were trained on synthetic films too
     if alone and record.train_ids != ids_digest(subject.training_ids(run, protocol, slot)):
         yield "it was not trained on the protocol's training films"
-
-
-def _pinned(record: Record, ids: tuple[str, ...]) -> Iterator[str]:
-    """Official splits are known by their ids and digests, without the films."""
-    name = record.cell.task.name
-    if name in PINNED and is_jsrt_like(ids):
-        rule = PINNED[name][0]
-        parts: dict[str, set[str]] = {}
-        for one, part in zip(JSRT_IDS, rule(JSRT_IDS), strict=True):
-            parts.setdefault(str(part), set()).add(one)
-        if set(ids) not in [members for part, members in parts.items() if part != "train"]:
-            yield "its test films are not those of the official split"
-    if name == "nih_classification" and len(ids) == NIH_LISTS.test and ids_digest(ids) != NIH_LISTS.test_digest:
-        yield "its test films are not the official test list of NIH ChestX-ray14"

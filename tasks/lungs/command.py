@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -21,7 +22,9 @@ def fit(
     data: Data = "phantom", preset: Preset = "quick", set_: Set = None, device: Device = "auto", as_json: Json = False
 ) -> None:
     """Fit the generator and keep it; one that is kept already is shown."""
-    _print(_made("lung_region_generator", data, preset, set_, device), as_json=as_json)
+    from .regions import lung_region_generator
+
+    _print(_made(lung_region_generator, data, preset, set_, device), as_json=as_json)
 
 
 @app.command()
@@ -29,22 +32,24 @@ def evaluate(
     data: Data = "phantom", preset: Preset = "quick", set_: Set = None, device: Device = "auto", as_json: Json = False
 ) -> None:
     """Measure Dice and IoU in five folds of patients, and keep them in the generator's record."""
-    _print(_made("evaluated", data, preset, set_, device), as_json=as_json)
+    from .cross_validation import evaluated
+
+    _print(_made(evaluated, data, preset, set_, device), as_json=as_json)
 
 
-def _made(action: str, data: str, preset: str, pairs: list[str] | None, device: str) -> Any:
-    """What `action` of `regions` makes."""
+def _made(make: Callable[..., Any], data: str, preset: str, pairs: list[str] | None, device: str) -> Any:
+    """What `make(settings, data, device, progress)` makes."""
     from ...benchmark.cli.progress_bar import shown_progress
     from ...benchmark.errors import unknown
     from ...benchmark.runs.request import resolve_device
     from ...benchmark.settings import override, parse_pairs
-    from . import regions
+    from .regions import PRESETS
 
-    if preset not in regions.PRESETS:
-        raise unknown("preset", preset, regions.PRESETS)
-    settings = override(regions.PRESETS[preset], parse_pairs(pairs or []), "the lung region generator")
+    if preset not in PRESETS:
+        raise unknown("preset", preset, PRESETS)
+    settings = override(PRESETS[preset], parse_pairs(pairs or []), "the lung region generator")
     with shown_progress("lungs") as progress:
-        return getattr(regions, action)(settings, data, resolve_device(device), progress)
+        return make(settings, data, resolve_device(device), progress)
 
 
 def _print(made: Any, *, as_json: bool) -> None:

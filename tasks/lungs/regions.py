@@ -16,27 +16,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import Field
 
 from ...benchmark import digest
 from ...benchmark.data.catalogue import find_dataset
 from ...benchmark.data.dataset import Dataset
+from ...benchmark.data.organs import lung_organs
+from ...benchmark.data.splits import hold_out_patients
 from ...benchmark.errors import InputError, StoreError
 from ...benchmark.files import new_folder, write_text
 from ...benchmark.home import home
-from ...benchmark.metrics.segmentation import confusion, dice_from_counts, jaccard_from_counts
 from ...benchmark.progress import Progress
 from ...benchmark.runs.record import DataIdentity
-from ...benchmark.schema import Strict, read_json, utc_now
+from ...benchmark.schema import read_json, utc_now
 from ...benchmark.settings import plain
-from ..examples import hold_out_patients, lung_organs
+from .record import SCHEMA, LungRecord
 
 if TYPE_CHECKING:
     from ...benchmark.training.history import History
     from .unet import LungRegions
 
-SCHEMA = 1
-FOLDS = 5
 HELD_OUT = 0.10  # share of the training films that choose the best network; the paper does not say what does
 
 
@@ -67,46 +65,6 @@ QUICK = LungSettings(resolution=64, width=0.125, rate=3e-3, epochs=16)
 PRESETS: Mapping[str, LungSettings] = {"quick": QUICK, "standard": replace(PAPER, epochs=40), "paper": PAPER}
 
 
-class Spread(Strict):
-    """Mean and sample standard deviation over films."""
-
-    mean: float
-    stddev: float
-
-
-class CrossValidation(Strict):
-    """How well the U-Net finds the lungs of films it was not trained on: every film is tested once."""
-
-    folds: int
-    films: int
-    dice: Spread
-    iou: Spread
-    fold_dice: list[float]
-    fold_iou: list[float]
-    seconds: float
-
-
-class LungRecord(Strict):
-    """What a kept generator is and what made it."""
-
-    schema_version: int = Field(default=SCHEMA, alias="schema")
-    key: str
-    settings: dict[str, Any]
-    data: DataIdentity
-    films: int
-    held_out_films: int
-    held_out_loss: float
-    parameters: int
-    code: str
-    packages: dict[str, str]
-    device: str
-    precision: str
-    seconds: float
-    weights_sha256: str
-    created: str
-    cross_validation: CrossValidation | None = None
-
-
 @dataclass(frozen=True)
 class LungRegionGenerator:
     """A fitted generator: `regions.boxes(films)` makes boxes (see `boxes_of`); `record` says where it is from."""
@@ -127,17 +85,17 @@ def lung_region_generator(
     InputError where the dataset is unknown or has no lung masks.
     """
     progress = progress or Progress()
-    films = _films(settings, data_name, progress.part("films", 0.0, 0.05))
+    films = films_with_lungs(settings, data_name, progress.part("films", 0.0, 0.05))
     folder, identity = _place(settings, films, device)
     kept = _kept(folder)
     if kept is not None:
         return kept
-    with _threads(settings.threads):
+    with threads(settings.threads):
         start = time.perf_counter()
         regions, history, held = fit(settings, films, device=device, progress=progress.part("training", 0.05, 1.0))
         seconds = time.perf_counter() - start
     with new_folder(folder) as draft:
-        from ..models.segmenter import save_weights
+        from ..models.saved import save_weights
 
         save_weights(regions, draft / "weights.safetensors")
         record = LungRecord(
@@ -151,40 +109,22 @@ def lung_region_generator(
             weights_sha256=digest.of_file(draft / "weights.safetensors"),
             created=utc_now(),
         )
-        _write(record, draft)
+        write_record(record, draft)
     made = _kept(folder)
     if made is None:
         raise StoreError(f"{folder}: the lung region generator that was just written is not readable; run it again")
     return made
 
 
-def evaluated(
-    settings: LungSettings = QUICK,
-    data_name: str = "phantom",
-    device: str = "cpu",
-    progress: Progress | None = None,
-) -> LungRegionGenerator:
-    """The generator with its five-fold cross-validation, which is measured once and kept in its record."""
-    progress = progress or Progress()
-    found = lung_region_generator(settings, data_name, device, progress.part("", 0.0, 0.2))
-    if found.record.cross_validation is not None:
-        return found
-    films = _films(settings, data_name, Progress())
-    with _threads(settings.threads):
-        measured = cross_validate(settings, films, device=device, progress=progress.part("", 0.2, 1.0))
-    record = found.record.model_copy(update={"cross_validation": measured})
-    _write(record, found.folder)
-    return replace(found, record=record)
-
-
 def generator_key(settings: LungSettings, data_name: str, device: str = "cpu") -> str:
     """The key of a generator, made or not: it changes with everything that can change a lung region."""
-    return str(_place(settings, _films(settings, data_name, Progress()), device)[1]["key"])
+    return str(_place(settings, films_with_lungs(settings, data_name, Progress()), device)[1]["key"])
 
 
-def _films(settings: LungSettings, data_name: str, progress: Progress) -> Dataset:
+def films_with_lungs(settings: LungSettings, data_name: str, progress: Progress) -> Dataset:
+    """The films that a generator learns from; InputError where they have no lung masks."""
     films = find_dataset(data_name, settings.resolution, progress)
-    if not lung_organs(films):
+    if films.masks is None or not lung_organs(films.organs):
         found = ", ".join(films.organs) or "no masks"
         raise InputError(f"lung regions: expected lung masks in dataset {films.info.name}, found {found}; try phantom")
     return films
@@ -206,7 +146,7 @@ def _place(settings: LungSettings, films: Dataset, device: str) -> tuple[Path, d
 
 def _kept(folder: Path) -> LungRegionGenerator | None:
     """The generator in a folder; None, and the folder removed, where it is not whole."""
-    from ..models.segmenter import load_weights
+    from ..models.saved import load_weights
 
     if not folder.is_dir():
         return None
@@ -225,12 +165,14 @@ def _kept(folder: Path) -> LungRegionGenerator | None:
     return LungRegionGenerator(regions, record, folder)
 
 
-def _write(record: LungRecord, folder: Path) -> None:
+def write_record(record: LungRecord, folder: Path) -> None:
+    """Keep a record beside the weights, in place of an older one."""
     write_text(folder / "record.json", record.model_dump_json(by_alias=True, indent=1) + "\n")
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def threads(count: int) -> Iterator[None]:
+    """So many CPU threads for torch, and then as many as before."""
     import torch
 
     before = torch.get_num_threads()
@@ -241,7 +183,7 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-# ---------------------------------------------------------------------- fitting and measuring
+# ---------------------------------------------------------------------- fitting
 
 
 def untrained(settings: LungSettings) -> LungRegions:
@@ -260,7 +202,7 @@ def untrained(settings: LungSettings) -> LungRegions:
 
 def lungs_of(films: Dataset) -> np.ndarray:
     """The union of the lung masks: bool (N, H, W)."""
-    return np.asarray(films.organ_masks(lung_organs(films)).any(axis=1))
+    return np.asarray(films.organ_masks(lung_organs(films.organs)).any(axis=1))
 
 
 def fit(settings: LungSettings, films: Dataset, *, device: str, progress: Progress) -> tuple[LungRegions, History, int]:
@@ -290,43 +232,3 @@ def fit(settings: LungSettings, films: Dataset, *, device: str, progress: Progre
         ),
     )
     return regions.cpu(), history, len(held)
-
-
-def cross_validate(
-    settings: LungSettings, films: Dataset, *, device: str, progress: Progress, folds: int = FOLDS
-) -> CrossValidation:
-    """Dice and IoU per film over `folds` folds of patients (equations 3 and 4 of the paper), after cleaning.
-
-    InputError where there are fewer patients than folds. The network of a fold is chosen on a tenth of its own
-    training films, never on the fold that it is tested on.
-    """
-    start = time.perf_counter()
-    patients = films.cases["patient"].astype(str).to_numpy()
-    names = np.unique(patients)
-    if len(names) < folds:
-        raise InputError(
-            f"lung regions: {folds} folds need as many patients, dataset {films.info.name} has {len(names)}"
-        )
-    order = np.random.default_rng(digest.derive_seed("lung regions", "folds", settings.seed)).permutation(names)
-    dices, ious = [], []
-    for fold in range(folds):
-        tested = np.isin(patients, order[fold::folds])
-        part = progress.part(f"fold {fold + 1}/{folds}", fold / folds, (fold + 1) / folds)
-        regions, _, _ = fit(settings, films.select(~tested), device=device, progress=part)
-        test = films.select(tested).resized(settings.resolution)
-        counts = confusion(regions.masks(np.asarray(test.images)), lungs_of(test))
-        dices.append(np.asarray(dice_from_counts(*counts)))
-        ious.append(np.asarray(jaccard_from_counts(*counts)))
-    return CrossValidation(
-        folds=folds,
-        films=len(films),
-        dice=_spread(np.concatenate(dices)),
-        iou=_spread(np.concatenate(ious)),
-        fold_dice=[float(one.mean()) for one in dices],
-        fold_iou=[float(one.mean()) for one in ious],
-        seconds=round(time.perf_counter() - start, 3),
-    )
-
-
-def _spread(values: np.ndarray) -> Spread:
-    return Spread(mean=float(values.mean()), stddev=float(values.std(ddof=1)))

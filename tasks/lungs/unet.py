@@ -114,7 +114,7 @@ class LungRegions(nn.Module):
         return found
 
     def boxes(self, films: np.ndarray, *, batch: int = 64) -> np.ndarray:
-        """uint8 (N, H, W) films to the boxes of their lung regions: int64 (N, 4), see `lung_regions.boxes_of`."""
+        """uint8 (N, H, W) films to the boxes of their lung regions: int64 (N, 4), see `rules.boxes_of`."""
         return boxes_of(self.masks(films, batch=batch), side=films.shape[-1])
 
 

@@ -14,10 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...benchmark.contracts.task import Illustration
+from ...benchmark.data.dataset import Dataset
 from .sdfn import FindingsClassifier, as_input
 
 OPACITY = 0.4  # of the colours over the film
 OUTLINE = (255, 255, 255)
+SHOWN, TILE = 12, 256  # films of a cell at the most, and pixels a side
 
 
 def weights_of_maps(classifier: FindingsClassifier) -> dict[str, Tensor]:
@@ -120,3 +123,50 @@ def overlay(
         end = (round((x + w) * across) - 1, round((y + h) * down) - 1)
         cv2.rectangle(picture, start, end, OUTLINE, thickness)
     return picture, f"{finding.replace('_', ' ')} {probability:.2f}"
+
+
+def illustrations(model: FindingsClassifier, test: Dataset, structures: Sequence[str]) -> list[Illustration]:
+    """The maps of test films over them with their finding and, where there are, its boxes: see `shown_films`."""
+    places = shown_films(test, structures, SHOWN)
+    if not places:
+        return []
+    rows = np.array([row for row, _ in places])
+    columns = np.array([structures.index(finding) for _, finding in places])
+    films = np.asarray(test.images)[rows]
+    logits = model.logits(films)[np.arange(len(rows)), columns]
+    pictures = []
+    for (row, finding), film, heat, logit in zip(
+        places, films, activation_maps(model, films, columns), logits, strict=True
+    ):
+        boxes = boxes_of(test, test.ids[row], finding)
+        probability = float(1 / (1 + np.exp(-np.float64(logit))))
+        pixels, caption = overlay(film, heat, finding, probability, boxes=boxes, side=TILE)
+        pictures.append(Illustration(pixels, f"{test.ids[row]}: {caption}"))
+    return pictures
+
+
+def shown_films(test: Dataset, structures: Sequence[str], count: int) -> list[tuple[int, str]]:
+    """(row, finding) of films to draw: in turn the first positive film of each finding, those with a box of it first."""
+    boxed: set[tuple[str, str]] = set()
+    if test.boxes is not None:
+        boxed = set(zip(test.boxes["id"].astype(str), test.boxes["finding"].astype(str), strict=True))
+    queues = []
+    for finding in structures:
+        rows = np.flatnonzero(test.cases[finding].to_numpy() == 1)
+        queues.append(
+            [(int(row), finding) for row in sorted(rows, key=lambda row: ((test.ids[row], finding) not in boxed, row))]
+        )
+    chosen: list[tuple[int, str]] = []
+    for turn in range(max(map(len, queues), default=0)):
+        chosen += [queue[turn] for queue in queues if turn < len(queue)]
+        if len(chosen) >= count:
+            break
+    return chosen[:count]
+
+
+def boxes_of(test: Dataset, case: str, finding: str) -> list[tuple[float, float, float, float]]:
+    """The annotated boxes of a finding on a film: (x, y, w, h) in pixels."""
+    if test.boxes is None:
+        return []
+    mine = test.boxes[(test.boxes["id"].astype(str) == case) & (test.boxes["finding"] == finding)]
+    return [(float(x), float(y), float(w), float(h)) for x, y, w, h in mine[["x", "y", "w", "h"]].to_numpy()]

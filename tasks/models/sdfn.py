@@ -31,14 +31,14 @@ from ..lungs.regions import untrained
 from ..lungs.rules import cropped
 from ..lungs.unet import LungRegions
 from .densenet import FindingsNet
+from .saved import load_weights
 from .sdfn_settings import ClassifierSettings, Kind
-from .segmenter import load_weights
 
 
 @dataclass(frozen=True)
 class LabelledFilms:
     """Films uint8 (N, H, W), their labels 0/1 (N, findings), and the boxes of their lung regions, where they are known
-    (see `lung_regions.boxes_of`)."""
+    (see `lungs.rules.boxes_of`)."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -341,7 +341,7 @@ def new_classifier(
 
 
 def load_classifier(path: Path, findings: int, settings: ClassifierSettings) -> FindingsClassifier:
-    """The classifier that `segmenter.save_weights` kept; the file that it started from is not needed any more."""
+    """The classifier that `saved.save_weights` kept; the file that it started from is not needed any more."""
     classifier = new_classifier(findings, replace(settings, weights=None), seed=0)
     load_weights(classifier, path)
     return classifier

@@ -1,15 +1,12 @@
-"""How every segmentation network is trained and used: random crops, cross-entropy, sliding windows, weights on disk."""
+"""How every segmentation network is trained and used: random crops, cross-entropy, sliding windows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import product
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Adam, Optimizer
@@ -157,15 +154,3 @@ def predict_labels(network: nn.Module, images: np.ndarray, *, crop: int, batch: 
                 found = probability_joined(found, taught)
             labels[chosen] = found.argmax(dim=1).to(torch.uint8).cpu().numpy()
     return labels
-
-
-def save_weights(network: nn.Module, path: Path) -> None:
-    """Keep a network's weights as safetensors."""
-    weights: dict[str, Any] = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
-    save_file(weights, path)
-
-
-def load_weights(network: nn.Module, path: Path) -> nn.Module:
-    """Put kept weights into a network of the same architecture."""
-    network.load_state_dict(load_file(path))
-    return network.eval()

@@ -11,9 +11,10 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
+from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.metrics.auc_bootstrap import bootstrap_auc
 from cxrbench.benchmark.metrics.classification import delong
-from cxrbench.benchmark.metrics.scores import AVERAGE, NOT_TAUGHT
+from cxrbench.benchmark.metrics.scores import AVERAGE, NOT_TAUGHT, RESAMPLES, class_scores
 from cxrbench.benchmark.registry import TASKS, plugins
 from cxrbench.benchmark.significance.pairs import Comparison, compare_cases, with_holm
 from cxrbench.benchmark.significance.rules import (
@@ -22,11 +23,12 @@ from cxrbench.benchmark.significance.rules import (
     MCNEMAR,
     OVER_CLASSES,
     PATIENTS,
-    RESAMPLES,
     RULES,
-    class_scores,
+    PairingRule,
     compare_aucs,
     compare_hits,
+    rule_named,
+    rule_of,
 )
 
 STRUCTURES = ("Mass", "Nodule", "Edema", "Hernia", "Fibrosis", "Effusion")
@@ -255,8 +257,35 @@ def test_holm_of_two_arms_takes_their_averages_together():
 
 
 def test_every_task_names_a_rule_and_only_films_with_scores_of_their_own_are_drawn():
-    for plugin in plugins(TASKS).values():
-        assert plugin.load().pairing in RULES
+    assert {plugin.load().pairing for plugin in plugins(TASKS).values()} == set(RULES)
     assert {name for name, rule in RULES.items() if rule.per_case} == {"cases"}
     assert RULES["cases"].compare is compare_cases
     assert RULES["auc"].compare is compare_aucs and RULES["hits"].compare is compare_hits
+
+
+def own_rule(name: str) -> PairingRule:
+    return PairingRule(name=name, compare=compare_cases, unit="ribs", marks="a test", more="", method="As ribs are.")
+
+
+def test_a_task_may_bring_a_rule_which_results_then_name():
+    rule = own_rule("ribs")
+    assert rule_of(rule) is rule and rule_of("cases") is RULES["cases"]
+    assert rule_named("ribs", "no installed task") is rule  # one in a file: known once it was used
+    assert rule_named("hits", "no installed task") is RULES["hits"]
+
+
+def test_the_rule_of_an_installed_task_is_found_without_a_run(monkeypatch):
+    task = plugins(TASKS)["scr_official"].load()
+    monkeypatch.setattr(task, "pairing", own_rule("spines"))
+    assert rule_named("spines", "scr_official") is task.pairing
+
+
+def test_a_name_that_is_taken_or_unknown_is_refused():
+    with pytest.raises(InputError, match="the name is taken"):
+        rule_of(own_rule("auc"))
+    with pytest.raises(InputError, match=r"unknown pairing rule 'case'\. Did you mean cases"):
+        rule_of("case")
+    with pytest.raises(InputError, match="own rule 'teeth': the task is not installed here"):
+        rule_named("teeth", "my_task")
+    with pytest.raises(InputError, match="own rule 'teeth'"):
+        rule_named("teeth", "scr_official")

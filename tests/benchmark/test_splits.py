@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,11 +53,22 @@ def test_the_phantom_is_split_as_jsrt():
     assert splits.three_folds(splits.PHANTOM_IDS) == splits.three_folds(splits.JSRT_IDS)
 
 
-@pytest.mark.parametrize("name", list(splits.PINNED))
+@pytest.mark.parametrize("split", [splits.SCR_OFFICIAL, splits.SCR_3FOLD], ids=["official", "three folds"])
 @pytest.mark.parametrize("ids", [splits.JSRT_IDS, splits.PHANTOM_IDS], ids=["jsrt", "phantom"])
-def test_every_rule_gives_its_pinned_digest(name, ids):
-    rule, pinned = splits.PINNED[name]
-    assert splits.check_split(name, ids, rule(ids)) == pinned
+def test_every_rule_gives_its_pinned_digest(split, ids):
+    assert split.check(ids, split.rule(ids)) == split.sha256
+
+
+@pytest.mark.parametrize("ids", [splits.JSRT_IDS, splits.PHANTOM_IDS], ids=["jsrt", "phantom"])
+def test_the_ids_of_a_test_set_are_known_whatever_their_order(ids):
+    even = [name for name in ids if int(name[-1]) % 2 == 0]
+    assert splits.SCR_OFFICIAL.tests(even[::-1])
+    assert not splits.SCR_OFFICIAL.tests(even[1:]) and not splits.SCR_OFFICIAL.tests(ids)
+    assert not splits.SCR_OFFICIAL.tests([name for name in ids if name not in even])  # those that train
+    folds = splits.three_folds(ids)
+    for fold in range(3):
+        assert splits.SCR_3FOLD.tests([name for name, part in zip(ids, folds, strict=True) if part == fold])
+    assert not splits.SCR_3FOLD.tests(even)
 
 
 def test_split_digest_sees_the_parts_but_not_the_order():
@@ -69,7 +81,7 @@ def test_split_digest_sees_the_parts_but_not_the_order():
 def test_a_missing_test_film_is_named():
     ids = [name for name in splits.JSRT_IDS if name != "JPCNN044"]
     with pytest.raises(InputError) as caught:
-        splits.check_split("scr_official", ids, splits.odd_even_split(ids))
+        splits.SCR_OFFICIAL.check(ids, splits.odd_even_split(ids))
     assert str(caught.value) == "scr_official: the test split has 122 cases, expected 123; missing: JPCNN044"
 
 
@@ -78,13 +90,13 @@ def test_a_film_in_the_wrong_part_is_named():
     parts[splits.JSRT_IDS.index("JPCLN011")] = "test"
     expected = "scr_official: the test split has 124 cases, expected 123; unexpected: JPCLN011"
     with pytest.raises(InputError, match=expected):
-        splits.check_split("scr_official", splits.JSRT_IDS, parts)
+        splits.SCR_OFFICIAL.check(splits.JSRT_IDS, parts)
 
 
 def test_many_missing_ids_are_counted_not_listed():
     ids = splits.JSRT_IDS[100:]
     with pytest.raises(InputError, match=r"missing: JPCLN002, JPCLN004, JPCLN006, JPCLN008, JPCLN010 and 45 more"):
-        splits.check_split("scr_official", ids, splits.odd_even_split(ids))
+        splits.SCR_OFFICIAL.check(ids, splits.odd_even_split(ids))
 
 
 def test_a_wrong_fold_is_named_by_its_number():
@@ -93,20 +105,13 @@ def test_a_wrong_fold_is_named_by_its_number():
     with pytest.raises(
         InputError, match=r"scr_3fold: fold \d has \d\d cases, expected \d\d; (missing|unexpected): JPCLN001"
     ):
-        splits.check_split("scr_3fold", splits.JSRT_IDS, folds)
+        splits.SCR_3FOLD.check(splits.JSRT_IDS, folds)
 
 
-def test_a_changed_rule_does_not_pass_for_the_pinned_one(monkeypatch):
-    monkeypatch.setitem(
-        splits.PINNED, "scr_official", (lambda ids: ["train"] * len(ids), splits.PINNED["scr_official"][1])
-    )
+def test_a_changed_rule_does_not_pass_for_the_pinned_one():
+    changed = replace(splits.SCR_OFFICIAL, rule=lambda ids: ["train"] * len(ids))
     with pytest.raises(InputError, match="does not give the pinned split"):
-        splits.check_split("scr_official", splits.JSRT_IDS, ["train"] * 247)
-
-
-def test_an_unknown_split_gets_the_nearest_name():
-    with pytest.raises(InputError, match=re.escape("unknown split 'scr_oficial'. Did you mean scr_official")):
-        splits.check_split("scr_oficial", [], [])
+        changed.check(splits.JSRT_IDS, ["train"] * 247)
 
 
 def test_patient_split_keeps_patients_together_and_depends_on_the_seed():
@@ -133,6 +138,17 @@ def test_only_ids_of_the_official_form_are_held_against_the_official_split():
     assert splits.is_jsrt_like(["PHLN001"])
     assert not splits.is_jsrt_like(["JPCLN001", "IM-0125-0001"])
     assert not splits.is_jsrt_like([])
+
+
+def test_a_handful_of_jsrt_is_a_trial_and_no_official_set():
+    assert splits.is_jsrt(splits.JSRT_IDS) and splits.is_jsrt(splits.PHANTOM_IDS[:124])
+    assert not splits.is_jsrt(splits.JSRT_IDS[:123]) and not splits.is_jsrt([*splits.JSRT_IDS, "IM-0125-0001"])
+
+
+def test_a_draw_depends_on_names_and_seed_alone():
+    names = [f"p{number}" for number in range(50)]
+    assert splits.drawn(names[::-1] + names, "a") == splits.drawn(names, "a") != splits.drawn(names, "b")
+    assert splits.drawn(["x", "y"], 0) == sorted("xy", key=lambda name: hashlib.sha256(f"0/{name}".encode()).digest())
 
 
 NIH_TRAIN = ["00000001_000", "00000001_001", "00000002_000"]

@@ -1,4 +1,4 @@
-"""What a packed entry leaves out of a detector's guesses changes no score."""
+"""What a packed entry leaves out, of a detector's guesses for example, changes no score."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from cxrbench.benchmark.metrics.localisation import SCORE
 from cxrbench.leaderboard.checks.subject import installed_task
 from cxrbench.leaderboard.regression.films import fingerprint_films
 from cxrbench.leaderboard.thinning import thinned
+from cxrbench.tasks.nih_classification import NihClassification
 
 GUESSES = 100
 
@@ -65,6 +66,6 @@ def test_a_task_that_scores_all_detections_keeps_them(task, test, monkeypatch):
     assert thinned(said, task, test) is said
 
 
-def test_what_holds_no_detections_stays(task, test):
-    said = Predictions(tuple(test.ids), {"logits": np.zeros((len(test), 14), np.float32)})
-    assert thinned(said, task, test) is said
+def test_a_task_that_says_nothing_keeps_all():
+    classification, said = NihClassification(), Predictions(("a",), {"logits": np.zeros((1, 14), np.float32)})
+    assert thinned(said, classification, test=None) is said

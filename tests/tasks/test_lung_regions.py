@@ -15,11 +15,14 @@ from typer.testing import CliRunner
 
 from cxrbench.benchmark.data.catalogue import keep
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.data.splits import hold_out_patients
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
+from cxrbench.tasks.lungs import cross_validation
 from cxrbench.tasks.lungs import regions as lung_regions
 from cxrbench.tasks.lungs.command import app
-from cxrbench.tasks.lungs.regions import LungSettings, evaluated, lung_region_generator, lungs_of
+from cxrbench.tasks.lungs.cross_validation import evaluated
+from cxrbench.tasks.lungs.regions import LungSettings, lung_region_generator, lungs_of
 from cxrbench.tasks.lungs.rules import boxes_of, clean, cropped, equalised, lung_box
 from cxrbench.tasks.lungs.unet import LungUNet, Warped, held_out_loss
 
@@ -223,7 +226,7 @@ def test_the_network_learns_and_its_best_weights_are_kept(kept_chests):
     regions, history, _ = lung_regions.fit(settings, kept_chests, device="cpu", progress=Progress())
     losses = [row["validation"] for row in history.rows if "validation" in row]
     assert len(losses) == 15 and losses[-1] < losses[0] / 2
-    rows, held = lung_regions.hold_out_patients(kept_chests, 0.1, seed=0)
+    rows, held = hold_out_patients(kept_chests, 0.1, seed=0)
     given, lungs = equalised(np.asarray(kept_chests.images)), lungs_of(kept_chests)
     assert held_out_loss(regions, given[held], lungs[held]) == pytest.approx(min(losses))
     assert regions.mean.item() == pytest.approx(given[rows].mean(), abs=1e-6)
@@ -237,7 +240,7 @@ def test_five_folds_test_every_film_once_and_are_kept_in_the_record(kept_chests,
     assert len(measured.fold_dice) == 5
     assert np.mean(measured.fold_dice) == pytest.approx(measured.dice.mean)  # folds of equal size
     assert 0 < measured.iou.mean < measured.dice.mean <= 1
-    monkeypatch.setattr(lung_regions, "cross_validate", None)
+    monkeypatch.setattr(cross_validation, "cross_validate", None)
     found = evaluated(TINY, "chests")
     assert found.record.cross_validation == measured
     assert json.loads((found.folder / "record.json").read_text())["cross_validation"]["dice"]["mean"] == (
@@ -253,7 +256,7 @@ def test_films_without_lung_masks_are_refused():
 
 def test_fewer_patients_than_folds_are_refused():
     with pytest.raises(InputError, match="5 folds"):
-        lung_regions.cross_validate(TINY, chests(4), device="cpu", progress=Progress())
+        cross_validation.cross_validate(TINY, chests(4), device="cpu", progress=Progress())
 
 
 # ---------------------------------------------------------------------- the command

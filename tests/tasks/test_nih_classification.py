@@ -21,18 +21,10 @@ from cxrbench.benchmark.data.phantom.nih_like import case_table, nih_like_film
 from cxrbench.benchmark.digest import of_file
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
+from cxrbench.tasks.models.activation_maps import SHOWN, TILE, boxes_of, shown_films
 from cxrbench.tasks.models.sdfn import new_classifier
-from cxrbench.tasks.nih_classification import (
-    PAPER,
-    QUICK,
-    SHOWN,
-    STANDARD,
-    TILE,
-    NihClassification,
-    boxes_of,
-    shown_films,
-    size_name,
-)
+from cxrbench.tasks.nih_classification import PAPER, QUICK, STANDARD, NihClassification
+from cxrbench.tasks.patient_shares import size_name
 
 torch.set_num_threads(1)
 

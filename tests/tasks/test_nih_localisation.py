@@ -15,7 +15,8 @@ from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.metrics.scores import AVERAGE
 from cxrbench.benchmark.progress import Progress
 from cxrbench.tasks.box_split import Split
-from cxrbench.tasks.nih_localisation import ALL_FILMS, QUICK, NihLocalisation
+from cxrbench.tasks.detections import ALL_FILMS
+from cxrbench.tasks.nih_localisation import QUICK, NihLocalisation
 
 SIDE = 32
 TWO = ("Effusion", "Pneumonia")

@@ -12,10 +12,10 @@ from torch import nn
 
 from cxrbench.benchmark.contracts.task import Arm, ArmName, Predictions, Slot
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
-from cxrbench.benchmark.data.splits import JSRT_IDS, odd_even_split
+from cxrbench.benchmark.data.splits import JSRT_IDS, hold_out_patients, odd_even_split
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
-from cxrbench.tasks.examples import Examples, hold_out_last, hold_out_patients, paint
+from cxrbench.tasks.examples import Examples, hold_out_last, paint
 from cxrbench.tasks.models.segmenter import Crops, as_input, class_probabilities, window_starts, windows
 from cxrbench.tasks.scr_official import PAPER, QUICK, ScrOfficial, tiny_rows
 from cxrbench.tasks.segmentation import scored_structures

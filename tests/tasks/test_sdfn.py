@@ -22,6 +22,7 @@ from cxrbench.benchmark.training.stopping import Patience, Validation
 from cxrbench.tasks.lungs.regions import LungSettings
 from cxrbench.tasks.models.activation_maps import activation_maps, branch_maps, fused, overlay, scaled
 from cxrbench.tasks.models.densenet import FindingsNet
+from cxrbench.tasks.models.saved import save_weights
 from cxrbench.tasks.models.sdfn import (
     FindingsClassifier,
     FindingsTraining,
@@ -35,7 +36,6 @@ from cxrbench.tasks.models.sdfn import (
     new_classifier,
 )
 from cxrbench.tasks.models.sdfn_settings import PAPER, PRESETS, ClassifierSettings, Kind
-from cxrbench.tasks.models.segmenter import save_weights
 
 torch.set_num_threads(1)
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from cxrbench.benchmark.contracts.task import Arm, ArmName
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.data.organs import lung_organs
 from cxrbench.benchmark.progress import Progress
 from cxrbench.benchmark.runs import asked, examine
 from cxrbench.benchmark.runs import chains as execution
@@ -20,7 +21,6 @@ from cxrbench.benchmark.runs.chains import Outcome
 from cxrbench.benchmark.runs.job import Job
 from cxrbench.benchmark.runs.request import Request, execute, prepare
 from cxrbench.benchmark.runs.worker import perform
-from cxrbench.tasks.examples import lung_organs
 from cxrbench.tasks.models.neff_unet import NeffUNet
 from cxrbench.tasks.scr_3fold import ScrThreeFold
 from cxrbench.tasks.scr_official import ScrOfficial
@@ -106,7 +106,7 @@ def test_lungs_of_the_three_folds_are_one_organ_that_is_found_as_lungs():
     train = folded_chests(["a", "b", "c"], [0, 1, 2])
     films = bare()
     made = annotated(task, model, films, train)
-    assert made.organs == ("lungs",) and lung_organs(made) == ("lungs",)
+    assert made.organs == ("lungs",) and lung_organs(made.organs) == ("lungs",)
     labels = task.predict(model, films, device="cpu").arrays["labels"]
     assert np.array_equal(task.label_maps(made, task.structures(train)), labels)
     trained = task.train(

@@ -15,8 +15,8 @@ from cxrbench.benchmark.contracts.task import Arm, ArmName, Illustration, Metric
 from cxrbench.benchmark.data.dataset import Annotation, Dataset
 from cxrbench.benchmark.metrics.auc_bootstrap import bootstrap_auc
 from cxrbench.benchmark.metrics.classification import roc_curve
+from cxrbench.benchmark.metrics.scores import class_scores
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.significance.rules import class_scores
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ... import exact
 from ...draws import Draw
 from ...errors import InputError
+from ..splits import PHANTOM_IDS
 from . import outlines
 from .anatomy import Anatomy, draw_anatomy
 from .depths import Layer, Opacity
@@ -25,16 +26,13 @@ from .film import ORGANS, render
 
 __all__ = ["ORGANS", "jsrt_like", "jsrt_like_case", "jsrt_like_ids"]
 
-WITH_NODULE, WITHOUT_NODULE = 154, 93
-
 
 def jsrt_like_ids() -> list[str]:
     """PHLN001 to PHLN154 (one nodule each), then PHNN001 to PHNN093."""
-    nodules = [f"PHLN{number:03d}" for number in range(1, WITH_NODULE + 1)]
-    return nodules + [f"PHNN{number:03d}" for number in range(1, WITHOUT_NODULE + 1)]
+    return list(PHANTOM_IDS)
 
 
-_IDS = frozenset(jsrt_like_ids())
+_IDS = frozenset(PHANTOM_IDS)
 
 
 def _in_lung(person: Anatomy, rng: Draw) -> tuple[float, float]:
@@ -72,7 +70,7 @@ def jsrt_like_case(case_id: str, resolution: int) -> tuple[NDArray[np.uint8], ND
     """
     if case_id not in _IDS:
         raise InputError(
-            f"expected a phantom case id PHLN001..PHLN{WITH_NODULE} or PHNN001..PHNN{WITHOUT_NODULE:03d}, "
+            "expected a phantom case id PHLN001..PHLN154 or PHNN001..PHNN093, "
             f"found {case_id!r}: see `cxrbench data list`"
         )
     if resolution < 16:

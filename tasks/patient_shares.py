@@ -1,0 +1,43 @@
+"""Sizes that are shares of the training patients (the SDFN paper divides by patient): which films a share trains on, and
+which validate it. Both depend on the patients' names alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..benchmark.data.dataset import Dataset
+from ..benchmark.data.splits import drawn
+from ..benchmark.errors import InputError
+
+FULL = "full"
+VALIDATES = 10  # one training patient in so many
+ORDER = "nih_classification/share"  # the draw of the patients
+
+
+def size_name(share: float) -> str:
+    """The size of a share of the training patients: `10%`, `0.5%`."""
+    if not 0 < share < 1:
+        raise InputError(f"fractions: shares of the training patients are between 0 and 1, found {share}")
+    return f"{share * 100:g}%"
+
+
+def share_of(size: str) -> float:
+    """The share (above 0, at most 1) that a size's name says; 1 of `full`."""
+    return 1.0 if size == FULL else float(size.removesuffix("%")) / 100
+
+
+def rows_of(data: Dataset, size: str) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers (for training, for validation) of a size, in the order of ids.
+
+    Patients in the order of a sha256 of their names: a share takes the first of them, and every tenth validates. So a larger
+    share trains on all that a smaller one trains on, and validates with what that validates with.
+    """
+    ids = np.array(data.ids)
+    rows = np.flatnonzero(data.cases["split"].astype(str) == "train")
+    rows = rows[np.argsort(ids[rows], kind="stable")]
+    patients = data.cases["patient"].astype(str).to_numpy()[rows]
+    names = drawn(patients, ORDER)
+    names = names[: max(1, round(share_of(size) * len(names)))]
+    kept = np.isin(patients, names)
+    validates = np.isin(patients, names[::VALIDATES])
+    return rows[kept & ~validates], rows[kept & validates]

@@ -1,0 +1,36 @@
+"""Can the benchmark rank what is known beforehand? Controls on small films: six trainings, 40 seconds on a quiet core."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cxrbench.benchmark.contracts.task import ArmName, Slot
+from cxrbench.benchmark.data.catalogue import find_dataset
+from cxrbench.tasks.scr_official import QUICK, ScrOfficial
+
+from ..controls import NOTHING_WRONG, RankAsTheyMust, Scores, controls, measured, sampled
+
+SMALL = replace(QUICK, resolution=32, fit_resolution=32, crop=33, synthetic=120, steps=200, check_every=50)
+
+
+@pytest.fixture(scope="module")
+def scores(tmp_path_factory) -> Scores:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CXRBENCH_HOME", str(tmp_path_factory.mktemp("phantom")))
+        return measured(ScrOfficial(SMALL), controls(wrong=(25, 50)))
+
+
+class TestSmall(RankAsTheyMust):
+    """At 32 pixels and 200 steps: short trainings differ more among themselves than those of preset quick."""
+
+    near = 0.5
+
+
+def test_degraded_by_nothing_gives_the_copies_themselves():
+    task, providers = ScrOfficial(SMALL), controls(wrong=(0,))
+    train = task.training_set(find_dataset("phantom", 32), Slot("official", "tiny", ArmName.REAL))
+    copies, degraded = (sampled("copies", providers[name], train, task) for name in ("copy_train", NOTHING_WRONG))
+    assert np.array_equal(copies.images, degraded.images) and np.array_equal(copies.masks, degraded.masks)
