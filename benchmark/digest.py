@@ -128,6 +128,9 @@ def _read_imports(source: Path, text: str) -> frozenset[Path]:
             names = [alias.name for alias in node.names if alias.name != "__version__"]  # a release moves no number
             if node.level and names:
                 add(source.parents[node.level - 1], node.module or "", names)
+            elif not node.level and node.module == NAME:
+                for name in names:  # from the public face: the module that the name is of, and nothing else of it
+                    add(PACKAGE, _public_face().get(name, name))
             elif not node.level and node.module and node.module.partition(".")[0] == NAME and names:
                 add(PACKAGE, node.module.removeprefix(NAME).lstrip("."), names)
             elif not node.level and node.module and not inside:
@@ -139,6 +142,14 @@ def _read_imports(source: Path, text: str) -> frozenset[Path]:
                 elif not inside:
                     add(source.parent, alias.name)
     return frozenset(found)
+
+
+@cache
+def _public_face() -> dict[str, str]:
+    """The module below the package that each name of the public face is of, from the imports of its `__init__.py`."""
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level and node.module]
+    return {alias.name: str(node.module) for node in found for alias in node.names}
 
 
 def _nodes(tree: ast.AST, *, types: bool) -> Iterator[ast.AST]:

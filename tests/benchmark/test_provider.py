@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -174,9 +173,7 @@ def test_the_default_save_says_which_attribute_it_cannot_keep(tmp_path):
     provider.strange = object()
     with pytest.raises(ProviderError, match="attribute 'strange' is object"):
         provider.save(tmp_path)
-    assert not (tmp_path / "attributes.json").exists() or "strange" not in json.loads(
-        (tmp_path / "attributes.json").read_text()
-    )
+    assert not (tmp_path / "attributes.json").exists()
 
 
 # ------------------------------------------------------------------------------------------- what is kept in its type
