@@ -24,6 +24,7 @@ from cxrbench.benchmark.data.findings import LOCALISED
 from cxrbench.benchmark.registry import find_provider, find_task
 from cxrbench.benchmark.results.assemble import assemble
 from cxrbench.benchmark.results.folder import write_results
+from cxrbench.benchmark.runs.examine import Said
 from cxrbench.benchmark.runs.job import Cell
 from cxrbench.benchmark.runs.plan import Plan, make_plan
 from cxrbench.benchmark.runs.record import Cost, Downstream, Environment, Record, Value
@@ -146,8 +147,7 @@ def made_plan(name: str, seeds: int = SEEDS) -> Plan:
         task=task,
         task_plugin=plugin,
         provider_plugin=find_provider("copy_train"),
-        provider_settings={},
-        provider_keyed={},
+        said=Said(summary="", produces=(), home_task="", settings={}, keyed={}),
         data=films,
         fit_data=films,
         preset="quick",
