@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..benchmark.contracts.task import ArmName
-from ..benchmark.significance.paired_tests import MIN_SEEDS
+from ..benchmark.significance.paired_tests import MIN_SEEDS, holm_values
 from .attempts import REAL, Attempt, BoardKey, Division, Protocol
 
 Values = npt.NDArray[np.float64]
@@ -124,7 +124,7 @@ def compare(utilities: Sequence[Utility], *, higher_is_better: bool = True, leve
     pairs = _two_tailed(gain, [(m.error[i] * w, m.freedom[i], m.noise[i] * w) for m, i, w in parts])
     to_real = arm.mean - real.mean
     alone = _two_tailed(to_real, [(m.error, m.freedom, m.noise) for m in (arm, real)])
-    adjusted = _holm(np.concatenate([alone, pairs]))
+    adjusted = holm_values(np.concatenate([alone, pairs]))
     told = adjusted[n:] <= level
     ahead = np.where(gain * sign > 0, row, column)[told]
     behind = np.where(gain * sign > 0, column, row)[told]
@@ -162,16 +162,6 @@ def _combined(parts: Iterable[tuple[Values, Values, Values]]) -> tuple[Values, V
     error = np.where(error > noise, error, np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
         return error, error**2 / fourth
-
-
-def _holm(p: Values) -> Values:
-    """Holm's adjusted p-values (1979); NaN is no comparison and stays NaN."""
-    order = np.argsort(p, kind="stable")  # NaN last
-    count = int(np.count_nonzero(~np.isnan(p)))
-    adjusted = np.full(len(p), np.nan)
-    scaled = np.minimum(p[order[:count]] * np.arange(count, 0, -1), 1.0)
-    adjusted[order[:count]] = np.maximum.accumulate(scaled)
-    return adjusted
 
 
 def differences(pairs: Sequence[Utility]) -> list[Difference]:

@@ -123,7 +123,8 @@ def _kill(process: subprocess.Popen[str]) -> None:
 
 def _read_outcome(path: Path) -> dict[str, Any] | None:
     try:
-        return json.loads(path.read_bytes())
+        found: dict[str, Any] = json.loads(path.read_bytes())
+        return found
     except (OSError, ValueError):
         return None
     finally:
@@ -190,7 +191,7 @@ def _backend(engine: str, address: str | None, jobs: int, device: str) -> Any:
     try:
         from dask.distributed import Client
 
-        client = Client(address, timeout="10s", set_as_default=False)
+        client = Client(address, timeout="10s", set_as_default=False)  # type: ignore[no-untyped-call]  # Dask has no types
     except ImportError:
         raise InputError("--engine dask needs Dask: pip install 'dask[distributed]'") from None
     except OSError as error:

@@ -110,7 +110,7 @@ def resolve_device(device: str) -> str:
 
 
 def _task_of(request: Request, plugin: Plugin, pairs: Sequence[tuple[str, str]]) -> Task:
-    cls = plugin.load()
+    cls: type[Task] = plugin.load()
     if request.preset not in cls.presets:
         raise unknown("preset", request.preset, cls.presets)
     return cls(override(cls.presets[request.preset], pairs, plugin.name))
@@ -200,7 +200,7 @@ def _job_count(request: Request, plan: Plan) -> int:
         return request.jobs
     if not plan.device.startswith("cpu"):
         return 1
-    return max(1, (os.cpu_count() or 1) // plan.task.settings.threads)
+    return max(1, (os.cpu_count() or 1) // int(plan.task.settings.threads))
 
 
 def execute(prepared: Prepared) -> Iterator[Outcome]:

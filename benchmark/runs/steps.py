@@ -40,7 +40,7 @@ ILLUSTRATIONS = "illustrations.npz"
 
 def task_of(work: Work) -> Task:
     """The task of a run, with its settings."""
-    cls = find_task(work.task).load()
+    cls: type[Task] = find_task(work.task).load()
     return cls(restore(cls.presets[work.preset], work.task_settings))
 
 
@@ -139,7 +139,8 @@ def _guarded(name: str, method: str, call: Any) -> Any:
 
 def _load(plugin: Plugin, folder: Path, settings: Any, job: Synthesise) -> Provider:
     def load(kept: Path) -> Provider:
-        return _guarded(plugin.name, "load", lambda: plugin.load().load(kept, settings, device=job.device))
+        made: Provider = _guarded(plugin.name, "load", lambda: plugin.load().load(kept, settings, device=job.device))
+        return made
 
     return _per_class(plugin, settings, job, load).restore(folder) if _is_per_class(job) else load(folder)
 

@@ -171,15 +171,20 @@ def holm(pvalues: Sequence[float | None]) -> list[float | None]:
 
     None stays None and does not count. Raises InputError for anything that is not a probability.
     """
-    kept = [(p, i) for i, p in enumerate(pvalues) if p is not None]
-    wrong = [p for p, _ in kept if not 0 <= p <= 1]
+    wrong = [p for p in pvalues if p is not None and not 0 <= p <= 1]
     if wrong:
         raise InputError(f"p-values in [0, 1] or None expected, got {wrong[0]}")
-    adjusted: list[float | None] = [None] * len(pvalues)
-    highest = 0.0
-    for rank, (p, i) in enumerate(sorted(kept)):
-        highest = max(highest, min(1.0, (len(kept) - rank) * p))
-        adjusted[i] = highest
+    adjusted = holm_values(np.array([math.nan if p is None else p for p in pvalues], dtype=np.float64))
+    return [None if math.isnan(p) else p for p in adjusted.tolist()]
+
+
+def holm_values(p: Values) -> Values:
+    """`holm` of an array (n,); NaN is no comparison and stays NaN."""
+    order = np.argsort(p, kind="stable")  # NaN last
+    count = int(np.count_nonzero(~np.isnan(p)))
+    adjusted = np.full(len(p), np.nan)
+    scaled = np.minimum(p[order[:count]] * np.arange(count, 0, -1), 1.0)
+    adjusted[order[:count]] = np.maximum.accumulate(scaled)
     return adjusted
 
 

@@ -37,8 +37,8 @@ class Observer:
         """A training is over: its networks, its losses."""
 
 
-_NOBODY = Observer()
-_watching: ContextVar[Observer] = ContextVar("watching", default=_NOBODY)
+NOBODY = Observer()
+_watching: ContextVar[Observer] = ContextVar("watching", default=NOBODY)
 
 
 def observer() -> Observer:

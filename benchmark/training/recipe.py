@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from .observer import Observer
+from .observer import NOBODY, Observer
 
 
 class Source(Protocol):
@@ -45,7 +45,7 @@ class Step:
     index: int
     total: int
     fabric: Fabric
-    observer: Observer
+    observer: Observer = NOBODY
 
     @property
     def device(self) -> torch.device:

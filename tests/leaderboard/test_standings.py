@@ -186,7 +186,7 @@ def test_false_claims_among_a_thousand_null_providers_are_at_most_nominal():
 
 def test_without_holm_the_rule_would_claim_too_much(monkeypatch):
     """The simulation can go red: the plain test claims something false on most boards."""
-    monkeypatch.setattr("cxrbench.leaderboard.standings._holm", lambda p: p)
+    monkeypatch.setattr("cxrbench.leaderboard.standings.holm_values", lambda p: p)
     assert false_claims(SCENARIOS["equal"], boards=60, providers=12).boards > 0.5
 
 

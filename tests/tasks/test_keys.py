@@ -48,7 +48,10 @@ MOVES = {
     "benchmark/metrics/scores.py": ALL,
     "benchmark/metrics/segmentation.py": SEGMENT,
     "benchmark/metrics/classification.py": {CLASSES},
+    "benchmark/metrics/class_scores.py": {CLASSES},
+    "benchmark/metrics/auc_bootstrap.py": {CLASSES},
     "benchmark/metrics/localisation.py": {BOXES},
+    "benchmark/draws.py": {OFFICIAL},
     "benchmark/exact.py": {OFFICIAL},
     "benchmark/data/dataset.py": ALL,
     "benchmark/data/resize.py": ALL,
@@ -59,6 +62,7 @@ MOVES = {
     "benchmark/data/augmentation.py": {OFFICIAL},
     "benchmark/contracts/task.py": ALL,
     "benchmark/contracts/provider.py": ALL,  # it makes a dataset of what a provider samples
+    "benchmark/contracts/keeping.py": ALL,
     "benchmark/contracts/label_by.py": ALL,
     "benchmark/training/weights.py": {OFFICIAL, *NIH},
     "benchmark/device.py": ALL,
@@ -72,7 +76,12 @@ MOVES = {
 SILENT = (
     *("baselines", "leaderboard", "benchmark/cli", "benchmark/report", "benchmark/results", "benchmark/speed"),
     *("benchmark/reader_study", "benchmark/significance", "benchmark/data/importers", "benchmark/data/phantom"),
-    *("benchmark/contracts/conformance.py", "benchmark/contracts/external.py", "benchmark/data/contact_sheet.py"),
+    *(
+        "benchmark/contracts/conformance.py",
+        "benchmark/contracts/external.py",
+        "benchmark/contracts/pictures.py",
+        "benchmark/data/contact_sheet.py",
+    ),
     *("benchmark/processes.py", *NO_NUMBERS),
 )
 """Rooms and modules that move no key. Films that are drawn or imported have a digest of their own in every key, a provider
@@ -127,13 +136,14 @@ def test_what_shows_compares_draws_or_checks_moves_no_key(moved, room):
 def test_what_runs_a_cell_moves_all_keys_and_what_plans_and_starts_it_none(moved):
     assert {module: tasks for module, tasks in moved.items() if below(module, RUN) and tasks != ALL} == {}
     assert f"{RUN}/steps.py" in moved and f"{RUN}/record.py" in moved
-    assert not {f"{RUN}/{name}.py" for name in ("plan", "request", "chains", "worker", "timings", "examine")} & set(
-        moved
-    )
+    assert not {
+        f"{RUN}/{name}.py"
+        for name in ("plan", "request", "schedule", "chains", "asked", "worker", "timings", "examine")
+    } & set(moved)
 
 
 def test_the_training_loop_moves_all_keys(moved):
-    for name in ("loop", "stopping", "history", "rate", "checkpoint"):
+    for name in ("loop", "recipe", "observer", "stopping", "history", "rate", "checkpoint"):
         assert moved[f"{TRAINING}/{name}.py"] == ALL
 
 
