@@ -17,7 +17,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from ..contracts.label_by import LabelBy
-from ..errors import CxrbenchError, InputError, ProviderError
+from ..errors import CxrbenchError, InputError, ProviderError, unknown
 from ..home import home
 from ..processes import answer, run_apart
 from ..progress import Progress
@@ -123,8 +123,10 @@ class Examine(Strict):
 
 
 def prepare_subject(request: Request, progress: Progress) -> Subject:
-    """Check a request and make its films. InputError as of `runner.prepare`; `label_by` is for the generators that need
+    """Check a request and make its films. InputError as of `request.prepare`; `label_by` is for the generators that need
     it, so that one request suits any set of providers."""
+    if request.preset not in PRESETS:
+        raise unknown("preset", request.preset, PRESETS)
     plugin = find_provider(request.provider)
     said = ask_provider(plugin, request.preset, divided(request.overrides)[1], Store(home() / "store"))
     if choose_task(plugin, said, request.task).load().needs.value in said.produces:
