@@ -435,7 +435,7 @@ def test_an_archive_that_ends_early_is_named_and_those_before_it_are_not_read_ag
 _KILLED = """
 import json, os, sys
 from pathlib import Path
-from cxrbench.benchmark import splits
+from cxrbench.benchmark.data import splits
 from cxrbench.benchmark.data.importers import nih, nih_films
 from cxrbench.benchmark.progress import Progress
 

@@ -257,9 +257,10 @@ def test_a_page_stays_small(run):
 
 def test_reading_and_comparing_runs_needs_no_torch(own_run):
     code = (
-        "import sys; from cxrbench.benchmark import comparison, output, run_folder; "
+        "import sys; from cxrbench.benchmark.report import comparison, comparison_words, write; "
+        "from cxrbench.benchmark.results import folder; "
         "from cxrbench.benchmark.report import build; from pathlib import Path; run = Path(sys.argv[1]); "
-        "output.write_views(run, run_folder.load_run(run)); "
+        "write.write_views(run, folder.load_run(run)); "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(own_run[0])], check=False).returncode == 0
