@@ -179,11 +179,7 @@ def test_new_provider_task_check_column_and_metric_are_used(scratch):
         "        rows += [dict(row, metric='area', value=float(a)) for row, a in zip(rows, area, strict=True)]\n"
         "        return pd.DataFrame(rows)\n",
     )
-    scratch.change(
-        "tasks/toy.py",
-        "        average = {",
-        "        scores = scores[scores['metric'] == 'dsc']\n        average = {",
-    )
+    scratch.change("tasks/toy.py", 'table["value"].mean()', 'table[table["metric"] == "dsc"]["value"].mean()')
     said = scratch("submission", "rescore", "mine", "--dir", str(entries))
     assert "area" in said
     results = json.loads(next((entries / "mine" / "runs").glob("*/results.json")).read_text())
