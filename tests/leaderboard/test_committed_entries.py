@@ -14,8 +14,9 @@ from cxrbench.leaderboard.standings import Utility, boards, compare
 ENTRIES = Path(__file__).parents[2] / "submissions"
 HOMES = {
     "scr_official": ("single_stage", "two_stage", "three_stage", "copy_train", "classical", "degraded", "noise"),
+    "nih_classification": ("lsgan", "vae", "gmvae_v4", "fs_gmvae_v3", "stargan"),
+    "nih_localisation": ("pix2pix", "pix2pix_n"),
 }
-"""Run on version 2 of the phantoms so far; the other families follow."""
 MOST_BYTES = 26_000_000
 """All other tracked files are 4 MB."""
 
