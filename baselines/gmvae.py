@@ -51,9 +51,9 @@ class GMVAESettings(Schedule):
     """A row of Table 4 and the paper's settings."""
 
     latent: int = 1000
-    """Z."""
+    """Z: values of a code."""
     components: int = 50
-    """K."""
+    """K: Gaussians of the mixture prior."""
     transition: bool = True
     normalise: bool = True
     """ImageNet's mean and standard deviation on the three (equal) channels; without it the decoder ends in a sigmoid."""
