@@ -14,6 +14,7 @@ from cxrbench.leaderboard.standings import Utility, boards, compare
 ENTRIES = Path(__file__).parents[2] / "submissions"
 HOMES = {
     "scr_official": ("single_stage", "two_stage", "three_stage", "copy_train", "classical", "degraded", "noise"),
+    "scr_3fold": ("dcgan_pair",),
     "nih_classification": ("lsgan", "vae", "gmvae_v4", "fs_gmvae_v3", "stargan"),
     "nih_localisation": ("pix2pix", "pix2pix_n"),
 }
