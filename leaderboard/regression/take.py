@@ -205,7 +205,7 @@ def processor() -> str:
         key, _, value = line.partition(":")
         found.setdefault(key.strip(), value.strip())
     kind = [found.get(key, "?") for key in ("vendor_id", "cpu family", "model", "stepping")]
-    numpy = "+".join(np.show_config(mode="dicts")["SIMD Extensions"]["found"])
+    numpy = "+".join(np.show_config(mode="dicts")["SIMD Extensions"].get("found", []))
     chosen = [f"{name}={os.environ[name]}" for name in _CHOOSING if os.environ.get(name)]
     opencv = cv2.getCPUFeaturesLine().replace(" ", "+")
     return " ".join([*kind, torch.backends.cpu.get_cpu_capability(), f"numpy:{numpy}", f"opencv:{opencv}", *chosen])
