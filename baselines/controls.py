@@ -17,6 +17,7 @@ import numpy as np
 from ..benchmark import exact
 from ..benchmark.contracts.provider import Batch, Provider
 from ..benchmark.data.augmentation import between, elastic_field, warp
+from ..benchmark.data.copies import originals
 from ..benchmark.data.dataset import Annotation, Dataset
 from ..benchmark.draws import Draw
 from ..benchmark.errors import InputError
@@ -50,14 +51,6 @@ class Films:
             boxes=self.boxes,
             source_ids=sources,
         )
-
-
-def originals(films: Dataset) -> list[str]:
-    """Of every film the id of the real case whose pixels it shows: its original's, if it is an augmented copy."""
-    if "source_ids" not in films.cases:
-        return films.ids
-    pairs = zip(films.ids, films.cases["source_ids"], strict=True)
-    return [str(sources[0]) if len(sources) else name for name, sources in pairs]
 
 
 def boxes_of(films: Dataset) -> list[list[Box]] | None:

@@ -26,13 +26,13 @@ from torch.optim import Adam, Optimizer
 from ..benchmark import digest
 from ..benchmark.contracts.provider import Batch
 from ..benchmark.data.augmentation import warp
+from ..benchmark.data.copies import originals
 from ..benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from ..benchmark.errors import InputError
 from ..benchmark.progress import Progress
 from ..benchmark.training import loop as training
 from ..benchmark.training.loop import Rows, seeded
 from ..benchmark.training.recipe import Recipe, Step
-from .controls import originals
 from .pix2pix_networks import Pix2PixSettings, make_networks
 from .timeline import Timeline
 from .trained import Trained

@@ -20,6 +20,7 @@ from torch.optim import Adam, Optimizer
 
 from ..benchmark import digest
 from ..benchmark.contracts.provider import Batch
+from ..benchmark.data.copies import originals
 from ..benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from ..benchmark.data.findings import NO_FINDING
 from ..benchmark.errors import InputError
@@ -27,7 +28,6 @@ from ..benchmark.progress import Progress
 from ..benchmark.training import loop as training
 from ..benchmark.training.loop import Rows, seeded
 from ..benchmark.training.recipe import Recipe, Step
-from .controls import originals
 from .pggan import gradient_penalty
 from .stargan_networks import StarGANSettings, make_networks
 from .timeline import Timeline

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from ..benchmark.data.copies import sources
 from ..benchmark.data.dataset import Dataset
 from ..benchmark.errors import InputError
 
@@ -41,6 +42,8 @@ class Examples:
     images: np.ndarray
     labels: np.ndarray
     taught: np.ndarray | None = None
+    first: int = 0
+    """Where not 0, the first so many are real films and the others synthetic ones, and every batch takes half of each."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -60,9 +63,45 @@ class Examples:
         )
 
 
-def hold_out_last(count: int, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers (for training, held out) of synthetic films: the last `share` of them, at least one."""
-    if count < 2:
-        raise InputError(f"at least 2 synthetic films are needed to hold one out, found {count}")
-    held = min(max(1, round(share * count)), count - 1)
-    return np.arange(count - held), np.arange(count - held, count)
+def hold_out_last(films: Dataset, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers (for training, held out) of synthetic films: the last `share` of them, at least one.
+
+    Films that say which real film they show are held out together with all that show the same one, so that no copy of a
+    held-out film is trained on. InputError where that leaves none to train on.
+    """
+    shown, count = sources(films), len(films)
+    wanted = min(max(1, round(share * count)), max(1, count - 1))
+    showing: dict[str, list[int]] = {}
+    for row, names in enumerate(shown):
+        for name in names:
+            showing.setdefault(name, []).append(row)
+    held: set[int] = set()
+    for row in reversed(range(count)):
+        if len(held) >= wanted:
+            break
+        together = _together(row, shown, showing)
+        if row not in held and len(held | together) < count:
+            held |= together
+    if not held:
+        raise InputError(
+            f"at least 2 synthetic films that show different real ones are needed to hold one out, found {count} "
+            f"of {len(showing) or count}"
+        )
+    out = np.isin(np.arange(count), list(held))
+    return np.flatnonzero(~out), np.flatnonzero(out)
+
+
+def _together(row: int, shown: Sequence[Sequence[str]], showing: Mapping[str, Sequence[int]]) -> set[int]:
+    """A film and all that show a real film that it shows, or that one of these shows."""
+    found, new = {row}, [row]
+    while new:
+        names = {name for one in new for name in shown[one]}
+        new = [one for one in {other for name in names for other in showing[name]} if one not in found]
+        found.update(new)
+    return found
+
+
+def not_showing(films: Dataset, held: Iterable[str]) -> np.ndarray:
+    """Row numbers of the synthetic films that show none of some real films, by what they say."""
+    out = set(held)
+    return np.array([row for row, names in enumerate(sources(films)) if out.isdisjoint(names)], dtype=np.int64)

@@ -4,7 +4,8 @@ The official lists of ChestX-ray14 divide the films by patient: 86,524 train, 25
 validate. Three downstream models: a DenseNet-121 on entire films, one on lung regions, and their fusion. AUC per finding
 and its mean over them. Sizes are shares of the training patients, because synthetic films matter where real ones are
 scarce. Synthetic films add what `synthetic_share` says: as many as there are real ones, so that the arms of a size see
-equal numbers. Any other dataset with findings and a `split` column of train and test runs by the same rules.
+equal numbers; the mixed arm takes half of every batch from each, in as many steps as REAL.
+Any other dataset with findings and a `split` column of train and test runs by the same rules.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ..benchmark import digest
 from ..benchmark.contracts.task import (
     Arm,
     ArmName,
+    Headline,
     Illustration,
     Metric,
     Plot,
@@ -35,6 +37,7 @@ from ..benchmark.contracts.task import (
 )
 from ..benchmark.data.dataset import Annotation, Dataset, concatenate
 from ..benchmark.data.findings import FINDINGS
+from ..benchmark.data.sizes import FULL, halved
 from ..benchmark.data.splits import NIH_LISTS, check_not_random, ids_digest, train_and_test
 from ..benchmark.digest import derive_seed
 from ..benchmark.errors import InputError
@@ -42,13 +45,14 @@ from ..benchmark.metrics.scores import AVERAGE, RESAMPLES, class_scores
 from ..benchmark.progress import Progress
 from .models import sdfn_settings
 from .models.sdfn_settings import ClassifierSettings, Kind
-from .patient_shares import FULL, rows_of, size_name
+from .patient_shares import rows_of, share_of, size_name
 
 if TYPE_CHECKING:
     from .lungs.unet import LungRegions
     from .models.sdfn import FindingsClassifier
 
 FOLD = "official"
+LEAST = 32  # films of the smallest size of a curve
 TABLES = Path(__file__).with_name("published")
 NIH_ID = re.compile(r"\d{8}_\d{3}")
 ARMS = (ArmName.REAL, ArmName.SYNTHETIC, ArmName.MIXED, ArmName.FINETUNE)
@@ -97,11 +101,12 @@ class NihClassification(Task):
     """Fourteen findings on the official NIH split: 86,524 films train, 25,596 test."""
 
     name = "nih_classification"
-    version = 2
+    version = 3
     needs = Annotation.LABELS
     summary = "14 findings on the official NIH split by patient (86,524 train, 25,596 test), AUC per finding and mean"
     presets: ClassVar[Mapping[str, Settings]] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
     default_data = "phantom_nih"
+    headline = Headline(ArmName.MIXED, "10%")
     pairing = "auc"
     published_data = "nih_cxr14"
     published: ClassVar[tuple[PublishedTable, ...]] = (PublishedTable(TABLES / "sdfn_table1.csv", FULL, printed),)
@@ -156,17 +161,24 @@ class NihClassification(Task):
         kept = [size for size in sizes if size == FULL or self._carries(data, size)]
         return [Slot(FOLD, size, arm) for size in kept for arm in ARMS]
 
+    def curve_sizes(self, data: Dataset) -> tuple[str, ...]:
+        """All training patients, half of them and so on while at least 32 films are left, and the shares of `fractions`."""
+        films = len(rows_of(data, FULL, 0)[0])
+        halves = [FULL, *(size_name(0.5**power) for power in range(1, len(halved(films, LEAST))))]
+        shares = [size for size in map(size_name, self.settings.fractions) if self._carries(data, size)]
+        return tuple(sorted(dict.fromkeys([*halves, *shares]), key=share_of, reverse=True))
+
     def _carries(self, data: Dataset, size: str) -> bool:
-        films = data.cases.iloc[rows_of(data, size)[0]]
+        films = data.cases.iloc[rows_of(data, size, 0)[0]]
         return films["patient"].nunique() >= 2 and bool(films[list(data.info.findings)].to_numpy().any())
 
     def training_set(self, data: Dataset, slot: Slot) -> Dataset:
-        rows, _ = rows_of(data, slot.size)
+        rows, _ = rows_of(data, slot.size, slot.seed)
         films = data.select(rows, name=f"{data.info.name}, {slot.size} training set")
         return films.resized(self.settings.fit_resolution)
 
     def validation_set(self, data: Dataset, slot: Slot) -> Dataset:
-        _, rows = rows_of(data, slot.size)
+        _, rows = rows_of(data, slot.size, slot.seed)
         return data.select(rows, name=f"{data.info.name}, {slot.size} validation set").resized(self.settings.resolution)
 
     def test_set(self, data: Dataset, slot: Slot) -> Dataset:
@@ -179,7 +191,7 @@ class NihClassification(Task):
 
     def synthetic_count(self, data: Dataset, slot: Slot) -> int:
         s = self.settings
-        count = max(s.synthetic_least, round(s.synthetic_share * len(rows_of(data, slot.size)[0])))
+        count = max(s.synthetic_least, round(s.synthetic_share * len(rows_of(data, slot.size, slot.seed)[0])))
         return min(count, s.synthetic_most) if s.synthetic_most else count
 
     # ---------------------------------------------------------------------- training
@@ -192,7 +204,8 @@ class NihClassification(Task):
         settings, validation = self.settings.classifier, arm.validation
         films = self._films(arm)
         structures = self._trained_structures(validation)
-        training = LabelledFilms(np.asarray(films.images), labels_of(films, structures))
+        first = len(arm.real) if arm.name is ArmName.MIXED and arm.real is not None else 0
+        training = LabelledFilms(np.asarray(films.images), labels_of(films, structures), first=first)
         held = LabelledFilms(np.asarray(validation.images), labels_of(validation, structures))
         if arm.name is ArmName.FINETUNE:
             classifier = copy.deepcopy(arm.start)

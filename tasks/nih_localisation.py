@@ -26,6 +26,7 @@ from ..benchmark import digest
 from ..benchmark.contracts.task import (
     Arm,
     ArmName,
+    Headline,
     Illustration,
     Metric,
     Predictions,
@@ -37,6 +38,8 @@ from ..benchmark.contracts.task import (
 )
 from ..benchmark.data.dataset import Annotation, Dataset
 from ..benchmark.data.findings import LOCALISED
+from ..benchmark.data.sizes import FULL, halved
+from ..benchmark.data.splits import drawn
 from ..benchmark.digest import derive_seed
 from ..benchmark.errors import InputError
 from ..benchmark.metrics.localisation import SCORE, best_detection, correct_localisation
@@ -63,11 +66,12 @@ from .detections import (
 )
 from .models import detector_settings
 from .models.detector_settings import DetectorSettings
+from .patient_shares import share_of, size_name
 
 if TYPE_CHECKING:
     from .models.faster_rcnn import BoxedFilms, Detector, FindingsDetector
 
-FULL = "full"
+LEAST = 16  # boxes of the smallest size of a curve
 ARMS = (ArmName.REAL, ArmName.MIXED)
 WINDOWS = 3
 TABLES = Path(__file__).with_name("published")
@@ -87,12 +91,14 @@ class Settings:
     """Films without findings that providers are fitted on besides (of training patients, as the column `split` says)."""
     synthetic_share: float = 1.2
     """Synthetic films for each training box (the paper: 688 for 573)."""
+    fractions: tuple[float, ...] = ()
+    """Shares of the training patients that are sizes of their own, besides all of them."""
     detector: DetectorSettings = detector_settings.PAPER
 
 
 PAPER = Settings()
 STANDARD = Settings(detector=detector_settings.STANDARD)
-QUICK = Settings(resolution=64, fit_resolution=64, detector=detector_settings.QUICK)
+QUICK = Settings(resolution=64, fit_resolution=64, fractions=(0.25,), detector=detector_settings.QUICK)
 
 
 def printed(row: Mapping[str, str]) -> Iterator[Printed]:
@@ -108,11 +114,12 @@ class NihLocalisation(Task):
     """Six findings, 573 boxes train and 247 test."""
 
     name = "nih_localisation"
-    version = 2
+    version = 3
     needs = Annotation.BOXES
     summary = "boxes of six findings (573 train, 247 test), CL@0.1 of a Faster R-CNN"
     presets: ClassVar[Mapping[str, Settings]] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
     default_data = "phantom_boxes"
+    headline = Headline(ArmName.MIXED, "25%")
     pairing = "hits"
     published_data = "nih_cxr14"
     published: ClassVar[tuple[PublishedTable, ...]] = (
@@ -126,6 +133,7 @@ class NihLocalisation(Task):
         "split",
         "held_share",
         "healthy",
+        "fractions",
     }
     primary = "cl"
     metrics: ClassVar[tuple[Metric, ...]] = (
@@ -163,7 +171,32 @@ class NihLocalisation(Task):
         return self._split(annotations_of(data)).structures
 
     def slots(self, data: Dataset) -> list[Slot]:
-        return [Slot(self.settings.split.value, FULL, arm) for arm in ARMS]
+        """Sizes x arms: all training boxes, and a share of their patients where every finding keeps a box."""
+        sizes = [FULL, *(size_name(share) for share in sorted(set(self.settings.fractions), reverse=True))]
+        kept = [size for size in sizes if size == FULL or self._carries(data, size)]
+        return [Slot(self.settings.split.value, size, arm) for size in kept for arm in ARMS]
+
+    def curve_sizes(self, data: Dataset) -> tuple[str, ...]:
+        """All training boxes, those of half of their patients and so on while at least 16 boxes are left."""
+        boxes = len(self._split(annotations_of(data)).train)
+        halves = [FULL, *(size_name(0.5**power) for power in range(1, len(halved(boxes, LEAST))))]
+        shares = [size for size in map(size_name, self.settings.fractions) if self._carries(data, size)]
+        return tuple(sorted(dict.fromkeys([*halves, *shares]), key=share_of, reverse=True))
+
+    def _carries(self, data: Dataset, size: str) -> bool:
+        table, split = annotations_of(data), self._split(annotations_of(data))
+        rows = self._trained_rows(table, split, Slot(self.settings.split.value, size, ArmName.REAL))
+        return set(table["finding"].iloc[rows]) == set(split.structures)
+
+    def _trained_rows(self, table: pd.DataFrame, split: BoxSplit, slot: Slot) -> np.ndarray:
+        """The boxes of a size that train: those of the first patients in an order drawn for every seed. What is held out to
+        choose the checkpoint is the same for every size."""
+        if slot.size == FULL:
+            return split.train
+        names = table["patient"].iloc[split.train]
+        order = drawn(names, f"nih_localisation/size/{slot.seed}")
+        kept = order[: max(1, round(share_of(slot.size) * len(order)))]
+        return split.train[names.isin(kept).to_numpy()]
 
     def _split(self, table: pd.DataFrame) -> BoxSplit:
         by_patient = self.settings.split is Split.PATIENT
@@ -175,7 +208,8 @@ class NihLocalisation(Task):
         split = self._split(table)
         apart = table["patient"].iloc[np.concatenate([split.held, split.test])]
         healthy = healthy_rows(data, set(apart), self.settings.healthy)
-        films = self._films(data, table.iloc[split.train], "training set", healthy)
+        rows = self._trained_rows(table, split, slot)
+        films = self._films(data, table.iloc[rows], f"{slot.size} training set", healthy)
         return films.resized(self.settings.fit_resolution)
 
     def learnt_from(self, films: Dataset) -> Dataset:
@@ -209,8 +243,10 @@ class NihLocalisation(Task):
         return films_of(data, boxes, f"{data.info.name}, {what}", more, per_box=self.settings.split is Split.PAPER)
 
     def synthetic_count(self, data: Dataset, slot: Slot) -> int:
-        split = self._split(annotations_of(data))
-        return max(1, round(self.settings.synthetic_share * (len(split.train) + len(split.held))))
+        table = annotations_of(data)
+        split = self._split(table)
+        share = len(self._trained_rows(table, split, slot)) / len(split.train)
+        return max(1, round(self.settings.synthetic_share * share * (len(split.train) + len(split.held))))
 
     # ---------------------------------------------------------------------- training
 

@@ -6,12 +6,12 @@ from __future__ import annotations
 import numpy as np
 
 from ..benchmark.data.dataset import Dataset
+from ..benchmark.data.sizes import FULL
 from ..benchmark.data.splits import drawn
 from ..benchmark.errors import InputError
 
-FULL = "full"
 VALIDATES = 10  # one training patient in so many
-ORDER = "nih_classification/share"  # the draw of the patients
+ORDER = "nih_classification/share"  # the draw of the patients, of every seed
 
 
 def size_name(share: float) -> str:
@@ -22,21 +22,30 @@ def size_name(share: float) -> str:
 
 
 def share_of(size: str) -> float:
-    """The share (above 0, at most 1) that a size's name says; 1 of `full`."""
-    return 1.0 if size == FULL else float(size.removesuffix("%")) / 100
+    """The share (above 0, at most 1) that a size's name says; 1 of `full`. InputError for another name."""
+    if size == FULL:
+        return 1.0
+    try:
+        share = float(size.removesuffix("%")) / 100
+    except ValueError:
+        share = 0.0
+    if not (size.endswith("%") and 0 < share < 1):
+        raise InputError(f"no size '{size}'; expected full or a share of the training patients like 10%")
+    return share
 
 
-def rows_of(data: Dataset, size: str) -> tuple[np.ndarray, np.ndarray]:
+def rows_of(data: Dataset, size: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Row numbers (for training, for validation) of a size, in the order of ids.
 
-    Patients in the order of a sha256 of their names: a share takes the first of them, and every tenth validates. So a larger
-    share trains on all that a smaller one trains on, and validates with what that validates with.
+    Patients in the order of a sha256 of the seed and their names: a share takes the first of them, and every tenth
+    validates. So a larger share of the same seed trains on all that a smaller one trains on, and validates with what that
+    validates with. InputError for a size with another name.
     """
     ids = np.array(data.ids)
     rows = np.flatnonzero(data.cases["split"].astype(str) == "train")
     rows = rows[np.argsort(ids[rows], kind="stable")]
     patients = data.cases["patient"].astype(str).to_numpy()[rows]
-    names = drawn(patients, ORDER)
+    names = drawn(patients, f"{ORDER}/{seed}")
     names = names[: max(1, round(share_of(size) * len(names)))]
     kept = np.isin(patients, names)
     validates = np.isin(patients, names[::VALIDATES])

@@ -17,9 +17,20 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import pandas as pd
 
-from ..benchmark.contracts.task import Arm, ArmName, Metric, Predictions, Printed, PublishedTable, Slot, TableLayout
+from ..benchmark.contracts.task import (
+    Arm,
+    ArmName,
+    Headline,
+    Metric,
+    Predictions,
+    Printed,
+    PublishedTable,
+    Slot,
+    TableLayout,
+)
 from ..benchmark.data.dataset import Dataset
 from ..benchmark.data.organs import lung_organs
+from ..benchmark.data.sizes import FULL, film_count, first_patients, halved, in_order
 from ..benchmark.data.splits import JSRT_IDS, SCR_3FOLD, PinnedSplit, drawn, is_jsrt
 from ..benchmark.digest import derive_seed
 from ..benchmark.errors import InputError
@@ -37,6 +48,7 @@ TABLES = Path(__file__).with_name("published")
 FOLDS = 3
 VALIDATION = 20
 REDUCED = 30
+LEAST = 4  # films of the smallest size of a curve
 STRUCTURE = "lungs"
 ARMS = (ArmName.REAL, ArmName.MIXED, ArmName.SYNTHETIC)  # the order of the paper's tables
 
@@ -86,12 +98,13 @@ class ScrThreeFold(SegmentationTask):
     """Both lungs in three folds: 145 films (or 30) train, 20 validate, 82 test."""
 
     name = "scr_3fold"
-    version = 3
+    version = 4
     summary = (
         "lung segmentation in three folds (145 or 30 films train, 20 validate, 82 test), Dice and Hausdorff per film"
     )
     presets: ClassVar[Mapping[str, Settings]] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
     default_data = "phantom"
+    headline = Headline(ArmName.MIXED, "reduced")
     split: ClassVar[PinnedSplit] = SCR_3FOLD
     published_data = "jsrt_scr"
     published: ClassVar[tuple[PublishedTable, ...]] = (
@@ -159,8 +172,15 @@ class ScrThreeFold(SegmentationTask):
         """Folds x sizes x arms; with no more training films than `reduced` has there is no such size."""
         folds = sorted(set(fold_of(data)))
         enough = all(len(self._rows(data, fold)[0]) > reduced_count(data) for fold in folds)
-        sizes = ("full", "reduced") if enough else ("full",)
+        sizes = (FULL, "reduced") if enough else (FULL,)
         return [Slot(fold, size, arm) for size in sizes for fold in folds for arm in ARMS]
+
+    def curve_sizes(self, data: Dataset) -> tuple[str, ...]:
+        """All training films, half of them (of the smallest fold) and so on down to 4, and `reduced`."""
+        most = min(len(self._rows(data, fold)[0]) for fold in set(fold_of(data)))
+        reduced = reduced_count(data)
+        named = [(FULL, most), *(("reduced", reduced),) * (most > reduced)]
+        return in_order([*named, *((str(films), films) for films in halved(most, LEAST))])
 
     def _rows(self, data: Dataset, fold: str) -> tuple[np.ndarray, np.ndarray]:
         """Row numbers (for training, for validation) of a fold, in the order of ids.
@@ -183,10 +203,13 @@ class ScrThreeFold(SegmentationTask):
 
     def training_set(self, data: Dataset, slot: Slot) -> Dataset:
         rows, _ = self._rows(data, slot.fold)
-        if slot.size == "reduced":
-            ids = [data.ids[row] for row in rows]
-            kept = set(drawn(ids, f"scr_3fold/reduced/{slot.fold}")[: reduced_count(data)])
-            rows = rows[[name in kept for name in ids]]
+        count = reduced_count(data) if slot.size == "reduced" else film_count(slot.size)
+        if slot.size != FULL:
+            if count is None:
+                raise InputError(
+                    f"{self.name}: no size '{slot.size}'; expected full, reduced or a number of films up to {len(rows)}"
+                )
+            rows = first_patients(data, rows, count, f"scr_3fold/size/{slot.fold}/{slot.seed}")
         films = data.select(rows, name=f"{data.info.name}, fold {slot.fold}, {slot.size} training set")
         films.cases["source_ids"] = [[case] for case in films.ids]
         return films.resized(self.settings.fit_resolution)

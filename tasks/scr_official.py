@@ -1,8 +1,8 @@
 """Organ segmentation on the official SCR split: the protocol of the multi-stage paper (Ciano et al. 2021).
 
-Odd-numbered JSRT films train (124), even ones test (123), each training film six-fold by the paper's
-augmentation. `full` takes all of them, `tiny` 11. J and DSC are pooled over the test films. Any other dataset with
-masks and a `split` column of train and test runs by the same rules.
+Odd-numbered JSRT films train (124), even ones test (123), each training film six-fold by the paper's augmentation. `full`
+takes all of them, `tiny` 11, drawn anew for every seed; beside the paper's sizes there is one of 31. J and DSC are pooled
+over the test films. Any other dataset with masks and a `split` column of train and test runs by the same rules.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ..benchmark import digest
-from ..benchmark.contracts.task import ArmName, Printed, PublishedTable, Slot
+from ..benchmark.contracts.task import ArmName, Headline, Printed, PublishedTable, Slot
 from ..benchmark.data.augmentation import paper_augmentation
 from ..benchmark.data.dataset import Dataset
+from ..benchmark.data.sizes import FULL, film_count, first_patients, halved, in_order
 from ..benchmark.data.splits import SCR_OFFICIAL, PinnedSplit, is_jsrt, train_and_test
 from ..benchmark.errors import InputError, unknown
 from ..benchmark.metrics.scores import AVERAGE
@@ -29,10 +30,13 @@ if TYPE_CHECKING:
 TABLES = Path(__file__).with_name("published")
 FOLD = "official"
 TINY = 11
+MIDDLE = "31"  # a quarter of JSRT's training films
+LEAST = 4  # films of the smallest size of a curve
 COPIES = 5
 AUGMENTATION_SEED = 2021  # fixed: which films are trained on is part of the protocol, not of a run's seed
 MODELS = ("smanet_like", "unet")
-ARMS = (ArmName.REAL, ArmName.SYNTHETIC, ArmName.FINETUNE)
+ARMS = (ArmName.REAL, ArmName.SYNTHETIC, ArmName.FINETUNE)  # of the paper
+MIDDLE_ARMS = (ArmName.REAL, ArmName.SYNTHETIC, ArmName.MIXED)
 
 
 @dataclass(frozen=True)
@@ -114,10 +118,11 @@ class ScrOfficial(SegmentationTask):
     """Lungs and heart on the official SCR split: 124 films (or 11) train, 123 test."""
 
     name = "scr_official"
-    version = 2
+    version = 3
     summary = "organ segmentation on the official SCR split (124 train, 123 test), J and DSC pooled"
     presets: ClassVar[Mapping[str, Settings]] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
     default_data = "phantom"
+    headline = Headline(ArmName.MIXED, MIDDLE)
     split: ClassVar[PinnedSplit] = SCR_OFFICIAL
     published_data = "jsrt_scr"
     published: ClassVar[tuple[PublishedTable, ...]] = (
@@ -143,14 +148,22 @@ class ScrOfficial(SegmentationTask):
             self.split.check(data.ids, list(splits))
 
     def slots(self, data: Dataset) -> list[Slot]:
-        """Sizes x arms; with 11 training films or fewer there is no size `tiny`. `mixed` runs when it is asked for."""
-        sizes = ("full", "tiny") if len(training_rows(data)) > TINY else ("full",)
-        return [Slot(FOLD, size, arm) for size in sizes for arm in ARMS]
+        """Sizes x arms; sizes that the training films do not exceed are left out.
+
+        `full` and `tiny` with the paper's arms, `tiny` and the middle size with `mixed` too."""
+        most = len(training_rows(data))
+        smaller = ((MIDDLE, int(MIDDLE), MIDDLE_ARMS), ("tiny", TINY, (*ARMS, ArmName.MIXED)))
+        sizes = [(FULL, ARMS), *((size, arms) for size, films, arms in smaller if films < most)]
+        return [Slot(FOLD, size, arm) for size, arms in sizes for arm in arms]
+
+    def curve_sizes(self, data: Dataset) -> tuple[str, ...]:
+        """All training films, half of them and so on down to 4, and `tiny`."""
+        most = len(training_rows(data))
+        named = [(FULL, most), *(("tiny", TINY),) * (most > TINY)]
+        return in_order([*named, *((str(films), films) for films in halved(most, LEAST))])
 
     def training_set(self, data: Dataset, slot: Slot) -> Dataset:
-        rows = training_rows(data)
-        if slot.size == "tiny":
-            rows = tiny_rows(data)
+        rows = sized_rows(data, slot)
         films = data.select(rows, name=f"{data.info.name}, {slot.size} training set")
         return paper_augmentation(films.resized(self.settings.fit_resolution), COPIES, seed=AUGMENTATION_SEED)
 
@@ -184,11 +197,15 @@ def training_rows(data: Dataset) -> np.ndarray:
     return np.array(sorted(rows, key=lambda row: ids[row]), dtype=np.int64)
 
 
-def tiny_rows(data: Dataset) -> np.ndarray:
-    """Rows of the 11 films of the tiny training set ("randomly chosen", says the paper).
-
-    They are the training films whose ids have the smallest sha256: the choice depends on no order and no generator.
-    """
-    ids = data.ids
-    drawn = sorted(training_rows(data), key=lambda row: digest.of_json(["tiny", ids[row]]))[:TINY]
-    return np.array(sorted(drawn, key=lambda row: ids[row]), dtype=np.int64)
+def sized_rows(data: Dataset, slot: Slot) -> np.ndarray:
+    """Rows of the training films of a size: all, the 11 of `tiny` ("randomly chosen", says the paper), or as many as its
+    name says; whole patients, drawn anew for every seed, nested over sizes. InputError for another size."""
+    rows = training_rows(data)
+    films = TINY if slot.size == "tiny" else film_count(slot.size)
+    if slot.size == FULL or films == len(rows):
+        return rows
+    if films is None:
+        raise InputError(
+            f"scr_official: no size '{slot.size}'; expected full, tiny or a number of films up to {len(rows)}"
+        )
+    return first_patients(data, rows, films, f"scr_official/size/{slot.seed}")

@@ -17,13 +17,14 @@ import numpy as np
 import pandas as pd
 
 from ..benchmark.contracts.task import Arm, ArmName, Metric, Predictions, Task, Trained
+from ..benchmark.data.copies import originals
 from ..benchmark.data.dataset import Annotation, Dataset
 from ..benchmark.data.splits import PinnedSplit, hold_out_patients, is_jsrt_like
 from ..benchmark.digest import derive_seed
 from ..benchmark.errors import InputError
 from ..benchmark.metrics.segmentation import confusion, dice_from_counts, hausdorff_cases, jaccard_from_counts
 from ..benchmark.progress import Progress
-from .examples import REAL_HELD_OUT, SYNTHETIC_HELD_OUT, Examples, hold_out_last, paint
+from .examples import REAL_HELD_OUT, SYNTHETIC_HELD_OUT, Examples, hold_out_last, not_showing, paint
 
 if TYPE_CHECKING:
     from torch import nn
@@ -126,10 +127,12 @@ class SegmentationTask(Task):
     def examples(self, arm: Arm, *, seed: int) -> tuple[Examples, Examples]:
         """(training, held out) of an arm: real films are held out by patient, of synthetic ones the last quarter.
 
-        Both halves of a mixed arm are trained on; only real films are held out there.
+        A mixed arm takes half of every batch from each; only real films are held out there, and with them the synthetic
+        films that say that they show one of these.
         """
         parts: list[Examples] = []
         held: Examples | None = None
+        hidden: set[str] = set()
         structures = self._structures(arm)
         if arm.name is not ArmName.SYNTHETIC:
             real = self._films(arm.real, arm.name)
@@ -137,15 +140,22 @@ class SegmentationTask(Task):
             every = self.examples_of(real, structures)
             parts.append(every[rows])
             held = every[out]
+            hidden = set(np.array(originals(real))[out])
         if arm.name in (ArmName.SYNTHETIC, ArmName.MIXED):
             synthetic = self._films(arm.synthetic, arm.name)
             every = self.examples_of(synthetic, structures)
             if held is None:
-                rows, out = hold_out_last(len(every), SYNTHETIC_HELD_OUT)
-                every, held = every[rows], every[out]
-            parts.append(every)
+                rows, out = hold_out_last(synthetic, SYNTHETIC_HELD_OUT)
+                held = every[out]
+            else:
+                rows = not_showing(synthetic, hidden)
+            parts.append(every[rows])
         assert held is not None  # every arm has real or synthetic films
-        return (parts[0] if len(parts) == 1 else parts[0] + parts[1]), held
+        if len(parts) == 1:
+            return parts[0], held
+        if not len(parts[1]):
+            raise InputError(f"{self.name}: every synthetic film shows a held-out real film: none is left to train on")
+        return replace(parts[0] + parts[1], first=len(parts[0])), held
 
     def examples_of(self, films: Dataset, structures: Sequence[str]) -> Examples:
         """All films of a dataset with their labels; InputError where they have masks of none of the structures."""
@@ -175,14 +185,18 @@ class SegmentationTask(Task):
     ) -> History:
         """Train a network with early stopping. Fine-tuning has the schedule of REAL, so that only its start differs."""
         from ..benchmark.training.loop import train
+        from ..benchmark.training.recipe import Halves, Source
         from ..benchmark.training.stopping import Patience, Validation
         from .models.segmenter import Crops, Segmentation, held_out_loss
 
         s = self.settings
         steps, every = s.steps, s.check_every
-        if s.epochs:
-            every = -(-len(training) // s.batch)
+        if s.epochs:  # a mixed arm has the steps of REAL
+            every = -(-(training.first or len(training)) // s.batch)
             steps = s.epochs * every
+        films: Source = Crops(training, s.crop)
+        if training.first:
+            films = Halves(films, training.first)
         recipe = Segmentation(network, rate=s.rate, batch=s.batch, decay=s.decay)
         validation = Validation(
             measure=lambda: held_out_loss(network, held, crop=s.crop, batch=s.batch, device=device),
@@ -191,7 +205,7 @@ class SegmentationTask(Task):
         )
         return train(
             recipe,
-            Crops(training, s.crop),
+            films,
             steps=steps,
             seed=derive_seed(self.name, "training", seed),
             device=device,

@@ -50,11 +50,15 @@ class ArmName(StrEnum):
 
 @dataclass(frozen=True)
 class Slot:
-    """One downstream training of a task's plan: which part of the data, which arm."""
+    """One downstream training of a task's plan: which part of the data, which arm.
+
+    `seed`: of the run. It fixes which real films a size below full holds, and which of them are held out.
+    """
 
     fold: str
     size: str
     arm: ArmName
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,14 @@ class Metric:
 
 
 @dataclass(frozen=True)
+class Headline:
+    """What a board ranks by: the gain of an arm over its placebo, at a size. Films without that size: the largest."""
+
+    arm: ArmName
+    size: str
+
+
+@dataclass(frozen=True)
 class TableLayout:
     """A table as a paper prints it: one for each size, a row for each arm, a column for each metric.
 
@@ -189,6 +201,8 @@ class Task(ABC):
     """The dataset a run takes when none is named."""
     primary: ClassVar[str]
     """The metric (a name of `metrics`) whose average is the utility."""
+    headline: ClassVar[Headline | None] = None
+    """What its boards rank by; None: the first arm with synthetic films, at the largest size."""
     metrics: ClassVar[tuple[Metric, ...]]
     table_layout: ClassVar[TableLayout | None] = None
     """How its paper lays out the table; None: metrics and structures below each other, sizes and arms side by side."""
@@ -212,13 +226,21 @@ class Task(ABC):
     def slots(self, data: Dataset) -> Sequence[Slot]:
         """The downstream trainings of one seed: folds x sizes x arms."""
 
+    def curve_sizes(self, data: Dataset) -> Sequence[str]:
+        """The sizes of the learning curve, as `Slot.size` names them, largest first: nested for every seed, each about half
+        of the one before. A task without such sizes has no curve."""
+        return ()
+
     @abstractmethod
     def structures(self, data: Dataset) -> tuple[str, ...]:
         """What is scored (organs, findings), in table order."""
 
     @abstractmethod
     def training_set(self, data: Dataset, slot: Slot) -> Dataset:
-        """The real films a provider is fitted on and the real arms are trained on (augmented as the protocol says)."""
+        """The real films a provider is fitted on and the real arms are trained on (augmented as the protocol says).
+
+        Below the full size those of `slot.seed`: drawn anew for every seed, nested over sizes. InputError for a size that
+        the task does not have on these films."""
 
     def learnt_from(self, films: Dataset) -> Dataset:
         """Of a training set, or of synthetic films, those that a downstream model is trained on; all by default. A provider

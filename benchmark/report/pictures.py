@@ -15,9 +15,9 @@ import numpy as np
 
 from ..contracts.task import ArmName, Predictions, Slot
 from ..data.contact_sheet import outlined
+from ..data.copies import originals
 from ..data.dataset import Dataset, pack_masks
 from ..metrics.scores import case_scores, finite
-from ..results.assemble import originals
 from ..results.finished import REAL, Harvest
 from ..results.rows import Results
 from ..runs.store import Level
@@ -75,7 +75,7 @@ def sample_films(harvest: Harvest) -> list[Film]:
     for size in harvest.sizes:
         cells = [cell for cell in harvest.plan.cells if cell.slot.size == size]
         train = plan.task.training_set(plan.fit_data, Slot(cells[0].slot.fold, size, ArmName.REAL))
-        films += _tiles(train, _spread(originals(train.cases), GRID_FILMS), size, "real")
+        films += _tiles(train, _spread(_one_of_each(train), GRID_FILMS), size, "real")
         made = next((c for c in cells if c.key in harvest.records and c.synthetic_key), None)
         if made is not None and made.synthetic_key is not None:
             synthetic = harvest.store.synthetic(made.synthetic_key)
@@ -121,6 +121,14 @@ def illustrations(harvest: Harvest) -> list[Film]:
 
 def _file_stem(text: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in text)
+
+
+def _one_of_each(films: Dataset) -> list[int]:
+    """Row numbers of the real films before augmentation: the first of those that show the same original."""
+    first: dict[str, int] = {}
+    for row, original in enumerate(originals(films)):
+        first.setdefault(original, row)
+    return list(first.values())
 
 
 def _spread(rows: Sequence[int], count: int) -> list[int]:

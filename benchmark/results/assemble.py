@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..contracts.task import ArmName, Slot
+from ..data.copies import originals
 from ..metrics.scores import AVERAGE, NOT_TAUGHT, finite
 from ..runs.job import Cell
 from ..runs.plan import Plan
@@ -37,7 +38,7 @@ from .rows import (
 )
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 NEAR_COPIES = {"near_test": "nearest test film", "near_train": "nearest training film"}
 NEAR_COPY_ALARM = 0.01
@@ -109,7 +110,7 @@ def _size_info(harvest: Harvest, size: str) -> SizeInfo:
     folds = list(dict.fromkeys(cell.slot.fold for cell in cells))
     records = {cell.slot.fold: harvest.records[cell.key] for cell in cells if cell.key in harvest.records}
     sets = [plan.task.training_set(plan.fit_data, Slot(fold, size, ArmName.REAL)) for fold in folds]
-    real = [len(originals(plan.task.learnt_from(films).cases)) for films in sets]
+    real = [len(set(originals(plan.task.learnt_from(films)))) for films in sets]
     provided = [cell.slot for cell in cells if cell.slot.arm.uses_provider]
     return SizeInfo(
         size=size,
@@ -121,16 +122,6 @@ def _size_info(harvest: Harvest, size: str) -> SizeInfo:
     )
 
 
-def originals(cases: pd.DataFrame) -> list[int]:
-    """Row numbers of the real films before augmentation: the first of each group of copies with the same sources."""
-    if "source_ids" not in cases:
-        return list(range(len(cases)))
-    groups: dict[tuple[str, ...], int] = {}
-    for row, sources in enumerate(cases["source_ids"]):
-        groups.setdefault(tuple(map(str, sources)), row)
-    return list(groups.values())
-
-
 def _cell_row(harvest: Harvest, cell: Cell) -> CellRow:
     record, message = harvest.records.get(cell.key), harvest.messages.get(cell.key, "")
     status = Status.DONE if record else Status.FAILED if message else Status.MISSING
@@ -138,7 +129,7 @@ def _cell_row(harvest: Harvest, cell: Cell) -> CellRow:
         key=cell.key,
         fold=cell.slot.fold,
         size=cell.slot.size,
-        arm=cell.slot.arm.value,
+        arm=cell.arm,
         seed=cell.seed,
         status=status,
         message=message,

@@ -56,7 +56,7 @@ class Harvest:
         for cell in self.plan.cells:
             if cell.key in self.records:
                 slot = cell.slot
-                labels = {"size": slot.size, "fold": slot.fold, "arm": slot.arm.value, "seed": cell.seed}
+                labels: dict[str, str | int] = {"size": slot.size, "fold": slot.fold, "arm": cell.arm, "seed": cell.seed}
                 scores = self.store.scores(cell.key).assign(**labels)
                 parts.append(scores.assign(patient=scores.get("patient", scores["case"]))[COLUMNS])
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
@@ -68,15 +68,15 @@ class Harvest:
 
     @property
     def arms(self) -> list[str]:
-        """The arms of the plan, in its order."""
-        return list(dict.fromkeys(cell.slot.arm.value for cell in self.plan.cells))
+        """The arms of the plan, in its order, without placebos."""
+        return list(dict.fromkeys(cell.arm for cell in self.plan.cells if not cell.identity.placebo))
 
     def cells(self, size: str, arm: str, seed: int | None = None) -> list[Cell]:
         """The planned cells of a size and arm (of one seed), over folds."""
         return [
             cell
             for cell in self.plan.cells
-            if (cell.slot.size, cell.slot.arm.value) == (size, arm) and seed in (None, cell.seed)
+            if (cell.slot.size, cell.arm) == (size, arm) and seed in (None, cell.seed)
         ]
 
     def done(self, cells: Sequence[Cell]) -> bool:

@@ -14,12 +14,19 @@ from ..schema import Strict
 from .record import CellIdentity
 from .store import Level
 
+PLACEBO = "placebo_"
+
+
+def arm_label(arm: str, *, placebo: bool) -> str:
+    """The name of an arm in tables and results."""
+    return PLACEBO + arm if placebo else arm
+
 
 class Cell(Strict):
     """One downstream training of a run: its identity, its key, and the keys of what it needs.
 
     `start_key` is the cell whose model a finetune cell starts from, `teacher_key` the REAL cell whose model annotates the
-    synthetic films. A cell without synthetic films has its own key alone.
+    synthetic films. A cell without synthetic films has its own key alone, a placebo's finetune cell a start besides.
     """
 
     key: str
@@ -32,7 +39,12 @@ class Cell(Strict):
     @property
     def slot(self) -> Slot:
         """The place in the task's plan."""
-        return Slot(self.identity.fold, self.identity.size, ArmName(self.identity.arm))
+        return Slot(self.identity.fold, self.identity.size, ArmName(self.identity.arm), self.identity.seed)
+
+    @property
+    def arm(self) -> str:
+        """The arm's name in tables: `mixed`, and `placebo_mixed` where copies stand for its synthetic films."""
+        return arm_label(self.identity.arm, placebo=self.identity.placebo)
 
     @property
     def seed(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,12 @@ def make_plan(
         missing = [arm for arm in arms if arm not in known]
         extra = {(slot.fold, slot.size) for slot in task.slots(data)}
         slots += [Slot(fold, size, arm) for arm in missing for fold, size in sorted(extra)]
-    planned = [_plan_cell(task, data, slot, seed, common, provider) for seed in seeds for slot in slots]
+    planned = [
+        cell
+        for seed in seeds
+        for slot in slots
+        for cell in _plan_cells(task, data, replace(slot, seed=seed), common, provider)
+    ]
     if not planned:
         raise InputError(f"{task.name}: no cell is left to run; check --arms")
     return Plan(
@@ -109,9 +114,17 @@ def make_plan(
 
 
 def _cell_key(
-    common: dict[str, Any], slot: Slot, seed: int, provider: ProviderIdentity | None
+    common: dict[str, Any], slot: Slot, provider: ProviderIdentity | None, *, placebo: bool = False
 ) -> tuple[str, CellIdentity]:
-    identity = CellIdentity(**common, fold=slot.fold, size=slot.size, arm=slot.arm.value, seed=seed, provider=provider)
+    identity = CellIdentity(
+        **common,
+        fold=slot.fold,
+        size=slot.size,
+        arm=slot.arm.value,
+        seed=slot.seed,
+        provider=provider,
+        placebo=placebo,
+    )
     return key_of(identity), identity
 
 
@@ -123,18 +136,34 @@ def key_of(identity: CellIdentity) -> str:
 def _without_labels(identity: dict[str, Any]) -> dict[str, Any]:
     """What a key is made of: names that say nothing about the numbers (a dataset's name, a path) are left out."""
     identity["data"] = identity["data"]["digest"]
+    if not identity["placebo"]:
+        del identity["placebo"]
     if identity["provider"] is not None:
         identity["provider"] = {name: identity["provider"][name] for name in ("code", "settings", "label_by")}
     return identity
 
 
-def _plan_cell(
-    task: Task, data: Dataset, slot: Slot, seed: int, common: dict[str, Any], provider: ProviderIdentity
-) -> Cell:
+def _plan_cells(
+    task: Task, data: Dataset, slot: Slot, common: dict[str, Any], provider: ProviderIdentity
+) -> tuple[Cell, ...]:
+    """The cell of a slot, and its placebo where it has synthetic films."""
     if not slot.arm.uses_provider:
-        key, identity = _cell_key(common, slot, seed, None)
-        return Cell(key=key, identity=identity)
-    key, identity = _cell_key(common, slot, seed, provider)
+        key, identity = _cell_key(common, slot, None)
+        return (Cell(key=key, identity=identity),)
+    return _plan_provided(task, data, slot, common, provider), plan_placebo(slot, common)
+
+
+def plan_placebo(slot: Slot, common: dict[str, Any]) -> Cell:
+    """The cell with copies of real films in place of synthetic ones: the same for every provider."""
+    key, identity = _cell_key(common, slot, None, placebo=True)
+    start_key = None
+    if slot.arm is ArmName.FINETUNE:
+        start_key = _cell_key(common, replace(slot, arm=ArmName.SYNTHETIC), None, placebo=True)[0]
+    return Cell(key=key, identity=identity, start_key=start_key)
+
+
+def _plan_provided(task: Task, data: Dataset, slot: Slot, common: dict[str, Any], provider: ProviderIdentity) -> Cell:
+    key, identity = _cell_key(common, slot, provider)
     fitted = _without_labels(identity.model_dump(mode="json"))
     del fitted["arm"]
     settings = fitted["task"]["settings"]
@@ -143,11 +172,11 @@ def _plan_cell(
     fit_key = digest.of_json(["fit", fitted])
     teacher_key = None
     if provider.label_by == LabelBy.TEACHER:
-        teacher_key = _cell_key(common, Slot(slot.fold, slot.size, ArmName.REAL), seed, None)[0]
+        teacher_key = _cell_key(common, replace(slot, arm=ArmName.REAL), None)[0]
     synthetic_key = digest.of_json(["synthetic", fit_key, task.synthetic_count(data, slot), teacher_key])
     start_key = None
     if slot.arm is ArmName.FINETUNE:
-        start_key = _cell_key(common, Slot(slot.fold, slot.size, ArmName.SYNTHETIC), seed, provider)[0]
+        start_key = _cell_key(common, replace(slot, arm=ArmName.SYNTHETIC), provider)[0]
     return Cell(
         key=key,
         identity=identity,

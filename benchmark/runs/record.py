@@ -49,7 +49,10 @@ class DataIdentity(Strict):
 
 
 class CellIdentity(Strict):
-    """One downstream training, named completely; its key is the sha256 of its canonical JSON."""
+    """One downstream training, named completely; its key is the sha256 of its canonical JSON.
+
+    `placebo`: it has copies of its real films in place of synthetic ones; then there is no provider.
+    """
 
     task: TaskIdentity
     data: DataIdentity
@@ -61,6 +64,7 @@ class CellIdentity(Strict):
     device: str
     packages: dict[str, str]
     provider: ProviderIdentity | None = None
+    placebo: bool = False
 
 
 class Cost(Strict):
@@ -111,6 +115,8 @@ class Downstream(Strict):
     train_films: int
     test_films: int
     synthetic_films: int
+    real_films: int | None = None
+    """Different real films of its size, before augmentation; None in records from before it was kept."""
     curves: dict[str, Curve] = Field(default_factory=dict)
     weights: str = "none"
     peak_memory_bytes: int

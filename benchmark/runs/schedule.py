@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,35 +49,38 @@ class _Builder:
 
     def chains(self) -> tuple[Chain, ...]:
         groups: dict[tuple[str, str, int], list[Cell]] = {}
-        single: list[Chain] = []
+        started: dict[str, list[Cell]] = {}
         for cell in self.plan.cells:
             if cell.synthetic_key is None:
-                single.append((self.train(cell),))
+                started.setdefault(cell.start_key or cell.key, []).append(cell)
             else:
                 groups.setdefault((cell.slot.fold, cell.slot.size, cell.seed), []).append(cell)
         provided = [self.provided(cells) for cells in groups.values()]
         taught = {cells[0].teacher_key for cells in groups.values()}
-        return (*provided, *(chain for chain in single if chain[0].key not in taught))
+        alone = [tuple(self.trained(_by_arm(cells))) for cells in started.values()]
+        alone = [chain for chain in alone if chain[0].key not in taught]
+        return (*provided, *sorted(alone, key=len, reverse=True))
 
     def provided(self, cells: Sequence[Cell]) -> Chain:
         """The teacher where one is needed, the films, and the cells that use them."""
-        order = list(ArmName)
-        cells = sorted(cells, key=lambda cell: order.index(cell.slot.arm))
+        cells = _by_arm(cells)
         steps: list[Step] = []
         if cells[0].teacher_key is not None:
             steps.append(self.train(_other_arm(cells[0], cells[0].teacher_key, ArmName.REAL)))
         label = self.label(cells[0], f"fit {self.plan.provider.name}")
         steps.append(Synthesise(work=self.work, cell=cells[0], label=label))
+        return (*steps, *self.trained(cells))
+
+    def trained(self, cells: Sequence[Cell]) -> Iterator[Train]:
+        """The cells in order. A finetune cell that was asked for alone gets the synthetic cell it starts from before it."""
         keys = {cell.key for cell in cells}
         for cell in cells:
-            # A finetune cell that was asked for alone gets the synthetic cell it starts from before it.
             if cell.start_key is not None and cell.start_key not in keys:
-                steps.append(self.train(_other_arm(cell, cell.start_key, ArmName.SYNTHETIC)))
-            steps.append(self.train(cell))
-        return tuple(steps)
+                yield self.train(_other_arm(cell, cell.start_key, ArmName.SYNTHETIC))
+            yield self.train(cell)
 
     def train(self, cell: Cell) -> Train:
-        return Train(work=self.work, cell=cell, label=self.label(cell, cell.slot.arm.value))
+        return Train(work=self.work, cell=cell, label=self.label(cell, cell.arm.replace("_", " ")))
 
     def label(self, cell: Cell, what: str) -> str:
         label = f"{what} {cell.slot.size}"
@@ -102,6 +105,12 @@ class _Builder:
         )
 
 
+def _by_arm(cells: Sequence[Cell]) -> list[Cell]:
+    """Cells in the order of their arms: what finetune starts from before it."""
+    order = list(ArmName)
+    return sorted(cells, key=lambda cell: order.index(cell.slot.arm))
+
+
 def _folder(films: Dataset) -> Path:
     if films.folder is None:
         raise InputError(f"dataset {films.info.name} lies in no folder: save it, then name the folder")
@@ -122,7 +131,7 @@ def timing_name(step: Step) -> str:
     if step.cell.synthetic_key is not None and cell.provider is not None:
         provider = f"{cell.provider.name}/{cell.provider.label_by}"
     return "/".join(
-        (step.kind, provider, cell.task.name, cell.data.name, cell.preset, cell.size, cell.arm, cell.device)
+        (step.kind, provider, cell.task.name, cell.data.name, cell.preset, cell.size, step.cell.arm, cell.device)
     )
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from .. import digest
 from ..contracts.label_by import LabelBy
 from ..contracts.task import Arm, ArmName, Task
+from ..data.copies import copies, originals
 from ..data.dataset import Dataset, load_dataset
 from ..errors import CxrbenchError, ProviderError
 from ..progress import Progress
@@ -250,7 +251,7 @@ def run_cell(job: Train, progress: Progress) -> dict[str, Any]:
     work, cell = job.work, job.cell
     store, task, data = Store(work.store), task_of(work), load_dataset(work.data)
     test = task.test_set(data, cell.slot)
-    arm = _arm(job, store, task, data)
+    arm, real = _arm(job, store, task, data)
     start = time.perf_counter()
     trained = task.train(arm, seed=cell.draw("train"), device=job.device, progress=progress.part("train", 0.0, 0.95))
     seconds = time.perf_counter() - start
@@ -263,8 +264,10 @@ def run_cell(job: Train, progress: Progress) -> dict[str, Any]:
         task.save_model(trained.model, draft / MODEL)
         _keep_illustrations(task.illustrate(trained.model, test, device=job.device), draft / ILLUSTRATIONS)
         files = {path.name: digest.of_file(path) for path in sorted(draft.iterdir())}
-        count = task.synthetic_count(data, cell.slot) if cell.synthetic_key else 0
-        downstream = _downstream(task, arm, trained, seconds, tested=len(test), synthetic=count, device=job.device)
+        count = task.synthetic_count(data, cell.slot) if cell.slot.arm.uses_provider else 0
+        downstream = _downstream(
+            task, arm, trained, seconds, tested=len(test), synthetic=count, real=real, device=job.device
+        )
         table = [Value.model_validate(row) for row in task.summarise(scores).to_dict("records")]
         record = _record(job, store, arm, test, table=table, downstream=downstream, files=files)
         (draft / "record.json").write_text(record.model_dump_json(by_alias=True, indent=1), encoding="utf-8")
@@ -277,7 +280,15 @@ def _used(arm: Arm) -> list[Dataset]:
 
 
 def _downstream(
-    task: Task, arm: Arm, trained: Trained, seconds: float, *, tested: int, synthetic: int, device: str
+    task: Task,
+    arm: Arm,
+    trained: Trained,
+    seconds: float,
+    *,
+    tested: int,
+    synthetic: int,
+    real: int | None,
+    device: str,
 ) -> Downstream:
     from ..device import peak_memory
 
@@ -286,6 +297,7 @@ def _downstream(
         train_films=sum(len(task.learnt_from(part)) for part in _used(arm)),
         test_films=tested,
         synthetic_films=synthetic,
+        real_films=real,
         curves={name: _curve(history) for name, history in trained.histories.items()},
         weights=task.weights_used(),
         peak_memory_bytes=peak_memory(device),
@@ -329,19 +341,29 @@ def _keep_illustrations(pictures: Sequence[Illustration], path: Path) -> None:
         np.savez_compressed(path, pictures=np.stack([picture.pixels for picture in pictures]), captions=captions)
 
 
-def _arm(job: Train, store: Store, task: Task, data: Dataset) -> Arm:
+def _arm(job: Train, store: Store, task: Task, data: Dataset) -> tuple[Arm, int | None]:
+    """What a cell is trained on, and how many different real films, before augmentation, its size is: None where it sees a
+    provider's films alone."""
     cell, name = job.cell, job.cell.slot.arm
-    real = None
-    if name is not ArmName.SYNTHETIC:
-        real = training_set(job.work, cell, task).resized(task.settings.resolution)
+    films = None
+    if name is not ArmName.SYNTHETIC or cell.identity.placebo:
+        films = training_set(job.work, cell, task).resized(task.settings.resolution)
+    real = None if name is ArmName.SYNTHETIC else films
     synthetic = None
     if name in (ArmName.SYNTHETIC, ArmName.MIXED):
-        synthetic = store.synthetic(str(cell.synthetic_key))
+        if cell.identity.placebo:
+            assert films is not None
+            synthetic = copies(
+                task.learnt_from(films), task.synthetic_count(data, cell.slot), seed=cell.draw("placebo")
+            )
+        else:
+            synthetic = store.synthetic(str(cell.synthetic_key))
     start = None
     if name is ArmName.FINETUNE:
         start = task.load_model(store.path(Level.RECORDS, str(cell.start_key)) / MODEL, data)
     validation = task.validation_set(data, cell.slot)
-    return Arm(name, real, synthetic, start, validation, task.structures(data))
+    different = None if films is None else len(set(originals(task.learnt_from(films))))
+    return Arm(name, real, synthetic, start, validation, task.structures(data)), different
 
 
 def environment(device: str, threads: int) -> Environment:

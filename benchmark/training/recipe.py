@@ -94,3 +94,24 @@ class Recipe(ABC):
     @abstractmethod
     def batch_size(self, images_seen: int) -> int:
         """Size of the next batch."""
+
+
+class Halves:
+    """A source of two kinds of examples: the first `first` of `source`, and the others. Every batch takes half of its
+    examples from each kind (of an odd batch one more from the first), and each kind evenly."""
+
+    def __init__(self, source: Source, first: int) -> None:
+        if not 0 < first < len(source):
+            raise ValueError(f"two kinds of examples expected, found {first} of {len(source)} to be of the first")
+        self.source, self.first = source, first
+
+    def __len__(self) -> int:
+        """As many rows as the larger kind has examples."""
+        return max(self.first, len(self.source) - self.first)
+
+    def batch(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
+        """What `source` makes of the examples that stand for the rows."""
+        half, every, others = (len(rows) + 1) // 2, len(self), len(self.source) - self.first
+        first = rows[:half] * self.first // every
+        second = self.first + rows[half:] * others // every
+        return self.source.batch(np.concatenate([first, second]), rng)

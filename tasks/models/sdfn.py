@@ -25,7 +25,7 @@ from ...benchmark.metrics.classification import auc_columns
 from ...benchmark.progress import Progress
 from ...benchmark.training.history import History
 from ...benchmark.training.loop import seeded, train
-from ...benchmark.training.recipe import Recipe, Source, Step
+from ...benchmark.training.recipe import Halves, Recipe, Source, Step
 from ...benchmark.training.stopping import Patience, Validation
 from ..lungs.regions import untrained
 from ..lungs.rules import cropped
@@ -38,11 +38,13 @@ from .sdfn_settings import ClassifierSettings, Kind
 @dataclass(frozen=True)
 class LabelledFilms:
     """Films uint8 (N, H, W), their labels 0/1 (N, findings), and the boxes of their lung regions, where they are known
-    (see `lungs.rules.boxes_of`)."""
+    (see `lungs.rules.boxes_of`). Where `first` is not 0, the first so many are real films and the others synthetic ones, and
+    every batch takes half of each."""
 
     images: np.ndarray
     labels: np.ndarray
     boxes: np.ndarray | None = None
+    first: int = 0
 
     def __post_init__(self) -> None:
         counts = {len(self.images), len(self.labels)} | ({len(self.boxes)} if self.boxes is not None else set())
@@ -229,6 +231,7 @@ def fit_classifier(
         histories[name] = _fit(
             FindingsTraining(network, settings, rate=settings.rate),
             Flipped(seen[name], training.labels),
+            training.first,
             partial(_in_batches, network, held[name], device),
             validation.labels,
             epochs=settings.epochs,
@@ -238,7 +241,7 @@ def fit_classifier(
         )
     if classifier.fusion is not None:
         histories["fusion"] = _fit_fusion(
-            classifier, seen, training.labels, held, validation.labels, settings, seed, device, progress
+            classifier, seen, training, held, validation.labels, settings, seed, device, progress
         )
     classifier.cpu()
     return histories
@@ -247,7 +250,7 @@ def fit_classifier(
 def _fit_fusion(
     classifier: FindingsClassifier,
     seen: Mapping[str, np.ndarray],
-    labels: np.ndarray,
+    training: LabelledFilms,
     held: Mapping[str, np.ndarray],
     held_labels: np.ndarray,
     settings: ClassifierSettings,
@@ -271,7 +274,8 @@ def _fit_fusion(
     held_features = torch.from_numpy(features(held, 1)).to(device)
     return _fit(
         FindingsTraining(fusion, settings, rate=settings.fusion_rate),
-        FlippedFeatures(both, labels),
+        FlippedFeatures(both, training.labels),
+        training.first,
         lambda: fusion(held_features).float().cpu().numpy(),
         held_labels,
         epochs=settings.fusion_epochs,
@@ -284,6 +288,7 @@ def _fit_fusion(
 def _fit(
     recipe: FindingsTraining,
     source: Source,
+    first: int,
     held_logits: Callable[[], np.ndarray],
     held_labels: np.ndarray,
     *,
@@ -292,9 +297,10 @@ def _fit(
     device: str,
     progress: Progress,
 ) -> History:
-    """Train one network; the one with the highest mean validation AUC is kept."""
+    """Train one network; the one with the highest mean validation AUC is kept. `first`: see `LabelledFilms`; a pass is then
+    one through the real films."""
     s = recipe.settings
-    one_pass = -(-len(source) // s.batch)
+    one_pass = -(-(first or len(source)) // s.batch)
     steps = max(epochs * one_pass, s.least_steps)
 
     def measure() -> float:
@@ -307,7 +313,7 @@ def _fit(
 
     return train(
         recipe,
-        source,
+        Halves(source, first) if first else source,
         steps=min(steps, s.most_steps or steps),
         seed=seed,
         device=device,
