@@ -15,6 +15,7 @@ from ..errors import CxrbenchError, InputError
 from ..registry import COMMANDS, plugins
 from .check import check
 from .cost import cost
+from .curve import curve
 from .data import app as data_app
 from .listing import list_
 from .offers import plugins_
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.command("run")(run)
 app.command("list")(list_)
+app.command("curve")(curve)
 app.command("report")(report)
 app.command("compare")(compare)
 app.command("check")(check)

@@ -13,13 +13,12 @@ import typer
 
 from ..errors import InputError
 from .options import Device
+from .working import INCOMPLETE, plan_line, say, show_plan, work
 
 if TYPE_CHECKING:
     from ..results.rows import Results
     from ..runs.chains import Outcome
     from ..runs.request import Prepared
-
-COMPLETE, INCOMPLETE = 0, 1
 
 
 def run(
@@ -73,17 +72,13 @@ def run(
     )
     with shown_progress("preparing films") as progress:
         prepared = prepare(request, progress)
-    _say(_header(prepared))
+    say(_header(prepared))
     if dry_run:
-        _show_plan(prepared, as_json)
+        show_plan(prepared, as_json)
         return
     _check_writable(out)
-    failures = _work(prepared)
+    failures = work(prepared)
     _finish(prepared, failures, out, as_json)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def _header(prepared: Prepared) -> str:
@@ -92,55 +87,8 @@ def _header(prepared: Prepared) -> str:
     plan = prepared.plan
     return (
         f"cxrbench {__version__} · {plan.provider.title} · {plan.task.name} v{plan.task.version} · {plan.preset} · "
-        f"data: {plan.data.info.name} ({plan.data.info.provenance or 'no provenance given'})\n{_plan_line(prepared)}"
+        f"data: {plan.data.info.name} ({plan.data.info.provenance or 'no provenance given'})\n{plan_line(prepared)}"
     )
-
-
-def _plan_line(prepared: Prepared) -> str:
-    from .display import clock
-
-    plan, left = prepared.plan, prepared.left
-    sizes = list(dict.fromkeys(cell.slot.size for cell in plan.cells))
-    arms = list(dict.fromkeys(cell.slot.arm.value for cell in plan.cells))
-    seeds = "seed 0" if len(plan.seeds) == 1 else f"seeds 0 to {len(plan.seeds) - 1}"
-    if not left:
-        return f"plan   {len(plan.cells)} cells in the store, nothing to do"
-    expected = prepared.expected_seconds()
-    about = f"about {clock(expected)}" if expected is not None else "no estimate yet"
-    kept = len(plan.cells) - sum(step.kind == "cell" for step in left)
-    stored = f" ({kept} in the store)" if kept > 0 else ""
-    return (
-        f"plan   {len(plan.cells)} cells{stored}: {', '.join(sizes)} x {', '.join(arms)} · {seeds} · {about} on "
-        f"{plan.device} ({prepared.jobs} at a time, {plan.task.settings.threads} thread each)"
-    )
-
-
-def _show_plan(prepared: Prepared, as_json: bool) -> None:
-    steps = [
-        {
-            "step": step.label,
-            "key": step.key,
-            "in_store": step.key in prepared.done,
-            "expected_seconds": prepared.schedule.expected[step.key],
-        }
-        for step in prepared.schedule.steps
-    ]
-    if as_json:
-        print(json.dumps({"steps": steps, "expected_seconds": prepared.expected_seconds()}, indent=1))
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    from .display import clock
-
-    table = Table("step", "key", "state", "expected", box=None, header_style="bold")
-    for step in steps:
-        seconds = step["expected_seconds"]
-        expected = clock(seconds) if isinstance(seconds, float | int) else "unknown"
-        table.add_row(
-            str(step["step"]), str(step["key"])[:12], "in the store" if step["in_store"] else "to do", expected
-        )
-    Console().print(table)
 
 
 def _check_writable(out: Path | None) -> None:
@@ -155,38 +103,15 @@ def _check_writable(out: Path | None) -> None:
         raise InputError(f"cannot write {target}: {place} is not writable; choose another --out")
 
 
-def _work(prepared: Prepared) -> list[Outcome]:
-    """Do what is left and show it; the outcomes that failed. Ctrl-C stops all steps and leaves the store resumable."""
-    from ..runs.chains import stop_all
-    from ..runs.request import execute
-    from ..runs.schedule import remember
-    from .display import Watcher
-
-    failures: list[Outcome] = []
-    if not prepared.left:
-        return failures
-    watcher = Watcher(prepared)
-    try:
-        with watcher.showing():
-            for outcome in execute(prepared):
-                watcher.finish([outcome.key])
-                if outcome.error:
-                    failures.append(outcome)
-    except KeyboardInterrupt:
-        stop_all()
-        _say("interrupted: finished steps are in the store; the same command goes on from here")
-        raise SystemExit(130) from None
-    remember(prepared.left, prepared.store)
-    return failures
-
-
 def _finish(prepared: Prepared, failures: list[Outcome], out: Path | None, as_json: bool) -> None:
     from ..report.text_tables import print_table
     from ..report.write import write_run
     from ..results.assemble import assemble
+    from ..results.curve import find_curve
 
     plan = prepared.plan
-    results = assemble(plan, prepared.store, ["cxrbench", *sys.argv[1:]])
+    found = find_curve(plan, prepared.store)
+    results = assemble(plan, prepared.store, ["cxrbench", *sys.argv[1:]], curve=found)
     stamp = datetime.now().strftime("%Y-%m-%d-%H%M%S")
     folder = out or Path("runs") / f"{stamp}-{plan.provider.name}"
     if as_json:
@@ -197,11 +122,11 @@ def _finish(prepared: Prepared, failures: list[Outcome], out: Path | None, as_js
         print_table(results, Console())
     write_run(folder, results, plan, prepared.store)
     for line in dict.fromkeys(outcome.error for outcome in failures):
-        _say(f"error: {line}")
-    _say(f"report {folder / 'report.html'}")
+        say(f"error: {line}")
+    say(f"report {folder / 'report.html'}")
     if any(cell.status != "done" for cell in results.cells):
         missing = sum(cell.status != "done" for cell in results.cells)
-        _say(f"{missing} of {len(results.cells)} cells are missing; the rest is in the store")
+        say(f"{missing} of {len(results.cells)} cells are missing; the rest is in the store")
         raise SystemExit(INCOMPLETE)
 
 

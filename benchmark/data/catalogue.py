@@ -51,6 +51,18 @@ EMBEDDED = {
             about="embedded: procedural, with JSRT's counts; not comparable with published numbers",
         ),
     ),
+    "phantom_hard": (
+        "phantom.hard:phantom_hard",
+        Entry(
+            name="phantom_hard",
+            films=247,
+            resolution=None,
+            organs=("left_lung", "right_lung", "heart", "left_clavicle", "right_clavicle"),
+            findings=(),
+            about="embedded: procedural, phantom's cases again, as varied, ill and badly taken as in an emergency "
+            "department, outlines by a reader who strays; not comparable with published numbers",
+        ),
+    ),
     "phantom_nih": (
         "phantom.nih_like:phantom_nih",
         Entry(

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from ..errors import InputError, unknown
-from ..results.against_real import fold_sizes, over_seeds, primary_by_seed
+from ..results.against_real import fold_sizes, over_seeds
+from ..results.averages import primary_by_seed
 from ..results.folder import RESULTS, load_run, load_scores
 from ..results.rows import Results
 from ..schema import Strict

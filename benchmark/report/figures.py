@@ -72,7 +72,8 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def _panel(width: float, height: float, theme: Theme) -> tuple[Figure, Axes]:
+def panel(width: float, height: float, theme: Theme) -> tuple[Figure, Axes]:
+    """A figure of so many inches with one drawing, in the theme's colours."""
     figure = Figure(figsize=(width, height), dpi=200, layout="constrained", facecolor="white")
     axes = figure.add_subplot()
     axes.set_facecolor("none")
@@ -105,7 +106,7 @@ def box_plot(results: Results, scores: pd.DataFrame, size: str, metric: MetricIn
     if not by_arm:
         return None
     with mpl.rc_context(SVG):
-        figure, axes = _panel(max(WIDTH, 0.24 * len(structures) * len(by_arm) + 1), 3.1, theme)
+        figure, axes = panel(max(WIDTH, 0.24 * len(structures) * len(by_arm) + 1), 3.1, theme)
         slot = 0.8 / len(by_arm)
         for index, (arm, table) in enumerate(by_arm.items()):
             colour = theme.arms.get(arm, theme.ink)
@@ -130,13 +131,13 @@ def box_plot(results: Results, scores: pd.DataFrame, size: str, metric: MetricIn
                 manage_ticks=False,
             )
             axes.plot([], [], color=colour, linewidth=6, alpha=0.75, label=arm.upper())
-        axes.set_xticks(np.arange(len(structures)), [_label(words(name)) for name in structures])
+        axes.set_xticks(np.arange(len(structures)), [axis_label(words(name)) for name in structures])
         if len(structures) > 6:
             axes.tick_params(axis="x", labelrotation=60)
         axes.set_xlim(-0.55, len(structures) - 0.45)
         axes.grid(axis="y", color=theme.grid, linewidth=0.8)
-        axes.set_ylabel(f"{_label(metric_title(metric))} per film", color=theme.ink)
-        _legend(figure, axes, theme, len(by_arm))
+        axes.set_ylabel(f"{axis_label(metric_title(metric))} per film", color=theme.ink)
+        legend(figure, axes, theme, len(by_arm))
     return figure
 
 
@@ -145,13 +146,14 @@ def _mixed(colour: str, alpha: float) -> tuple[float, float, float, float]:
     return (red, green, blue, alpha)
 
 
-def _label(text: str) -> str:
+def axis_label(text: str) -> str:
     """A name as matplotlib prints it: no mathematics, short enough for an axis."""
     text = text.replace("$", r"\$")
     return text if len(text) <= 24 else f"{text[:23]}…"
 
 
-def _legend(figure: Figure, axes: Axes, theme: Theme, columns: int) -> None:
+def legend(figure: Figure, axes: Axes, theme: Theme, columns: int) -> None:
+    """The legend above the drawing."""
     figure.legend(
         *axes.get_legend_handles_labels(),
         loc="outside upper left",
@@ -180,7 +182,7 @@ def forest_plot(results: Results, size: str, metric: MetricInfo, theme: Theme) -
     if not rows:
         return None
     with mpl.rc_context(SVG):
-        figure, axes = _panel(WIDTH, 0.75 + 0.2 * len(rows) + 0.14 * len(structures), theme)
+        figure, axes = panel(WIDTH, 0.75 + 0.2 * len(rows) + 0.14 * len(structures), theme)
         for index, arm in enumerate(arms):
             colour = theme.arms.get(arm, theme.ink)
             for row in (row for row in rows if row.arm == arm):
@@ -190,14 +192,14 @@ def forest_plot(results: Results, size: str, metric: MetricInfo, theme: Theme) -
         axes.axvline(0, color=theme.faint, linewidth=1.2, zorder=1)
         for border in np.arange(len(structures) - 1) + 0.5:
             axes.axhline(border, color=theme.grid, linewidth=0.8)
-        axes.set_yticks(np.arange(len(structures)), [_label(words(name)) for name in structures])
+        axes.set_yticks(np.arange(len(structures)), [axis_label(words(name)) for name in structures])
         axes.set_ylim(len(structures) - 0.5, -0.5)
         axes.grid(axis="x", color=theme.grid, linewidth=0.8)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         better = "right is better" if metric.higher_is_better else "left is better"
         unit = "points of " if metric.percent else ""
-        axes.set_xlabel(f"difference in {unit}{_label(metric_title(metric))} ({better})", color=theme.ink)
-        _legend(figure, axes, theme, len(arms))
+        axes.set_xlabel(f"difference in {unit}{axis_label(metric_title(metric))} ({better})", color=theme.ink)
+        legend(figure, axes, theme, len(arms))
     return figure
 
 
@@ -224,7 +226,7 @@ def _interval(axes: Axes, row: PairedRow, place: float, factor: float, colour: s
 def unit_plot(row: PlotRow, theme: Theme) -> Figure:
     """Curves in the unit square, one an arm, with a dashed diagonal where the plot asks for it."""
     with mpl.rc_context(SVG):
-        figure, axes = _panel(PLOT_WIDTH, PLOT_WIDTH + 0.35, theme)
+        figure, axes = panel(PLOT_WIDTH, PLOT_WIDTH + 0.35, theme)
         if row.diagonal:
             axes.plot([0, 1], [0, 1], color=theme.faint, linewidth=0.9, linestyle="--")
         for arm, (x, y) in row.curves.items():
@@ -233,9 +235,9 @@ def unit_plot(row: PlotRow, theme: Theme) -> Figure:
         axes.set_ylim(-0.01, 1.01)
         axes.set_aspect("equal")
         axes.grid(color=theme.grid, linewidth=0.8)
-        axes.set_xlabel(_label(row.x_label), color=theme.ink)
-        axes.set_ylabel(_label(row.y_label), color=theme.ink)
-        _legend(figure, axes, theme, 2)
+        axes.set_xlabel(axis_label(row.x_label), color=theme.ink)
+        axes.set_ylabel(axis_label(row.y_label), color=theme.ink)
+        legend(figure, axes, theme, 2)
     return figure
 
 
@@ -246,11 +248,11 @@ def curve_plot(rows: pd.DataFrame, theme: Theme) -> Figure | None:
         return None
     names = list(dict.fromkeys(rows["loss"]))
     with mpl.rc_context(SVG):
-        figure, axes = _panel(TRAIN_WIDTH, 2.5, theme)
+        figure, axes = panel(TRAIN_WIDTH, 2.5, theme)
         for index, name in enumerate(names):
             colour = theme.lines[index % len(theme.lines)]
             style = ("-", "--", ":")[index // len(theme.lines) % 3]
-            label: str | None = _label(words(str(name)))
+            label: str | None = axis_label(words(str(name)))
             for _, line in rows[rows["loss"] == name].groupby(["seed", "fold"], sort=False):
                 marker = "." if len(line) < 3 else ""
                 axes.plot(
@@ -272,7 +274,7 @@ def curve_plot(rows: pd.DataFrame, theme: Theme) -> Figure | None:
         axes.grid(color=theme.grid, linewidth=0.8)
         axes.tick_params(which="both", length=0)
         axes.set_xlabel("step", color=theme.ink)
-        _legend(figure, axes, theme, 2 if len(names) > 1 else 1)
+        legend(figure, axes, theme, 2 if len(names) > 1 else 1)
     return figure
 
 

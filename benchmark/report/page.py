@@ -17,10 +17,11 @@ from ..results import folder as run_folder
 from ..results.rows import FoldRow, MetricInfo, PairedRow, Results, Status, words
 from ..schema import read_json
 from ..significance.paired_tests import stars
-from . import figures
+from . import figures, gain_words
 from . import table_shapes as layout
 from . import words as wording
 from .figures import LIGHT
+from .ladder import curve_figure
 from .page_films import film_context
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def build(folder: Path, results: Results) -> Report:
     drawn = _Drawer()
     context = {
         "results": results,
+        "worths": _worths(results, drawn),
         "boxes": _boxes(results, folder, drawn),
         "forests": _forests(results, drawn),
         "training": _training(results, folder, drawn),
@@ -116,11 +118,16 @@ def _numbers(results: Results) -> dict[str, Any]:
         "rest": layout.wide(results, rest) if rest else [],
         "metric_title": wording.metric_title,
         "marks": [*wording.marks(results), *wording.fold_sentences(results)],
+        "said": gain_words.headline_sentences(results),
+        "gain_headings": gain_words.HEADINGS,
+        "gain_lines": gain_words.gain_lines(results),
+        "placebo_notes": gain_words.placebo_notes(results),
         "claims": wording.claims(results),
         "checks": wording.check_notes(results),
         "absent": [(cell, wording.absence(cell)) for cell in wording.absent(results)],
         "done": sum(cell.status is Status.DONE for cell in results.cells),
         "tests": _tests(results, results.paired),
+        "placebo_tests": _tests(results, results.paired_placebo),
         "fold_tests": _tests(results, results.fold_tests),
         "phantom": wording.PHANTOM,
         "rule": results.task.rule,
@@ -251,6 +258,25 @@ def _variables() -> Iterable[tuple[str, str]]:
     yield from (
         (colour, f"--line-{index}") for index, colour in enumerate(LIGHT.lines) if colour not in LIGHT.arms.values()
     )
+
+
+def _worths(results: Results, drawn: _Drawer) -> list[Panel]:
+    """The placebo curve of every arm that has a worth, with the arm's points and arrows."""
+    if results.curve is None or not results.worths:
+        return []
+    curve, metric, panels = results.curve.curve, results.task.metric(results.task.primary), []
+    for arm in dict.fromkeys(row.arm for row in results.worths):
+        marks = [
+            (gain, row)
+            for row in results.worths
+            if row.arm == arm and (gain := results.gain(row.size, arm)) is not None
+        ]
+        figure = curve_figure(curve, metric, LIGHT, arms=[arm], marks=marks)
+        alt = f"{metric.label} of copies of real films against their number, with {arm}. " + " ".join(
+            f"At {row.size}: {row.sentence}." for _, row in marks
+        )
+        panels.append(Panel(arm.upper(), drawn.add(f"worth-{arm}", figure), alt))
+    return panels
 
 
 def _boxes(results: Results, folder: Path, drawn: _Drawer) -> list[Panel]:

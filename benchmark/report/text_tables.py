@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 
 from ..metrics.scores import AVERAGE
 from ..results.rows import FoldRow, PairedRow, Results, words
+from .gain_words import HEADINGS, gain_lines, headline_sentences, placebo_notes
+from .latex import as_latex
 from .table_shapes import REAL_FILMS, SYNTHETIC_FILMS, ArmTable, Line, arm_tables, headline_metrics, wide
-from .words import absence, absent, check_notes, cost_sentence, header_sentence, legend, metric_title, size_title
+from .words import absence, absent, check_notes, clean, cost_sentence, header_sentence, legend, metric_title, size_title
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -42,8 +44,11 @@ def terminal(results: Results, width: int = 100) -> Text:
     for block in map(_arm_block, tables) if tables else _blocks(results, width):
         text.append_text(block)
         text.append("\n")
-    for sentence in legend(results):
-        text.append(textwrap.fill(_clean(sentence), width, subsequent_indent="  ") + "\n", style="dim")
+    text.append_text(_gain_block(results))
+    for sentence in headline_sentences(results):
+        text.append(textwrap.fill(clean(sentence), width, subsequent_indent="  ") + "\n", style="bold")
+    for sentence in [*placebo_notes(results), *legend(results)]:
+        text.append(textwrap.fill(clean(sentence), width, subsequent_indent="  ") + "\n", style="dim")
     notes = [("cost", f"{results.provider.title} {row.size}", cost_sentence(row), "") for row in results.cost]
     notes += [
         ("check", place, sentence, "bold red" if alarm else "") for place, sentence, alarm in check_notes(results)
@@ -54,7 +59,7 @@ def terminal(results: Results, width: int = 100) -> Text:
     for word, subject, sentence, style in notes:
         separator = "   " if word == "cost" else ": "
         text.append(f"{word:<7}", style="bold")
-        text.append(_clean(f"{subject}{separator if subject else ''}{sentence}") + "\n", style=style)
+        text.append(clean(f"{subject}{separator if subject else ''}{sentence}") + "\n", style=style)
     return text
 
 
@@ -62,11 +67,6 @@ def print_table(results: Results, console: Console) -> None:
     """Print `terminal` on a rich console: colours on a terminal, plain lines elsewhere."""
     width = console.width if console.is_terminal else 120
     console.print(terminal(results, width), soft_wrap=True, highlight=False)
-
-
-def _clean(text: str) -> str:
-    """Text without control characters, so that a name cannot steer the terminal."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text)
 
 
 def _arm_block(table: ArmTable) -> Text:
@@ -79,9 +79,9 @@ def _arm_block(table: ArmTable) -> Text:
         max(len(heading), *(len(row.entries[index].text) for row in table.rows))
         for index, heading in enumerate(table.headings)
     ]
-    text = Text(_clean(table.title) + "\n", style="bold")
+    text = Text(clean(table.title) + "\n", style="bold")
     head = " " * first + f"{REAL_FILMS}  {SYNTHETIC_FILMS}"
-    head += "".join(" " * GAP + _clean(heading).rjust(w) for heading, w in zip(table.headings, widths, strict=True))
+    head += "".join(" " * GAP + clean(heading).rjust(w) for heading, w in zip(table.headings, widths, strict=True))
     text.append(head + "\n", style="bold")
     for name, row in zip(names, table.rows, strict=True):
         synthetic = "–" if row.synthetic is None else str(row.synthetic)
@@ -98,11 +98,28 @@ def _arm_block(table: ArmTable) -> Text:
     return text
 
 
+def _gain_block(results: Results) -> Text:
+    """The table of gains over copies; nothing where no arm has its placebo."""
+    from rich.text import Text
+
+    text, lines = Text(), gain_lines(results)
+    if not lines:
+        return text
+    table = [HEADINGS, *(line.cells for line in lines)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(HEADINGS))]
+    for number, row in enumerate(table):
+        cells = [cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
+        style = "bold" if number == 0 or lines[number - 1].headline else ""
+        text.append(clean("   ".join(cells).rstrip()) + "\n", style=style)
+    text.append("\n")
+    return text
+
+
 def _blocks(results: Results, width: int) -> Iterable[Text]:
     lines = wide(results, headline_metrics(results))
-    labels = [_clean(metric_title(line.metric)) if line.first else "" for line in lines]
+    labels = [clean(metric_title(line.metric)) if line.first else "" for line in lines]
     left = max((len(label) for label in labels), default=0) + 2
-    label_width = left + max((len(_clean(words(line.structure))) for line in lines), default=0)
+    label_width = left + max((len(clean(words(line.structure))) for line in lines), default=0)
     sizes = [info.size for info in results.sizes]
     widths = {size: {arm: _column(lines, size, arm) for arm in results.arms} for size in sizes}
     spans = {size: sum(widths[size].values()) + GAP * len(results.arms) for size in sizes}
@@ -135,7 +152,7 @@ def _block(
     text = Text(" " * label_width)
     for size in sizes:
         span = sum(widths[size].values()) + GAP * len(widths[size])
-        text.append("  " + _clean(size_title(results, size)).center(span), style="bold")
+        text.append("  " + clean(size_title(results, size)).center(span), style="bold")
     text.rstrip()
     text.append("\n" + " " * label_width)
     for size in sizes:
@@ -147,7 +164,7 @@ def _block(
     for line, label in zip(lines, labels, strict=True):
         style = "bold" if line.structure == AVERAGE else ""
         row = Text(label.ljust(left), style="bold")
-        row.append(_clean(words(line.structure)).ljust(label_width - left), style=style or "not bold")
+        row.append(clean(words(line.structure)).ljust(label_width - left), style=style or "not bold")
         for size in sizes:
             row.append("  ")
             for arm in results.arms:
@@ -223,11 +240,12 @@ def csv_of(rows: Sequence[dict[str, object]]) -> str:
 
 def as_markdown(results: Results) -> str:
     """The table in Markdown, with its legend."""
-    notes = [header_sentence(results), *legend(results), *(absence(cell) for cell in absent(results))]
+    said = [*headline_sentences(results), *placebo_notes(results), *legend(results)]
+    notes = [header_sentence(results), *said, *(absence(cell) for cell in absent(results))]
     listed = [f"- {_markdown(note)}" for note in notes]
     if results.task.layout is not None:
         blocks = [line for table in arm_tables(results) for line in [*_markdown_arms(table), ""]]
-        return "\n".join([*blocks, *listed]) + "\n"
+        return "\n".join([*blocks, *_markdown_gains(results), *listed]) + "\n"
     head = ["metric", "structure"]
     head += [f"{size_title(results, info.size)} {arm.upper()}" for info in results.sizes for arm in results.arms]
     lines = [_markdown_row(map(_markdown, head)), _markdown_row(["---"] * 2 + ["---:"] * (len(head) - 2))]
@@ -238,7 +256,17 @@ def as_markdown(results: Results) -> str:
                 entry = line.entries[info.size][arm]
                 cells.append(_markdown(f"{entry.text} {entry.mark}".rstrip()))
         lines.append(_markdown_row(cells))
-    return "\n".join([*lines, "", *listed]) + "\n"
+    return "\n".join([*lines, "", *_markdown_gains(results), *listed]) + "\n"
+
+
+def _markdown_gains(results: Results) -> list[str]:
+    """The table of gains and a blank line; nothing without gains."""
+    lines = gain_lines(results)
+    if not lines:
+        return []
+    rule = _markdown_row(["---"] * 2 + ["---:"] * (len(HEADINGS) - 2))
+    head = _markdown_row(map(_markdown, HEADINGS))
+    return [head, rule, *(_markdown_row(map(_markdown, line.cells)) for line in lines), ""]
 
 
 def _markdown_arms(table: ArmTable) -> list[str]:
@@ -258,94 +286,7 @@ def _markdown_row(cells: Iterable[str]) -> str:
 
 
 def _markdown(text: str) -> str:
-    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", _clean(text)).replace(r"\<", "&lt;").replace(r"\>", "&gt;")
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "±": r"$\pm$",
-    "–": "--",
-    "·": r"$\cdot$",
-}
-
-
-def latex_escaped(text: str) -> str:
-    """Text that LaTeX prints as it is."""
-    return "".join(_LATEX.get(letter, letter) for letter in _clean(text))
-
-
-def as_latex(results: Results) -> str:
-    """The table in LaTeX (package booktabs), with its legend as the caption."""
-    caption = ". ".join(latex_escaped(sentence) for sentence in [header_sentence(results), *legend(results)])
-    if results.task.layout is not None:
-        body = [line for table in arm_tables(results) for line in _latex_arms(table)]
-    else:
-        body = _latex_wide(results)
-    head = ["% needs \\usepackage{booktabs}", "\\begin{table}", "\\centering", f"\\caption{{{caption}.}}"]
-    return "\n".join([*head, *body, "\\end{table}", ""])
-
-
-def _latex_arms(table: ArmTable) -> list[str]:
-    """The tabular of one size, its title above it."""
-    head = ["", REAL_FILMS, SYNTHETIC_FILMS, *table.headings]
-    body = []
-    for row in table.rows:
-        cells = [row.arm.upper(), str(row.real), "–" if row.synthetic is None else str(row.synthetic)]
-        cells = [latex_escaped(cell) for cell in cells]
-        cells += [latex_escaped(one.text) + (f"$^{{{one.mark}}}$" if one.mark else "") for one in row.entries]
-        body.append(" & ".join(cells) + r" \\")
-    return [
-        rf"{latex_escaped(table.title)}\\[2pt]",
-        f"\\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}",
-        "\\toprule",
-        " & ".join(map(latex_escaped, head)) + r" \\",
-        "\\midrule",
-        *body,
-        "\\bottomrule",
-        r"\end{tabular}\\[6pt]",
-    ]
-
-
-def _latex_wide(results: Results) -> list[str]:
-    """The tabular with sizes and arms side by side."""
-    arms = len(results.arms)
-    columns = "ll" + "r" * (arms * len(results.sizes))
-    groups = [f"\\multicolumn{{{arms}}}{{c}}{{{latex_escaped(size_title(results, i.size))}}}" for i in results.sizes]
-    rules = [f"\\cmidrule(lr){{{3 + k * arms}-{2 + (k + 1) * arms}}}" for k in range(len(results.sizes))]
-    names = [latex_escaped(arm.upper()) for _ in results.sizes for arm in results.arms]
-    body: list[str] = []
-    for line in wide(results):
-        if line.first and body:
-            body.append("\\midrule")
-        cells = [latex_escaped(metric_title(line.metric)) if line.first else "", latex_escaped(words(line.structure))]
-        for info in results.sizes:
-            for arm in results.arms:
-                entry = line.entries[info.size][arm]
-                mark = f"$^{{{entry.mark}}}$" if entry.mark else ""
-                cells.append(latex_escaped(entry.text) + mark)
-        body.append(" & ".join(cells) + r" \\")
-    return [
-        f"\\begin{{tabular}}{{{columns}}}",
-        "\\toprule",
-        " & ".join([" & ", *groups]).replace(" &  & ", " & & ", 1) + r" \\",
-        "".join(rules),
-        " & ".join([" & ", *names]).replace(" &  & ", " & & ", 1) + r" \\",
-        "\\midrule",
-        *body,
-        "\\bottomrule",
-        "\\end{tabular}",
-    ]
+    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", clean(text)).replace(r"\<", "&lt;").replace(r"\>", "&gt;")
 
 
 FORMATS: dict[str, Callable[[Results], str]] = {

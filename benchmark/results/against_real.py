@@ -1,34 +1,37 @@
-"""Every arm against REAL: paired over the test cases, over folds, and over seeds."""
+"""Every arm against REAL, or against its placebo: paired over the test cases, over folds, and over seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from ..metrics.scores import AVERAGE, finite
+from ..metrics.scores import finite
+from ..runs.job import PLACEBO
 from ..significance.paired_tests import welch_over_seeds
 from ..significance.pairs import compare_folds, folds_with_holm, with_holm
 from ..significance.rules import rule_of
+from .averages import primary_by_seed
 from .finished import REAL, Harvest
 from .rows import FoldRow, PairedRow, SeedRow, SeedValue, SizeInfo
 
 
-def paired_rows(harvest: Harvest) -> list[PairedRow]:
-    """Every arm against REAL on the same test cases; Holm over the rows of one size and metric."""
+def paired_rows(harvest: Harvest, *, placebo: bool = False) -> list[PairedRow]:
+    """Every arm against REAL (or against its placebo) on the same test cases; Holm over the rows of one size and metric."""
     structures = list(harvest.plan.task.structures(harvest.plan.data))
     rows = []
     for size in harvest.sizes:
         for metric in harvest.plan.task.paired_metrics():
             comparisons, arms = [], []
             for arm in harvest.arms:
-                if arm == REAL or not _both_done(harvest, size, arm):
+                other = PLACEBO + arm if placebo else REAL
+                if arm == REAL or not both_done(harvest, size, arm, other):
                     continue
                 scores = harvest.scores[harvest.scores["size"] == size]
-                ours, real = (scores[scores["arm"] == name] for name in (arm, REAL))
-                found = rule_of(harvest.plan.task.pairing).compare(ours, real, structures, metric)
+                ours, theirs = (scores[scores["arm"] == name] for name in (arm, other))
+                found = rule_of(harvest.plan.task.pairing).compare(ours, theirs, structures, metric)
                 comparisons += found
                 arms += [arm] * len(found)
             for arm, one in zip(arms, with_holm(comparisons), strict=True):
@@ -42,7 +45,7 @@ def fold_rows(harvest: Harvest, sizes: Sequence[SizeInfo]) -> list[FoldRow]:
     rows = []
     for info in sizes:
         n_train, n_test = fold_sizes(info)
-        arms = [arm for arm in harvest.arms if arm != REAL and _both_done(harvest, info.size, arm)]
+        arms = [arm for arm in harvest.arms if arm != REAL and both_done(harvest, info.size, arm, REAL)]
         for metric in harvest.plan.task.paired_metrics():
             scores = harvest.scores[harvest.scores["size"] == info.size]
             real = scores[scores["arm"] == REAL]
@@ -74,26 +77,9 @@ def fold_sizes(info: SizeInfo) -> tuple[int, int]:
     return max(1, round(sum(train) / len(train))), max(1, round((info.test_films or 0) / len(info.folds)))
 
 
-def _both_done(harvest: Harvest, size: str, arm: str) -> bool:
-    return all(harvest.done(harvest.cells(size, name)) for name in (arm, REAL))
-
-
-def primary_by_seed(
-    values: Sequence[SeedValue], metric: str, size: str, arm: str, structures: Sequence[str]
-) -> dict[int, float]:
-    """The average of a metric for each seed: the table's `average` row, or the mean over `structures` without one.
-
-    Empty for an arm that was not taught all structures: the mean of some is no average.
-    """
-    chosen = [one for one in values if (one.size, one.arm, one.metric) == (size, arm, metric)]
-    found: dict[int, float] = {}
-    for seed in dict.fromkeys(one.seed for one in chosen):
-        of_seed: Mapping[str, float] = {one.structure: one.value for one in chosen if one.seed == seed}
-        if AVERAGE in of_seed:
-            found[seed] = of_seed[AVERAGE]
-        elif set(structures) <= of_seed.keys():
-            found[seed] = float(np.mean([of_seed[name] for name in structures]))
-    return found
+def both_done(harvest: Harvest, size: str, arm: str, other: str) -> bool:
+    """Whether all cells of two arms of a size are there."""
+    return all(harvest.done(harvest.cells(size, name)) for name in (arm, other))
 
 
 def over_seeds(a: Sequence[float], b: Sequence[float], names: tuple[str, str], *, percent: bool) -> dict[str, Any]:
@@ -116,7 +102,7 @@ def seed_rows(harvest: Harvest, values: Sequence[SeedValue]) -> list[SeedRow]:
     percent = any(one.percent for one in harvest.plan.task.metrics if one.name == metric)
     for size in harvest.sizes:
         for arm in harvest.arms:
-            if arm == REAL or not _both_done(harvest, size, arm):
+            if arm == REAL or not both_done(harvest, size, arm, REAL):
                 continue
             ours = list(primary_by_seed(values, metric, size, arm, structures).values())
             real = list(primary_by_seed(values, metric, size, REAL, structures).values())

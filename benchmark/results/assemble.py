@@ -18,14 +18,19 @@ from ..runs.plan import Plan
 from ..runs.record import Cost, Environment
 from ..runs.store import Store
 from ..significance.rules import rule_of
+from .against_placebo import gain_rows, worth_rows
 from .against_real import fold_rows, paired_rows, seed_rows
+from .averages import seed_values
+from .curve import FoundCurve
 from .finished import Harvest
+from .gains import CurveRow
 from .rows import (
     CellRow,
     CheckRow,
     CostRow,
     DataInfo,
     EnvironmentRow,
+    HeadlineInfo,
     LayoutInfo,
     MetricInfo,
     Results,
@@ -44,9 +49,15 @@ NEAR_COPIES = {"near_test": "nearest test film", "near_train": "nearest training
 NEAR_COPY_ALARM = 0.01
 
 
-def assemble(plan: Plan, store: Store, command: Sequence[str], sizes: Sequence[SizeInfo] | None = None) -> Results:
+def assemble(
+    plan: Plan,
+    store: Store,
+    command: Sequence[str],
+    sizes: Sequence[SizeInfo] | None = None,
+    curve: FoundCurve | None = None,
+) -> Results:
     """The results of a plan as far as the store has them. `command`: the words the run was started with. `sizes`: how many
-    films a size means, where the plan has no films to count."""
+    films a size means, where the plan has no films to count. `curve`: what worths are read from."""
     from ... import __version__
 
     harvest = Harvest(plan, store)
@@ -70,6 +81,10 @@ def assemble(plan: Plan, store: Store, command: Sequence[str], sizes: Sequence[S
         paired=paired_rows(harvest),
         fold_tests=fold_rows(harvest, sizes),
         seed_tests=seed_rows(harvest, values),
+        gains=gain_rows(harvest, values),
+        worths=[] if curve is None else worth_rows(harvest, values, curve.curve),
+        curve=None if curve is None else CurveRow(source=curve.source, curve=curve.curve),
+        paired_placebo=paired_rows(harvest, placebo=True),
         cost=[row for size in harvest.sizes if (row := _cost(harvest, size)) is not None],
         checks=_checks(harvest),
         environments=_environments(harvest),
@@ -85,6 +100,7 @@ def _task_info(plan: Plan) -> TaskInfo:
         paired=list(task.paired_metrics()),
         structures=list(task.structures(plan.data)),
         primary=task.primary,
+        headline=None if task.headline is None else HeadlineInfo.model_validate(asdict(task.headline)),
         pairing=rule_of(task.pairing).name,
         layout=None if task.table_layout is None else LayoutInfo.model_validate(asdict(task.table_layout)),
     )
@@ -140,32 +156,6 @@ def _cell_row(harvest: Harvest, cell: Cell) -> CellRow:
 # ------------------------------------------------------------------------------------------------------- the table
 
 
-def seed_values(harvest: Harvest) -> list[SeedValue]:
-    """The table of every seed whose folds are all there. Several folds: the task summarises all their cases at once."""
-    found = []
-    for size in harvest.sizes:
-        for arm in harvest.arms:
-            for seed in harvest.plan.seeds:
-                cells = harvest.cells(size, arm, seed)
-                if harvest.done(cells):
-                    for metric, structure, value in _summary(harvest, cells):
-                        found.append(
-                            SeedValue(size=size, arm=arm, metric=metric, structure=structure, seed=seed, value=value)
-                        )
-    return found
-
-
-def _summary(harvest: Harvest, cells: Sequence[Cell]) -> list[tuple[str, str, float]]:
-    if len(cells) == 1:
-        return [(row.metric, row.structure, row.value) for row in harvest.records[cells[0].key].table]
-    import pandas as pd
-
-    scores = pd.concat([harvest.store.scores(cell.key) for cell in cells], ignore_index=True)
-    rows = harvest.plan.task.summarise(scores)
-    numbers = zip(rows["metric"], rows["structure"], rows["value"].map(finite), strict=True)
-    return [(str(metric), str(structure), value) for metric, structure, value in numbers if value is not None]
-
-
 def _table(harvest: Harvest, values: Sequence[SeedValue]) -> list[TableRow]:
     by_place: dict[tuple[str, str, str, str], list[float]] = {}
     for one in values:
@@ -173,7 +163,7 @@ def _table(harvest: Harvest, values: Sequence[SeedValue]) -> list[TableRow]:
     kinds = _metric_structures(harvest.plan, values)
     rows = []
     for size in harvest.sizes:
-        for arm in harvest.arms:
+        for arm in [*harvest.arms, *harvest.placebos]:
             planned = harvest.cells(size, arm)
             seeds = len({cell.seed for cell in planned})
             lack = "" if harvest.done(planned) else _lack(harvest, planned)

@@ -56,7 +56,12 @@ class Harvest:
         for cell in self.plan.cells:
             if cell.key in self.records:
                 slot = cell.slot
-                labels: dict[str, str | int] = {"size": slot.size, "fold": slot.fold, "arm": cell.arm, "seed": cell.seed}
+                labels: dict[str, str | int] = {
+                    "size": slot.size,
+                    "fold": slot.fold,
+                    "arm": cell.arm,
+                    "seed": cell.seed,
+                }
                 scores = self.store.scores(cell.key).assign(**labels)
                 parts.append(scores.assign(patient=scores.get("patient", scores["case"]))[COLUMNS])
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
@@ -71,12 +76,15 @@ class Harvest:
         """The arms of the plan, in its order, without placebos."""
         return list(dict.fromkeys(cell.arm for cell in self.plan.cells if not cell.identity.placebo))
 
+    @property
+    def placebos(self) -> list[str]:
+        """The arms of the plan with copies in place of synthetic films, in its order."""
+        return list(dict.fromkeys(cell.arm for cell in self.plan.cells if cell.identity.placebo))
+
     def cells(self, size: str, arm: str, seed: int | None = None) -> list[Cell]:
         """The planned cells of a size and arm (of one seed), over folds."""
         return [
-            cell
-            for cell in self.plan.cells
-            if (cell.slot.size, cell.arm) == (size, arm) and seed in (None, cell.seed)
+            cell for cell in self.plan.cells if (cell.slot.size, cell.arm) == (size, arm) and seed in (None, cell.seed)
         ]
 
     def done(self, cells: Sequence[Cell]) -> bool:

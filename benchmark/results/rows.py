@@ -14,6 +14,7 @@ from pydantic import Field
 from ..metrics.scores import NOT_TAUGHT
 from ..runs.record import Environment, ProviderIdentity
 from ..schema import Strict
+from .gains import CurveRow, GainRow, WorthRow
 
 if TYPE_CHECKING:
     from ..significance.rules import PairingRule
@@ -47,6 +48,13 @@ class LayoutInfo(Strict):
     titles: dict[str, str]
 
 
+class HeadlineInfo(Strict):
+    """What the task's boards rank by (`Task.headline`)."""
+
+    arm: str
+    size: str
+
+
 class TaskInfo(Strict):
     """The protocol: `metrics` in table order, `paired` the case scores that are compared, `structures` what is scored."""
 
@@ -61,6 +69,7 @@ class TaskInfo(Strict):
     structures: list[str]
     primary: str
     layout: LayoutInfo | None = None
+    headline: HeadlineInfo | None = None
     pairing: str = "cases"
     """How two models are compared on the same cases: the name of a rule (`significance.rules.RULES`, or the task's own)."""
 
@@ -258,9 +267,32 @@ class Results(Strict):
     paired: list[PairedRow]
     fold_tests: list[FoldRow]
     seed_tests: list[SeedRow]
+    gains: list[GainRow] = Field(default_factory=list)
+    worths: list[WorthRow] = Field(default_factory=list)
+    curve: CurveRow | None = None
+    paired_placebo: list[PairedRow] = Field(default_factory=list)
+    """As `paired`, with the placebo of the same arm in place of REAL."""
     cost: list[CostRow]
     checks: list[CheckRow]
     environments: list[EnvironmentRow]
+
+    @property
+    def headline(self) -> tuple[str, str] | None:
+        """(size, arm) that the run's sentence is about: the task's, where the run has them; else the smallest size and the
+        first arm that have a gain. None without any."""
+        places = [(row.size, row.arm) for row in self.gains]
+        said = self.task.headline
+        if said is not None and (said.size, said.arm) in places:
+            return said.size, said.arm
+        return places[-1] if places else None
+
+    def gain(self, size: str, arm: str) -> GainRow | None:
+        """The gain of an arm over its placebo at a size."""
+        return next((row for row in self.gains if (row.size, row.arm) == (size, arm)), None)
+
+    def worth(self, size: str, arm: str) -> WorthRow | None:
+        """What an arm is worth at a size."""
+        return next((row for row in self.worths if (row.size, row.arm) == (size, arm)), None)
 
     @property
     def complete(self) -> bool:

@@ -22,22 +22,39 @@ STEPS = Path(__file__).with_name("steps.py")
 
 
 @dataclass(frozen=True)
+class Generator:
+    """The provider of a run: who it is in keys, its class, its settings, and the seconds that fit and sampling took at a
+    preset, as it says."""
+
+    identity: ProviderIdentity
+    plugin: Plugin
+    settings: Mapping[str, Any]
+    reference_seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Plan:
-    """All cells of a run. `data` is the dataset at the resolution of the test; `fit_data` at that of the providers."""
+    """All cells of a run. `data` is the dataset at the resolution of the test; `fit_data` at that of the providers.
+
+    `generator` is None for a curve, which has real films and copies of them alone.
+    """
 
     task: Task
     task_plugin: Plugin
-    provider: ProviderIdentity
-    provider_plugin: Plugin
-    provider_settings: Mapping[str, Any]
+    generator: Generator | None
     data: Dataset
     fit_data: Dataset
     preset: str
     seeds: tuple[int, ...]
     device: str
     cells: tuple[Cell, ...]
-    reference_seconds: Mapping[str, float] = field(default_factory=dict)
-    """Seconds that fit and sampling took at a preset, as the provider says."""
+
+    @property
+    def provider(self) -> ProviderIdentity:
+        """The provider of a run that has one."""
+        if self.generator is None:
+            raise ValueError("a curve has no provider")
+        return self.generator.identity
 
 
 def make_plan(
@@ -63,26 +80,7 @@ def make_plan(
         settings=said.keyed,
         label_by=label_by.value,
     )
-    task_identity = TaskIdentity(
-        name=task.name,
-        version=task.version,
-        code=digest.of_json([task_plugin.code_digest(), digest.of_code(STEPS)]),
-        settings=keyed(task.settings),
-        depends_on=dict(task.depends_on(device)),
-    )
-    common: dict[str, Any] = {
-        "task": task_identity,
-        "data": DataIdentity(
-            name=data.info.name,
-            digest=digest.of_json([data.digest, fit_data.digest]),
-            provenance=data.info.provenance,
-            version=data.info.version,
-            truth=data.truth,
-        ),
-        "preset": preset,
-        "device": device.split(":")[0],
-        "packages": digest.of_packages(),
-    }
+    common = _common(task, task_plugin, data, fit_data, preset, device)
     slots = [slot for slot in task.slots(data) if arms is None or slot.arm in arms]
     if arms:
         known = {slot.arm for slot in slots}
@@ -100,10 +98,7 @@ def make_plan(
     return Plan(
         task=task,
         task_plugin=task_plugin,
-        provider=provider,
-        provider_plugin=provider_plugin,
-        provider_settings=said.settings,
-        reference_seconds=said.reference_seconds,
+        generator=Generator(provider, provider_plugin, said.settings, said.reference_seconds),
         data=data,
         fit_data=fit_data,
         preset=preset,
@@ -111,6 +106,65 @@ def make_plan(
         device=device,
         cells=tuple(planned),
     )
+
+
+def make_curve_plan(
+    *,
+    task: Task,
+    task_plugin: Plugin,
+    data: Dataset,
+    fit_data: Dataset,
+    preset: str,
+    seeds: Sequence[int],
+    sizes: Sequence[str],
+    arms: Sequence[ArmName],
+    device: str,
+) -> Plan:
+    """Plan the placebos of a learning curve: sizes x arms x folds x seeds. InputError for films that cannot carry the task,
+    and for a size that they do not have."""
+    task.check(data)
+    common = _common(task, task_plugin, data, fit_data, preset, device)
+    folds = list(dict.fromkeys(slot.fold for slot in task.slots(data)))
+    slots = [Slot(fold, size, arm) for size in sizes for arm in arms for fold in folds]
+    for slot in slots:
+        task.training_set(data, slot)  # InputError for a size that these films do not have
+    cells = [_plan_copies(replace(slot, seed=seed), common) for seed in seeds for slot in slots]
+    return Plan(
+        task=task,
+        task_plugin=task_plugin,
+        generator=None,
+        data=data,
+        fit_data=fit_data,
+        preset=preset,
+        seeds=tuple(seeds),
+        device=device,
+        cells=tuple(cells),
+    )
+
+
+def _common(
+    task: Task, task_plugin: Plugin, data: Dataset, fit_data: Dataset, preset: str, device: str
+) -> dict[str, Any]:
+    """What the identities of all cells of a plan have in common."""
+    return {
+        "task": TaskIdentity(
+            name=task.name,
+            version=task.version,
+            code=digest.of_json([task_plugin.code_digest(), digest.of_code(STEPS)]),
+            settings=keyed(task.settings),
+            depends_on=dict(task.depends_on(device)),
+        ),
+        "data": DataIdentity(
+            name=data.info.name,
+            digest=digest.of_json([data.digest, fit_data.digest]),
+            provenance=data.info.provenance,
+            version=data.info.version,
+            truth=data.truth,
+        ),
+        "preset": preset,
+        "device": device.split(":")[0],
+        "packages": digest.of_packages(),
+    }
 
 
 def _cell_key(
@@ -148,14 +202,13 @@ def _plan_cells(
 ) -> tuple[Cell, ...]:
     """The cell of a slot, and its placebo where it has synthetic films."""
     if not slot.arm.uses_provider:
-        key, identity = _cell_key(common, slot, None)
-        return (Cell(key=key, identity=identity),)
-    return _plan_provided(task, data, slot, common, provider), plan_placebo(slot, common)
+        return (_plan_copies(slot, common),)
+    return _plan_provided(task, data, slot, common, provider), _plan_copies(slot, common)
 
 
-def plan_placebo(slot: Slot, common: dict[str, Any]) -> Cell:
-    """The cell with copies of real films in place of synthetic ones: the same for every provider."""
-    key, identity = _cell_key(common, slot, None, placebo=True)
+def _plan_copies(slot: Slot, common: dict[str, Any]) -> Cell:
+    """The cell that knows no provider: REAL, or a placebo, with copies of real films in place of synthetic ones."""
+    key, identity = _cell_key(common, slot, None, placebo=slot.arm.uses_provider)
     start_key = None
     if slot.arm is ArmName.FINETUNE:
         start_key = _cell_key(common, replace(slot, arm=ArmName.SYNTHETIC), None, placebo=True)[0]

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..contracts.label_by import LabelBy
 from ..contracts.task import ArmName, Task
 from ..data.catalogue import find_dataset
-from ..data.dataset import Annotation
+from ..data.dataset import Annotation, Dataset
 from ..errors import InputError, unknown
 from ..home import home
 from ..progress import Progress
@@ -20,7 +20,7 @@ from .asked import ask_provider
 from .chains import Outcome, run_chains, step_done
 from .examine import Said
 from .job import Step
-from .plan import Plan, make_plan
+from .plan import Plan, make_curve_plan, make_plan
 from .schedule import Schedule
 from .store import Store
 
@@ -29,12 +29,10 @@ PRESETS = {"quick": 1800.0, "standard": 4 * 3600.0, "paper": 7 * 86400.0}
 TASK_PREFIX = "task."
 
 
-@dataclass(frozen=True)
-class Request:
-    """What a user asked for."""
+@dataclass(frozen=True, kw_only=True)
+class Common:
+    """What a user asked for, of a run or of a curve."""
 
-    provider: str
-    task: str | None = None
     data: str | None = None
     preset: str = "quick"
     overrides: tuple[str, ...] = ()
@@ -45,14 +43,30 @@ class Request:
     engine: str = "processes"
     address: str | None = None
     time_limit: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request(Common):
+    """What a user asked for of a provider."""
+
+    provider: str
+    task: str | None = None
     label_by: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurveRequest(Common):
+    """What a user asked for of a task's curve; no sizes: those of the task."""
+
+    task: str
+    sizes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Prepared:
     """A run that is ready to start: `done` are the keys of the steps that the store has a result for."""
 
-    request: Request
+    request: Common
     plan: Plan
     store: Store
     schedule: Schedule
@@ -109,7 +123,7 @@ def resolve_device(device: str) -> str:
     return device
 
 
-def _task_of(request: Request, plugin: Plugin, pairs: Sequence[tuple[str, str]]) -> Task:
+def _task_of(request: Common, plugin: Plugin, pairs: Sequence[tuple[str, str]]) -> Task:
     cls: type[Task] = plugin.load()
     if request.preset not in cls.presets:
         raise unknown("preset", request.preset, cls.presets)
@@ -128,10 +142,7 @@ def _arms(names_given: Sequence[str]) -> list[ArmName] | None:
 
 def prepare(request: Request, progress: Progress | None = None) -> Prepared:
     """Check everything that can be checked before work begins, and plan. InputError in one line; nothing is changed."""
-    if request.preset not in PRESETS:
-        raise unknown("preset", request.preset, PRESETS)
-    if request.seeds < 1:
-        raise InputError(f"--seeds: expected at least 1, found {request.seeds}")
+    _check_counts(request)
     provider_plugin = find_provider(request.provider)
     if request.task is not None:
         find_task(request.task)
@@ -159,6 +170,59 @@ def prepare(request: Request, progress: Progress | None = None) -> Prepared:
         device=device,
         label_by=label_by,
     )
+    return _prepared(request, plan, store)
+
+
+def prepare_curve(request: CurveRequest, progress: Progress | None = None) -> Prepared:
+    """The same for a task's curve: the placebos of the arms asked for (the headline's and the one of synthetic films alone,
+    where the task has them) at every size. InputError for a task or films without nested sizes, and for a size out of
+    range."""
+    _check_counts(request)
+    task_plugin = find_task(request.task)
+    task_pairs, others = divided(request.overrides)
+    if others:
+        raise InputError(f"--set {others[0][0]}: a curve has no provider; expected task.key=value")
+    task = _task_of(request, task_plugin, task_pairs)
+    name, settings = request.data or task.default_data, task.settings
+    data = find_dataset(name, settings.resolution, progress)
+    task.check(data)
+    known = tuple(task.curve_sizes(data))
+    if len(known) < 2 and not request.sizes:
+        raise InputError(
+            f"{task.name}: {data.info.name} is too small for a curve: it has the sizes {', '.join(known) or 'none'}"
+        )
+    arms = _arms(request.arms) or curve_arms(task, data)
+    if wrong := [arm for arm in arms if not arm.uses_provider]:
+        raise InputError(f"--arms {wrong[0]}: a curve is of arms with synthetic films, which copies stand for")
+    plan = make_curve_plan(
+        task=task,
+        task_plugin=task_plugin,
+        data=data,
+        fit_data=find_dataset(name, settings.fit_resolution, progress),
+        preset=request.preset,
+        seeds=range(request.seeds),
+        sizes=request.sizes or known,
+        arms=arms,
+        device=resolve_device(request.device),
+    )
+    return _prepared(request, plan, Store(home() / "store"))
+
+
+def curve_arms(task: Task, data: Dataset) -> list[ArmName]:
+    """The arms whose worth is read: the headline's, and that of synthetic films alone where the task has it."""
+    planned = dict.fromkeys(slot.arm for slot in task.slots(data))
+    headline = next((arm for arm in planned if arm.uses_provider), None) if task.headline is None else task.headline.arm
+    return [arm for arm in ArmName if arm is headline or (arm is ArmName.SYNTHETIC and arm in planned)]
+
+
+def _check_counts(request: Common) -> None:
+    if request.preset not in PRESETS:
+        raise unknown("preset", request.preset, PRESETS)
+    if request.seeds < 1:
+        raise InputError(f"--seeds: expected at least 1, found {request.seeds}")
+
+
+def _prepared(request: Common, plan: Plan, store: Store) -> Prepared:
     schedule = Schedule.of(plan, store)
     every = {step.key: step for step in schedule.steps}
     done = frozenset(key for key, step in every.items() if step_done(step))
@@ -193,7 +257,7 @@ def choose_label_by(
     return LabelBy(asked or LabelBy.TEACHER)
 
 
-def _job_count(request: Request, plan: Plan) -> int:
+def _job_count(request: Common, plan: Plan) -> int:
     if request.jobs is not None:
         if request.jobs < 1:
             raise InputError(f"--jobs: expected at least 1, found {request.jobs}")

@@ -90,15 +90,15 @@ class _Builder:
 
     @property
     def work(self) -> Work:
-        plan = self.plan
+        plan, generator = self.plan, self.plan.generator
         return Work(
             store=self.store.root.resolve(),
             data=_folder(plan.data),
             fit_data=_folder(plan.fit_data),
             task=portable(plan.task_plugin),
             task_settings=plain(plan.task.settings),
-            provider=portable(plan.provider_plugin),
-            provider_settings=dict(plan.provider_settings),
+            provider="" if generator is None else portable(generator.plugin),
+            provider_settings={} if generator is None else dict(generator.settings),
             preset=plan.preset,
             device=plan.device,
             threads=plan.task.settings.threads,
@@ -136,7 +136,9 @@ def timing_name(step: Step) -> str:
 
 
 def _expected(step: Step, plan: Plan, timings: Timings) -> float | None:
-    reference = plan.reference_seconds if isinstance(step, Synthesise) else plan.task.reference_seconds
+    reference = plan.task.reference_seconds
+    if isinstance(step, Synthesise) and plan.generator is not None:
+        reference = plan.generator.reference_seconds
     return timings.expect(timing_name(step), reference, plan.preset)
 
 

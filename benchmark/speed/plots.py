@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from ..report.figures import SVG, WIDTH, Theme, _label, _legend, _panel
+from ..report.figures import SVG, WIDTH, Theme, axis_label, legend, panel
 from .rates import Rate, Row, Throughput
 
 KINDS: tuple[tuple[str, Callable[[Row], Rate | None]], ...] = (
@@ -29,7 +29,7 @@ def rate_plot(found: Throughput, theme: Theme) -> Figure | None:
         return None
     several = len({row.preset for row in rows}) > 1
     with mpl.rc_context(SVG):
-        figure, axes = _panel(WIDTH + 1, 0.9 + 0.24 * len(rows), theme)
+        figure, axes = panel(WIDTH + 1, 0.9 + 0.24 * len(rows), theme)
         for number, (kind, rate_of) in enumerate(KINDS):
             colour, shift = theme.lines[number], 0.16 * (2 * number - 1)
             for place, row in enumerate(rows):
@@ -40,12 +40,12 @@ def rate_plot(found: Throughput, theme: Theme) -> Figure | None:
                     axes.plot([spread.median], [place + shift], color=colour, marker="o", markersize=4.5)
             axes.plot([], [], color=colour, marker="o", linewidth=1.8, markersize=4.5, label=kind)
         names = [f"{row.provider}, {row.preset}" if several else row.provider for row in rows]
-        axes.set_yticks(np.arange(len(rows)), [_label(name) for name in names])
+        axes.set_yticks(np.arange(len(rows)), [axis_label(name) for name in names])
         axes.set_ylim(len(rows) - 0.5, -0.5)
         _logarithmic(axes.xaxis, axes.set_xscale)
         axes.grid(axis="x", color=theme.grid, linewidth=0.8)
         axes.set_xlabel(f"films a second on {found.device.replace('$', '')}", color=theme.ink)
-        _legend(figure, axes, theme, 2)
+        legend(figure, axes, theme, 2)
     return figure
 
 
@@ -55,13 +55,13 @@ def batch_plot(found: Throughput, theme: Theme) -> Figure | None:
     if not lines:
         return None
     with mpl.rc_context(SVG):
-        figure, axes = _panel(WIDTH + 1, 3.1 + 0.17 * ((len(lines) + 2) // 3), theme)
+        figure, axes = panel(WIDTH + 1, 3.1 + 0.17 * ((len(lines) + 2) // 3), theme)
         for number, (name, points) in enumerate(lines):
             style = STYLES[number // len(theme.lines) % len(STYLES)]
             colour = theme.lines[number % len(theme.lines)]
             xs, ys = zip(*sorted(points.items()), strict=True)
             axes.plot(
-                xs, ys, color=colour, linestyle=style, marker="o", markersize=4, linewidth=1.4, label=_label(name)
+                xs, ys, color=colour, linestyle=style, marker="o", markersize=4, linewidth=1.4, label=axis_label(name)
             )
         _logarithmic(axes.xaxis, axes.set_xscale)
         _logarithmic(axes.yaxis, axes.set_yscale)
@@ -69,7 +69,7 @@ def batch_plot(found: Throughput, theme: Theme) -> Figure | None:
         axes.grid(color=theme.grid, linewidth=0.8)
         axes.set_xlabel("films a batch", color=theme.ink)
         axes.set_ylabel("films a second, training", color=theme.ink)
-        _legend(figure, axes, theme, 3)
+        legend(figure, axes, theme, 3)
     return figure
 
 

@@ -18,7 +18,7 @@ from ...benchmark.registry import Plugin
 from ...benchmark.results.assemble import assemble
 from ...benchmark.results.rows import DataInfo, Results
 from ...benchmark.runs.job import Cell
-from ...benchmark.runs.plan import Plan
+from ...benchmark.runs.plan import Generator, Plan
 from ...benchmark.runs.record import Failure, Record
 from ...benchmark.runs.store import Level as StoreLevel
 from ...benchmark.runs.store import Store
@@ -96,9 +96,7 @@ def recomputed(subject: Subject, run: EntryRun, protocol: Protocol) -> Results:
     plan = Plan(
         task=protocol.task,
         task_plugin=nowhere,
-        provider=said.provider,
-        provider_plugin=nowhere,
-        provider_settings={},
+        generator=Generator(said.provider, nowhere, {}),
         data=films,
         fit_data=fit_films,
         preset=said.preset,

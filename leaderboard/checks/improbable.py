@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ...benchmark.contracts.task import ArmName
-from ...benchmark.results.against_real import primary_by_seed
+from ...benchmark.results.averages import primary_by_seed
 from ..entry import EntryRun
 from .finding import Finding, Level
 from .subject import Subject

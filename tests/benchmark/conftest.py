@@ -15,7 +15,7 @@ from cxrbench.benchmark.contracts.task import ArmName, Metric, Predictions, Slot
 from cxrbench.benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from cxrbench.benchmark.registry import Plugin
 from cxrbench.benchmark.runs.job import Cell
-from cxrbench.benchmark.runs.plan import Plan
+from cxrbench.benchmark.runs.plan import Generator, Plan
 from cxrbench.benchmark.runs.record import (
     CellIdentity,
     Cost,
@@ -192,9 +192,7 @@ def maker(folder: Path) -> Fabricate:
         plan = Plan(
             task=task,
             task_plugin=plugin,
-            provider=provider,
-            provider_plugin=plugin,
-            provider_settings={},
+            generator=Generator(provider, plugin, {}),
             data=films,
             fit_data=films,
             preset=preset,

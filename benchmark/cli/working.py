@@ -1,0 +1,94 @@
+"""What the commands that train have in common: the plan in words, the work with its progress, and Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..runs.chains import Outcome
+    from ..runs.request import Prepared
+
+COMPLETE, INCOMPLETE = 0, 1
+
+
+def say(line: str) -> None:
+    """A line on stderr."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def plan_line(prepared: Prepared) -> str:
+    """How many cells are planned, and how long they take."""
+    from .display import clock
+
+    plan, left = prepared.plan, prepared.left
+    sizes = list(dict.fromkeys(cell.slot.size for cell in plan.cells))
+    arms = list(dict.fromkeys(cell.arm.replace("_", " ") for cell in plan.cells))
+    if plan.generator is not None:
+        arms = [arm for arm in arms if not arm.startswith("placebo")]
+    seeds = "seed 0" if len(plan.seeds) == 1 else f"seeds 0 to {len(plan.seeds) - 1}"
+    if not left:
+        return f"plan   {len(plan.cells)} cells in the store, nothing to do"
+    expected = prepared.expected_seconds()
+    about = f"about {clock(expected)}" if expected is not None else "no estimate yet"
+    kept = len(plan.cells) - sum(step.kind == "cell" for step in left)
+    stored = f" ({kept} in the store)" if kept > 0 else ""
+    return (
+        f"plan   {len(plan.cells)} cells{stored}: {', '.join(sizes)} x {', '.join(arms)} · {seeds} · {about} on "
+        f"{plan.device} ({prepared.jobs} at a time, {plan.task.settings.threads} thread each)"
+    )
+
+
+def show_plan(prepared: Prepared, as_json: bool) -> None:
+    """Print the steps of a plan with their keys and expected time (`--dry-run`)."""
+    steps = [
+        {
+            "step": step.label,
+            "key": step.key,
+            "in_store": step.key in prepared.done,
+            "expected_seconds": prepared.schedule.expected[step.key],
+        }
+        for step in prepared.schedule.steps
+    ]
+    if as_json:
+        print(json.dumps({"steps": steps, "expected_seconds": prepared.expected_seconds()}, indent=1))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    from .display import clock
+
+    table = Table("step", "key", "state", "expected", box=None, header_style="bold")
+    for step in steps:
+        seconds = step["expected_seconds"]
+        expected = clock(seconds) if isinstance(seconds, float | int) else "unknown"
+        table.add_row(
+            str(step["step"]), str(step["key"])[:12], "in the store" if step["in_store"] else "to do", expected
+        )
+    Console().print(table)
+
+
+def work(prepared: Prepared) -> list[Outcome]:
+    """Do what is left and show it; the outcomes that failed. Ctrl-C stops all steps and leaves the store resumable."""
+    from ..runs.chains import stop_all
+    from ..runs.request import execute
+    from ..runs.schedule import remember
+    from .display import Watcher
+
+    failures: list[Outcome] = []
+    if not prepared.left:
+        return failures
+    watcher = Watcher(prepared)
+    try:
+        with watcher.showing():
+            for outcome in execute(prepared):
+                watcher.finish([outcome.key])
+                if outcome.error:
+                    failures.append(outcome)
+    except KeyboardInterrupt:
+        stop_all()
+        say("interrupted: finished steps are in the store; the same command goes on from here")
+        raise SystemExit(130) from None
+    remember(prepared.left, prepared.store)
+    return failures

@@ -1,0 +1,117 @@
+"""Gain and worth in words: the table of all arms against their placebo, and the sentence that a paper may print."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..contracts.task import ArmName
+from ..results.gains import GainRow, WorthRow
+from ..results.rows import Results
+from ..significance.worth import in_films
+from .words import metric_title, probability, shown
+
+HEADINGS = ("size", "arm", "real + synthetic", "score", "copies", "gain over copies", "95 % interval", "p", "worth")
+PLACEBO = (
+    "gain over copies: against the same training with copies of its real films in place of the synthetic ones (the placebo), "
+    "paired by seed; worth: real films whose copies score as much"
+)
+
+
+@dataclass(frozen=True)
+class GainLine:
+    """One arm of one size: the texts of `HEADINGS`, and whether it is the headline."""
+
+    cells: tuple[str, ...]
+    headline: bool
+
+
+def gain_lines(results: Results) -> list[GainLine]:
+    """The table of gains, in the order of the results."""
+    metric = results.task.metric(results.task.primary)
+    lines = []
+    for row in results.gains:
+        worth = results.worth(row.size, row.arm)
+        bounds = "–"
+        if row.low is not None and row.high is not None:
+            bounds = f"{shown(row.low, metric, signed=True)} to {shown(row.high, metric, signed=True)}"
+        cells = (
+            row.size,
+            row.arm.upper(),
+            _films(results, row, worth),
+            shown(row.score, metric),
+            shown(row.placebo, metric),
+            shown(row.gain, metric, signed=True),
+            bounds,
+            probability(row.p),
+            worth_cell(worth),
+        )
+        lines.append(GainLine(cells, (row.size, row.arm) == results.headline))
+    return lines
+
+
+def _films(results: Results, row: GainRow, worth: WorthRow | None) -> str:
+    info = next(one for one in results.sizes if one.size == row.size)
+    real = f"{info.films if worth is None else round(worth.real)}"
+    if row.arm == ArmName.SYNTHETIC.value:
+        real = "0"
+    return f"{real} + {info.synthetic_films if info.synthetic_films is not None else 0}"
+
+
+def worth_cell(worth: WorthRow | None) -> str:
+    """A worth in a table: real films with their interval, a bound, or a dash where it is not identified."""
+    if worth is None:
+        return "–"
+    if not worth.identified:
+        return "not identified"
+    ends = ""
+    if worth.low is not None and worth.high is not None and worth.low < worth.high:
+        low = f"{'< ' if worth.low_censored else ''}{in_films(worth.low)}"
+        ends = f" ({low} to {'> ' if worth.high_censored else ''}{in_films(worth.high)})"
+    if worth.censored:
+        edge = worth.high if worth.censored == "above" else worth.low
+        bound = "" if edge is None else in_films(edge)
+        return f"{'>' if worth.censored == 'above' else '<'} {bound or 'curve'}"
+    return f"{in_films(worth.films or 0.0)}{ends}"
+
+
+def headline_sentences(results: Results) -> list[str]:
+    """What may be said of the headline arm, and of synthetic films alone: gain, verdict, worth."""
+    place = results.headline
+    if place is None:
+        return []
+    size, arm = place
+    said = [_sentence(results, size, arm)]
+    alone = results.worth(size, ArmName.SYNTHETIC.value)
+    if arm != ArmName.SYNTHETIC.value and alone is not None:
+        said.append(f"alone ({size}): {alone.sentence}")
+    if results.curve is None:
+        said.append(
+            f"worth: no curve of {results.task.name} v{results.task.version} on {results.data.name} at {results.preset} with "
+            f"these settings; cxrbench curve --task {results.task.name} --data {results.data.name} --preset "
+            f"{results.preset} makes one"
+        )
+    else:
+        curve = results.curve.curve
+        whose = "shipped with the task" if results.curve.source == "shipped" else "in the store"
+        said.append(f"curve: {whose}, {len(curve.seeds)} seeds, {curve.data.name}, made {curve.created[:10]}")
+    return said
+
+
+def _sentence(results: Results, size: str, arm: str) -> str:
+    metric, row, worth = results.task.metric(results.task.primary), results.gain(size, arm), results.worth(size, arm)
+    assert row is not None  # it is the headline
+    unit = f"points of {metric_title(metric)}" if metric.percent else metric_title(metric)
+    films = _films(results, row, worth)
+    text = f"{results.provider.title}, {arm} at {size} ({films} films): {shown(row.gain, metric, signed=True)} {unit} over copies"
+    text += f"; {row.sentence}"
+    return f"{text}; {worth.sentence}" if worth is not None else text
+
+
+def placebo_notes(results: Results) -> list[str]:
+    """What a gain is, and what differences from REAL include besides the films."""
+    notes = [PLACEBO] if results.gains else []
+    if ArmName.FINETUNE.value in results.arms:
+        notes.append(
+            "FINETUNE trains on synthetic films and then as long as REAL: its difference from REAL includes longer training"
+        )
+    return notes

@@ -1,0 +1,114 @@
+"""The table of a run in LaTeX (package booktabs)."""
+
+from __future__ import annotations
+
+from ..results.rows import Results, words
+from .gain_words import HEADINGS, gain_lines, headline_sentences, placebo_notes
+from .table_shapes import REAL_FILMS, SYNTHETIC_FILMS, ArmTable, arm_tables, wide
+from .words import clean, header_sentence, legend, metric_title, size_title
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "±": r"$\pm$",
+    "–": "--",
+    "·": r"$\cdot$",
+    "×": r"$\times$",
+    "\N{MINUS SIGN}": r"$-$",
+}
+
+
+def latex_escaped(text: str) -> str:
+    """Text that LaTeX prints as it is."""
+    return "".join(_LATEX.get(letter, letter) for letter in clean(text))
+
+
+def as_latex(results: Results) -> str:
+    """The table in LaTeX (package booktabs), with its legend as the caption."""
+    said = [header_sentence(results), *headline_sentences(results), *placebo_notes(results), *legend(results)]
+    caption = ". ".join(map(latex_escaped, said))
+    if results.task.layout is not None:
+        body = [line for table in arm_tables(results) for line in _latex_arms(table)]
+    else:
+        body = _latex_wide(results)
+    head = ["% needs \\usepackage{booktabs}", "\\begin{table}", "\\centering", f"\\caption{{{caption}.}}"]
+    return "\n".join([*head, *body, *_latex_gains(results), "\\end{table}", ""])
+
+
+def _latex_gains(results: Results) -> list[str]:
+    """The tabular of gains, below the table; nothing without gains."""
+    lines = gain_lines(results)
+    if not lines:
+        return []
+    return [
+        r"\\[6pt]",
+        f"\\begin{{tabular}}{{ll{'r' * (len(HEADINGS) - 2)}}}",
+        "\\toprule",
+        " & ".join(map(latex_escaped, HEADINGS)) + r" \\",
+        "\\midrule",
+        *(" & ".join(map(latex_escaped, line.cells)) + r" \\" for line in lines),
+        "\\bottomrule",
+        "\\end{tabular}",
+    ]
+
+
+def _latex_arms(table: ArmTable) -> list[str]:
+    """The tabular of one size, its title above it."""
+    head = ["", REAL_FILMS, SYNTHETIC_FILMS, *table.headings]
+    body = []
+    for row in table.rows:
+        cells = [row.arm.upper(), str(row.real), "–" if row.synthetic is None else str(row.synthetic)]
+        cells = [latex_escaped(cell) for cell in cells]
+        cells += [latex_escaped(one.text) + (f"$^{{{one.mark}}}$" if one.mark else "") for one in row.entries]
+        body.append(" & ".join(cells) + r" \\")
+    return [
+        rf"{latex_escaped(table.title)}\\[2pt]",
+        f"\\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}",
+        "\\toprule",
+        " & ".join(map(latex_escaped, head)) + r" \\",
+        "\\midrule",
+        *body,
+        "\\bottomrule",
+        r"\end{tabular}\\[6pt]",
+    ]
+
+
+def _latex_wide(results: Results) -> list[str]:
+    """The tabular with sizes and arms side by side."""
+    arms = len(results.arms)
+    columns = "ll" + "r" * (arms * len(results.sizes))
+    groups = [f"\\multicolumn{{{arms}}}{{c}}{{{latex_escaped(size_title(results, i.size))}}}" for i in results.sizes]
+    rules = [f"\\cmidrule(lr){{{3 + k * arms}-{2 + (k + 1) * arms}}}" for k in range(len(results.sizes))]
+    names = [latex_escaped(arm.upper()) for _ in results.sizes for arm in results.arms]
+    body: list[str] = []
+    for line in wide(results):
+        if line.first and body:
+            body.append("\\midrule")
+        cells = [latex_escaped(metric_title(line.metric)) if line.first else "", latex_escaped(words(line.structure))]
+        for info in results.sizes:
+            for arm in results.arms:
+                entry = line.entries[info.size][arm]
+                mark = f"$^{{{entry.mark}}}$" if entry.mark else ""
+                cells.append(latex_escaped(entry.text) + mark)
+        body.append(" & ".join(cells) + r" \\")
+    return [
+        f"\\begin{{tabular}}{{{columns}}}",
+        "\\toprule",
+        " & ".join([" & ", *groups]).replace(" &  & ", " & & ", 1) + r" \\",
+        "".join(rules),
+        " & ".join([" & ", *names]).replace(" &  & ", " & & ", 1) + r" \\",
+        "\\midrule",
+        *body,
+        "\\bottomrule",
+        "\\end{tabular}",
+    ]
