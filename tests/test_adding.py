@@ -101,7 +101,7 @@ class Scratch:
         environment = os.environ | {"PYTHONPATH": str(self.folder), "CXRBENCH_HOME": str(self.folder / "home")}
         command = [sys.executable, "-m", "cxrbench.benchmark.cli", *words]
         done = subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=300
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=900
         )
         assert (done.returncode != 0) == fails, f"{words}: {done.stdout}{done.stderr}"
         return done.stdout

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import unknown
+from ..errors import CxrbenchError, unknown
 from .options import Json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..registry import Offer, Plugin
 
 KINDS = ("providers", "tasks", "presets", "datasets")
@@ -45,11 +47,11 @@ def list_(
 def _providers() -> list[dict[str, Any]]:
     from ..registry import PROVIDERS, TASKS, plugins
 
-    needs = {name: set(_task(plugin).annotations) for name, plugin in plugins(TASKS).items()}
+    needs = {name: set(_offer(plugin, _task).annotations) for name, plugin in plugins(TASKS).items()}
     rows = []
     for name, plugin in plugins(PROVIDERS).items():
-        offer = _provider(plugin)
-        fits = [task for task, needed in needs.items() if needed <= set(offer.annotations)]
+        offer = _offer(plugin, _provider)
+        fits = [task for task, needed in needs.items() if needed and needed <= set(offer.annotations)]
         rows.append({"name": name, "about": offer.summary, "produces": list(offer.annotations), "fits": fits})
     return rows
 
@@ -57,8 +59,18 @@ def _providers() -> list[dict[str, Any]]:
 def _tasks() -> list[dict[str, Any]]:
     from ..registry import TASKS, plugins
 
-    offers = {name: _task(plugin) for name, plugin in plugins(TASKS).items()}
+    offers = {name: _offer(plugin, _task) for name, plugin in plugins(TASKS).items()}
     return [{"name": name, "about": offer.summary, "needs": list(offer.annotations)} for name, offer in offers.items()]
+
+
+def _offer(plugin: Plugin, ask: Callable[[Plugin], Offer]) -> Offer:
+    """What a plugin offers. One that cannot be imported is listed with the reason: the others are usable without it."""
+    from ..registry import Offer
+
+    try:
+        return ask(plugin)
+    except CxrbenchError as error:
+        return Offer(f"cannot be used: {error}", ())
 
 
 def _provider(plugin: Plugin) -> Offer:

@@ -44,7 +44,11 @@ app.command("plugins", hidden=True)(plugins_)
 app.add_typer(data_app, name="data")
 app.add_typer(reader_study_app, name="reader-study")
 for command in plugins(COMMANDS).values():
-    found = command.load()
+    try:
+        found = command.load()
+    except CxrbenchError as error:  # of another package: the other commands work without it
+        print(f"warning: the command {command.name} is left out: {error}", file=sys.stderr)
+        continue
     if isinstance(found, typer.Typer):
         app.add_typer(found, name=command.name)
     else:

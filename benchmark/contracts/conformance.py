@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +97,8 @@ def _finding(claim: str, action: Callable[[], str]) -> Finding:
     except CxrbenchError as error:
         return Finding(claim, False, str(error))
     except Exception as error:
-        return Finding(claim, False, f"{type(error).__name__}: {error}")
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        return Finding(claim, False, f"{type(error).__name__}: {error} ({Path(where.filename).name} line {where.lineno})")
 
 
 class _Check:

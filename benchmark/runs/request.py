@@ -27,6 +27,8 @@ from .store import Store
 PRESETS = {"quick": 1800.0, "standard": 4 * 3600.0, "paper": 7 * 86400.0}
 """The presets, with the seconds one step may take before it is stopped."""
 TASK_PREFIX = "task."
+SAID_BY_TASKS = ("name", "version", "needs", "summary", "presets", "default_data", "primary", "metrics")
+"""What every class of a task says of itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +127,8 @@ def resolve_device(device: str) -> str:
 
 def _task_of(request: Common, plugin: Plugin, pairs: Sequence[tuple[str, str]]) -> Task:
     cls: type[Task] = plugin.load()
+    if missing := [name for name in SAID_BY_TASKS if not hasattr(cls, name)]:
+        raise InputError(f"{plugin.spec}: {plugin.attribute} lacks {', '.join(missing)}, which every task says of itself")
     if request.preset not in cls.presets:
         raise unknown("preset", request.preset, cls.presets)
     return cls(override(cls.presets[request.preset], pairs, plugin.name))

@@ -21,7 +21,7 @@ TOY = ["run", "--provider", PROVIDER, "--task", f"{TOYS / 'toy_task.py'}:ToyTask
 def cxrbench(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [*CXRBENCH, *map(str, arguments)]
     return subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, env=os.environ | environment, check=False, timeout=300
+        command, cwd=cwd, capture_output=True, text=True, env=os.environ | environment, check=False, timeout=900
     )
 
 
@@ -91,6 +91,29 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, message, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_package_that_cannot_be_imported_takes_nothing_with_it(tmp_path):
+    """A broken provider and a broken command of another package: the others are listed and work."""
+    info = tmp_path / "broken-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[cxrbench.providers]\nbroken = no_such_package:Thing\n[cxrbench.commands]\nbroken = no_such_package:app\n"
+    )
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = cxrbench("list", "providers", cwd=tmp_path, PYTHONPATH=path)
+    assert done.returncode == 0, done.stderr
+    assert "warning: the command broken is left out: cannot import" in done.stderr and "Traceback" not in done.stderr
+    assert re.search(r"^  broken +cannot be used: .*no_such_package", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(r"^  noise ", done.stdout, re.MULTILINE)
+
+
+def test_a_task_that_does_not_say_all_is_one_line(tmp_path):
+    (tmp_path / "mine.py").write_text("class Mine:\n    name = 'mine'\n    presets = {}\n")
+    done = cxrbench("run", "--provider", "noise", "--task", f"{tmp_path / 'mine.py'}:Mine", cwd=tmp_path)
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    assert "Mine lacks version, needs, summary, default_data, primary, metrics, which every task says" in done.stderr
+
+
 def test_a_full_disk_is_one_line(tmp_path):
     """/dev/full refuses every write with 'No space left on device', as a full disk does."""
     (tmp_path / "home" / "store").mkdir(parents=True)
@@ -117,7 +140,7 @@ def test_ctrl_c_leaves_a_store_that_resumes(tmp_path):
         if ": started" in line and "fit" not in line:  # on a busy machine a short step may be over before it is said
             break
     process.send_signal(signal.SIGINT)
-    _, rest = process.communicate(timeout=60)
+    _, rest = process.communicate(timeout=900)
     said = "".join(until_started) + rest
     assert process.returncode == 130, said
     assert "interrupted" in said and "Traceback" not in said

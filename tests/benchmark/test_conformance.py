@@ -210,3 +210,17 @@ def test_a_folder_need_not_have_every_annotation(catalogue, tmp_path):
     findings = check_provider(plugin, plugin.load().presets["quick"], films, device="cpu", progress=Progress())
     assert [finding.seen for finding in findings if not finding.holds] == []
     assert findings[1].seen.endswith("annotated with masks")
+
+
+class Stumbles(Everything):
+    """A mistake in its code, not a breach of the contract."""
+
+    def sample(self, n: int, *, seed: int) -> Iterator[Batch]:
+        yield self.films.cases["no such column"]
+
+
+def test_what_a_provider_raises_is_named_with_its_place():
+    plugin = Plugin("stumbles", "stumbles", __name__, "Stumbles")
+    findings = check_provider(plugin, None, films_of(Annotation.LABELS), device="cpu", progress=Progress())
+    assert not findings[-1].holds
+    assert re.match(r"KeyError: 'no such column' \(.+ line \d+\)$", findings[-1].seen)

@@ -211,7 +211,7 @@ def test_the_medians_of_finished_fits_are_taken_and_named(tmp_path):
 
 def cxrbench(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "cxrbench.benchmark.cli", "cost", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=900)
 
 
 def test_the_command_shows_networks_and_rates_and_a_failing_provider_does_not_stop_the_others(tmp_path):

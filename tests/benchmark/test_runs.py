@@ -23,6 +23,7 @@ from cxrbench.benchmark.runs.store import Level
 
 TOYS = Path(__file__).parents[1] / "toys"
 TASK = f"{TOYS / 'toy_task.py'}:ToyTask"
+HANGS = 900  # seconds after which a test gives up on a process: a hang, on a machine however busy
 
 
 def toy(provider: str = "Toy", **values) -> Request:
@@ -128,14 +129,14 @@ def test_sigkill_at_random_moments_and_rerun_ends_in_the_same_numbers(undisturbe
 
 
 def test_steps_of_a_killed_run_end_themselves(tmp_path):
-    request = toy(overrides=("task.seconds=120",), arms=("real",))
+    request = toy(overrides=("task.seconds=1800",), arms=("real",))
     code = (
         "from cxrbench.benchmark.runs.request import *\n"
         f"list(execute(prepare(Request(provider={request.provider!r}, task={TASK!r}, device='cpu', arms=('real',), "
-        "overrides=('task.seconds=120',)))))\n"
+        "overrides=('task.seconds=1800',)))))\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANGS
     while not workers_of(process.pid) and time.monotonic() < deadline:
         time.sleep(0.1)
     running = workers_of(process.pid)
@@ -252,7 +253,7 @@ def test_dask_workers_of_which_one_is_killed_give_the_same_numbers(undisturbed, 
     options = ["--nthreads", "1", "--no-dashboard", "--no-nanny", "--local-directory", str(tmp_path)]
     workers = [subprocess.Popen([*worker, *options], stderr=subprocess.DEVNULL) for _ in range(2)]
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + HANGS
         while not contact.exists() and time.monotonic() < deadline:
             time.sleep(0.1)
         address = json.loads(contact.read_text())["address"]

@@ -336,7 +336,7 @@ def test_the_plots_show_every_provider_with_rates_and_every_batch_size():
 
 def cxrbench(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "cxrbench.benchmark.cli", "throughput", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=900)
 
 
 def test_one_command_measures_all_a_failing_provider_becomes_a_row_and_a_second_call_goes_on(tmp_path):
