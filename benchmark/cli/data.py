@@ -109,6 +109,25 @@ def import_nih_(
     _print_kept(summary, as_json=as_json)
 
 
+@importing.command("kermany")
+def import_kermany_(
+    source: Annotated[Path, typer.Argument(help="Folder with metadata.csv, images/ and masks/.")],
+    resolution: Annotated[int, typer.Option(help="Pixels a side to keep (16 to 4096).")] = 256,
+    name: Annotated[str, typer.Option(help="Name of the dataset.")] = "kermany_lungs",
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """247 real paediatric films with lung masks (CC BY 4.0), split like JSRT."""
+    from ..data.catalogue import check_free
+    from ..data.importers.kermany import import_kermany
+    from .progress_bar import shown_progress
+
+    check_free(name, force=force)
+    with shown_progress("import kermany") as progress:
+        dataset = import_kermany(source, resolution, name=name, progress=progress)
+    _keep(dataset, force=force, as_json=as_json)
+
+
 @importing.command("manifest")
 def import_manifest_(
     csv: Annotated[Path, typer.Argument(help="A csv with a header, one film a line.")],

@@ -1,7 +1,7 @@
 """Two providers or two runs against each other, on the same task, films, preset and version.
 
-Paired tests say whether the trained models differ on these films; only Welch's test over seeds says anything about the
-generators. Everything comes from the two run folders: neither the store nor torch is needed.
+Paired tests over films say whether the trained models differ on these films; only tests over seeds say anything about the
+generators: paired by seed where both have gains over one placebo, else Welch's. Everything comes from the two run folders: neither the store nor torch is needed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ..results.folder import RESULTS, load_run, load_scores
 from ..results.rows import Results
 from ..schema import Strict
 from ..significance.pairs import Comparison, FoldComparison, compare_folds, folds_with_holm, with_holm
+from .comparison_gains import ComparedGain, compared_gains
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,6 +116,7 @@ class ComparisonResults(Strict):
     a: Side
     b: Side
     rows: list[ComparedRow]
+    gains: list[ComparedGain]
     claims: list[ClaimRow]
     notes: list[str]
 
@@ -134,7 +136,10 @@ def compare(a: Run, b: Run) -> ComparisonResults:
         for label, run in zip(labels, (a, b), strict=True)
     ]
     places = [
-        (i.size, arm) for i in a.results.sizes for arm in a.results.arms if arm != REAL and _shared(b, i.size, arm)
+        (i.size, arm)
+        for i in a.results.sizes
+        for arm in a.results.arms_of(i.size)
+        if arm != REAL and _shared(b, i.size, arm)
     ]
     if not places:
         raise InputError(
@@ -149,6 +154,7 @@ def compare(a: Run, b: Run) -> ComparisonResults:
         a=sides[0],
         b=sides[1],
         rows=_rows(a, b, places),
+        gains=compared_gains(a.results, b.results, labels),
         claims=[_claim(a.results, b.results, size, arm, labels) for size, arm in places],
         notes=_notes(a, b),
     )
@@ -190,7 +196,7 @@ def _labels(a: Run, b: Run) -> tuple[str, str]:
 
 
 def _shared(run: Run, size: str, arm: str) -> bool:
-    return arm in run.results.arms and any(info.size == size for info in run.results.sizes)
+    return any(info.size == size for info in run.results.sizes) and arm in run.results.arms_of(size)
 
 
 def _rows(a: Run, b: Run, places: Sequence[tuple[str, str]]) -> list[ComparedRow]:

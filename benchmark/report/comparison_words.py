@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ..results.rows import Results, words
 from ..significance.paired_tests import stars
 from .comparison import ComparisonResults
+from .comparison_gains import gain_table
 from .table_shapes import headline_metrics
 from .words import metric_title, probability, shown, size_title
 
@@ -54,12 +55,22 @@ def in_words(comparison: ComparisonResults, results: Results, width: int = 110) 
     ]
     if folds:
         lines.append("p (folds): corrected t-test over folds and seeds (Nadeau-Bengio), Holm")
-    said = dict.fromkeys(claim.sentence for claim in comparison.claims)
-    single = len(said) == 1
-    sentences = list(said) if single else [f"{c.size} {c.arm}: {c.sentence}" for c in comparison.claims]
+    if comparison.gains:
+        lines += ["", *_aligned(list(gain_table(comparison.gains, results, (a, b)))), ""]
+        lines += _once((f"{row.size} {row.arm}", row.sentence) for row in comparison.gains)
+    gained = {(row.size, row.arm) for row in comparison.gains}
+    others = [claim for claim in comparison.claims if (claim.size, claim.arm) not in gained]
+    sentences = _once((f"{claim.size} {claim.arm}", claim.sentence) for claim in others)
     for sentence in [*sentences, *(f"note: {note}" for note in comparison.notes)]:
         lines += textwrap.wrap(sentence, width, subsequent_indent="  ")
     return "\n".join(lines) + "\n"
+
+
+def _once(said: Iterable[tuple[str, str]]) -> list[str]:
+    """Sentences with their places; without a place where all are the same."""
+    pairs = list(said)
+    different = list(dict.fromkeys(sentence for _, sentence in pairs))
+    return different if len(different) == 1 else [f"{place}: {sentence}" for place, sentence in pairs]
 
 
 def _aligned(table: Sequence[Sequence[str]]) -> list[str]:

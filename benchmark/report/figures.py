@@ -101,7 +101,7 @@ def box_plot(results: Results, scores: pd.DataFrame, size: str, metric: MetricIn
     """
     structures = results.task.structures
     mine = scores[scores["size"] == size]
-    by_arm = {arm: case_scores(mine[mine["arm"] == arm], structures, metric.name) for arm in results.arms}
+    by_arm = {arm: case_scores(mine[mine["arm"] == arm], structures, metric.name) for arm in results.arms_of(size)}
     by_arm = {arm: table for arm, table in by_arm.items() if len(table)}
     if not by_arm:
         return None

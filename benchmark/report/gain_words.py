@@ -12,8 +12,8 @@ from .words import metric_title, probability, shown
 
 HEADINGS = ("size", "arm", "real + synthetic", "score", "copies", "gain over copies", "95 % interval", "p", "worth")
 PLACEBO = (
-    "gain over copies: against the same training with copies of its real films in place of the synthetic ones (the placebo), "
-    "paired by seed; worth: real films whose copies score as much"
+    "gain over copies: against the same training with copies of its real films in place of the synthetic ones (the "
+    "placebo), paired by seed; worth: real films whose copies score as much"
 )
 
 
@@ -85,10 +85,10 @@ def headline_sentences(results: Results) -> list[str]:
     if arm != ArmName.SYNTHETIC.value and alone is not None:
         said.append(f"alone ({size}): {alone.sentence}")
     if results.curve is None:
+        task = results.task
         said.append(
-            f"worth: no curve of {results.task.name} v{results.task.version} on {results.data.name} at {results.preset} with "
-            f"these settings; cxrbench curve --task {results.task.name} --data {results.data.name} --preset "
-            f"{results.preset} makes one"
+            f"worth: no curve of {task.name} v{task.version} on {results.data.name} at {results.preset} with these settings; "
+            f"cxrbench curve --task {task.name} --data {results.data.name} --preset {results.preset} makes one"
         )
     else:
         curve = results.curve.curve
@@ -102,8 +102,8 @@ def _sentence(results: Results, size: str, arm: str) -> str:
     assert row is not None  # it is the headline
     unit = f"points of {metric_title(metric)}" if metric.percent else metric_title(metric)
     films = _films(results, row, worth)
-    text = f"{results.provider.title}, {arm} at {size} ({films} films): {shown(row.gain, metric, signed=True)} {unit} over copies"
-    text += f"; {row.sentence}"
+    gain = shown(row.gain, metric, signed=True)
+    text = f"{results.provider.title}, {arm} at {size} ({films} films): {gain} {unit} over copies; {row.sentence}"
     return f"{text}; {worth.sentence}" if worth is not None else text
 
 

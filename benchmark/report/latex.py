@@ -85,18 +85,22 @@ def _latex_arms(table: ArmTable) -> list[str]:
 
 def _latex_wide(results: Results) -> list[str]:
     """The tabular with sizes and arms side by side."""
-    arms = len(results.arms)
-    columns = "ll" + "r" * (arms * len(results.sizes))
-    groups = [f"\\multicolumn{{{arms}}}{{c}}{{{latex_escaped(size_title(results, i.size))}}}" for i in results.sizes]
-    rules = [f"\\cmidrule(lr){{{3 + k * arms}-{2 + (k + 1) * arms}}}" for k in range(len(results.sizes))]
-    names = [latex_escaped(arm.upper()) for _ in results.sizes for arm in results.arms]
+    counts = [len(results.arms_of(info.size)) for info in results.sizes]
+    ends = [2 + sum(counts[: k + 1]) for k in range(len(counts))]
+    columns = "ll" + "r" * sum(counts)
+    groups = [
+        f"\\multicolumn{{{count}}}{{c}}{{{latex_escaped(size_title(results, info.size))}}}"
+        for info, count in zip(results.sizes, counts, strict=True)
+    ]
+    rules = [f"\\cmidrule(lr){{{end - count + 1}-{end}}}" for end, count in zip(ends, counts, strict=True)]
+    names = [latex_escaped(arm.upper()) for info in results.sizes for arm in results.arms_of(info.size)]
     body: list[str] = []
     for line in wide(results):
         if line.first and body:
             body.append("\\midrule")
         cells = [latex_escaped(metric_title(line.metric)) if line.first else "", latex_escaped(words(line.structure))]
         for info in results.sizes:
-            for arm in results.arms:
+            for arm in results.arms_of(info.size):
                 entry = line.entries[info.size][arm]
                 mark = f"$^{{{entry.mark}}}$" if entry.mark else ""
                 cells.append(latex_escaped(entry.text) + mark)

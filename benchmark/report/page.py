@@ -136,6 +136,7 @@ def _numbers(results: Results) -> dict[str, Any]:
         "settings": _settings(results),
         "average": AVERAGE,
         "machines": _machines(results),
+        "columns": sum(len(results.arms_of(info.size)) for info in results.sizes),
         "many": len(results.structures) * len(results.arms) > MANY_BOXES,
     }
 
@@ -143,7 +144,7 @@ def _numbers(results: Results) -> dict[str, Any]:
 def _cards(results: Results, size: str, metric: MetricInfo) -> list[Card]:
     cards = []
     structure = AVERAGE if AVERAGE in results.structures else (results.structures or [AVERAGE])[0]
-    for arm in results.arms:
+    for arm in results.arms_of(size):
         row = results.row(size, arm, metric.name, structure)
         if row is None or row.value is None:
             cards.append(Card(arm, "–", note=row.note if row else "missing"))
@@ -290,7 +291,7 @@ def _boxes(results: Results, folder: Path, drawn: _Drawer) -> list[Panel]:
             medians = scores[(scores["size"] == info.size) & (scores["metric"] == name)]
             said = "; ".join(
                 f"{arm} {wording.shown(float(medians[medians['arm'] == arm]['value'].median()), metric)}"
-                for arm in results.arms
+                for arm in results.arms_of(info.size)
                 if (medians["arm"] == arm).any()
             )
             alt = (

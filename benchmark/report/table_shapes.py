@@ -67,7 +67,9 @@ def wide(results: Results, metrics: Sequence[MetricInfo] | None = None) -> list[
         structures = [name for name in results.structures if (metric.name, name) in present]
         for structure in structures:
             entries = {
-                info.size: {arm: entry(results, info.size, arm, metric, structure) for arm in results.arms}
+                info.size: {
+                    arm: entry(results, info.size, arm, metric, structure) for arm in results.arms_of(info.size)
+                }
                 for info in results.sizes
             }
             lines.append(Line(metric, structure, structure == structures[0], entries))
@@ -117,7 +119,7 @@ def arm_tables(results: Results) -> list[ArmTable]:
                     synthetic=info.synthetic_films if ArmName(arm).uses_provider else 0,
                     entries=[entry(results, info.size, arm, metric, structure) for metric, _ in columns],
                 )
-                for arm in results.arms
+                for arm in results.arms_of(info.size)
             ],
         )
         for info in results.sizes

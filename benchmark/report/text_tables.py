@@ -121,8 +121,8 @@ def _blocks(results: Results, width: int) -> Iterable[Text]:
     left = max((len(label) for label in labels), default=0) + 2
     label_width = left + max((len(clean(words(line.structure))) for line in lines), default=0)
     sizes = [info.size for info in results.sizes]
-    widths = {size: {arm: _column(lines, size, arm) for arm in results.arms} for size in sizes}
-    spans = {size: sum(widths[size].values()) + GAP * len(results.arms) for size in sizes}
+    widths = {size: {arm: _column(lines, size, arm) for arm in results.arms_of(size)} for size in sizes}
+    spans = {size: sum(widths[size].values()) + GAP * len(widths[size]) for size in sizes}
     row: list[str] = []
     for size in sizes:
         if row and label_width + sum(spans[name] for name in [*row, size]) + 2 * len(row) > width:
@@ -157,7 +157,7 @@ def _block(
     text.append("\n" + " " * label_width)
     for size in sizes:
         text.append("  ")
-        for arm in results.arms:
+        for arm in results.arms_of(size):
             text.append(" " * GAP + arm.upper().rjust(widths[size][arm] - 3) + "   ", style="bold")
     text.rstrip()
     text.append("\n")
@@ -167,7 +167,7 @@ def _block(
         row.append(clean(words(line.structure)).ljust(label_width - left), style=style or "not bold")
         for size in sizes:
             row.append("  ")
-            for arm in results.arms:
+            for arm in results.arms_of(size):
                 entry = line.entries[size][arm]
                 row.append(" " * GAP + entry.text.rjust(widths[size][arm] - 3), style=style or "not bold")
                 row.append(f" {entry.mark:<2}", style="bold yellow" if entry.present else "red")
@@ -247,12 +247,16 @@ def as_markdown(results: Results) -> str:
         blocks = [line for table in arm_tables(results) for line in [*_markdown_arms(table), ""]]
         return "\n".join([*blocks, *_markdown_gains(results), *listed]) + "\n"
     head = ["metric", "structure"]
-    head += [f"{size_title(results, info.size)} {arm.upper()}" for info in results.sizes for arm in results.arms]
+    head += [
+        f"{size_title(results, info.size)} {arm.upper()}"
+        for info in results.sizes
+        for arm in results.arms_of(info.size)
+    ]
     lines = [_markdown_row(map(_markdown, head)), _markdown_row(["---"] * 2 + ["---:"] * (len(head) - 2))]
     for line in wide(results):
         cells = [_markdown(metric_title(line.metric)), _markdown(words(line.structure))]
         for info in results.sizes:
-            for arm in results.arms:
+            for arm in results.arms_of(info.size):
                 entry = line.entries[info.size][arm]
                 cells.append(_markdown(f"{entry.text} {entry.mark}".rstrip()))
         lines.append(_markdown_row(cells))

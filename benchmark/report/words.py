@@ -121,7 +121,7 @@ def intervals(results: Results) -> list[str]:
     primary, lines = results.task.metric(results.task.primary), []
     for info in results.sizes:
         said = []
-        for arm in results.arms:
+        for arm in results.arms_of(info.size):
             found = [results.row(info.size, arm, f"{primary.name}{end}", AVERAGE) for end in ("", "_low", "_high")]
             values = [shown(row.value, primary) for row in found if row is not None and row.value is not None]
             if len(values) == len(found):

@@ -304,6 +304,11 @@ class Results(Strict):
         """The rows of the table, in order: the task's structures, then averages."""
         return list(dict.fromkeys(row.structure for row in self.table))
 
+    def arms_of(self, size: str) -> list[str]:
+        """The arms that were planned at a size, in the run's order; all of them where nothing says which."""
+        planned = {cell.arm for cell in self.cells if cell.size == size}
+        return [arm for arm in self.arms if arm in planned] or self.arms
+
     @property
     def shown_metrics(self) -> list[MetricInfo]:
         """The metrics that the table has, in the task's order."""
