@@ -9,17 +9,14 @@ from pydantic import Field
 
 from .. import digest
 from ..contracts.label_by import LabelBy
-from ..contracts.task import ArmName, Slot
+from ..contracts.task import ArmName, Slot, Task
+from ..data.dataset import Dataset
 from ..schema import Strict
 from .record import CellIdentity
 from .store import Level
 
 PLACEBO = "placebo_"
-
-
-def arm_label(arm: str, *, placebo: bool) -> str:
-    """The name of an arm in tables and results."""
-    return PLACEBO + arm if placebo else arm
+"""What the name of an arm begins with where copies stand for its synthetic films."""
 
 
 class Cell(Strict):
@@ -43,8 +40,11 @@ class Cell(Strict):
 
     @property
     def arm(self) -> str:
-        """The arm's name in tables: `mixed`, and `placebo_mixed` where copies stand for its synthetic films."""
-        return arm_label(self.identity.arm, placebo=self.identity.placebo)
+        """The arm's name in tables: `mixed`; `placebo_mixed` where copies stand for its synthetic films; `mixed_62` where it
+        has another number of them than its task says."""
+        count = self.identity.synthetic
+        arm = self.identity.arm if count is None else f"{self.identity.arm}_{count}"
+        return PLACEBO + arm if self.identity.placebo else arm
 
     @property
     def seed(self) -> int:
@@ -56,6 +56,10 @@ class Cell(Strict):
         """Where the annotations of its synthetic films come from."""
         provider = self.identity.provider
         return LabelBy.NATIVE if provider is None else LabelBy(provider.label_by)
+
+    def synthetic_count(self, task: Task, data: Dataset) -> int:
+        """How many synthetic films (or copies) it has: what it says itself, else what its task says."""
+        return task.synthetic_count(data, self.slot) if self.identity.synthetic is None else self.identity.synthetic
 
     def draw(self, what: str) -> int:
         """The seed of one draw: from the names of the cell alone, not from the provider nor the order of runs."""

@@ -190,8 +190,9 @@ def key_of(identity: CellIdentity) -> str:
 def _without_labels(identity: dict[str, Any]) -> dict[str, Any]:
     """What a key is made of: names that say nothing about the numbers (a dataset's name, a path) are left out."""
     identity["data"] = identity["data"]["digest"]
-    if not identity["placebo"]:
-        del identity["placebo"]
+    for later, nothing in (("placebo", False), ("synthetic", None)):  # so that older keys stay
+        if identity[later] == nothing:
+            del identity[later]
     if identity["provider"] is not None:
         identity["provider"] = {name: identity["provider"][name] for name in ("code", "settings", "label_by")}
     return identity

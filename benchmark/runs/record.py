@@ -51,7 +51,8 @@ class DataIdentity(Strict):
 class CellIdentity(Strict):
     """One downstream training, named completely; its key is the sha256 of its canonical JSON.
 
-    `placebo`: it has copies of its real films in place of synthetic ones; then there is no provider.
+    `placebo`: it has copies of its real films in place of synthetic ones; then there is no provider. `synthetic`: how many
+    synthetic films (or copies) it has, where that is not the number that its task says.
     """
 
     task: TaskIdentity
@@ -65,6 +66,7 @@ class CellIdentity(Strict):
     packages: dict[str, str]
     provider: ProviderIdentity | None = None
     placebo: bool = False
+    synthetic: int | None = None
 
 
 class Cost(Strict):

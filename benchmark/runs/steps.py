@@ -71,7 +71,7 @@ def synthesise(job: Synthesise, progress: Progress) -> dict[str, Any]:
         _fit(job, store, plugin, settings, train, progress.part("fit", 0.0, 0.9))
     provider = _load(plugin, store.path(Level.FITS, fit_key) / "provider", settings, job)
     data = load_dataset(work.data)
-    count = task.synthetic_count(data, cell.slot)
+    count = cell.synthetic_count(task, data)
     taught = cell.label_by is LabelBy.TEACHER
     start = time.perf_counter()
     films = _guarded(
@@ -264,7 +264,7 @@ def run_cell(job: Train, progress: Progress) -> dict[str, Any]:
         task.save_model(trained.model, draft / MODEL)
         _keep_illustrations(task.illustrate(trained.model, test, device=job.device), draft / ILLUSTRATIONS)
         files = {path.name: digest.of_file(path) for path in sorted(draft.iterdir())}
-        count = task.synthetic_count(data, cell.slot) if cell.slot.arm.uses_provider else 0
+        count = cell.synthetic_count(task, data) if cell.slot.arm.uses_provider else 0
         downstream = _downstream(
             task, arm, trained, seconds, tested=len(test), synthetic=count, real=real, device=job.device
         )
@@ -353,9 +353,7 @@ def _arm(job: Train, store: Store, task: Task, data: Dataset) -> tuple[Arm, int 
     if name in (ArmName.SYNTHETIC, ArmName.MIXED):
         if cell.identity.placebo:
             assert films is not None
-            synthetic = copies(
-                task.learnt_from(films), task.synthetic_count(data, cell.slot), seed=cell.draw("placebo")
-            )
+            synthetic = copies(task.learnt_from(films), cell.synthetic_count(task, data), seed=cell.draw("placebo"))
         else:
             synthetic = store.synthetic(str(cell.synthetic_key))
     start = None
