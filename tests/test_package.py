@@ -216,7 +216,8 @@ def test_a_torch_and_torchvision_that_do_not_match_give_one_line(tmp_path):
     (tmp_path / "torchvision" / "__init__.py").write_text(
         "raise RuntimeError('operator torchvision::nms does not exist')\n"
     )
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    path = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path)}
     command = [sys.executable, "-m", "cxrbench.benchmark.cli", "run", "--provider", "three_stage", "--dry-run"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 2

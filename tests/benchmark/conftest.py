@@ -14,7 +14,7 @@ import pytest
 from cxrbench.benchmark.contracts.task import ArmName, Metric, Predictions, Slot, Task
 from cxrbench.benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from cxrbench.benchmark.registry import Plugin
-from cxrbench.benchmark.runs.job import Cell
+from cxrbench.benchmark.runs.job import PLACEBO, Cell
 from cxrbench.benchmark.runs.plan import Generator, Plan
 from cxrbench.benchmark.runs.record import (
     CellIdentity,
@@ -35,6 +35,7 @@ from cxrbench.benchmark.runs.store import FIT, SAMPLED, Level, Store
 
 TEST_FILMS = 8
 LEVELS = {"real": 0.9, "synthetic": 0.7, "finetune": 0.92, "mixed": 0.91}
+LEVELS |= {"placebo_synthetic": 0.88, "placebo_finetune": 0.91, "placebo_mixed": 0.9}
 
 
 @dataclass(frozen=True)
@@ -135,8 +136,9 @@ def fabricate_once(tmp_path_factory: pytest.TempPathFactory) -> Fabricate:
 
 
 def maker(folder: Path) -> Fabricate:
-    """What makes a plan and a store. `levels`: mean Dice by arm. `broken`: {(size, arm, seed): message or ''} cells that
-    failed ('' for never computed). `scores`: case Dice by (size, arm, seed, organ), else drawn about the arm's level."""
+    """What makes a plan and a store. `levels`: mean Dice by arm. `placebos`: the arms that have one, `placebo_mixed` in
+    `levels`, `broken` and `scores`. `broken`: {(size, arm, seed): message or ''} cells that failed ('' for never computed).
+    `scores`: case Dice by (size, arm, seed, organ), else drawn about the arm's level."""
 
     def make(
         *,
@@ -144,6 +146,7 @@ def maker(folder: Path) -> Fabricate:
         organs: Sequence[str] = ("left_lung", "heart"),
         sizes: Sequence[str] = ("full", "tiny"),
         arms: Sequence[str] = ("real", "synthetic", "finetune"),
+        placebos: Sequence[str] = (),
         seeds: Sequence[int] = (0,),
         folds: Sequence[str] = ("official",),
         levels: Mapping[str, float] = LEVELS,
@@ -162,8 +165,9 @@ def maker(folder: Path) -> Fabricate:
         for seed in seeds:
             for fold in folds:
                 for size in sizes:
-                    for arm in arms:
-                        slot = Slot(fold, size, ArmName(arm))
+                    for arm, placebo in [*((arm, False) for arm in arms), *((arm, True) for arm in placebos)]:
+                        slot = Slot(fold, size, ArmName(arm), seed)
+                        provided = slot.arm.uses_provider and not placebo
                         identity = CellIdentity(
                             task=TaskIdentity(name=task.name, version=version, code="t" * 64, settings={}),
                             data=DataIdentity(
@@ -176,16 +180,17 @@ def maker(folder: Path) -> Fabricate:
                             seed=seed,
                             device="cpu",
                             packages={"numpy": np.__version__},
-                            provider=provider if slot.arm.uses_provider else None,
+                            provider=provider if provided else None,
+                            placebo=placebo,
                         )
                         place = f"{size}-{fold}-{seed}"
-                        owner = name if slot.arm.uses_provider else "shared"
+                        owner = name if provided else "shared"
                         cells.append(
                             Cell(
-                                key=f"{owner}-{place}-{arm}",
+                                key=f"{owner}-{place}-{PLACEBO * placebo}{arm}",
                                 identity=identity,
-                                fit_key=f"{name}-{place}-fit" if slot.arm.uses_provider else None,
-                                synthetic_key=f"{name}-{place}-films" if slot.arm.uses_provider else None,
+                                fit_key=f"{name}-{place}-fit" if provided else None,
+                                synthetic_key=f"{name}-{place}-films" if provided else None,
                             )
                         )
         plugin = Plugin(name, name, "nowhere", "Nothing")
@@ -202,7 +207,7 @@ def maker(folder: Path) -> Fabricate:
         )
         made = Fabricated(plan, Store(folder / "store"))
         for number, cell in enumerate(cells):
-            message = (broken or {}).get((cell.slot.size, cell.slot.arm.value, cell.seed))
+            message = (broken or {}).get((cell.slot.size, cell.arm, cell.seed))
             if message is None:
                 _keep(made, cell, number, levels, scores, checks or {})
             elif message:
@@ -221,7 +226,7 @@ def _keep(
     checks: Mapping[str, Any],
 ) -> None:
     """Write the record of a cell, its scores and predictions, and once the fit and the synthetic films it used."""
-    plan, slot, arm = made.plan, cell.slot, cell.slot.arm.value
+    plan, slot, arm = made.plan, cell.slot, cell.arm
     test = plan.task.test_set(plan.data, slot)
     rows = []
     for index, organ in enumerate(plan.data.organs):
@@ -235,7 +240,8 @@ def _keep(
     scores = pd.DataFrame(rows, columns=["case", "structure", "metric", "value"])
     made.scores[(slot.size, slot.fold, arm, cell.seed)] = scores
     curve = Curve(rows=[{"step": float(s), "loss": 1.0 / s, "validation": 1.5 / s} for s in range(1, 60)])
-    provided = slot.arm.uses_provider
+    provided = cell.synthetic_key is not None
+    films = len(plan.task.training_set(plan.fit_data, slot))
     cost = Cost(
         parameters=1_234_567,
         fit_seconds=58.0,
@@ -256,7 +262,8 @@ def _keep(
             seconds=12.5,
             train_films=8,
             test_films=len(test),
-            synthetic_films=6 if provided else 0,
+            synthetic_films=plan.task.synthetic_count(plan.data, slot) if slot.arm.uses_provider else 0,
+            real_films=None if provided and slot.arm is ArmName.SYNTHETIC else films,
             curves={arm: curve},
             peak_memory_bytes=500_000_000,
         ),

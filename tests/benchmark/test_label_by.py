@@ -90,7 +90,7 @@ def run(request: Request) -> tuple[Prepared, list[Outcome]]:
 
 
 def key_of(prepared: Prepared, arm: str) -> str:
-    return next(cell.key for cell in prepared.plan.cells if cell.slot.arm == arm)
+    return next(cell.key for cell in prepared.plan.cells if cell.arm == arm)
 
 
 def written(prepared: Prepared, folder: Path) -> Results:
@@ -170,14 +170,11 @@ def test_a_provider_of_masks_is_refused_for_findings_before_any_work(data, here)
 
 def test_a_teacher_annotates_the_films_and_record_table_and_report_say_so(data, here, tmp_path):
     prepared, outcomes = run(request_of(data))
-    assert [outcome.error for outcome in outcomes] == [""] * 4
-    assert [step.label for step in prepared.schedule.chains[0]] == [
-        "real full",
-        "fit Bare full",
-        "synthetic full",
-        "finetune full",
+    assert [outcome.error for outcome in outcomes] == [""] * 6
+    assert [[step.label for step in chain] for chain in prepared.schedule.chains] == [
+        ["real full", "fit Bare full", "synthetic full", "finetune full"],
+        ["placebo synthetic full", "placebo finetune full"],
     ]
-    assert len(prepared.schedule.chains) == 1
     record = prepared.store.record(key_of(prepared, "synthetic"))
     assert record.cell.provider is not None and record.cell.provider.label_by == "teacher"
     films = prepared.store.synthetic(str(record.synthetic_key))
@@ -215,14 +212,17 @@ def test_the_real_model_is_trained_once_and_shared_by_ways_and_providers(data, h
     assert not any(outcome.error for outcome in (*first, *outcomes))
     assert key_of(teacher, "real") == key_of(per_class, "real")
     assert [outcome.label for outcome in outcomes] == ["fit Bare full", "synthetic full", "finetune full"]
-    cells = {cell.slot.arm: cell for cell in teacher.plan.cells}
+    cells = {cell.arm: cell for cell in teacher.plan.cells}
     for cell in per_class.plan.cells:
-        if cell.slot.arm != "real":
-            other = cells[cell.slot.arm]
+        other = cells[cell.arm]
+        if cell.arm not in ("synthetic", "finetune"):  # a placebo has the real annotations, whoever annotates the others
+            assert cell.key == other.key and cell.teacher_key is other.teacher_key is None
+        else:
             assert cell.key != other.key and cell.fit_key != other.fit_key
             assert cell.synthetic_key != other.synthetic_key and cell.teacher_key is None
             assert other.teacher_key == key_of(teacher, "real")
-    films = per_class.store.synthetic(str(per_class.plan.cells[-1].synthetic_key))
+    (shared,) = {cell.synthetic_key for cell in per_class.plan.cells if cell.synthetic_key}
+    films = per_class.store.synthetic(shared)
     assert films.labels().sum(axis=1).max() == 1  # one-hot
     facts = per_class.store.record(key_of(per_class, "synthetic")).checks["provider"]
     assert facts == {"generators": 4, "classes_without_generator": "none"}
@@ -237,17 +237,20 @@ def test_the_real_model_is_trained_once_and_shared_by_ways_and_providers(data, h
 
 def test_a_synthetic_arm_asked_for_alone_brings_its_teacher_along(data, here):
     prepared, outcomes = run(request_of(data, arms=("synthetic",)))
-    assert [outcome.label for outcome in outcomes] == ["real full", "fit Bare full", "synthetic full"]
+    assert [outcome.label for outcome in outcomes] == [
+        *("real full", "fit Bare full", "synthetic full"),
+        "placebo synthetic full",
+    ]
     assert not any(outcome.error for outcome in outcomes)
-    assert [cell.slot.arm for cell in prepared.plan.cells] == ["synthetic"]
+    assert [cell.arm for cell in prepared.plan.cells] == ["synthetic", "placebo_synthetic"]
     again = prepare(request_of(data))
-    assert {step.cell.slot.arm for step in again.left} == {"finetune"}
+    assert {step.cell.arm for step in again.left} == {"finetune", "placebo_finetune"}
 
 
 def test_another_teacher_means_other_films_from_the_same_fitted_generator(data, here):
     """A setting of the downstream model changes the teacher, and so the annotations, but not what was fitted."""
     one, other = (
-        {cell.slot.arm: cell for cell in prepare(request_of(data, overrides=extra)).plan.cells}
+        {cell.arm: cell for cell in prepare(request_of(data, overrides=extra)).plan.cells}
         for extra in ((), ("task.fails=mixed",))
     )
     assert one["synthetic"].fit_key == other["synthetic"].fit_key
@@ -257,23 +260,28 @@ def test_another_teacher_means_other_films_from_the_same_fitted_generator(data, 
 
 def test_every_seed_has_a_teacher_of_its_own(data, here):
     prepared = prepare(request_of(data, seeds=2))
-    assert [[step.cell.slot.arm for step in chain if step.kind == "cell"] for chain in prepared.schedule.chains] == [
-        ["real", "synthetic", "finetune"]
-    ] * 2
+    assert [[step.cell.arm for step in chain if step.kind == "cell"] for chain in prepared.schedule.chains] == [
+        *[["real", "synthetic", "finetune"]] * 2,
+        *[["placebo_synthetic", "placebo_finetune"]] * 2,
+    ]
     keys = {cell.seed: cell.teacher_key for cell in prepared.plan.cells if cell.teacher_key}
-    assert keys == {cell.seed: cell.key for cell in prepared.plan.cells if cell.slot.arm == "real"}
+    assert keys == {cell.seed: cell.key for cell in prepared.plan.cells if cell.arm == "real"}
     assert keys[0] != keys[1]
 
 
 def test_a_teacher_that_fails_fails_the_rest_of_its_chain_with_its_reason(data, monkeypatch):
-    """With processes of their own: one is started, for REAL; the others are not tried."""
+    """With processes of their own: one is started, for REAL; the others of its chain are not tried."""
     monkeypatch.setattr(asked, "run_job", at_once)
     monkeypatch.setattr(examine, "torch_mismatch", lambda: None)
     prepared, outcomes = run(request_of(data, overrides=("task.fails=real",)))
-    assert [(outcome.label, outcome.error) for outcome in outcomes] == [
-        (label, "RuntimeError: told to fail")
-        for label in ("real full", "fit Bare full", "synthetic full", "finetune full")
-    ]
+    said = {outcome.label: outcome.error for outcome in outcomes}
+    assert said == {
+        **dict.fromkeys(
+            ("real full", "fit Bare full", "synthetic full", "finetune full"), "RuntimeError: told to fail"
+        ),
+        **dict.fromkeys(("placebo synthetic full", "placebo finetune full"), ""),
+    }
+    assert [label for label in said if not label.startswith("placebo")][0] == "real full"
     harvest = Harvest(prepared.plan, prepared.store)
     assert set(harvest.messages.values()) == {"real full: RuntimeError: told to fail"}
     assert len(harvest.messages) == 3
@@ -292,7 +300,9 @@ def test_a_provider_that_learnt_from_a_test_film_is_refused_with_its_id(data, he
 
 def test_an_adapter_does_not_hide_what_its_generators_learnt_from(data, here):
     _, outcomes = run(request_of(data, "KnowsTest", label_by="per_class", arms=("synthetic",)))
-    assert all(outcome.error.endswith("fitted on 1 films of the test set tiny: e05") for outcome in outcomes)
+    failed = [outcome for outcome in outcomes if not outcome.label.startswith("placebo")]
+    assert len(failed) == 2
+    assert all(outcome.error.endswith("fitted on 1 films of the test set tiny: e05") for outcome in failed)
 
 
 def parts() -> tuple[Dataset, Dataset, Dataset]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,8 +11,9 @@ import pytest
 from pydantic import ValidationError
 from scipy import stats
 
+from cxrbench.benchmark.data.augmentation import paper_augmentation
 from cxrbench.benchmark.metrics.scores import case_scores
-from cxrbench.benchmark.results.assemble import Harvest, assemble, check_words, originals
+from cxrbench.benchmark.results.assemble import Harvest, assemble, check_words
 from cxrbench.benchmark.results.rows import Results, Status
 from cxrbench.benchmark.runs.store import Level
 from cxrbench.benchmark.significance.pairs import compare_cases
@@ -211,8 +213,10 @@ def test_films_of_a_size_are_counted_before_augmentation(fabricate):
     made = fabricate()
     results = assemble(made.plan, made.store, COMMAND)
     assert [(info.size, info.films, info.test_films) for info in results.sizes] == [("full", 8, 8), ("tiny", 3, 8)]
-    copies = pd.DataFrame({"id": ["a-0", "a-1", "b-0", "b-1"], "source_ids": [["a"], ["a"], ["b"], ["b"]]})
-    assert originals(copies) == [0, 2]
+    sixfold = paper_augmentation(made.plan.data, 5, seed=0)
+    assert (len(sixfold), len(made.plan.data)) == (96, 16)
+    again = assemble(replace(made.plan, fit_data=sixfold), made.store, COMMAND)
+    assert again.sizes[0].films == 8 and again.sizes[0].fold_films == [8]
 
 
 def test_results_survive_their_json_and_refuse_unknown_keys(fabricate):
@@ -228,7 +232,5 @@ def test_only_data_that_says_so_is_phantom(fabricate):
     made = fabricate()
     assert not assemble(made.plan, made.store, COMMAND).data.phantom
     phantom = made.plan.data.info.model_copy(update={"name": "phantom"})
-    from dataclasses import replace
-
     made = fabricate(name="other", data=replace(made.plan.data, info=phantom))
     assert assemble(made.plan, made.store, COMMAND).data.phantom

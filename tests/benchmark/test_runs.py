@@ -39,7 +39,7 @@ def tables(prepared: Prepared) -> dict[str, object]:
     """All numbers of a run by cell; absent cells are None."""
     found: dict[str, object] = {}
     for cell in prepared.plan.cells:
-        name = f"{cell.slot.size}/{cell.slot.arm}/{cell.seed}"
+        name = f"{cell.slot.size}/{cell.arm}/{cell.seed}"
         if prepared.store.sound(Level.RECORDS, cell.key):
             scores = prepared.store.scores(cell.key)["value"].tolist()
             found[name] = ([value.model_dump() for value in prepared.store.record(cell.key).table], scores)
@@ -64,8 +64,9 @@ def undisturbed(tmp_path_factory):
 
 def test_a_run_fills_every_cell_and_a_second_one_has_nothing_to_do(undisturbed):
     prepared, outcomes = run(toy())
-    assert [outcome.error for outcome in outcomes] == [""] * 8
-    assert set(tables(prepared)) == {f"{s}/{a}/0" for s in ("full", "tiny") for a in ("real", "synthetic", "finetune")}
+    assert [outcome.error for outcome in outcomes] == [""] * 12
+    arms = ("real", "synthetic", "finetune", "placebo_synthetic", "placebo_finetune")
+    assert set(tables(prepared)) == {f"{size}/{arm}/0" for size in ("full", "tiny") for arm in arms}
     assert tables(prepared) == undisturbed
     again, outcomes = run(toy())
     assert again.left == [] and outcomes == []
@@ -75,20 +76,21 @@ def test_one_job_at_a_time_gives_the_same_numbers(undisturbed):
     assert tables(run(toy(jobs=1))[0]) == undisturbed
 
 
-def test_real_cells_are_shared_between_providers():
+def test_real_cells_and_placebos_are_shared_between_providers():
     run(toy())
     prepared = prepare(toy("WrongShape"))
-    assert {step.cell.slot.arm for step in prepared.left if step.kind == "cell"} == {"synthetic", "finetune"}
+    assert {step.cell.arm for step in prepared.left if step.kind == "cell"} == {"synthetic", "finetune"}
 
 
 def test_every_setting_changes_the_keys_it_should():
-    base = {(c.slot.size, c.slot.arm): c for c in prepare(toy()).plan.cells}
-    grey = {(c.slot.size, c.slot.arm): c for c in prepare(toy(overrides=("grey=0.1",))).plan.cells}
-    slow = {(c.slot.size, c.slot.arm): c for c in prepare(toy(overrides=("task.seconds=0.1",))).plan.cells}
+    base = {(c.slot.size, c.arm): c for c in prepare(toy()).plan.cells}
+    grey = {(c.slot.size, c.arm): c for c in prepare(toy(overrides=("grey=0.1",))).plan.cells}
+    slow = {(c.slot.size, c.arm): c for c in prepare(toy(overrides=("task.seconds=0.1",))).plan.cells}
+    assert len(base) == 10
     for place, cell in base.items():
-        real = place[1] == "real"
-        assert (grey[place].key == cell.key) == real
-        assert (grey[place].fit_key == cell.fit_key) == real
+        shared = place[1] not in ("synthetic", "finetune")  # a placebo knows no provider, as REAL
+        assert (grey[place].key == cell.key) == shared
+        assert (grey[place].fit_key == cell.fit_key) == shared
         assert slow[place].key != cell.key
         assert slow[place].fit_key == cell.fit_key  # a setting of the downstream model keeps the fitted provider
 
@@ -96,7 +98,13 @@ def test_every_setting_changes_the_keys_it_should():
 def test_finetune_alone_trains_the_synthetic_cell_it_starts_from():
     prepared, outcomes = run(toy(arms=("finetune",)))
     assert not any(outcome.error for outcome in outcomes)
-    assert list(tables(prepared)) == ["full/finetune/0", "tiny/finetune/0"]
+    assert list(tables(prepared)) == [
+        f"{size}/{arm}/0" for size in ("full", "tiny") for arm in ("finetune", "placebo_finetune")
+    ]
+    every = {(cell.slot.size, cell.arm): cell.key for cell in prepare(toy()).plan.cells}
+    for size in ("full", "tiny"):
+        assert prepared.store.sound(Level.RECORDS, every[size, "synthetic"])
+        assert prepared.store.sound(Level.RECORDS, every[size, "placebo_synthetic"])
 
 
 def test_seeds_are_cells_of_their_own_and_extend_a_run():
@@ -202,6 +210,7 @@ def test_a_provider_that_fails_is_one_line_and_the_other_cells_go_on(provider, m
     assert all("\n" not in outcome.error for outcome in failed)
     numbers = tables(prepared)
     assert numbers["full/real/0"] is not None and numbers["full/synthetic/0"] is None
+    assert numbers["full/placebo_synthetic/0"] is not None and numbers["full/placebo_finetune/0"] is not None
     cell = next(cell for cell in prepared.plan.cells if cell.slot.arm == "synthetic")
     failure = prepared.store.failure(cell.key)
     assert failure is not None and message in failure.message
@@ -210,7 +219,9 @@ def test_a_provider_that_fails_is_one_line_and_the_other_cells_go_on(provider, m
 def test_a_provider_that_hangs_is_stopped_at_the_time_limit():
     start = time.monotonic()
     _, outcomes = run(toy("Hangs", time_limit=4, arms=("synthetic",)))
-    assert all("took more than the time limit of 4 s" in outcome.error for outcome in outcomes)
+    hung = [outcome for outcome in outcomes if not outcome.label.startswith("placebo")]
+    assert len(hung) == 4 and len(outcomes) == 6
+    assert all("took more than the time limit of 4 s" in outcome.error for outcome in hung)
     assert time.monotonic() - start < 60
 
 
@@ -280,7 +291,9 @@ def test_a_failed_cell_stops_only_what_starts_from_it():
     request = toy(overrides=("task.fails=synthetic",), arms=("synthetic", "mixed", "finetune"))
     prepared, outcomes = run(request)
     numbers = tables(prepared)
-    assert numbers["full/mixed/0"] is not None
+    assert numbers["full/mixed/0"] is not None and numbers["full/placebo_mixed/0"] is not None
     assert numbers["full/synthetic/0"] is None and numbers["full/finetune/0"] is None
     errors = {outcome.label: outcome.error for outcome in outcomes}
     assert errors["finetune full"] == errors["synthetic full"] == "RuntimeError: told to fail"
+    assert errors["placebo finetune full"] == errors["placebo synthetic full"] == "RuntimeError: told to fail"
+    assert errors["placebo mixed full"] == ""

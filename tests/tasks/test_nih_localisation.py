@@ -61,7 +61,8 @@ def data():
 def test_films_of_training_held_out_and_test_patients_are_apart(data):
     task = task_of()
     task.check(data)
-    (slot, _) = task.slots(data)
+    slot = task.slots(data)[0]
+    assert slot.size == "full"
     parts = [task.training_set(data, slot), task.validation_set(data, slot), task.test_set(data, slot)]
     patients = [set(part.cases["patient"]) for part in parts]
     assert sum(map(len, patients)) == len(set.union(*patients))

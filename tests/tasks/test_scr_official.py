@@ -17,7 +17,7 @@ from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
 from cxrbench.tasks.examples import Examples, hold_out_last, paint
 from cxrbench.tasks.models.segmenter import Crops, as_input, class_probabilities, window_starts, windows
-from cxrbench.tasks.scr_official import PAPER, QUICK, ScrOfficial, tiny_rows
+from cxrbench.tasks.scr_official import PAPER, QUICK, ScrOfficial, sized_rows
 from cxrbench.tasks.segmentation import scored_structures
 
 torch.set_num_threads(1)
@@ -50,8 +50,8 @@ def few(train: int = 14, test: int = 3) -> Dataset:
     return chests(ids, ["train"] * train + ["test"] * test)
 
 
-def slot(size: str = "full", arm: ArmName = ArmName.REAL) -> Slot:
-    return Slot("official", size, arm)
+def slot(size: str = "full", arm: ArmName = ArmName.REAL, seed: int = 0) -> Slot:
+    return Slot("official", size, arm, seed)
 
 
 def weights(model: nn.Module) -> torch.Tensor:
@@ -74,26 +74,37 @@ def test_full_has_744_training_films_tiny_66_and_123_test():
 
 def test_the_eleven_films_depend_on_their_ids_and_not_on_their_order():
     data = official()
-    drawn = {data.ids[row] for row in tiny_rows(data)}
+    drawn = {data.ids[row] for row in sized_rows(data, slot("tiny"))}
     shuffled = data.select(np.random.default_rng(1).permutation(len(data)))
-    assert {shuffled.ids[row] for row in tiny_rows(shuffled)} == drawn
-    assert all(int(name[-1]) % 2 for name in drawn)
+    assert {shuffled.ids[row] for row in sized_rows(shuffled, slot("tiny"))} == drawn
+    assert len(drawn) == 11 and all(int(name[-1]) % 2 for name in drawn)
 
 
 def test_no_training_film_shows_a_test_film():
     task, data = ScrOfficial(FAST), official()
     test = set(task.test_set(data, slot()).ids)
-    for size in ("full", "tiny"):
-        shown = {ids[0] for ids in task.training_set(data, slot(size)).cases["source_ids"]}
-        assert not shown & test
+    for size in ("full", "31", "tiny"):
+        for seed in range(3):
+            shown = {ids[0] for ids in task.training_set(data, slot(size, seed=seed)).cases["source_ids"]}
+            assert shown and not shown & test
 
 
-def test_every_size_has_three_arms_and_a_small_dataset_one_size():
+def test_the_papers_sizes_have_its_three_arms_the_small_ones_mixed_too_and_a_small_dataset_one_size():
     task = ScrOfficial(FAST)
-    assert [(one.size, str(one.arm)) for one in task.slots(few())] == [
-        (size, arm) for size in ("full", "tiny") for arm in ("real", "synthetic", "finetune")
-    ]
-    assert {one.size for one in task.slots(few(train=11))} == {"full"}
+
+    def arms(train: int) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for one in task.slots(few(train)):
+            found.setdefault(one.size, []).append(str(one.arm))
+        return found
+
+    paper = ["real", "synthetic", "finetune"]
+    assert arms(32) == {"full": paper, "31": ["real", "synthetic", "mixed"], "tiny": [*paper, "mixed"]}
+    assert list(arms(32)) == ["full", "31", "tiny"]
+    assert arms(31) == arms(12) == {"full": paper, "tiny": [*paper, "mixed"]}
+    assert arms(11) == {"full": paper}
+    headline = ScrOfficial.headline
+    assert headline is not None and headline.arm in arms(32)[headline.size]
 
 
 def test_a_provider_is_fitted_again_only_when_its_training_films_change():
@@ -170,11 +181,13 @@ def test_held_out_real_films_are_whole_patients_with_all_their_copies():
 
 
 def test_the_last_quarter_of_synthetic_films_is_held_out():
-    rows, out = hold_out_last(10_000, 0.25)
+    films = chests([f"s{index}" for index in range(10_000)], ["train"] * 10_000, side=8)
+    rows, out = hold_out_last(films, 0.25)
     assert (len(rows), len(out), out[0]) == (7500, 2500, 7500)
-    assert [len(part) for part in hold_out_last(2, 0.25)] == [1, 1]
+    assert sorted([*rows, *out]) == list(range(10_000))
+    assert [part.tolist() for part in hold_out_last(films.select(range(2)), 0.25)] == [[0], [1]]
     with pytest.raises(InputError, match="at least 2 synthetic films"):
-        hold_out_last(1, 0.25)
+        hold_out_last(films.select([0]), 0.25)
 
 
 def test_one_patient_cannot_be_held_out():

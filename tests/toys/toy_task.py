@@ -13,10 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cxrbench.benchmark.contracts.task import Arm, ArmName, Metric, Predictions, Slot, Task, Trained
+from cxrbench.benchmark.contracts.task import Arm, ArmName, Headline, Metric, Predictions, Slot, Task, Trained
 from cxrbench.benchmark.data.dataset import Annotation, Dataset
+from cxrbench.benchmark.data.sizes import FULL, film_count, first_patients
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
+
+MOST = 16  # training films of the size `full`
+TINY = 4
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class ToyTask(Task):
     downstream_only = frozenset({"seconds", "fails"})
     default_data = "phantom"
     primary = "dsc"
+    headline = Headline(ArmName.SYNTHETIC, "tiny")
     metrics = (Metric("dsc", "DSC", percent=True),)
     reference_seconds = {"quick": 1.0}
 
@@ -52,12 +57,21 @@ class ToyTask(Task):
     def slots(self, data: Dataset) -> Sequence[Slot]:
         return [Slot("all", size, arm) for size in ("full", "tiny") for arm in ArmName if arm is not ArmName.MIXED]
 
+    def curve_sizes(self, data: Dataset) -> Sequence[str]:
+        most = min(MOST, int((data.cases["split"] == "train").sum()))
+        return (FULL, *(size for size, films in (("8", 8), ("tiny", TINY), ("2", 2)) if films < most))
+
     def structures(self, data: Dataset) -> tuple[str, ...]:
         return ("left_lung", "right_lung")
 
     def training_set(self, data: Dataset, slot: Slot) -> Dataset:
-        rows = np.flatnonzero((data.cases["split"] == "train").to_numpy())
-        films = data.select(rows[: 16 if slot.size == "full" else 4])
+        rows = np.flatnonzero((data.cases["split"] == "train").to_numpy())[:MOST]
+        if slot.size != FULL:
+            films = TINY if slot.size == "tiny" else film_count(slot.size)
+            if films is None:
+                raise InputError(f"toy: no size '{slot.size}'; expected full, tiny or a number of films up to {len(rows)}")
+            rows = first_patients(data, rows, films, f"toy/size/{slot.seed}")
+        films = data.select(rows)
         films.cases["source_ids"] = [[case] for case in films.ids]
         return films
 
