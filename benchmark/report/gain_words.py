@@ -83,7 +83,7 @@ def headline_sentences(results: Results) -> list[str]:
     said = [_sentence(results, size, arm)]
     alone = results.worth(size, ArmName.SYNTHETIC.value)
     if arm != ArmName.SYNTHETIC.value and alone is not None:
-        said.append(f"alone ({size}): {alone.sentence}")
+        said.append(f"SYNTHETIC at {size}: {alone.sentence}")
     if results.curve is None:
         task = results.task
         said.append(
@@ -103,8 +103,25 @@ def _sentence(results: Results, size: str, arm: str) -> str:
     unit = f"points of {metric_title(metric)}" if metric.percent else metric_title(metric)
     films = _films(results, row, worth)
     gain = shown(row.gain, metric, signed=True)
-    text = f"{results.provider.title}, {arm} at {size} ({films} films): {gain} {unit} over copies; {row.sentence}"
+    text = f"{results.provider.title}, {arm} at {size} ({films} films): {gain} {unit} over copies"
+    if row.verdict and row.low is not None and row.high is not None:
+        bounds = f"{shown(row.low, metric, signed=True)} to {shown(row.high, metric, signed=True)}"
+        p = probability(row.p)
+        text += f" (95 % interval {bounds}, p {p if p.startswith('<') else f'= {p}'}, {row.seeds} seeds): {row.verdict}"
+        text += failed_words(row)
+    else:
+        text += f"; {row.sentence}"
     return f"{text}; {worth.sentence}" if worth is not None else text
+
+
+def failed_words(row: GainRow) -> str:
+    """The seeds whose training found nothing, and the median beside the mean; empty without such seeds."""
+    named = [
+        f"{whose} of seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+        for whose, seeds in (("the arm's training", row.failed), ("the placebo's", row.failed_placebo))
+        if seeds
+    ]
+    return f"; {' and '.join(named)} found nothing (kept in the mean)" if named else ""
 
 
 def placebo_notes(results: Results) -> list[str]:
