@@ -74,6 +74,7 @@ def run(
         prepared = prepare(request, progress)
     say(_header(prepared))
     if dry_run:
+        _show_foresight(prepared)
         show_plan(prepared, as_json)
         return
     _check_writable(out)
@@ -89,6 +90,14 @@ def _header(prepared: Prepared) -> str:
         f"cxrbench {__version__} · {plan.provider.title} · {plan.task.name} v{plan.task.version} · {plan.preset} · "
         f"data: {plan.data.info.name} ({plan.data.info.provenance or 'no provenance given'})\n{plan_line(prepared)}"
     )
+
+
+def _show_foresight(prepared: Prepared) -> None:
+    from ..report.foresight import foresight
+    from ..results.curve import find_curve
+
+    plan = prepared.plan
+    say(f"power  {foresight(plan.task, find_curve(plan, prepared.store), len(plan.seeds))}")
 
 
 def _check_writable(out: Path | None) -> None:

@@ -1,7 +1,8 @@
 """Two providers or two runs against each other, on the same task, films, preset and version.
 
 Paired tests over films say whether the trained models differ on these films; only tests over seeds say anything about the
-generators: paired by seed where both have gains over one placebo, else Welch's. Everything comes from the two run folders: neither the store nor torch is needed.
+generators: paired by seed where both have gains over one placebo, else Welch's. Everything comes from the two run folders:
+neither the store nor torch is needed.
 """
 
 from __future__ import annotations

@@ -87,8 +87,8 @@ def headline_sentences(results: Results) -> list[str]:
     if results.curve is None:
         task = results.task
         said.append(
-            f"worth: no curve of {task.name} v{task.version} on {results.data.name} at {results.preset} with these settings; "
-            f"cxrbench curve --task {task.name} --data {results.data.name} --preset {results.preset} makes one"
+            f"worth: no curve of {task.name} v{task.version} on {results.data.name} at {results.preset} with these "
+            f"settings; cxrbench curve --task {task.name} --data {results.data.name} --preset {results.preset} makes one"
         )
     else:
         curve = results.curve.curve

@@ -1,0 +1,61 @@
+"""What so many seeds can tell, before they are trained: from the spread of the placebo curve."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..contracts.task import Task
+from ..results.curve import FoundCurve
+from ..results.gains import PlaceboCurve
+from ..significance.paired_tests import MIN_SEEDS
+from ..significance.power import least_gain, typical_spread
+from .words import metric_title
+
+MORE = (5, 8, 12)
+"""Numbers of seeds of which the next one up is told as well."""
+
+
+def foresight(task: Task, found: FoundCurve | None, seeds: int) -> str:
+    """What the planned seeds tell of the headline arm with 80 % power, in points of the primary metric and in doublings."""
+    if seeds < MIN_SEEDS:
+        said = "one seed allows" if seeds == 1 else f"{seeds} seeds allow"
+        return f"{said} no claim about the generator (use --seeds {MIN_SEEDS})"
+    if task.headline is None or found is None:
+        return f"what {seeds} seeds can tell is not known: cxrbench curve makes the ruler that says it"
+    near = _near(found.curve, task.headline.arm.value, task.headline.size)
+    if near is None:
+        return f"what {seeds} seeds can tell is not known: the curve has no {task.headline.arm} at {task.headline.size}"
+    spread, slope = near
+    counts = list(found.curve.scores(task.headline.arm.value))
+    span = float(np.log2(max(counts) / min(counts)))
+    metric = next(one for one in task.metrics if one.name == task.primary)
+    factor, unit = (100.0, f"points of {metric_title(metric)}") if metric.percent else (1.0, metric_title(metric))
+
+    def told(count: int) -> str:
+        gain = least_gain(spread, count)
+        steep = slope > 0 and gain / slope < span
+        doublings = f" ({gain / slope:.2g} doublings of the real films)" if steep else ""
+        return f"{gain * factor:.2g} {unit}{doublings}"
+
+    more = next((count for count in MORE if count > seeds), None)
+    words = f"{seeds} seeds tell a gain of {told(seeds)} with 80 % power ({task.headline.arm}, {task.headline.size})"
+    return f"{words}; {more} would tell {told(more)}" if more is not None else words
+
+
+def _near(curve: PlaceboCurve, arm: str, size: str) -> tuple[float, float] | None:
+    """(spread over seeds of a difference of two trainings, score per doubling) of a curve near a size; None where it has no
+    neighbours or one seed. Two sizes of one seed share its luck as an arm and its placebo do."""
+    points = curve.scores(arm)
+    films = next((point.films for point in curve.points if (point.arm, point.size) == (arm, size)), None)
+    if films is None:
+        return None
+    sizes = sorted(points)
+    place = int(np.argmin([abs(one - films) for one in sizes]))
+    low, high = sizes[max(place - 1, 0)], sizes[min(place + 1, len(sizes) - 1)]
+    pairs = [(one, sizes[place]) for one in (low, high) if one != sizes[place]]
+    differences = [[points[a][seed] - points[b][seed] for seed in points[a] if seed in points[b]] for a, b in pairs]
+    spread = typical_spread(differences)
+    if not spread:
+        return None
+    means = [float(np.mean(list(points[one].values()))) for one in (low, high)]
+    return spread, (means[1] - means[0]) / float(np.log2(high / low))
