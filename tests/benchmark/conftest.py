@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -306,3 +307,12 @@ def _keep(
                 checks=dict(checks), sample_images_per_second=312.0, rounds=5, seconds=1.0, peak_memory_bytes=1
             )
             (draft / SAMPLED).write_text(sampled.model_dump_json(), encoding="utf-8")
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of real films; a skip where it is not at hand."""
+    place = os.environ.get("CXRBENCH_REAL_DATA")
+    if not place or not Path(place).is_dir():
+        pytest.skip("CXRBENCH_REAL_DATA names no folder with real films")
+    return Path(place)

@@ -4,7 +4,6 @@ is wrong.
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -308,14 +307,6 @@ def test_a_wrong_box_is_one_clear_line(folder, box, message):
     path = _write(folder, "path,finding_Mass\nimages/a.png,1\n")
     boxes = _write(folder, f"id,finding,x,y,w,h\n{box}\n", "boxes.csv")
     assert message in _error(path, ManifestOptions(boxes=boxes))
-
-
-@pytest.fixture
-def real_data():
-    place = os.environ.get("CXRBENCH_REAL_DATA")
-    if not place or not Path(place).is_dir():
-        pytest.skip("CXRBENCH_REAL_DATA names no folder with real films")
-    return Path(place)
 
 
 def _import_by_command(arguments: list[str]) -> dict:

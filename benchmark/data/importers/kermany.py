@@ -1,9 +1,9 @@
 """Kermany's paediatric chest films with V7's lung masks: 247 real films that may be shared (both CC BY 4.0).
 
-The films are 247 of Kermany, Zhang and Goldbaum 2018 (doi:10.17632/rscbjbr9sj.2), the masks those of V7 Labs and CloudFactory
-(github.com/v7labs/covid-19-xray-dataset), drawn by hand. The folder has `metadata.csv` (stem, person, split, fold),
-`images/<stem>.png` and `masks/<stem>.png` (0 background, 1 left lung, 2 right lung, with the part behind the heart). Its
-splits share no child and have JSRT's counts, so that both segmentation protocols run on real films.
+The films are 247 of Kermany, Zhang and Goldbaum 2018 (doi:10.17632/rscbjbr9sj.2), the masks those of V7 Labs and
+CloudFactory (github.com/v7labs/covid-19-xray-dataset), drawn by hand. The folder has `metadata.csv` (stem, person, split,
+fold), `images/<stem>.png` and `masks/<stem>.png` (0 background, 1 left lung, 2 right lung, with the part behind the heart).
+Its splits share no child and have JSRT's counts, so that both segmentation protocols run on real films.
 """
 
 from __future__ import annotations
