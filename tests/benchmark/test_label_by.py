@@ -215,7 +215,10 @@ def test_the_real_model_is_trained_once_and_shared_by_ways_and_providers(data, h
     cells = {cell.arm: cell for cell in teacher.plan.cells}
     for cell in per_class.plan.cells:
         other = cells[cell.arm]
-        if cell.arm not in ("synthetic", "finetune"):  # a placebo has the real annotations, whoever annotates the others
+        if cell.arm not in (
+            "synthetic",
+            "finetune",
+        ):  # a placebo has the real annotations, whoever annotates the others
             assert cell.key == other.key and cell.teacher_key is other.teacher_key is None
         else:
             assert cell.key != other.key and cell.fit_key != other.fit_key
@@ -281,7 +284,7 @@ def test_a_teacher_that_fails_fails_the_rest_of_its_chain_with_its_reason(data, 
         ),
         **dict.fromkeys(("placebo synthetic full", "placebo finetune full"), ""),
     }
-    assert [label for label in said if not label.startswith("placebo")][0] == "real full"
+    assert next(label for label in said if not label.startswith("placebo")) == "real full"
     harvest = Harvest(prepared.plan, prepared.store)
     assert set(harvest.messages.values()) == {"real full: RuntimeError: told to fail"}
     assert len(harvest.messages) == 3
