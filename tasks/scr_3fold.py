@@ -103,7 +103,7 @@ class ScrThreeFold(SegmentationTask):
         "lung segmentation in three folds (145 or 30 films train, 20 validate, 82 test), Dice and Hausdorff per film"
     )
     presets: ClassVar[Mapping[str, Settings]] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
-    default_data = "phantom"
+    default_data = "phantom_hard"
     headline = Headline(ArmName.MIXED, "reduced")
     split: ClassVar[PinnedSplit] = SCR_3FOLD
     published_data = "jsrt_scr"

@@ -121,7 +121,7 @@ class ScrOfficial(SegmentationTask):
     version = 3
     summary = "organ segmentation on the official SCR split (124 train, 123 test), J and DSC pooled"
     presets: ClassVar[Mapping[str, Settings]] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
-    default_data = "phantom"
+    default_data = "phantom_hard"
     headline = Headline(ArmName.MIXED, MIDDLE)
     split: ClassVar[PinnedSplit] = SCR_OFFICIAL
     published_data = "jsrt_scr"
