@@ -13,8 +13,7 @@ import pytest
 
 from cxrbench.benchmark.contracts.label_by import LabelBy
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
-from cxrbench.benchmark.errors import CxrbenchError, InputError, ProviderError
-from cxrbench.benchmark.progress import Progress
+from cxrbench.benchmark.errors import InputError, ProviderError
 from cxrbench.benchmark.report.comparison import Run, compare
 from cxrbench.benchmark.report.words import intervals
 from cxrbench.benchmark.report.write import write_run
@@ -23,16 +22,14 @@ from cxrbench.benchmark.results.finished import Harvest
 from cxrbench.benchmark.results.folder import PLOTS
 from cxrbench.benchmark.results.rows import Results
 from cxrbench.benchmark.runs import asked, examine
-from cxrbench.benchmark.runs import chains as execution
 from cxrbench.benchmark.runs.chains import Outcome
-from cxrbench.benchmark.runs.job import Job
 from cxrbench.benchmark.runs.request import Prepared, Request, choose_label_by, execute, prepare
 from cxrbench.benchmark.runs.steps import refuse_leaks
 from cxrbench.benchmark.runs.store import Level
-from cxrbench.benchmark.runs.worker import perform
 from cxrbench.tasks.nih_classification import NihClassification
 from cxrbench.tasks.scr_official import ScrOfficial
 
+from ..toys.toy_films import at_once, run_here
 from ..toys.toy_labels import ToyLabels
 from ..toys.toy_task import ToyTask
 
@@ -63,20 +60,9 @@ def data(tmp_path_factory) -> str:
     return str(folder)
 
 
-def at_once(job: Job, time_limit: float | None) -> Outcome:
-    """A step in this process: what a process of its own would do, without its start."""
-    try:
-        return Outcome(getattr(job, "key", ""), job.label, value=perform(job, Progress()))
-    except CxrbenchError as error:
-        return Outcome(getattr(job, "key", ""), job.label, str(error))
-
-
 @pytest.fixture
 def here(monkeypatch):
-    """Steps run in this process, which needs no torch for them."""
-    monkeypatch.setattr(asked, "run_job", at_once)
-    monkeypatch.setattr(execution, "run_job", at_once)
-    monkeypatch.setattr(examine, "torch_mismatch", lambda: None)
+    run_here(monkeypatch)
 
 
 def request_of(data: str, provider: str = "Bare", **values) -> Request:

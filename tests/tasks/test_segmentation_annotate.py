@@ -15,17 +15,13 @@ from cxrbench.benchmark.contracts.task import Arm, ArmName
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.data.organs import lung_organs
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.runs import asked, examine
-from cxrbench.benchmark.runs import chains as execution
-from cxrbench.benchmark.runs.chains import Outcome
-from cxrbench.benchmark.runs.job import Job
 from cxrbench.benchmark.runs.request import Request, execute, prepare
-from cxrbench.benchmark.runs.worker import perform
 from cxrbench.tasks.models.neff_unet import NeffUNet
 from cxrbench.tasks.scr_3fold import ScrThreeFold
 from cxrbench.tasks.scr_official import ScrOfficial
 from cxrbench.tasks.segmentation import SegmentationTask
 
+from ..toys.toy_films import run_here
 from .test_scr_3fold import FAST as FAST_FOLDS
 from .test_scr_3fold import chests as folded_chests
 from .test_scr_official import FAST, chests
@@ -118,17 +114,10 @@ def test_lungs_of_the_three_folds_are_one_organ_that_is_found_as_lungs():
     assert trained.histories["synthetic"].steps == 3
 
 
-def at_once(job: Job, time_limit: float | None) -> Outcome:
-    """A step in this process."""
-    return Outcome(getattr(job, "key", ""), job.label, value=perform(job, Progress()))
-
-
 @pytest.mark.parametrize("task", ["scr_official", "scr_3fold"])
 def test_a_generator_of_films_alone_runs_on_a_segmentation_task(task, tmp_path, monkeypatch):
     """From the request to the record; the steps run in this process."""
-    monkeypatch.setattr(asked, "run_job", at_once)
-    monkeypatch.setattr(execution, "run_job", at_once)
-    monkeypatch.setattr(examine, "torch_mismatch", lambda: None)
+    run_here(monkeypatch)
     if task == "scr_official":
         films = chests([f"c{row:02d}" for row in range(14)], ["train"] * 9 + ["test"] * 5)
         settings = ("crop=9", "batch=4", "steps=3", "check_every=2")

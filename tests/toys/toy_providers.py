@@ -11,6 +11,7 @@ from itertools import count
 import numpy as np
 
 from cxrbench.benchmark.contracts.provider import Batch, Provider
+from cxrbench.benchmark.data.copies import copies, sources
 from cxrbench.benchmark.data.dataset import Annotation, Dataset
 from cxrbench.benchmark.progress import Progress
 
@@ -43,6 +44,24 @@ class Toy(Provider):
 
     def change(self, batch: Batch) -> Batch:
         return batch
+
+
+@dataclass(frozen=True)
+class CopySettings:
+    """`draw`: the seed of the copies."""
+
+    draw: int = 0
+
+
+class Copies(Toy):
+    """What a placebo has in place of synthetic films, when `draw` is the seed of its draw."""
+
+    presets = {name: CopySettings() for name in ("quick", "standard", "paper")}
+
+    def sample(self, n: int, *, seed: int) -> Iterator[Batch]:
+        films = copies(self.train, n, seed=self.settings.draw)
+        images = films.images[:, None].astype(np.float32) / np.float32(255)
+        yield Batch(images, films.organ_masks(), source_ids=[list(shown) for shown in sources(films)])
 
 
 class Tells(Toy):

@@ -69,7 +69,9 @@ class ToyTask(Task):
         if slot.size != FULL:
             films = TINY if slot.size == "tiny" else film_count(slot.size)
             if films is None:
-                raise InputError(f"toy: no size '{slot.size}'; expected full, tiny or a number of films up to {len(rows)}")
+                raise InputError(
+                    f"toy: no size '{slot.size}'; expected full, tiny or a number of films up to {len(rows)}"
+                )
             rows = first_patients(data, rows, films, f"toy/size/{slot.seed}")
         films = data.select(rows)
         films.cases["source_ids"] = [[case] for case in films.ids]
