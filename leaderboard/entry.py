@@ -8,8 +8,8 @@
     digests.json                    sha256 of every file below runs/
     README.md, samples/*.png        optional
 
-REAL cells are the same for every provider of a board: those that entries share lie in `submissions/shared/<board>/`, where
-<board> is task-data-preset.
+Cells of REAL and of placebos (`arms`) are the same for every provider of a board: those that entries share lie in
+`submissions/shared/<board>/`, where <board> is task-data-preset.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import AfterValidator, Field, ValidationError
 
 from ..benchmark import digest
-from ..benchmark.contracts.task import ArmName
 from ..benchmark.results.rows import SCHEMA as RESULTS_SCHEMA
 from ..benchmark.results.rows import CellRow, Results, Status
 from ..benchmark.runs.record import Record
 from ..benchmark.schema import Strict
+from .arms import REAL, WITHOUT_PLACEBOS, has_placebos, is_shared, label_of, placebo_of
 from .cells import CELL_FILES, KEY, Cells, read_cells
 from .untrusted import (
     Refused,
@@ -98,7 +98,7 @@ class Code(Strict):
 
 
 class Submission(Strict):
-    """The content of `submission.toml`."""
+    """The content of `submission.toml`. `control`: a system whose worth is known beforehand, a mark of the scale."""
 
     schema_version: Literal[2] = Field(alias="schema")
     name: Annotated[str, _matching(NAME, "small letters, digits, '_' and '-', at most 48")]
@@ -111,6 +111,7 @@ class Submission(Strict):
     training_data: list[Line] = Field(min_length=1, max_length=50)
     command: Line
     hardware: Line
+    control: bool = False
     code: Code | None = None
     paper: Paper | None = None
 
@@ -163,20 +164,28 @@ class EntryRun:
         lacking = _not_planned(found)
         if absent or lacking:
             reasons.append(f"{len(absent) + lacking} of {len(found.cells) + lacking} cells are missing")
-        if ArmName.REAL not in found.arms or len(found.arms) < 2:
+        if REAL not in found.arms or len(found.arms) < 2:
             reasons.append("there is nothing to compare: REAL and an arm with synthetic films are needed")
+        elif not has_placebos(found):
+            reasons.append(WITHOUT_PLACEBOS)
         return tuple(reasons)
 
 
 def _not_planned(results: Results) -> int:
-    """How many cells of seeds x sizes with their folds x arms are not in the plan."""
+    """How many cells are not in the plan: of seeds x folds x arms of each size, an arm with its placebo."""
     there = {place_of(cell) for cell in results.cells}
+    arms: dict[str, set[str]] = {}
+    for cell in results.cells:
+        arms.setdefault(cell.size, set()).add(cell.arm)
+    if has_placebos(results):
+        for found in arms.values():
+            found |= {placebo_of(arm) for arm in found if not is_shared(arm)}
     full = {
         (seed, size.size, fold, arm)
         for seed in results.seeds
         for size in results.sizes
         for fold in size.folds
-        for arm in results.arms
+        for arm in arms.get(size.size, ())
     }
     return len(full - there)
 
@@ -283,16 +292,16 @@ def _run(folder: Path) -> EntryRun:
     own = read_cells(folder)
     if list(own.records) != [key for key in planned if key in own.records]:
         raise Refused(f"{RUNS}/{folder.name}: its records are not of cells of {RESULTS}, in the order of those")
-    real = {cell.key for cell in results.cells if cell.arm == ArmName.REAL and cell.status is Status.DONE}
-    others = real - own.records.keys()
+    without = {cell.key for cell in results.cells if is_shared(cell.arm) and cell.status is Status.DONE}
+    others = without - own.records.keys()
     shared = shared_cells(folder.parents[2], results) if others else own
     homes = {key: shared if key in others else own for key in planned}
     return EntryRun(folder, results, {key: home for key, home in homes.items() if key in home.records})
 
 
 def shared_cells(root: Path, results: Results) -> Cells:
-    """The REAL cells that entries of a run's board share; none where there are none. Refused where they are not as they
-    should be."""
+    """The cells without a provider that entries of a run's board share; none where there are none. Refused where they are
+    not as they should be."""
     return read_shared(root / SHARED / board_name(results.task.name, results.data.name, results.preset))
 
 
@@ -303,8 +312,9 @@ def read_shared(folder: Path) -> Cells:
     if not set(files_below(folder)) <= set(CELL_FILES):
         raise Refused(f"{SHARED}/{shown(folder.name)}: expected {', '.join(CELL_FILES)} alone")
     found = read_cells(folder)
-    if any(record.cell.arm != ArmName.REAL for record in found.records.values()):
-        raise Refused(f"{SHARED}/{shown(folder.name)}: a cell of another arm than REAL")
+    cells = [record.cell for record in found.records.values()]
+    if any(cell.provider is not None or not is_shared(label_of(cell)) for cell in cells):
+        raise Refused(f"{SHARED}/{shown(folder.name)}: a cell of a provider; REAL and placebos alone are shared")
     return found
 
 

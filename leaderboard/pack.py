@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..benchmark import digest
-from ..benchmark.contracts.task import ArmName
 from ..benchmark.errors import InputError, StoreError
 from ..benchmark.files import new_folder, write_text
 from ..benchmark.results.folder import load_run
 from ..benchmark.results.rows import Results, Status
 from ..benchmark.runs.record import Curve, Record
 from ..benchmark.runs.store import Store
+from .arms import is_shared, label_of
 from .cells import Cell, replaced, write_cells
 from .checks.subject import Sources, films_at_hand, find_protocol, slot_of
 from .entry import (
@@ -75,8 +75,8 @@ def _folder(name: str, root: Path) -> Path:
 
 def pack(run: Path, name: str, root: Path, store: Store, *, share: bool = False, samples: int = 0) -> Path:
     """Put a finished run into the entry `root/<name>`, which is made when it is not there; a packed run of the same board
-    is replaced. `share`: its REAL cells go to `root/shared`, where other entries find them. `samples`: so many synthetic
-    films of each size become pictures of the entry.
+    is replaced. `share`: its cells without a provider (REAL, placebos) go to `root/shared`, where other entries find them.
+    `samples`: so many synthetic films of each size become pictures of the entry.
 
     InputError where the folder is no finished run, or the store no longer has its cells.
     """
@@ -111,13 +111,13 @@ def write_run(folder: Path, results: Results, cells: Iterable[Cell]) -> None:
 
 
 def _share(results: Results, records: Sequence[Record], root: Path, store: Store, *, share: bool) -> set[str]:
-    """The keys of a run's REAL cells that lie in `root/shared`: those that were there, and with `share` all of them."""
+    """The keys of a run's cells without a provider that lie in `root/shared`: those that were there; with `share`, all."""
     home = shared_cells(root, results)
-    real = [record for record in records if record.cell.arm == ArmName.REAL]
-    new = [record for record in real if record.key not in home.records] if share else []
+    without = [record for record in records if is_shared(label_of(record.cell))]
+    new = [record for record in without if record.key not in home.records] if share else []
     if new:
         write_shared(home.folder, [*map(home.cell, home.records), *_kept(results, new, store)])
-    return {record.key for record in real if share or record.key in home.records}
+    return {record.key for record in without if share or record.key in home.records}
 
 
 def write_shared(folder: Path, cells: Iterable[Cell]) -> None:

@@ -1,7 +1,7 @@
 """`cxrbench submission rescore`: a metric that its task got later, computed from the predictions that an entry has.
 
 Nothing is trained, and no number that is there moves: every one of them is computed again and held against the old one.
-REAL cells that entries share get the metric with the first entry that is rescored.
+Cells of REAL and of placebos that entries share get the metric with the first entry that is rescored.
 """
 
 from __future__ import annotations

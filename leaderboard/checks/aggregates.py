@@ -11,17 +11,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...benchmark.contracts.task import ArmName
 from ...benchmark.data.dataset import Dataset, DatasetInfo
 from ...benchmark.errors import InputError
 from ...benchmark.registry import Plugin
 from ...benchmark.results.assemble import assemble
+from ...benchmark.results.curve import FoundCurve
 from ...benchmark.results.rows import DataInfo, Results
 from ...benchmark.runs.job import Cell
 from ...benchmark.runs.plan import Generator, Plan
 from ...benchmark.runs.record import Failure, Record
 from ...benchmark.runs.store import Level as StoreLevel
 from ...benchmark.runs.store import Store
+from ..arms import is_shared, parsed
 from ..entry import EntryRun
 from ..untrusted import shown
 from .finding import Finding, Level
@@ -30,8 +31,11 @@ from .subject import Protocol, Subject
 NAME = "aggregates"
 RECOMPUTES = True
 RELATIVE, ABSOLUTE = 1e-5, 1e-9
-RECOMPUTED = ("table", "seed_values", "paired", "fold_tests", "seed_tests", "cost", "checks", "environments")
-TASK = ("name", "version", "code", "settings", "metrics", "paired", "structures", "primary", "pairing")
+RECOMPUTED = (
+    *("table", "seed_values", "paired", "fold_tests", "seed_tests", "gains", "worths", "paired_placebo"),
+    *("cost", "checks", "environments"),
+)
+TASK = ("name", "version", "code", "settings", "metrics", "paired", "structures", "primary", "pairing", "headline")
 
 
 def check(subject: Subject) -> Iterator[Finding]:
@@ -88,8 +92,9 @@ def _equal(said: Any, found: Any, relative: float) -> bool:
 
 
 def recomputed(subject: Subject, run: EntryRun, protocol: Protocol) -> Results:
-    """The results that the cells of a run give, by the code that made them."""
+    """The results that the cells of a run give, by the code that made them; worths are read from the curve that it has."""
     said = run.results
+    curve = None if said.curve is None else FoundCurve(said.curve.curve, said.curve.source)
     films = protocol.films if protocol.films is not None else without_films(said.data)
     fit_films = protocol.fit_films if protocol.fit_films is not None else films
     nowhere = Plugin(said.provider.name, said.provider.spec, "", "")
@@ -105,16 +110,18 @@ def recomputed(subject: Subject, run: EntryRun, protocol: Protocol) -> Results:
         cells=tuple(_cells(run)),
     )
     sizes = None if protocol.films is not None else said.sizes
-    return assemble(plan, _EntryStore(subject, run), said.command, sizes)
+    return assemble(plan, _EntryStore(subject, run), said.command, sizes, curve)
 
 
 def _cells(run: EntryRun) -> Iterator[Cell]:
     some = next(iter(run.records.values())).cell
     for row in run.results.cells:
         record = run.records.get(row.key)
-        arm = ArmName(row.arm)
-        place = {"fold": row.fold, "size": row.size, "arm": row.arm, "seed": row.seed}
-        provider = run.results.provider if arm.uses_provider else None
+        parts = parsed(row.arm)
+        if parts is None:
+            raise InputError(f"unknown arm {shown(row.arm)}")
+        place = parts._asdict() | {"fold": row.fold, "size": row.size, "arm": parts.arm.value, "seed": row.seed}
+        provider = None if is_shared(row.arm) else run.results.provider
         identity = record.cell if record else some.model_copy(update=place | {"provider": provider})
         yield Cell(
             key=row.key,

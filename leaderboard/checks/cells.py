@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...benchmark.contracts.task import ArmName
 from ...benchmark.data.phantom.versions import VERSION as PHANTOM_VERSION
 from ...benchmark.results.rows import CellRow, Status
 from ...benchmark.runs.plan import key_of
 from ...benchmark.runs.record import DataIdentity, Record, TaskIdentity
 from ...benchmark.settings import keyed
+from ..arms import is_placebo, is_shared, label_of, parsed
 from ..cells import RECORDS
 from ..entry import RESULTS, SHARED, EntryRun
 from ..films import older, version_said
@@ -75,28 +75,30 @@ def _plan(run: EntryRun) -> Iterator[str]:
     places = [(cell.seed, cell.size, cell.fold, cell.arm) for cell in said.cells]
     if len(set(places)) < len(places):
         yield "a cell is planned twice"
-    if unknown := sorted({cell.arm for cell in said.cells} - set(ArmName)):
+    if unknown := sorted(arm for arm in {cell.arm for cell in said.cells} if parsed(arm) is None):
         yield f"unknown arm {shown(unknown[0])}"
-    for name, found in (("seeds", said.seeds), ("arms", said.arms), ("sizes", [size.size for size in said.sizes])):
-        column = [getattr(cell, name[:-1]) for cell in said.cells]
+    arms = [cell.arm for cell in said.cells if not is_placebo(cell.arm)]
+    for name, column, found in (
+        ("seeds", [cell.seed for cell in said.cells], said.seeds),
+        ("arms", arms, said.arms),
+        ("sizes", [cell.size for cell in said.cells], [size.size for size in said.sizes]),
+    ):
         if list(dict.fromkeys(column)) != list(found):
             yield f"its {name} are not those of its cells"
 
 
 def _record(run: EntryRun, row: CellRow, record: Record) -> Iterator[str]:
     said, cell = run.results, record.cell
-    task = TaskIdentity(
-        name=said.task.name, version=said.task.version, code=said.task.code, settings=said.task.settings
-    )
+    task = TaskIdentity.model_validate({name: getattr(said.task, name) for name in TaskIdentity.model_fields})
     data = DataIdentity.model_validate({name: getattr(said.data, name) for name in DataIdentity.model_fields})
-    real = cell.arm == ArmName.REAL
+    label, shared = label_of(cell), is_shared(row.arm)
     claims = (
         ("task", cell.task == task),
         ("data", cell.data == data),
         ("preset", cell.preset == said.preset),
         ("device", cell.device == said.device.split(":")[0]),
-        ("provider", cell.provider == (None if real else said.provider)),
-        ("place", (cell.seed, cell.size, cell.fold, cell.arm) == (row.seed, row.size, row.fold, row.arm)),
+        ("provider", cell.provider == (None if shared else said.provider)),
+        ("place", (cell.seed, cell.size, cell.fold, label) == (row.seed, row.size, row.fold, row.arm)),
         ("seconds", record.downstream.seconds == row.seconds),
     )
     for name, holds in claims:
@@ -104,8 +106,10 @@ def _record(run: EntryRun, row: CellRow, record: Record) -> Iterator[str]:
             yield f"its {name} is not that of the run"
     if key_of(cell) != record.key:
         yield "its key does not follow from what it says of itself; records cannot be edited"
-    if real != (record.cost is None) or real != (record.fit_key is None) or real != (record.synthetic_key is None):
-        yield "cells with synthetic films name their cost, fit and films, REAL cells do not"
+    if any(shared != (value is None) for value in (record.cost, record.fit_key, record.synthetic_key)):
+        yield "cells with synthetic films name their cost, fit and films, cells of REAL and of placebos do not"
+    if shared and record.checks:
+        yield "cells of REAL and of placebos have no synthetic films that could have been checked"
 
 
 def _files(subject: Subject, run: EntryRun, record: Record) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What `submission.toml` claims: its division, and that the example's words were replaced."""
+"""What `submission.toml` claims: its division, to be a control, and that the example's words were replaced."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ def check(subject: Subject) -> Iterator[Finding]:
     if left := placeholders(entry.submission):
         level = Level.ERROR if entry.runs else Level.NOTE
         yield Finding(level, NAME, "submission.toml", f"{', '.join(left)}: still the example's words")
+    if entry.submission.control and entry.submission.division != "reproduced":
+        words = "'control' is for systems whose worth is known beforehand, which the maintainers run"
+        yield Finding(Level.ERROR, NAME, "submission.toml", words)
     for run in entry.runs if entry.submission.division == "reproduced" else ():
         said = run.results.provider
         plugin = plugins(PROVIDERS).get(said.spec)

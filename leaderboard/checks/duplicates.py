@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from ...benchmark import digest
-from ...benchmark.contracts.task import ArmName, Predictions
+from ...benchmark.contracts.task import Predictions
 from ...benchmark.errors import InputError
 from ...benchmark.runs.record import Record
+from ..arms import is_shared, label_of
 from ..cells import named_arrays
 from ..entry import SUBMISSION, Entry, EntryRun, entry_folders, load_entry
 from ..untrusted import Refused
@@ -78,9 +79,9 @@ def _others(folder: Path) -> Iterator[Entry]:
 
 
 def _own(entry: Entry) -> dict[str, Record]:
-    """The cells that only this entry may have: all but REAL ones."""
+    """The cells that only this entry may have: those of its provider."""
     records = {key: record for run in entry.runs for key, record in run.records.items()}
-    return {key: record for key, record in records.items() if record.cell.arm != ArmName.REAL}
+    return {key: record for key, record in records.items() if not is_shared(label_of(record.cell))}
 
 
 def _predictions(entry: Entry) -> set[str]:
@@ -92,7 +93,7 @@ def _numbers(entry: Entry) -> set[str]:
     """For each run a digest of the numbers of its arms with synthetic films, whatever the system is called."""
     found = set()
     for run in entry.runs:
-        rows = [row.model_dump(mode="json") for row in run.results.seed_values if row.arm != ArmName.REAL]
+        rows = [row.model_dump(mode="json") for row in run.results.seed_values if not is_shared(row.arm)]
         if rows:
             found.add(digest.of_json([run.results.task.name, run.results.data.digest, rows]))
     return found

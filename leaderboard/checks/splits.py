@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...benchmark.contracts.task import ArmName
 from ...benchmark.data.catalogue import is_drawn
 from ...benchmark.data.splits import ids_digest
+from ...benchmark.errors import InputError
+from ...benchmark.runs.job import Cell
 from ...benchmark.runs.record import Record
 from ..entry import EntryRun
 from ..films import Change, FilmsMoved, films_moved
-from ..untrusted import Refused
+from ..untrusted import shown
 from .finding import Finding, Level
 from .subject import Protocol, Subject, place, slot_of
 
@@ -31,7 +32,8 @@ def check(subject: Subject) -> Iterator[Finding]:
                 NAME,
                 where,
                 f"the films of {run.results.data.name} are not at hand: splits were held against pinned ids, metrics "
-                "are recomputed from case scores and not from predictions",
+                "are recomputed from case scores and not from predictions, and which films REAL and the placebos were "
+                "trained on is not verified",
             )
         else:
             moved = films_moved(run.results.data, protocol.films, protocol.fit_films)
@@ -39,12 +41,15 @@ def check(subject: Subject) -> Iterator[Finding]:
                 yield Finding(_level(moved, run), NAME, where, moved.words)
                 if moved.change is Change.TRUTH:
                     continue
+            if not run.results.data.phantom:
+                words = f"the films of {run.results.data.name} are at hand: metrics are recomputed from predictions"
+                yield Finding(Level.NOTE, NAME, where, words)
             yield from (Finding(Level.NOTE, NAME, where, words) for words in _not_planned(run, protocol))
         for key, record, folder in subject.cells(run):
             try:
                 problems = [*_cell(subject, run, protocol, record, subject.predictions(key, folder).ids)]
-            except Refused as error:
-                problems = [str(error)]
+            except InputError as error:  # it cannot be read, or its size or fold is none of these films
+                problems = [shown(error)]
             yield from (Finding(Level.ERROR, NAME, where, f"{place(record)}: {words}") for words in problems)
 
 
@@ -75,6 +80,21 @@ def _cell(subject: Subject, run: EntryRun, protocol: Protocol, record: Record, i
         return
     if list(ids) != test.ids:
         yield f"its {len(ids)} test films are not the {len(test)} of the protocol"
-    alone = slot.arm in (ArmName.REAL, ArmName.FINETUNE)  # others were trained on synthetic films too
-    if alone and record.train_ids != ids_digest(subject.training_ids(run, protocol, slot)):
+    trained = subject.training_ids(run, protocol, record)
+    if trained is not None and record.train_ids != ids_digest(trained):
         yield "it was not trained on the protocol's training films"
+    yield from _counts(subject, run, protocol, record)
+
+
+def _counts(subject: Subject, run: EntryRun, protocol: Protocol, record: Record) -> Iterator[str]:
+    """Whether the numbers of films are the protocol's: the real ones are what a worth is read from."""
+    assert protocol.films is not None
+    slot, said = slot_of(record), record.downstream
+    cell = Cell(key=record.key, identity=record.cell)
+    synthetic = cell.synthetic_count(protocol.task, protocol.films) if slot.arm.uses_provider else 0
+    if said.synthetic_films != synthetic:
+        yield f"it names {said.synthetic_films} synthetic films, the protocol has {synthetic}"
+    sees_real = slot.arm.uses_real or record.cell.placebo
+    real = subject.training(run, protocol, slot).different if sees_real else None
+    if said.real_films != real:
+        yield f"it names {said.real_films} different real films, the protocol has {real}"

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ...benchmark.contracts.task import ArmName, Predictions, Slot, Task
 from ...benchmark.data.catalogue import EMBEDDED, datasets_folder, find_dataset
+from ...benchmark.data.copies import copies, originals
 from ...benchmark.data.dataset import Dataset
 from ...benchmark.errors import InputError
 from ...benchmark.registry import TASKS, plugins
 from ...benchmark.results.rows import Results
+from ...benchmark.runs.job import Cell
 from ...benchmark.runs.record import Record
 from ...benchmark.settings import keyed
+from ..arms import label_of
 from ..cells import Cells
 from ..entry import Entry, EntryRun
 from ..untrusted import Refused
@@ -83,6 +87,16 @@ def find_protocol(results: Results, sources: Sources) -> Protocol | None:
     return Protocol(task, films if whole else None, fit_films if whole else None)
 
 
+@dataclass(frozen=True)
+class TrainingFilms:
+    """What a fold, size and seed trains on: the ids of its real films, copies by augmentation too; of those that a model
+    learns from the films without pixels; and how many different real films these show."""
+
+    ids: list[str]
+    learnt: Dataset
+    different: int
+
+
 @dataclass
 class Subject:
     """An entry with all that the checks read of it."""
@@ -93,7 +107,7 @@ class Subject:
     _predictions: dict[str, Predictions] = field(default_factory=dict)
     _scores: dict[str, pd.DataFrame] = field(default_factory=dict)
     _tests: dict[tuple[Path, str, str], Dataset] = field(default_factory=dict)
-    _training: dict[tuple[Path, str, str], list[str]] = field(default_factory=dict)
+    _training: dict[tuple[Path, str, str, int], TrainingFilms] = field(default_factory=dict)
 
     def cells(self, run: EntryRun) -> Iterator[tuple[str, Record, Cells]]:
         """Key, record and home of every cell of a run that is there."""
@@ -121,13 +135,30 @@ class Subject:
             self._tests[place] = protocol.task.test_set(protocol.films, slot)
         return self._tests[place]
 
-    def training_ids(self, run: EntryRun, protocol: Protocol, slot: Slot) -> list[str]:
-        """The ids of a slot's real training films, copies by augmentation too; the films are at hand."""
-        place = (run.path, slot.fold, slot.size)
+    def training(self, run: EntryRun, protocol: Protocol, slot: Slot) -> TrainingFilms:
+        """The real training films of a slot; the films are at hand."""
+        place = (run.path, slot.fold, slot.size, slot.seed)
         if place not in self._training:
             assert protocol.fit_films is not None
-            self._training[place] = protocol.task.training_set(protocol.fit_films, slot).ids
+            films = protocol.task.training_set(protocol.fit_films, slot)
+            learnt = _without_pixels(protocol.task.learnt_from(films))
+            self._training[place] = TrainingFilms(films.ids, learnt, len(set(originals(learnt))))
         return self._training[place]
+
+    def training_ids(self, run: EntryRun, protocol: Protocol, record: Record) -> list[str] | None:
+        """The ids of all films that a cell was trained on: real ones, and a placebo's copies, which are drawn again.
+
+        None for synthetic films, which no one else has."""
+        slot, placebo = slot_of(record), record.cell.placebo
+        real = self.training(run, protocol, slot).ids if slot.arm.uses_real else []
+        if slot.arm in (ArmName.REAL, ArmName.FINETUNE):  # the second starts from a model, and sees real films alone
+            return real
+        if not placebo:
+            return None
+        assert protocol.films is not None
+        cell = Cell(key=record.key, identity=record.cell)
+        count, seed = cell.synthetic_count(protocol.task, protocol.films), cell.draw("placebo")
+        return [*real, *copies(self.training(run, protocol, slot).learnt, count, seed=seed).ids]
 
     def scores(self, run: EntryRun, key: str) -> pd.DataFrame:
         """The case scores of a cell: from its predictions where the films are at hand, else those that the entry has."""
@@ -148,12 +179,18 @@ class Subject:
             raise Refused(f"its predictions cannot be scored: {words}") from None
 
 
+def _without_pixels(films: Dataset) -> Dataset:
+    """The same cases, with films of one pixel."""
+    info = films.info.model_copy(update={"resolution": 1})
+    return replace(films, info=info, images=np.zeros((len(films), 1, 1), np.uint8), masks=None, boxes=None, folder=None)
+
+
 def slot_of(record: Record) -> Slot:
     """The place of a record in its task's plan."""
-    return Slot(record.cell.fold, record.cell.size, ArmName(record.cell.arm))
+    return Slot(record.cell.fold, record.cell.size, ArmName(record.cell.arm), record.cell.seed)
 
 
 def place(record: Record) -> str:
     """A cell for a message: its arm, size, fold and seed."""
     cell = record.cell
-    return f"{cell.arm} {cell.size} fold {cell.fold} seed {cell.seed} ({record.key[:8]})"
+    return f"{label_of(cell)} {cell.size} fold {cell.fold} seed {cell.seed} ({record.key[:8]})"

@@ -36,7 +36,9 @@ def pack(
     run: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
     name: Annotated[str, typer.Option(help="The entry; it is made when it is not there.")],
     directory: Dir = ROOT,
-    share: Annotated[bool, typer.Option("--share", help="Put REAL cells into DIR/shared (for maintainers).")] = False,
+    share: Annotated[
+        bool, typer.Option("--share", help="Put cells of REAL and of placebos into DIR/shared (for maintainers).")
+    ] = False,
     samples: Annotated[
         int, typer.Option(help="So many synthetic films of each size as pictures, where their licence allows it.")
     ] = 0,

@@ -1,6 +1,6 @@
 """Reproduced numbers as `tests/regression` keeps them: of every system on its board, by seed, with the tolerance of each.
 
-One file a system, `TASK-PROVIDER.json`, and one for the REAL cells of a task, `TASK-real.json`, which all systems share.
+One file a system, `TASK-PROVIDER.json`, and one for what all systems of a task share, `TASK-real.json`: REAL and placebos.
 A file is written by `cxrbench regress --update` from a committed entry or a finished run, never by hand: what follows from
 the values (mean, sd) is checked when it is read.
 
@@ -23,12 +23,12 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
-from ...benchmark.contracts.task import ArmName
 from ...benchmark.errors import InputError
 from ...benchmark.files import write_text
 from ...benchmark.results.rows import Results, SeedValue
 from ...benchmark.runs.record import Environment
 from ...benchmark.schema import Strict
+from ..arms import REAL, is_shared
 
 SCHEMA = 1
 ALPHA = 0.001
@@ -38,7 +38,6 @@ COUNT = 3.0
 EXACT = 1e-6
 """How far a number that is computed again from the same predictions may be from the kept one, as a share (of 1 at least)."""
 FEWEST = 5
-REAL = ArmName.REAL.value
 FINGERPRINTS = "fingerprints.json"
 
 
@@ -102,9 +101,9 @@ class Change(Strict):
 
 
 class Kept(Strict):
-    """A file of numbers. `provider` is None for REAL. `entry` has the predictions, None where the numbers are a run's;
-    `environments`: where the values were made, and `processor` the kind of chip, where the update was made there too (None
-    elsewhere); `lines`: digests of the changelog's lines that named this protocol then."""
+    """A file of numbers. `provider` is None for REAL and placebos. `entry` has the predictions, None where the numbers are a
+    run's; `environments`: where the values were made, and `processor` the kind of chip, where the update was made there too
+    (None elsewhere); `lines`: digests of the changelog's lines that named this protocol then."""
 
     schema_version: int = Field(default=SCHEMA, alias="schema")
     task: str
@@ -153,7 +152,8 @@ class Kept(Strict):
 
 
 def numbers_of(results: Results, values: Iterable[SeedValue], *, real: bool) -> list[Number]:
-    """The numbers of the REAL arm, or those of all others, of a whole run: a number that is absent in a seed is left out.
+    """The numbers of REAL and placebos (`real`), or those of all other arms, of a whole run: a number that is absent in a
+    seed is left out.
 
     InputError where there are too few seeds for a spread.
     """
@@ -164,7 +164,7 @@ def numbers_of(results: Results, values: Iterable[SeedValue], *, real: bool) -> 
         )
     found: dict[Place, dict[int, float]] = {}
     for one in values:
-        if (one.arm == REAL) is real:
+        if is_shared(one.arm) is real:
             place = Place(one.size, one.arm, one.metric, one.structure)
             found.setdefault(place, {})[one.seed] = one.value
     rows = {

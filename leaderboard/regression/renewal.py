@@ -103,7 +103,8 @@ def _collected(entries: Path, runs: Sequence[Path], sources: Sources | None) -> 
     here = take_all([])
     for one in reproduced_runs(entries, sources):
         results = one.run.results
-        _add(found, _files(results, one.values(results.arms), one.entry.name, here))
+        arms = dict.fromkeys(cell.arm for cell in results.cells)
+        _add(found, _files(results, one.values(arms), one.entry.name, here))
     for folder in runs:
         results = load_run(folder)
         if not is_kept(results):
@@ -113,7 +114,7 @@ def _collected(entries: Path, runs: Sequence[Path], sources: Sources | None) -> 
 
 
 def _add(found: dict[str, Kept], files: Iterable[Kept]) -> None:
-    """Join files of another source. REAL cells are shared, so the first source's stay; a system has one source."""
+    """Join files of another source. REAL and placebos are shared, so the first source's stay; a system has one source."""
     for kept in files:
         other = found.setdefault(kept.name, kept)
         if other is kept:
@@ -125,7 +126,7 @@ def _add(found: dict[str, Kept], files: Iterable[Kept]) -> None:
 
 
 def _files(results: Results, values: Sequence[SeedValue], entry: str | None, here: Fingerprints) -> Iterator[Kept]:
-    """The files of a run: its REAL cells, and the arms of its provider. `here` names this machine."""
+    """The files of a run: what knows no provider, and the arms of its provider. `here` names this machine."""
     environments = [row.environment for row in results.environments]
     for real in (True, False):
         if numbers := numbers_of(results, values, real=real):

@@ -24,10 +24,11 @@ from ...benchmark.errors import InputError, unknown
 from ...benchmark.metrics.scores import finite
 from ...benchmark.results.rows import Results, SeedValue, Status
 from ...benchmark.runs.record import DataIdentity, Environment
+from ..arms import REAL, is_shared, parsed
 from ..checks.subject import Sources, Subject
 from ..entry import Entry, EntryRun, load_entries
 from ..films import films_moved
-from .numbers import REAL, Kept, Number, Place, exactly, read_kept
+from .numbers import Kept, Number, Place, exactly, read_kept
 
 if TYPE_CHECKING:
     from ...benchmark.runs.request import Prepared, Step
@@ -158,7 +159,7 @@ def is_kept(results: Results) -> bool:
 
 
 def is_of(kept: Kept, one: Reproduced) -> bool:
-    """Whether a file's numbers are those of a run (or of its REAL cells)."""
+    """Whether a file's numbers are those of a run (or of its cells without a provider)."""
     said, system = one.run.results, kept.provider
     board = (said.task.name, said.data.name, said.preset) == (kept.task, kept.data, kept.preset)
     same = system is None or (system.name, system.label_by) == (said.provider.name, said.provider.label_by)
@@ -323,9 +324,10 @@ def _prepared(kept: Kept, part: Part, jobs: int | None, store: Store) -> Prepare
     from ...benchmark.runs.request import Request, prepare
 
     system = kept.provider
-    arms = sorted({number.arm for number in kept.numbers}, key=[arm.value for arm in ArmName].index)
+    wanted = {parts.arm for number in kept.numbers if (parts := parsed(number.arm)) is not None}
+    arms = [arm.value for arm in ArmName if arm in wanted]
     request = Request(
-        provider="copy_train" if system is None else system.spec,  # REAL cells know no provider
+        provider="copy_train" if system is None else system.spec,  # REAL and placebos know no provider
         task=kept.task,
         data=kept.data,
         preset=kept.preset,
@@ -335,12 +337,17 @@ def _prepared(kept: Kept, part: Part, jobs: int | None, store: Store) -> Prepare
         label_by=None if system is None or system.label_by == "native" else system.label_by,
     )
     prepared = prepare(request)
-    cells = [cell for cell in prepared.plan.cells if (cell.slot.size, cell.seed) == (part.size, part.seed)]
+    cells = [
+        cell
+        for cell in prepared.plan.cells
+        if (cell.slot.size, cell.seed) == (part.size, part.seed) and is_shared(cell.arm) is (system is None)
+    ]
     plan = replace(prepared.plan, seeds=(part.seed,), cells=tuple(cells))
+    keys = {cell.key for cell in cells}
     chains = [
         tuple(_moved_to(step, store.root.resolve()) for step in chain)
         for chain in prepared.schedule.chains
-        if (chain[0].cell.slot.size, chain[0].cell.seed) == (part.size, part.seed)
+        if any(step.key in keys for step in chain)
     ]
     schedule = replace(prepared.schedule, chains=tuple(chains))
     return replace(prepared, plan=plan, store=store, schedule=schedule, done=frozenset())
@@ -368,5 +375,5 @@ def _protocol_moved(kept: Kept, prepared: Prepared) -> Iterator[str]:
 
 
 def real_name(task: str) -> str:
-    """The name of the file of a task's REAL cells."""
+    """The name of the file of what all systems of a task share."""
     return f"{task}-{REAL}"

@@ -13,13 +13,15 @@ import pandas as pd
 import pytest
 
 from cxrbench.benchmark import digest
-from cxrbench.benchmark.contracts.task import ArmName, Metric, Predictions, Slot, Task
+from cxrbench.benchmark.contracts.task import ArmName, Headline, Metric, Predictions, Slot, Task
+from cxrbench.benchmark.data.copies import copies
 from cxrbench.benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from cxrbench.benchmark.registry import Plugin
 from cxrbench.benchmark.results.assemble import assemble
+from cxrbench.benchmark.results.curve import FoundCurve
 from cxrbench.benchmark.results.folder import write_results
 from cxrbench.benchmark.runs.job import Cell
-from cxrbench.benchmark.runs.plan import Plan, key_of
+from cxrbench.benchmark.runs.plan import Generator, Plan, key_of
 from cxrbench.benchmark.runs.record import (
     CellIdentity,
     Cost,
@@ -37,7 +39,7 @@ from cxrbench.leaderboard.checks import Sources
 from cxrbench.leaderboard.pack import pack
 
 WRONG = {"real": 0.02, "synthetic": 0.06}
-"""The share of pixels that the made-up models of an arm get wrong."""
+"""The share of pixels that the made-up models of an arm get wrong; a placebo's where it is not named: that of REAL."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Squares(Task):
     presets: ClassVar[Mapping[str, Any]] = {"quick": Settings()}
     default_data = "tiny films"
     primary = "dsc"
+    headline = Headline(ArmName.SYNTHETIC, "full")
     metrics = (Metric("dsc", "DSC", percent=True),)
 
     def check(self, data: Dataset) -> None:
@@ -139,13 +142,19 @@ def make_run(
     missing: Sequence[tuple[str, int]] = (),
     cost: Mapping[str, Any] | None = None,
     films: Dataset | None = None,
+    placebos: bool = True,
+    curve: FoundCurve | None = None,
 ) -> Made:
-    """A finished run, made by hand. `draw`: another one gives other predictions; `missing`: (arm, seed) without a record."""
+    """A finished run, made by hand. `draw`: another one gives other predictions; `missing`: (arm, seed) without a record;
+    `placebos`: without, it is of an older protocol."""
     data, task = films or squares(), Squares()
     provider = ProviderIdentity(name=name, spec=f"{name}.py:{name}", code=digest.of_json([name]), settings={})
     store, cells = Store(folder / "store"), []
+    places = [(slot, placebo) for slot in task.slots(data) for placebo in (False, True)]
+    places = [(slot, placebo) for slot, placebo in places if not placebo or (placebos and slot.arm.uses_provider)]
     for seed in range(seeds):
-        for slot in task.slots(data):
+        for slot, placebo in places:
+            provided = slot.arm.uses_provider and not placebo
             identity = CellIdentity(
                 task=TaskIdentity(name=task.name, version=1, code="a" * 64, settings=asdict(task.settings)),
                 data=DataIdentity(
@@ -162,14 +171,14 @@ def make_run(
                 seed=seed,
                 device="cpu",
                 packages={"numpy": "2"},
-                provider=provider if slot.arm.uses_provider else None,
+                provider=provider if provided else None,
+                placebo=placebo,
             )
-            provided = slot.arm.uses_provider
             fit, made = (digest.of_json([name, what, seed]) if provided else None for what in ("fit", "films"))
             cell = Cell(key=key_of(identity), identity=identity, fit_key=fit, synthetic_key=made)
             cells.append(cell)
-            if (slot.arm.value, seed) not in missing:
-                share = wrong[slot.arm.value]
+            if (cell.arm, seed) not in missing:
+                share = wrong.get(cell.arm, wrong["real"])
                 _keep(store, task, data, cell, drawn_labels(task.test_set(data, slot), share, 100 * draw + len(cells)))
     for path in (store.root / "records").rglob("record.json"):
         record = Record.model_validate_json(path.read_bytes())
@@ -179,9 +188,10 @@ def make_run(
             update = {"cost": changed, "checks": found}
             path.write_text(record.model_copy(update=update).model_dump_json(by_alias=True), encoding="utf-8")
     plugin = Plugin(name, provider.spec, "nowhere", "Nothing")
-    plan = Plan(task, plugin, provider, plugin, {}, data, data, "quick", tuple(range(seeds)), "cpu", tuple(cells))
+    generator = Generator(provider, plugin, {})
+    plan = Plan(task, plugin, generator, data, data, "quick", tuple(range(seeds)), "cpu", tuple(cells))
     run = folder / "run"
-    write_results(run, assemble(plan, store, ["cxrbench", "run"]))
+    write_results(run, assemble(plan, store, ["cxrbench", "run"], curve=curve))
     return Made(plan, store, run)
 
 
@@ -191,8 +201,10 @@ NEAR = {"films": 10, "flagged": 0, "threshold": 0.1, "p": 1.0, "copies": 0, "nea
 def _keep(store: Store, task: Task, data: Dataset, cell: Cell, labels: np.ndarray) -> None:
     test = task.test_set(data, cell.slot)
     said = Predictions(tuple(test.ids), {"labels": labels})
-    scores, provided = task.score(said, test), cell.slot.arm.uses_provider
-    train = digest.of_json(sorted(task.training_set(data, cell.slot).ids))
+    scores, provided = task.score(said, test), cell.identity.provider is not None
+    films = task.training_set(data, cell.slot)
+    count = task.synthetic_count(data, cell.slot) if cell.slot.arm.uses_provider else 0
+    trained = copies(films, count, seed=cell.draw("placebo")).ids if cell.identity.placebo else films.ids
     cost = Cost(
         parameters=1_000_000,
         fit_seconds=58.0,
@@ -211,13 +223,14 @@ def _keep(store: Store, task: Task, data: Dataset, cell: Cell, labels: np.ndarra
             key=cell.key,
             cell=cell.identity,
             table=[Value(**row) for row in task.summarise(scores).to_dict("records")],
-            train_ids="f" * 64 if provided else train,
+            train_ids="f" * 64 if provided else digest.of_json(sorted(trained)),
             test_ids=digest.of_json(sorted(test.ids)),
             downstream=Downstream(
                 seconds=12.5,
                 train_films=8,
                 test_films=len(test),
-                synthetic_films=10 if provided else 0,
+                synthetic_films=count,
+                real_films=None if provided else len(films),
                 curves={"real": Curve(rows=[{"step": float(s), "loss": 1 / s} for s in range(1, 90)])},
                 peak_memory_bytes=500_000_000,
             ),

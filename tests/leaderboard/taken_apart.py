@@ -37,9 +37,15 @@ def write_records(folder: Path, found: list[dict[str, Any]]) -> None:
     )
 
 
+def arm_of(record: Any) -> str:
+    """The arm of a record by its name in tables."""
+    cell = record["cell"]
+    return f"{'placebo_' if cell['placebo'] else ''}{cell['arm']}"
+
+
 def first(folder: Path, arm: str = "synthetic", number: int = 0) -> int:
-    """The line of a cell of an arm."""
-    return [row for row, record in enumerate(records(folder)) if record["cell"]["arm"] == arm][number]
+    """The line of a cell of an arm (by its name in tables)."""
+    return [row for row, record in enumerate(records(folder)) if arm_of(record) == arm][number]
 
 
 def change_record(folder: Path, change: Callable[[Any], None], arm: str = "synthetic") -> None:

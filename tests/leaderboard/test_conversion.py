@@ -46,7 +46,7 @@ def test_a_converted_entry_is_to_the_byte_what_pack_writes(share, scores, pack_s
         seal_again(entry)
     before = contents(root)
     as_schema_1(entry)
-    cells = 6 * (3 if scores else 2)
+    cells = 9 * (3 if scores else 2)
     assert len(contents(root)) == cells + 4 and before.keys() != contents(root).keys()
     *shared, words = lines(root)
     assert contents(root) == before
@@ -135,7 +135,7 @@ def test_one_that_cannot_be_converted_does_not_keep_the_others(pack_system):
     done = CliRunner().invoke(app, ["submission", "convert", "--dir", str(root)])
     shared, first, second = done.stdout.splitlines()
     assert done.exit_code == 1 and "error: 1 of 3 cannot be converted: bad" in done.stderr
-    assert shared == "shared/squares-tiny_films-quick: 3 cells that entries share"
+    assert shared == "shared/squares-tiny_films-quick: 6 cells that entries share"
     assert first.startswith("bad: cannot be converted: notes.pkl: code, pickles and weights do not belong")
     assert second.startswith("good: ") and load_entry(good).runs[0].records.keys() >= load_shared(root)
     (bad / "notes.pkl").unlink()

@@ -124,8 +124,9 @@ def test_an_old_entry_is_of_version_1():
 
 def test_an_entry_on_other_pixels_is_scored_from_the_truth_and_passes_with_a_note(entry):
     verdict = check_entry(entry, sources=own_sources(other_pixels(squares())))
-    (found,) = (finding for finding in verdict.findings if finding.check == "splits")
+    found, rescored = (finding for finding in verdict.findings if finding.check == "splits")
     assert verdict.passed and found.level == "note" and "the pixels alone differ" in found.message
+    assert rescored.level == "note" and "recomputed from predictions" in rescored.message
 
 
 def test_an_entry_on_another_truth_is_refused(entry):

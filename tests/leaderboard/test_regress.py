@@ -176,7 +176,7 @@ def toy_run(tmp_path_factory) -> SimpleNamespace:
         patch.setattr(execution, "run_job", in_this_process)
         patch.setattr(asked, "run_job", in_this_process)
         patch.setitem(plugins(TASKS), "toy", plugin)
-        prepared = runner.prepare(runner.Request(f"{TOYS}/toy_providers.py:Toy", "toy", seeds=5, jobs=1))
+        prepared = runner.prepare(runner.Request(provider=f"{TOYS}/toy_providers.py:Toy", task="toy", seeds=5, jobs=1))
         assert [outcome.error for outcome in runner.execute(prepared) if outcome.error] == []
         write_results(folder / "run", assemble(prepared.plan, prepared.store, ["cxrbench", "run"]))
     return SimpleNamespace(run=folder / "run", home=folder / "home", plugin=plugin)
@@ -195,6 +195,12 @@ def toy(toy_run, tmp_path, monkeypatch) -> SimpleNamespace:
     return SimpleNamespace(numbers=numbers, run=toy_run.run, task=toy_run.plugin.load(), kept=read_kept(numbers))
 
 
+def test_placebos_are_kept_with_real_and_of_no_provider(toy):
+    real, system = toy.kept["toy-real"], toy.kept["toy-toy"]
+    assert {number.arm for number in real.numbers} == {"real", "placebo_synthetic", "placebo_finetune"}
+    assert {number.arm for number in system.numbers} == {"synthetic", "finetune"}
+
+
 def elsewhere(kept: Kept) -> Kept:
     """The same numbers, made on another machine."""
     machine = kept.environments[0].model_copy(update={"device": "another chip"})
@@ -204,7 +210,7 @@ def elsewhere(kept: Kept) -> Kept:
 def test_a_rerun_gives_the_same_bits_on_the_same_machine(toy):
     for part in (Part("toy-toy", "tiny", 3), Part("toy-real", "full", 0)):
         verdict = rerun(toy.kept, part, jobs=1)
-        assert verdict.passed and verdict.how == BITS and verdict.compared == (6 if part.size == "tiny" else 3)
+        assert verdict.passed and verdict.how == BITS and verdict.compared == (6 if part.name == "toy-toy" else 9)
     kept = toy.kept["toy-toy"]
     for other in (elsewhere(kept), kept.model_copy(update={"processor": "a chip of another kind"})):
         verdict = rerun({"toy-toy": other}, Part("toy-toy", "tiny", 1), jobs=1)
@@ -269,7 +275,7 @@ def test_the_command_reruns_and_says_which_part(toy):
     part = rotating(toy.kept, 3)[0]
     assert f"rerun of {part.name}, {part.size}, seed {part.seed}" in done.stderr
     done = call("--rerun", "toy-real", "--index", 7, "--numbers", toy.numbers, "--jobs", 1)
-    assert done.exit_code == 0 and done.stdout.count("seed 2: 3 numbers") == 2 and "none moved" in done.stdout
+    assert done.exit_code == 0 and done.stdout.count("seed 2: 9 numbers") == 2 and "none moved" in done.stdout
     assert parts_of(toy.kept["toy-real"], 7) == [Part("toy-real", size, 2) for size in ("full", "tiny")]
 
 

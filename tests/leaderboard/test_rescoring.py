@@ -76,11 +76,11 @@ def test_a_new_metric_is_added_to_records_results_and_scores(pack_system):
     before = load_entry(entry).runs[0]
     assert not check_entry(entry, sources=later).passed
     lines = rescore(entry, later)
-    assert lines[0] == "runs/squares-tiny_films-quick: 10 cells, added j of left_lung, heart, average"
+    assert lines[0] == "runs/squares-tiny_films-quick: 15 cells, added j of left_lung, heart, average"
     assert "a review of it does not hold any more" in lines[1]
 
     verdict = check_entry(entry, sources=later)
-    assert verdict.passed and verdict.findings == ()
+    assert verdict.passed and all("recomputed from predictions" in one.message for one in verdict.findings)
     after = load_entry(entry).runs[0]
     for key, record in after.records.items():
         old = before.records[key]
@@ -90,6 +90,8 @@ def test_a_new_metric_is_added_to_records_results_and_scores(pack_system):
     said, found = before.results, after.results
     assert [one for one in found.seed_values if one.metric == "dsc"] == said.seed_values
     assert [one for one in found.paired if one.metric == "dsc"] == said.paired
+    assert [one for one in found.paired_placebo if one.metric == "dsc"] == said.paired_placebo
+    assert found.gains == said.gains and said.gains
     assert {one.metric for one in found.paired} == set(found.task.paired) == {"dsc", "j"}
     assert [metric.name for metric in found.task.metrics] == ["dsc", "j"]
     assert found.created == said.created and found.cells == said.cells and found.seed_tests == said.seed_tests
@@ -100,7 +102,7 @@ def test_a_second_time_there_is_nothing_to_add(entry):
     rescore(entry, later)
     before = contents(entry)
     assert rescore(entry, later) == [
-        "runs/squares-tiny_films-quick: 6 cells, nothing to add: it has every number that its task has"
+        "runs/squares-tiny_films-quick: 9 cells, nothing to add: it has every number that its task has"
     ]
     assert contents(entry) == before
 
@@ -124,7 +126,7 @@ def test_shared_cells_get_the_metric_with_the_first_entry_and_serve_the_second(p
     assert {row["metric"] for record in apart.records(shared) for row in record["table"]} == {"dsc", "j"}
     assert check_entry(one, sources=later).passed and not check_entry(two, sources=later).passed
     before = contents(shared)
-    assert "6 cells, added j of" in rescore(two, later)[0]
+    assert "9 cells, added j of" in rescore(two, later)[0]
     assert check_entry(two, sources=later).passed and contents(shared) == before
 
 

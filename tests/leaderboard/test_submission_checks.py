@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,6 @@ from cxrbench.benchmark.runs.store import Level as StoreLevel
 from cxrbench.benchmark.runs.store import Store
 from cxrbench.leaderboard import checks as package
 from cxrbench.leaderboard.arrays import check_png
-from cxrbench.leaderboard.cells import read_cells
 from cxrbench.leaderboard.checks import Level, check_entry, checks
 from cxrbench.leaderboard.checks.subject import films_at_hand, installed_task
 from cxrbench.leaderboard.entry import load_entries, load_entry, strays
@@ -26,6 +26,10 @@ from cxrbench.leaderboard.untrusted import Refused
 from . import taken_apart as apart
 from .conftest import pack_run, squares
 from .taken_apart import run_folder
+
+FILMS = "the films of tiny films are at hand"
+RESCORED = f"note   splits: squares-tiny_films-quick: {FILMS}: metrics are recomputed from predictions"
+"""What is said of a whole entry on real films."""
 
 
 def lines(verdict) -> str:
@@ -105,7 +109,7 @@ def test_a_run_is_one_folder_of_four_files_and_no_weights(entry):
 
 def test_the_ids_that_cells_have_in_common_are_there_once(entry):
     folder = run_folder(entry)
-    assert len(apart.records(folder)) == 6 and len(apart.members(folder)) == 7  # six label maps, one row of ids
+    assert len(apart.records(folder)) == 9 and len(apart.members(folder)) == 10  # nine label maps, one row of ids
 
 
 def test_the_same_run_is_packed_to_the_same_bytes(made_run, tmp_path):
@@ -130,7 +134,7 @@ def test_packing_again_replaces_the_run_and_forgets_its_cells(made_run, tmp_path
     assert (folder / "submission.toml").read_text() == text
     (run,) = load_entry(folder).runs
     assert list(run.records) == [cell.key for cell in second.plan.cells]
-    assert len(apart.members(run.path)) == 5  # four label maps of the second run, one row of ids
+    assert len(apart.members(run.path)) == 7  # six label maps of the second run, one row of ids
 
 
 def test_a_run_without_its_store_cannot_be_packed(made_run, tmp_path):
@@ -161,10 +165,11 @@ def test_samples_are_pictures_of_the_first_synthetic_films(made_run, tmp_path, s
     assert check_entry(folder, sources=sources).passed
 
 
-def test_shared_real_cells_serve_two_entries(pack_system, sources):
+def test_shared_cells_of_real_and_placebos_serve_two_entries(pack_system, sources):
     one, two = pack_system("one", share=True), pack_system("two", share=True, draw=5)
     (shared,) = (one.parent / "shared").iterdir()
-    assert shared.name == "squares-tiny_films-quick" and len(read_cells(shared).records) == 3
+    assert shared.name == "squares-tiny_films-quick"
+    assert Counter(map(apart.arm_of, apart.records(shared))) == {"real": 3, "placebo_synthetic": 3}
     for entry in (one, two):
         assert [record["cell"]["arm"] for record in apart.records(run_folder(entry))] == ["synthetic"] * 3
     verdict = check_entry(one, sources=sources)
@@ -181,7 +186,9 @@ def test_shared_cells_go_with_the_last_entry_that_uses_them(made_run, tmp_path):
     fewer = made_run(tmp_path / "b", seeds=2)
     pack(fewer.run, "one", root, fewer.store)
     assert {record["cell"]["seed"] for record in apart.records(shared)} == {0, 1} and strays(root) == []
-    alone = made_run(tmp_path / "c", missing=[("real", seed) for seed in range(3)])
+    alone = made_run(
+        tmp_path / "c", missing=[(arm, seed) for arm in ("real", "placebo_synthetic") for seed in range(3)]
+    )
     pack(alone.run, "one", root, alone.store)
     assert not shared.exists() and strays(root) == []
 
@@ -198,7 +205,7 @@ def test_what_lies_beside_the_entries_is_told(pack_system):
     hidden, archive, old, nothing, paper = strays(root)
     assert hidden.startswith(".hidden is no entry") and archive.startswith("more.zip is no entry")
     assert "is of schema 1; `cxrbench submission convert`" in old and nothing == "shared/nothing has no cells"
-    assert paper == "shared/squares-tiny_films-paper: 3 of its 3 cells are of no entry"
+    assert paper == "shared/squares-tiny_films-paper: 6 of its 6 cells are of no entry"
 
 
 def test_shared_cells_that_are_a_link_or_hold_more_are_refused(pack_system, sources):
@@ -214,11 +221,14 @@ def test_shared_cells_that_are_a_link_or_hold_more_are_refused(pack_system, sour
     assert "symbolic link" in lines(check_entry(folder, sources=sources))
 
 
-def test_shared_cells_are_of_real_films_alone(pack_system, sources):
+def test_shared_cells_are_of_no_provider(pack_system, sources):
     folder = pack_system("one", share=True)
     shared = next((folder.parent / "shared").iterdir())
-    apart.change_record(shared, lambda record: record["cell"].update(arm="synthetic"), "real")
-    assert "a cell of another arm than REAL" in lines(check_entry(folder, sources=sources))
+    provider = apart.records(run_folder(folder))[0]["cell"]["provider"]
+    apart.change_record(shared, lambda record: record["cell"].update(provider=provider), "placebo_synthetic")
+    assert "a cell of a provider" in lines(check_entry(folder, sources=sources))
+    apart.change_record(shared, lambda record: record["cell"].update(provider=None, placebo=False), "placebo_synthetic")
+    assert "a cell of a provider" in lines(check_entry(folder, sources=sources))
 
 
 # ------------------------------------------------------------------------------------------------------ completeness
@@ -226,16 +236,31 @@ def test_shared_cells_are_of_real_films_alone(pack_system, sources):
 
 def test_five_seeds_may_be_ranked(pack_system, sources):
     verdict = check_entry(pack_system(seeds=5), sources=sources)
-    assert verdict.passed and verdict.findings == ()
+    assert verdict.passed and lines(verdict) == RESCORED
     assert verdict.entry is not None and verdict.entry.runs[0].unranked == ()
 
 
 def test_fewer_seeds_and_missing_cells_are_shown_without_a_rank(pack_system, sources):
-    folder = pack_system(seeds=5, missing=[("synthetic", 2), ("real", 4)])
+    folder = pack_system(seeds=5, missing=[("synthetic", 2), ("real", 4), ("placebo_synthetic", 1)])
     verdict = check_entry(folder, sources=sources)
     assert verdict.passed, lines(verdict)
-    assert "2 of 10 cells are missing" in lines(verdict)
-    assert load_entry(folder).runs[0].unranked == ("2 of 10 cells are missing",)
+    assert "3 of 15 cells are missing" in lines(verdict)
+    assert load_entry(folder).runs[0].unranked == ("3 of 15 cells are missing",)
+
+
+def test_a_placebo_that_was_not_planned_at_some_seed_is_missing(pack_system):
+    run = load_entry(pack_system(seeds=5)).runs[0]
+    cells = [cell for cell in run.results.cells if (cell.arm, cell.seed) != ("placebo_synthetic", 3)]
+    assert type(run)(run.path, run.results.model_copy(update={"cells": cells})).unranked == (
+        "1 of 15 cells are missing",
+    )
+
+
+def test_a_run_without_placebos_is_shown_without_a_rank(pack_system, sources):
+    folder = pack_system(seeds=5, placebos=False)
+    verdict = check_entry(folder, sources=sources)
+    assert verdict.passed and "shown without a rank: of a protocol without placebos" in lines(verdict)
+    assert load_entry(folder).runs[0].unranked == ("of a protocol without placebos",)
 
 
 def test_a_choice_of_seeds_is_not_ranked(pack_system):

@@ -25,6 +25,7 @@ from .taken_apart import change_arrays, change_record, change_scores, first, npy
 
 Damage = Callable[[Path], None]
 FLIPS = 8
+PLACEBO = "placebo_synthetic"
 MADE: dict[str, Damage] = {}
 
 
@@ -301,6 +302,77 @@ def _(entry: Path) -> None:
     seal(entry)
 
 
+@damage("placebo: other films for training")
+def _(entry: Path) -> None:
+    change_record(run_folder(entry), setting(("train_ids",), "0" * 64), PLACEBO)
+    seal(entry)
+
+
+@damage("placebo: the films of REAL for training")
+def _(entry: Path) -> None:
+    whole = records(run_folder(entry))
+    ids = whole[first(run_folder(entry), "real")]["train_ids"]
+    change_record(run_folder(entry), setting(("train_ids",), ids), PLACEBO)
+    seal(entry)
+
+
+@damage("placebo: a number of its own")
+def _(entry: Path) -> None:
+    change_record(run_folder(entry), setting(("table", 2, "value"), lambda value: value - 0.01), PLACEBO)
+    seal(entry)
+
+
+@damage("placebo: worse predictions")
+def _(entry: Path) -> None:
+    change_arrays(run_folder(entry), lambda a: a.update(labels=np.roll(a["labels"], 1, axis=1)), PLACEBO)
+    seal(entry)
+
+
+PLACEBO_FIELDS: dict[str, tuple[tuple[str | int, ...], Any]] = {
+    "a provider": (("cell", "provider"), {"name": "a", "spec": "a", "code": "a", "settings": {}, "label_by": "native"}),
+    "no placebo": (("cell", "placebo"), False),
+    "another number of copies": (("downstream", "synthetic_films"), 20),
+    "another number of copies in its name": (("cell", "synthetic"), 20),
+    "more real films": (("downstream", "real_films"), 16),
+    "fewer real films": (("downstream", "real_films"), 4),
+    "no real films": (("downstream", "real_films"), None),
+    "a fit": (("fit_key",), "0" * 64),
+    "synthetic films": (("synthetic_key",), "0" * 64),
+    "checks of films": (("checks",), {"near_test": {"films": 10, "flagged": 0, "p": 1.0, "copies": 0}}),
+}
+
+
+def placebo_field(keys: tuple[str | int, ...], new: Any) -> Damage:
+    def change(entry: Path) -> None:
+        change_record(run_folder(entry), setting(keys, new), PLACEBO)
+        seal(entry)
+
+    return change
+
+
+for _name, (_keys, _new) in PLACEBO_FIELDS.items():
+    MADE[f"placebo: {_name}"] = placebo_field(_keys, _new)
+
+
+@damage("placebo: a cost")
+def _(entry: Path) -> None:
+    cost = records(run_folder(entry))[first(run_folder(entry))]["cost"]
+    change_record(run_folder(entry), setting(("cost",), cost), PLACEBO)
+    seal(entry)
+
+
+@damage("real films: of a synthetic cell")
+def _(entry: Path) -> None:
+    change_record(run_folder(entry), setting(("downstream", "real_films"), 8))
+    seal(entry)
+
+
+@damage("real films: more of REAL")
+def _(entry: Path) -> None:
+    change_record(run_folder(entry), setting(("downstream", "real_films"), 16), "real")
+    seal(entry)
+
+
 @damage("record: a cost of REAL")
 def _(entry: Path) -> None:
     cost = records(run_folder(entry))[first(run_folder(entry))]["cost"]
@@ -400,6 +472,34 @@ RESULTS_FIELDS: dict[str, tuple[tuple[str | int, ...], Any]] = {
     "a cost": (("cost", 0, "fit_seconds"), 1.0),
     "a rate": (("cost", 0, "sample_images_per_second"), 1000.0),
     "no cost": (("cost",), []),
+    "a gain": (("gains", 0, "gain"), 0.05),
+    "a gain's interval": (("gains", 0, "low"), 0.01),
+    "a gain's sentence": (("gains", 0, "sentence"), "adds more than copying does"),
+    "a verdict": (("gains", 0, "verdict"), "adds more than copying does"),
+    "a placebo's score": (("gains", 0, "placebo"), 0.5),
+    "no gains": (("gains",), []),
+    "a worth without a curve": (
+        ("worths",),
+        [
+            {
+                "size": "full",
+                "arm": "synthetic",
+                "real": 8.0,
+                "synthetic": 10,
+                "seeds": 3,
+                "identified": True,
+                "films": 100.0,
+                "sentence": "alone they are worth 100 real films",
+            }
+        ],
+    ),
+    "a test against copies": (("paired_placebo", 0, "p"), 1e-9),
+    "no tests against copies": (("paired_placebo",), []),
+    "another headline": (("task", "headline", "size"), "tiny"),
+    "no headline": (("task", "headline"), None),
+    "a placebo's arm": (("cells", 2, "arm"), "placebo_real"),
+    "an arm for a placebo": (("cells", 2, "arm"), "synthetic_20"),
+    "placebos among the arms": (("arms",), ["real", "synthetic", "placebo_synthetic"]),
     "a leak finding": (("checks", 0, "sentence"), "no copies at all"),
     "no leak findings": (("checks",), []),
     "a machine": (("environments", 0, "environment", "device"), "H100"),
