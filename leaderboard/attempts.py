@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 
 from ..benchmark import digest
-from ..benchmark.contracts.task import ArmName
 from ..benchmark.metrics.scores import AVERAGE
 from ..benchmark.registry import TASKS, find_task, plugins
 from ..benchmark.report.words import check_notes
@@ -22,7 +21,6 @@ from ..benchmark.results.rows import CostRow, MetricInfo, Results, Status
 from ..benchmark.runs.record import ProviderIdentity
 from .entry import Entry
 
-REAL = ArmName.REAL.value
 NATIVE = "native"
 
 Place = tuple[str, str, str, str]
@@ -57,6 +55,8 @@ class Entrant:
     readme: str = ""
     samples: tuple[Path, ...] = ()
     """Pictures of its films (PNG or JPEG)."""
+    control: bool = False
+    """A system whose worth is known beforehand: a mark of the scale."""
 
 
 @dataclass(frozen=True, order=True)
@@ -94,8 +94,8 @@ class Protocol:
 class Attempt:
     """One entry on one board. `values[place][seed]` holds the folds of a seed together, and exists for whole seeds alone.
 
-    `cells` are (size, fold, arm, seed) of what is there, `seeds` those that were planned; `films` the real training films
-    of each size, most first.
+    `cells` are (size, fold, arm, seed) of what is there, placebos among the arms; `seeds` those that were planned; `films`
+    the real training films of each size, most first; `headline` the (size, arm) that its task ranks by.
     """
 
     entrant: Entrant
@@ -115,6 +115,9 @@ class Attempt:
     """Label, sentence, alarm."""
     unranked: tuple[str, ...] = ()
     """Why it may not be ranked, as far as its own plan says."""
+    headline: tuple[str, str] | None = None
+    device: str = "cpu"
+    """The kind of device that its cells were trained on."""
 
     @property
     def title(self) -> str:
@@ -155,6 +158,7 @@ def from_entry(entry: Entry) -> list[Attempt]:
         command=said.command,
         readme=entry.readme or "",
         samples=tuple(entry.samples),
+        control=said.control,
     )
     return [from_results(entrant, run.results, unranked=run.unranked) for run in entry.runs]
 
@@ -191,6 +195,8 @@ def from_results(entrant: Entrant, results: Results, *, unranked: Sequence[str] 
         costs=tuple(results.cost),
         checks=tuple(check_notes(results)),
         unranked=tuple(unranked),
+        headline=None if results.task.headline is None else (results.task.headline.size, results.task.headline.arm),
+        device=results.device.split(":")[0],
     )
 
 

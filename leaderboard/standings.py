@@ -1,204 +1,61 @@
 """The standings: who ranks where on a board, and what may be said of it.
 
-**What is ranked.** The utility of an entry: the average of the task's primary metric of one arm minus that of REAL, at the
-size with the most real films. The arm is what a user would do with the films: `mixed` where the task has it, else
-`finetune`, else `synthetic`. Divisions are ranked apart, and so are entries whose films were labelled in another way.
+**What is ranked.** The gain of an entry: the average of the task's primary metric of its headline arm minus that of the
+arm's placebo, paired by seed, at its headline size (`Task.headline`; films without that size: the largest). A placebo is the
+same training with copies of the real films in place of synthetic ones, so that a gain is what the films add and not what
+longer training does. Divisions are ranked apart, and so are entries whose films were labelled in another way.
 
-**Who is ranked.** Entries with every cell of the board for at least five seeds. The others are shown with the reason.
+**Who is ranked.** Entries with every cell of the board, placebos among them, for at least five seeds. The others are shown
+with the reason. A protocol without placebos (before they were there) has no ranks.
 
-**The rule.** Every pair of ranked entries is compared over seeds by Welch's test of their utilities, and so is every
-entry with REAL. All these comparisons of a board are one family under Holm (1979) at 5 %, so that on a board where all
-are equal there is any false claim at most once in twenty. The rank of an entry is 1 + the number of entries that are
-told to be better, and its range ends at the number of entries that are not told to be worse: a simultaneous confidence
-set for the rank, as in Mogstad, Romano, Shaikh and Wilhelm, "Inference for Ranks" (2024). Equal ranks are ties.
+**The rule** is `ranking.compare_paired`: all comparisons of a board and division, of entries with copying and with each
+other, are one family under Holm at 5 %; equal ranks are ties.
 
-REAL cells are shared: two entries measured against the same REAL cells are compared by their arms alone, because REAL
-cancels in the difference. Against different REAL cells (another machine, other seeds) the spread of both counts too.
-`simulation.py` measures the false claims.
+**Beside it**, not ranked: the worth in real films, read from the curve that the task ships for these films, the same for
+all; gains of other arms and sizes; differences from REAL, which for FINETUNE include longer training.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from ..benchmark.contracts.task import ArmName
-from ..benchmark.significance.paired_tests import MIN_SEEDS, holm_values
-from .attempts import REAL, Attempt, BoardKey, Division, Protocol
+from ..benchmark.results.gains import PlaceboCurve
+from ..benchmark.significance.gain import Verdict
+from ..benchmark.significance.paired_tests import MIN_SEEDS
+from ..benchmark.significance.worth import Worth
+from .arms import REAL, SYNTHETIC, WITHOUT_PLACEBOS, in_order, is_placebo, placebo_of
+from .attempts import Attempt, BoardKey, Division, Protocol
+from .curves import FindCurve, Ruler, shipped
+from .differences import Difference, differences
+from .gains import Gain, gains
+from .ranking import Rank, compare_paired
 
-Values = npt.NDArray[np.float64]
-
-HEADLINE = (ArmName.MIXED.value, ArmName.FINETUNE.value, ArmName.SYNTHETIC.value)
-"""The arm that ranks: the first of these that the board has."""
-LEVEL = 0.05
-
-
-# ------------------------------------------------------------------------------------------------- the ranking rule
-
-
-@dataclass(frozen=True)
-class Utility:
-    """Scores over seeds: of an arm and of REAL, each at least two."""
-
-    arm: tuple[float, ...]
-    real: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """An arm minus REAL over seeds by Welch's test, not corrected; None where no test may be made."""
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    p: float | None = None
-
-
-@dataclass(frozen=True)
-class Rank:
-    """Where an entry stands: `first` to `last` is the range of its rank, `first` the rank that is shown.
-
-    `p_holm` is its comparison with REAL within the board's family; `told` says what may be claimed of it: 1 better than
-    REAL, -1 worse, 0 it cannot be told.
-    """
-
-    first: int
-    last: int
-    p_holm: float | None
-    told: int
-
-
-@dataclass(frozen=True)
-class _Moments:
-    """Mean, squared standard error and degrees of freedom of many samples."""
-
-    mean: Values
-    error: Values
-    freedom: Values
-    noise: Values
-    """What counts as no spread: rounding of the numbers themselves."""
-
-    @classmethod
-    def of(cls, samples: Sequence[Sequence[float]]) -> _Moments:
-        columns = [
-            (
-                x.mean(),
-                x.var(ddof=1) / len(x) if len(x) > 1 else np.nan,
-                len(x) - 1.0,
-                (8 * np.finfo(np.float64).eps * np.abs(x).max()) ** 2,
-            )
-            for x in (np.asarray(sample, np.float64) for sample in samples)
-        ]
-        return cls(*np.array(columns, np.float64).reshape(-1, 4).T)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Every entry against every other and against REAL, in the order given. `apart[i, j]`: i and j are told apart."""
-
-    ranks: list[Rank]
-    apart: npt.NDArray[np.bool_]
-
-
-def compare(utilities: Sequence[Utility], *, higher_is_better: bool = True, level: float = LEVEL) -> Comparison:
-    """The ranks of entries by the rule above, in the order given.
-
-    A pair without any spread over seeds is never told apart. Raises ValueError for fewer than two scores.
-    """
-    n, sign = len(utilities), 1.0 if higher_is_better else -1.0
-    if not n:
-        return Comparison([], np.zeros((0, 0), np.bool_))
-    if min(min(len(u.arm), len(u.real)) for u in utilities) < 2:
-        raise ValueError("at least two seeds a side expected")
-    arm, real = _Moments.of([u.arm for u in utilities]), _Moments.of([u.real for u in utilities])
-    index: dict[tuple[float, ...], int] = {}
-    group = np.array([index.setdefault(u.real, len(index)) for u in utilities])
-    row, column = np.triu_indices(n, 1)
-    different = group[row] != group[column]  # whether REAL does not cancel
-    gain = arm.mean[row] - arm.mean[column] - np.where(different, real.mean[row] - real.mean[column], 0.0)
-    parts = [(arm, row, 1.0), (arm, column, 1.0), (real, row, different), (real, column, different)]
-    pairs = _two_tailed(gain, [(m.error[i] * w, m.freedom[i], m.noise[i] * w) for m, i, w in parts])
-    to_real = arm.mean - real.mean
-    alone = _two_tailed(to_real, [(m.error, m.freedom, m.noise) for m in (arm, real)])
-    adjusted = holm_values(np.concatenate([alone, pairs]))
-    told = adjusted[n:] <= level
-    ahead = np.where(gain * sign > 0, row, column)[told]
-    behind = np.where(gain * sign > 0, column, row)[told]
-    better, worse = np.bincount(behind, minlength=n), np.bincount(ahead, minlength=n)
-    apart = np.zeros((n, n), np.bool_)
-    apart[ahead, behind] = apart[behind, ahead] = True
-    ranks = [
-        Rank(
-            first=1 + int(better[i]),
-            last=n - int(worse[i]),
-            p_holm=None if np.isnan(adjusted[i]) else float(adjusted[i]),
-            told=int(np.sign(to_real[i] * sign)) if adjusted[i] <= level else 0,
-        )
-        for i in range(n)
-    ]
-    return Comparison(ranks, apart)
-
-
-def _two_tailed(gain: Values, parts: Iterable[tuple[Values, Values, Values]]) -> Values:
-    """Two-tailed p of differences whose error is the sum of parts (Welch 1947, Satterthwaite's degrees of freedom)."""
-    from scipy import special
-
-    error, freedom = _combined(parts)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return 2 * special.stdtr(freedom, -np.abs(gain) / np.sqrt(error))
-
-
-def _combined(parts: Iterable[tuple[Values, Values, Values]]) -> tuple[Values, Values]:
-    """Squared standard error and degrees of freedom of a sum; NaN where there is no spread but rounding."""
-    error, fourth, noise = (np.zeros(()) for _ in range(3))
-    for squared, freedom, rounding in parts:
-        error, noise = error + squared, noise + rounding
-        with np.errstate(invalid="ignore", divide="ignore"):
-            fourth = fourth + np.where(squared > 0, squared**2 / freedom, 0.0)
-    error = np.where(error > noise, error, np.nan)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return error, error**2 / fourth
-
-
-def differences(pairs: Sequence[Utility]) -> list[Difference]:
-    """Each arm minus REAL with its 95 % interval, by Welch's test alone; without a test below five seeds a side."""
-    from scipy import special
-
-    if not pairs:
-        return []
-    arm, real = _Moments.of([pair.arm for pair in pairs]), _Moments.of([pair.real for pair in pairs])
-    value = arm.mean - real.mean
-    error, freedom = _combined([(m.error, m.freedom, m.noise) for m in (arm, real)])
-    with np.errstate(invalid="ignore"):
-        p = 2 * special.stdtr(freedom, -np.abs(value) / np.sqrt(error))
-        half = special.stdtrit(freedom, 0.975) * np.sqrt(error)
-    found = []
-    for i, pair in enumerate(pairs):
-        if min(len(pair.arm), len(pair.real)) < MIN_SEEDS or np.isnan(p[i]):
-            found.append(Difference(float(value[i])))
-        else:
-            low, high = float(value[i] - half[i]), float(value[i] + half[i])
-            found.append(Difference(float(value[i]), low, high, float(p[i])))
-    return found
-
-
-# ------------------------------------------------------------------------------------------------- boards
+FIRST = (ArmName.MIXED.value, ArmName.FINETUNE.value, SYNTHETIC)
+"""The arm that is shown first where the task names none: the first of these that the board has."""
+NO_DIFFERENCE = Difference(None)
+Place = tuple[str, str]
+"""Size and arm."""
 
 
 @dataclass(frozen=True)
 class Arm:
-    """What an attempt reached with one arm at one size: the primary metric's mean and deviation over `seeds`."""
+    """What an attempt reached with one arm at one size: the primary metric's mean and deviation over `seeds`, its difference
+    from REAL, its gain over its placebo, and what it is worth (at the size that ranks, for arms that the curve has)."""
 
     size: str
     arm: str
     seeds: int
     mean: float | None
     sd: float | None
-    difference: Difference
+    difference: Difference = NO_DIFFERENCE
+    gain: Gain = field(default_factory=Gain)
+    worth: Worth | None = None
 
 
 @dataclass
@@ -206,31 +63,41 @@ class Standing:
     """One attempt on its board. `rank` is None where it is not ranked, and `reason` says why."""
 
     attempt: Attempt
-    arms: dict[tuple[str, str], Arm]
+    arms: dict[Place, Arm]
     headline: Arm
     rank: Rank | None = None
     reason: str = ""
 
     @property
     def verdict(self) -> str:
-        """What may be claimed against REAL."""
-        if self.rank is None:
-            return self.reason
-        return {1: "better than REAL", -1: "worse than REAL", 0: "not told from REAL"}[self.rank.told]
+        """What may be claimed against copying."""
+        return self.reason if self.rank is None else Verdict.of(self.rank.told).value
+
+    @property
+    def control(self) -> bool:
+        """Whether it is a mark of the scale."""
+        return self.attempt.entrant.control
 
 
 @dataclass
 class Board:
-    """One table: all attempts at one protocol. `standings` by division, ranked ones first, in order."""
+    """One table: all attempts at one protocol. `standings` by division, ranked ones first, in order.
+
+    `size` and `arm` are the headline; `with_placebos`: whether there are gains to rank by; `places`: (size, arm) of what the
+    board has, placebos left out; `curve`: what worths are read from.
+    """
 
     key: BoardKey
     protocol: Protocol
     phantom: bool
     sizes: list[str]
     arms: list[str]
+    places: list[Place]
     size: str
     arm: str
+    with_placebos: bool
     structures: list[str]
+    curve: PlaceboCurve | None = None
     standings: dict[Division, list[Standing]] = field(default_factory=dict)
     apart: dict[Division, npt.NDArray[np.bool_]] = field(default_factory=dict)
     """Which of the ranked standings are told apart, in their order."""
@@ -245,39 +112,40 @@ class Board:
         """`scr_official v1 · phantom · quick`."""
         return f"{self.key.task} v{self.key.version} · {self.key.data} · {self.key.preset}"
 
+    def ruler(self, arm: str) -> Ruler | None:
+        """The curve of an arm at the size that ranks; None where there is none."""
+        if self.curve is None:
+            return None
+        films = max((attempt.films[self.size] for attempt in self._having_size()), default=None)
+        higher = self.protocol.primary.higher_is_better
+        return Ruler.of(self.curve, arm, self.size, films, higher_is_better=higher)
 
-def boards(attempts: Sequence[Attempt]) -> list[Board]:
-    """The boards of all attempts, each ranked."""
+    def _having_size(self) -> list[Attempt]:
+        return [one.attempt for one in self.all if self.size in one.attempt.films]
+
+
+def boards(attempts: Sequence[Attempt], find_curve: FindCurve = shipped) -> list[Board]:
+    """The boards of all attempts, each ranked; those on real films first."""
     groups: dict[BoardKey, list[Attempt]] = {}
     for attempt in attempts:
         groups.setdefault(attempt.key, []).append(attempt)
-    return [board(groups[key]) for key in sorted(groups)]
+    return sorted((board(groups[key], find_curve) for key in sorted(groups)), key=lambda made: made.phantom)
 
 
-def board(attempts: Sequence[Attempt]) -> Board:
+def board(attempts: Sequence[Attempt], find_curve: FindCurve = shipped) -> Board:
     """The board of attempts that have one key."""
-    plan = _plan(attempts)
-    sizes = list(dict.fromkeys(size for attempt in attempts for size in attempt.films if size in plan))
-    arms = [arm.value for arm in ArmName if any(cell[1] == arm.value for cells in plan.values() for cell in cells)]
-    headline = next((arm for arm in HEADLINE if arm in arms), HEADLINE[-1])
-    first = attempts[0]
-    made = Board(
-        key=first.key,
-        protocol=first.protocol,
-        phantom=any(attempt.phantom for attempt in attempts),
-        sizes=sizes,
-        arms=arms,
-        size=sizes[0],
-        arm=headline,
-        structures=list(dict.fromkeys(name for attempt in attempts for name in attempt.structures)),
-    )
-    all_standings = _standings(made, attempts)
-    for standing in all_standings:
+    plan, first = _plan(attempts), attempts[0]
+    made = _empty(attempts, plan)
+    device = Counter(attempt.device for attempt in attempts).most_common(1)[0][0]
+    made.curve = find_curve(first.key, device)
+    everyone = _standings(made, attempts)
+    for standing in everyone:
         standing.reason = _reason(standing, made, plan)
     for division in Division:
-        mine = [one for one in all_standings if one.attempt.entrant.division is division]
+        mine = [one for one in everyone if one.attempt.entrant.division is division]
         if mine:
             made.standings[division], made.apart[division] = _ranked(mine, made)
+    _add_worths(made)
     return made
 
 
@@ -294,35 +162,74 @@ def _plan(attempts: Sequence[Attempt]) -> Mapping[str, set[tuple[str, str]]]:
     return plan
 
 
+def _empty(attempts: Sequence[Attempt], plan: Mapping[str, set[tuple[str, str]]]) -> Board:
+    """The board without its standings."""
+    sizes = list(dict.fromkeys(size for attempt in attempts for size in attempt.films if size in plan))
+    there = {(size, arm) for size, cells in plan.items() for _, arm in cells}
+    arms = sorted({arm for size, arm in there if size in sizes and not is_placebo(arm)}, key=in_order)
+    said = next((attempt.headline for attempt in attempts if attempt.headline is not None), None)
+    size = said[0] if said is not None and said[0] in sizes else sizes[0]
+    first = [arm for arm in FIRST if (size, arm) in there]
+    arm = said[1] if said is not None else (first or [SYNTHETIC])[0]
+    return Board(
+        key=attempts[0].key,
+        protocol=attempts[0].protocol,
+        phantom=any(attempt.phantom for attempt in attempts),
+        sizes=sizes,
+        arms=arms,
+        places=[(size, arm) for size in sizes for arm in arms if (size, arm) in there],
+        size=size,
+        arm=arm,
+        with_placebos=(size, placebo_of(arm)) in there,
+        structures=list(dict.fromkeys(name for attempt in attempts for name in attempt.structures)),
+    )
+
+
 def _standings(made: Board, attempts: Sequence[Attempt]) -> list[Standing]:
-    metric = made.protocol.primary.name
-    averages = [
-        {(size, arm): attempt.average(size, arm, metric) for size in made.sizes for arm in made.arms}
-        for attempt in attempts
+    metric = made.protocol.primary
+    places = list(dict.fromkeys([*made.places, (made.size, made.arm)]))
+    scores = [{place: attempt.average(*place, metric.name) for place in places} for attempt in attempts]
+    where = [(i, place) for i in range(len(attempts)) for place in places if place[1] != REAL]
+    tested = [(i, place) for i, place in where if scores[i][place] and scores[i].get((place[0], REAL))]
+    against_real = differences(
+        [(tuple(scores[i][place].values()), tuple(scores[i][place[0], REAL].values())) for i, place in tested]
+    )
+    pairs = [
+        (scores[i][size, arm], attempts[i].average(size, placebo_of(arm), metric.name)) for i, (size, arm) in where
     ]
-    places = [(i, place) for i, found in enumerate(averages) for place in found if place[1] != REAL]
-    pairs, tested = [], []
-    for i, (size, arm) in places:
-        mine, real = averages[i][size, arm], averages[i].get((size, REAL), {})
-        if mine and real:
-            tested.append((i, (size, arm)))
-            pairs.append(Utility(tuple(mine.values()), tuple(real.values())))
-    by_place = dict(zip(tested, differences(pairs), strict=True))
+    by_place = dict(zip(tested, against_real, strict=True))
+    gained = dict(zip(where, gains(pairs, higher_is_better=metric.higher_is_better), strict=True))
     found = []
     for i, attempt in enumerate(attempts):
         arms = {}
-        for (size, arm), by_seed in averages[i].items():
-            scores = np.array(list(by_seed.values()))
+        for (size, arm), by_seed in scores[i].items():
+            values = np.array(list(by_seed.values()))
             arms[size, arm] = Arm(
                 size=size,
                 arm=arm,
-                seeds=len(scores),
-                mean=float(scores.mean()) if len(scores) else None,
-                sd=float(scores.std(ddof=1)) if len(scores) > 1 else None,
-                difference=by_place.get((i, (size, arm)), Difference(None)),
+                seeds=len(values),
+                mean=float(values.mean()) if len(values) else None,
+                sd=float(values.std(ddof=1)) if len(values) > 1 else None,
+                difference=by_place.get((i, (size, arm)), NO_DIFFERENCE),
+                gain=gained.get((i, (size, arm)), Gain()),
             )
         found.append(Standing(attempt, arms, arms[made.size, made.arm]))
     return found
+
+
+def _add_worths(made: Board) -> None:
+    """What the arm that ranks and synthetic films alone are worth, for every standing, in its arms."""
+    metric = made.protocol.primary.name
+    for arm in dict.fromkeys((made.arm, SYNTHETIC)):
+        ruler, place = made.ruler(arm), (made.size, arm)
+        for one in made.all if ruler is not None else ():
+            if ruler is None or place not in one.arms:
+                continue
+            found = ruler.worth(one.attempt.average(*place, metric))
+            old = one.arms[place]
+            one.arms[place] = Arm(**(vars(old) | {"worth": found}))
+            if one.headline is old:
+                one.headline = one.arms[place]
 
 
 def _reason(standing: Standing, made: Board, plan: Mapping[str, set[tuple[str, str]]]) -> str:
@@ -330,6 +237,8 @@ def _reason(standing: Standing, made: Board, plan: Mapping[str, set[tuple[str, s
     attempt = standing.attempt
     if attempt.unranked:
         return "; ".join(attempt.unranked)
+    if not any(is_placebo(arm) for _, _, arm, _ in attempt.cells):
+        return WITHOUT_PLACEBOS
     seeds = attempt.seeds
     if len(seeds) < MIN_SEEDS:
         return f"{'1 seed' if len(seeds) == 1 else f'{len(seeds)} seeds'}, {MIN_SEEDS} needed"
@@ -339,35 +248,29 @@ def _reason(standing: Standing, made: Board, plan: Mapping[str, set[tuple[str, s
         size, fold, arm, seed = missing[0]
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         return f"missing cells: {size} {arm} seed {seed} fold {fold}{more}, of {len(wanted)}"
-    real = standing.arms.get((made.size, REAL))
-    if real is None or min(standing.headline.seeds, real.seeds) < MIN_SEEDS:
-        return f"no average of {made.protocol.primary.label}: {made.arm.upper()} was not taught every structure"
-    if standing.headline.difference.p is None:
-        return "every seed gave the same score: no variance, no claim"
+    gain = standing.headline.gain
+    if len(gain.by_seed) < MIN_SEEDS:
+        untaught = not standing.headline.seeds
+        lack = "was not taught every structure" if untaught else f"has {len(gain.by_seed)} seeds with its placebo"
+        return f"no gain in {made.protocol.primary.label}: {made.arm.upper()} {lack}"
+    if gain.p is None:
+        return "every seed gained the same: no variance, no claim"
     return ""
 
 
 def _ranked(standings: Sequence[Standing], made: Board) -> tuple[list[Standing], npt.NDArray[np.bool_]]:
-    """Standings of one division in order: by rank, range, then utility; those that are not ranked last."""
+    """Standings of one division in order: by rank, range, then gain; those that are not ranked last."""
     metric = made.protocol.primary
     complete = [one for one in standings if not one.reason]
-    utilities = [
-        Utility(
-            tuple(one.attempt.average(made.size, made.arm, metric.name).values()),
-            tuple(one.attempt.average(made.size, REAL, metric.name).values()),
-        )
-        for one in complete
-    ]
-    found = compare(utilities, higher_is_better=metric.higher_is_better)
+    found = compare_paired([one.headline.gain.by_seed for one in complete], higher_is_better=metric.higher_is_better)
     for one, its_rank in zip(complete, found.ranks, strict=True):
         one.rank = its_rank
     sign = -1.0 if metric.higher_is_better else 1.0
 
     def order(one: Standing) -> tuple[float, float, float, str]:
-        utility = one.headline.difference.value
-        gain = sign * utility if utility is not None else np.inf
+        value = one.headline.gain.value if made.with_placebos else one.headline.difference.value
         first, last = (one.rank.first, one.rank.last) if one.rank else (np.inf, np.inf)
-        return first, last, gain, one.attempt.title
+        return first, last, np.inf if value is None else sign * value, one.attempt.title
 
     places = sorted(range(len(complete)), key=lambda i: order(complete[i]))
     others = sorted((one for one in standings if one.reason), key=order)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from ..errors import InputError
 
@@ -41,7 +41,8 @@ def power(gain: float, spread: float, seeds: int, *, level: float = LEVEL) -> fl
     _check(spread, seeds, level)
     freedom, shift = seeds - 1, abs(gain) * np.sqrt(seeds) / spread
     edge = float(stats.t.isf(level / 2, freedom))
-    return float(stats.nct.sf(edge, freedom, shift) + stats.nct.cdf(-edge, freedom, shift))
+    wrong_side = special.nctdtr(freedom, shift, -edge)  # NaN where it is next to nothing
+    return float(1 - special.nctdtr(freedom, shift, edge) + np.nan_to_num(wrong_side))
 
 
 def least_gain(spread: float, seeds: int, *, level: float = LEVEL, wanted: float = POWER) -> float:

@@ -1,4 +1,4 @@
-"""Writes the site: an index, a page a board and a provider, the papers' tables, and the boards as JSON, CSV, Markdown.
+"""Writes the site: an index, pages of boards and providers, the papers' tables; boards as JSON, CSV, Markdown and LaTeX.
 
 The folder is made anew: a site that was built there before is replaced, anything else is left alone and refused.
 """
@@ -15,11 +15,12 @@ from typing import Any
 from ...benchmark.errors import InputError
 from ...benchmark.speed.rates import Throughput
 from ..attempts import Attempt, Entrant, from_entry
+from ..curves import FindCurve, shipped
 from ..entry import load_entries
 from ..published import tables
 from ..standings import Board, Standing, boards
-from . import exports, pages, throughput
-from .words import DIVISIONS, by_entry, rank, signed, slug
+from . import exports, pages, tells, throughput
+from .words import DIVISIONS, by_entry, rank, signed, slug, worth_films
 
 MARKER = "site.json"
 FOLDERS = ("boards", "providers", "films", throughput.FOLDER)
@@ -48,30 +49,27 @@ def build(entries: Path, out: Path, rates: Sequence[Path] = ()) -> Built:
     return write_site(attempts, out, throughput.read_all(rates))
 
 
-def write_site(attempts: Sequence[Attempt], out: Path, rates: Sequence[Throughput] = ()) -> Built:
-    """The site of attempts, with a cost board where there are rates."""
+def write_site(
+    attempts: Sequence[Attempt], out: Path, rates: Sequence[Throughput] = (), find_curve: FindCurve = shipped
+) -> Built:
+    """The site of attempts, with a cost board where there are rates; worths by the curves that tasks ship."""
     _make_room(out)
-    found = boards(attempts)
+    found = boards(attempts, find_curve)
     providers = by_entry(list(attempts), lambda attempt: attempt.entrant.name)
     writer = _Writer(out, costs=bool(rates))
     for name in ("site.css", "site.js"):
         (out / name).write_text(pages.asset(name), encoding="utf-8")
-    tasks = by_task(found)
     writer.page(
         "index.html",
         "index.html.j2",
         here="index",
         boards=found,
-        tasks=tasks,
+        groups=by_films(found),
         providers=dict(sorted(providers.items())),
     )
     writer.page("published.html", "published.html.j2", here="published", tables=list(tables().values()))
     for board in found:
-        writer.page(f"boards/{board.key.slug}.html", "board.html.j2", **pages.board_page(board))
-        path = out / "boards" / board.key.slug
-        path.with_name(f"{path.name}.json").write_bytes(exports.board_json(board))
-        path.with_name(f"{path.name}.csv").write_bytes(exports.board_csv(board))
-        path.with_name(f"{path.name}.md").write_bytes(exports.board_markdown(board))
+        _write_board(writer, board)
     _write_providers(writer, found, providers)
     _write_rates(writer, rates, providers)
     index = [
@@ -88,12 +86,38 @@ def write_site(attempts: Sequence[Attempt], out: Path, rates: Sequence[Throughpu
     return Built(out, len(found), len(providers), writer.count)
 
 
+EXPORTS = {
+    ".json": exports.board_json,
+    ".csv": exports.board_csv,
+    ".md": exports.board_markdown,
+    ".tex": exports.board_latex,
+}
+
+
+def _write_board(writer: _Writer, board: Board) -> None:
+    """A board's page, what it can tell, and its table in other forms."""
+    writer.page(f"boards/{board.key.slug}.html", "board.html.j2", **pages.board_page(board))
+    if board.with_placebos:
+        writer.page(f"boards/{tells.tells_name(board)}.html", "tells.html.j2", **tells.tells_page(board))
+    for ending, export in EXPORTS.items():
+        (writer.out / "boards" / f"{board.key.slug}{ending}").write_bytes(export(board))
+
+
 def _write_rates(writer: _Writer, rates: Sequence[Throughput], providers: Collection[str]) -> None:
     if not rates:
         return
     writer.page("cost.html", "throughput.html.j2", here="cost", **throughput.page(rates, providers))
     for one, name in zip(rates, throughput.names(rates), strict=True):
         (writer.out / throughput.FOLDER / f"{name}.json").write_text(one.to_json(), encoding="utf-8")
+
+
+def by_films(found: Sequence[Board]) -> list[tuple[str, list[tuple[str, list[Board]]]]]:
+    """Boards on real films, then those on phantoms, each in groups of one task."""
+    parts = [
+        ("Real films", [one for one in found if not one.phantom]),
+        ("Phantoms", [one for one in found if one.phantom]),
+    ]
+    return [(name, by_task(mine)) for name, mine in parts if mine]
 
 
 def by_task(found: Sequence[Board]) -> list[tuple[str, list[Board]]]:
@@ -187,7 +211,8 @@ def _history(name: str, places: Sequence[tuple[Board, Standing]]) -> list[dict[s
             "division": DIVISIONS[one.attempt.entrant.division][0].lower(),
             "board": board.title,
             "rank": rank(one),
-            "utility": signed(one.headline.difference.value, board.protocol.primary),
+            "gain": signed(one.headline.gain.value, board.protocol.primary),
+            "worth": worth_films(one.headline.worth),
         }
         for board, one in newest
     ]

@@ -11,9 +11,10 @@ from typing import Generic, TypeVar
 
 from ...benchmark.report.words import amount, duration, memory, probability, rate
 from ...benchmark.results.rows import CostRow
-from ..attempts import REAL
-from ..standings import Board, Standing
-from .words import interval, mean, signed
+from ...benchmark.significance.worth import in_films
+from ..arms import REAL, SYNTHETIC
+from ..standings import Board, Place, Standing
+from . import words
 
 Of = TypeVar("Of")
 
@@ -42,28 +43,23 @@ class Column(Generic[Of]):
     text: bool = False
 
 
-def board_columns(board: Board) -> list[Column[Standing]]:
+Columns = list[Column[Standing]]
+
+
+def board_columns(board: Board) -> Columns:
     """The columns of a board's table, after rank and system."""
-    metric = board.protocol.primary
-    several = len(board.sizes) > 1
-    where = f", {board.size}" if several else ""
-    utility = f"{metric.label} of {board.arm.upper()} minus REAL{where}, 95 % interval"
-    places = [(size, arm) for size in board.sizes for arm in board.arms if arm != REAL]
-    others = [place for place in places if place != (board.size, board.arm)]
-    return [
-        Column("utility", f"Utility{' (points)' if metric.percent else ''}", utility_of(board), utility),
-        Column("verdict", "Verdict", verdict, "against REAL over seeds (Welch, Holm over the board)", text=True),
-        Column("real", "REAL", real_of(board), f"{metric.label} of the model trained on real films{where}"),
-        Column("arm", board.arm.upper(), arm_of(board), f"{metric.label} of the arm that ranks{where}"),
-        *(
-            Column(
-                f"{size}-{arm}",
-                f"{arm.upper()} − REAL" + (f", {size}" if several else ""),
-                _difference_of(board, size, arm),
-                f"difference of {metric.label}: shown, not ranked",
-            )
-            for size, arm in others
+    metric, where = board.protocol.primary, _where(board, board.size)
+    scores: Columns = [
+        Column(
+            "arm", f"{board.arm.upper()}{where}", arm_of(board), f"{metric.label} of the arm that ranks, ± over seeds"
         ),
+        Column("real", f"REAL{where}", real_of(board), f"{metric.label} of the model trained on real films alone"),
+    ]
+    return [
+        *(_gain_columns(board) if board.with_placebos else _reason_column()),
+        *scores,
+        *(_other_gains(board) if board.with_placebos else []),
+        *_difference_columns(board),
         Column("seeds", "Seeds", seeds),
         *_cost_columns(board),
         Column(
@@ -72,7 +68,74 @@ def board_columns(board: Board) -> list[Column[Standing]]:
     ]
 
 
-def _cost_columns(board: Board) -> list[Column[Standing]]:
+def _where(board: Board, size: str) -> str:
+    """`, 31`: the size of a column, where a board has several."""
+    return f", {size}" if len(board.sizes) > 1 else ""
+
+
+def _reason_column() -> Columns:
+    return [Column("verdict", "Not ranked", verdict, "why", text=True)]
+
+
+def _gain_columns(board: Board) -> Columns:
+    metric, where = board.protocol.primary, _where(board, board.size)
+    arm, alone = board.arm.upper(), (board.size, SYNTHETIC)
+    ruler = board.ruler(board.arm)
+    found: Columns = [
+        Column("gain", f"Gain{' (points)' if metric.percent else ''}", gain_of(board), gain_hint(board)),
+        Column("verdict", "Verdict", verdict, "against copies of the real films, Holm over the board", text=True),
+    ]
+    if ruler is not None:
+        hint = f"real films whose copies score as much as {arm}, with {in_films(ruler.films)} real films; 95 % interval"
+        found.append(Column("worth", "Worth (real films)", worth_at(board.size, board.arm), hint))
+    hint = "of the gain over seeds: a failed training does not move it"
+    found += [
+        Column("median", "Median gain", median_of(board), hint),
+        Column("copies", f"Copies{where}", copies_of(board), f"{metric.label} of the placebo: {arm} with copies"),
+    ]
+    if any(one.headline.gain.failed or one.headline.gain.failed_placebo for one in board.all):
+        hint = "trainings that found nothing: kept in the mean, named here"
+        found.append(Column("failed", "Failed", failed, hint, text=True))
+    if board.arm != SYNTHETIC and alone in board.places:
+        hint = f"gain of synthetic films alone over copies alone{where}, shown, not ranked"
+        found.append(Column("alone", f"SYNTHETIC gain{where}", gain_at(board, *alone), hint))
+        if board.ruler(SYNTHETIC) is not None:
+            found.append(Column("alone-worth", "SYNTHETIC worth", worth_at(*alone), "alone, in real films"))
+    return found
+
+
+def _other_gains(board: Board) -> Columns:
+    """Gains of other sizes and arms, those of the arm that ranks first."""
+    shown: set[Place] = {(board.size, board.arm), (board.size, SYNTHETIC)}
+    others = [place for place in board.places if place[1] != REAL and place not in shown]
+    others.sort(key=lambda place: place[1] != board.arm)
+    return [
+        Column(
+            f"gain-{size}-{arm}",
+            f"{arm.upper()} gain{_where(board, size)}",
+            gain_at(board, size, arm),
+            f"gain of {board.protocol.primary.label} over copies: shown, not ranked",
+        )
+        for size, arm in others
+    ]
+
+
+def _difference_columns(board: Board) -> Columns:
+    """Differences from REAL at the size that ranks (those at others are in the CSV and on the entries' pages); without
+    placebos, at all sizes."""
+    return [
+        Column(
+            f"{size}-{arm}",
+            words.difference_label(arm, _where(board, size)),
+            difference_at(board, size, arm),
+            f"difference of {board.protocol.primary.label} from REAL: shown, not ranked",
+        )
+        for size, arm in board.places
+        if arm != REAL and (size == board.size or not board.with_placebos)
+    ]
+
+
+def _cost_columns(board: Board) -> Columns:
     """What an entry costs at the size that ranks."""
 
     def of(show: Callable[[CostRow], Cell], none: Cell = NONE) -> Callable[[Standing], Cell]:
@@ -105,28 +168,80 @@ def _cost_columns(board: Board) -> list[Column[Standing]]:
 # ----------------------------------------------------------------------------------------------- cells of a standing
 
 
-def utility_of(board: Board) -> Callable[[Standing], Cell]:
-    """The arm that ranks minus REAL, with its interval."""
-    return _difference_of(board, board.size, board.arm)
+def gain_hint(board: Board) -> str:
+    """What the gain that ranks is, in a line."""
+    metric, where = board.protocol.primary, _where(board, board.size)
+    return f"{metric.label} of {board.arm.upper()} minus that of its copies{where}, paired by seed, 95 % interval"
 
 
-def _difference_of(board: Board, size: str, arm: str) -> Callable[[Standing], Cell]:
+def gain_of(board: Board) -> Callable[[Standing], Cell]:
+    """The gain that ranks, with its interval."""
+    return gain_at(board, board.size, board.arm)
+
+
+def gain_at(board: Board, size: str, arm: str) -> Callable[[Standing], Cell]:
+    """The gain of an arm at a size, with its interval."""
+    metric = board.protocol.primary
+
+    def value(one: Standing) -> Cell:
+        if (size, arm) not in one.arms:
+            return NONE
+        found = one.arms[size, arm].gain
+        return Cell(words.signed(found.value, metric), found.value, words.interval(found, metric))
+
+    return value
+
+
+def median_of(board: Board) -> Callable[[Standing], Cell]:
+    """The median gain."""
+    metric = board.protocol.primary
+    return lambda one: Cell(words.signed(one.headline.gain.median, metric), one.headline.gain.median, kind="quiet")
+
+
+def copies_of(board: Board) -> Callable[[Standing], Cell]:
+    """The score of the placebo of the arm that ranks."""
+    metric = board.protocol.primary
+    return lambda one: Cell(words.score(one.headline.gain.placebo, metric), one.headline.gain.placebo, kind="quiet")
+
+
+def worth_at(size: str, arm: str) -> Callable[[Standing], Cell]:
+    """What an arm is worth, with its interval. Beyond the curve it is sorted beyond its end; not identified, last."""
+
+    def value(one: Standing) -> Cell:
+        found = one.arms[size, arm].worth if (size, arm) in one.arms else None
+        if found is None:
+            return NONE
+        beyond = {"above": 2 * found.largest, "below": found.smallest / 2}.get(found.censored)
+        sort = beyond if beyond is not None else found.films
+        return Cell(words.worth_films(found), sort, words.worth_interval(found), "" if found.identified else "quiet")
+
+    return value
+
+
+def failed(one: Standing) -> Cell:
+    """The seeds whose training found nothing."""
+    text = words.failed_words(one.headline.gain)
+    return Cell(text or "–", text, kind="worse" if text else "")
+
+
+def difference_at(board: Board, size: str, arm: str) -> Callable[[Standing], Cell]:
+    """An arm minus REAL at a size, with its interval."""
     metric = board.protocol.primary
 
     def value(one: Standing) -> Cell:
         if (size, arm) not in one.arms:
             return NONE
         found = one.arms[size, arm].difference
-        return Cell(signed(found.value, metric), found.value, interval(found, metric))
+        return Cell(words.signed(found.value, metric), found.value, words.interval(found, metric))
 
     return value
 
 
 def verdict(one: Standing) -> Cell:
-    """What may be claimed against REAL, and its p."""
-    kind = {1: "better", -1: "worse", 0: "even"}[one.rank.told] if one.rank else "unranked"
+    """What may be claimed against copying, and its p."""
     p_holm = one.rank.p_holm if one.rank else None
-    return Cell(one.verdict, one.verdict, f"p {probability(p_holm)}" if p_holm is not None else "", kind)
+    small = f"p {probability(p_holm)}" if p_holm is not None else ""
+    return Cell(one.verdict, one.verdict, small, words.kind(one))
 
 
 def real_of(board: Board) -> Callable[[Standing], Cell]:
@@ -134,16 +249,17 @@ def real_of(board: Board) -> Callable[[Standing], Cell]:
 
     def value(one: Standing) -> Cell:
         real = one.arms.get((board.size, REAL))
-        return Cell(mean(real, board.protocol.primary), real.mean, kind="quiet") if real else NONE
+        return Cell(words.mean(real, board.protocol.primary), real.mean, kind="quiet") if real else NONE
 
     return value
 
 
 def arm_of(board: Board) -> Callable[[Standing], Cell]:
     """The primary metric of the arm that ranks."""
-    return lambda one: Cell(mean(one.headline, board.protocol.primary), one.headline.mean)
+    return lambda one: Cell(words.mean(one.headline, board.protocol.primary), one.headline.mean)
 
 
 def seeds(one: Standing) -> Cell:
-    """The seeds of the arm that ranks."""
-    return Cell(str(one.headline.seeds), one.headline.seeds)
+    """The seeds of the arm that ranks, with its placebo where it has one."""
+    count = len(one.headline.gain.by_seed) or one.headline.seeds
+    return Cell(str(count), count)

@@ -10,16 +10,34 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from ...benchmark.contracts.task import ArmName
 from ...benchmark.metrics.scores import AVERAGE
-from ...benchmark.report.words import amount, duration, memory, probability, rate
+from ...benchmark.report.words import amount, duration, memory, probability, rate, shown
 from ...benchmark.results.rows import CostRow, MetricInfo, words
-from ..attempts import REAL
+from ..arms import REAL
 from ..standings import Arm, Board, Standing
 from .beside import BesideRow, beside_rows, published_rows
 from .columns import Cell, Column, board_columns
-from .drawings import critical_difference, utility_against_cost
-from .exports import structure_difference
-from .words import DIVISIONS, interval, mean, rank, rank_range, signed, slug, summary, web_address
+from .drawings import critical_difference, gain_against_cost
+from .exports import structure_gain
+from .ladder import worth_drawing
+from .tells import tells_name
+from .words import (
+    DIVISIONS,
+    LEGEND,
+    LONGER,
+    failed_words,
+    interval,
+    mean,
+    rank,
+    rank_range,
+    signed,
+    slug,
+    summary,
+    web_address,
+    worth_films,
+    worth_interval,
+)
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -39,6 +57,7 @@ class Row:
     cells: list[Cell]
     rank: Cell
     ranked: bool = False
+    control: bool = False
 
 
 @dataclass
@@ -49,6 +68,7 @@ class Section:
     about: str
     rows: list[Row] = field(default_factory=list)
     diagram: Any = None
+    worth: Any = None
 
 
 POLICY = (
@@ -69,8 +89,8 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters.update(words=words, slug=slug, web=web_address, summary=summary)
-    found.globals.update(policy=POLICY)
+    found.filters.update(words=words, slug=slug, web=web_address, summary=summary, tells=tells_name)
+    found.globals.update(policy=POLICY, legend=LEGEND, longer=LONGER)
     return found
 
 
@@ -90,6 +110,7 @@ def board_page(board: Board) -> dict[str, Any]:
             *DIVISIONS[division],
             rows=[_row(columns, one) for one in standings],
             diagram=critical_difference(board, division),
+            worth=worth_drawing(board, division),
         )
         for division, standings in board.standings.items()
     ]
@@ -99,7 +120,8 @@ def board_page(board: Board) -> dict[str, Any]:
         "columns": columns,
         "published": published_rows(board),
         "beside": beside_rows(board, board.all),
-        "cost_drawing": utility_against_cost(board),
+        "cost_drawing": gain_against_cost(board),
+        "controls": any(one.control for one in board.all),
         "heat": _heat(board),
         "real": REAL,
         "average": AVERAGE,
@@ -116,6 +138,7 @@ def _row(columns: Sequence[Column[Standing]], one: Standing) -> Row:
         cells=[column.value(one) for column in columns],
         rank=Cell(rank(one), position, span if "to" in span else ""),
         ranked=one.rank is not None,
+        control=one.control,
     )
 
 
@@ -132,15 +155,15 @@ class HeatRow:
 
 
 def _heat(board: Board) -> dict[str, Any] | None:
-    """Differences from REAL for each organ or finding, coloured by their size (full colour from the largest
-    sixth on); None with one structure."""
+    """Gains (before placebos: differences from REAL) for each organ or finding, coloured by their size (full colour from the
+    largest sixth on); None with one structure."""
     structures = [name for name in board.structures if name != AVERAGE]
     if len(structures) < 2:
         return None
     metric = board.protocol.primary
-    shown = board.all[:HEAT_ROWS]
+    entries = board.all[:HEAT_ROWS]
     values = {
-        (i, name): structure_difference(board, one.attempt, name) for i, one in enumerate(shown) for name in structures
+        (i, name): structure_gain(board, one.attempt, name) for i, one in enumerate(entries) for name in structures
     }
     sign = 1 if metric.higher_is_better else -1
     sizes = sorted(abs(value) for value in values.values() if value is not None)
@@ -148,7 +171,7 @@ def _heat(board: Board) -> dict[str, Any] | None:
         sizes[int(0.85 * (len(sizes) - 1))] if sizes else 0.0
     ) or 1.0  # a generator of noise does not pale the others
     rows = []
-    for i, one in enumerate(shown):
+    for i, one in enumerate(entries):
         cells = []
         for name in structures:
             value = values[i, name]
@@ -156,10 +179,28 @@ def _heat(board: Board) -> dict[str, Any] | None:
             kind = "none" if value is None else f"up{step}" if step > 0 else f"down{-step}" if step < 0 else "level"
             cells.append(Cell(signed(value, metric), value, kind=kind))
         rows.append(HeatRow(one.attempt.title, f"../providers/{slug(one.attempt.entrant.name)}.html", cells))
-    return {"structures": structures, "rows": rows, "left": max(0, len(board.all) - len(shown))}
+    return {"structures": structures, "rows": rows, "left": max(0, len(board.all) - len(entries))}
 
 
 # ------------------------------------------------------------------------------------------------------- providers
+
+
+@dataclass(frozen=True)
+class ArmLine:
+    """An arm on the page of its provider, in words. `longer`: its difference from REAL includes longer training."""
+
+    arm: Arm
+    mean: str
+    copies: str
+    gain: str
+    interval: str
+    median: str
+    p: str
+    failed: str
+    worth: str
+    worth_interval: str
+    difference: str
+    longer: bool
 
 
 @dataclass(frozen=True)
@@ -170,8 +211,7 @@ class OnBoard:
     standing: Standing
     rank: str
     range: str
-    arms: list[tuple[Arm, str, str, str, str]]
-    """Arm, mean, difference, interval, p."""
+    arms: list[ArmLine]
     structures: list[tuple[str, list[str]]]
     heads: list[str]
     costs: list[list[str]]
@@ -180,9 +220,7 @@ class OnBoard:
 
 def on_board_of(board: Board, one: Standing) -> OnBoard:
     """What a provider's page says of one board."""
-    places = [
-        (size, arm) for size in board.sizes for arm in board.arms if one.attempt.films and (size, arm) in one.arms
-    ]
+    places = [place for place in board.places if one.attempt.films and place in one.arms]
     several, structures = len(board.sizes) > 1, _structures(board, one, places)
     return OnBoard(
         board=board,
@@ -197,11 +235,22 @@ def on_board_of(board: Board, one: Standing) -> OnBoard:
     )
 
 
-def _arm(arm: Arm, metric: MetricInfo) -> tuple[Arm, str, str, str, str]:
-    real = arm.arm == REAL
-    difference = "" if real else signed(arm.difference.value, metric)
-    p = "" if real else probability(arm.difference.p)
-    return arm, mean(arm, metric), difference, interval(arm.difference, metric), p
+def _arm(arm: Arm, metric: MetricInfo) -> ArmLine:
+    gain, real = arm.gain, arm.arm == REAL
+    return ArmLine(
+        arm=arm,
+        mean=mean(arm, metric),
+        copies="" if real else shown(gain.placebo, metric),
+        gain="" if real else signed(gain.value, metric),
+        interval=interval(gain, metric),
+        median="" if real else signed(gain.median, metric),
+        p="" if real else probability(gain.p),
+        failed=failed_words(gain),
+        worth="" if arm.worth is None else worth_films(arm.worth),
+        worth_interval=worth_interval(arm.worth),
+        difference="" if real else signed(arm.difference.value, metric),
+        longer=arm.arm.startswith(ArmName.FINETUNE),
+    )
 
 
 def _structures(board: Board, one: Standing, places: Sequence[tuple[str, str]]) -> list[tuple[str, list[str]]]:

@@ -1,5 +1,5 @@
 // Sorting and filtering of a board's tables. Without it they are plain tables in the order of their ranks.
-// What is shown is kept in the address (#sort=utility&dir=desc&filter=gan&ranked=1), so that a link shows the same.
+// What is shown is kept in the address (#sort=gain&dir=desc&filter=gan&ranked=1), so that a link shows the same.
 "use strict";
 (() => {
   const tables = [...document.querySelectorAll("table.sortable")];

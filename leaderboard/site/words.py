@@ -7,16 +7,26 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from ...benchmark import digest
+from ...benchmark.contracts.task import ArmName
 from ...benchmark.report.words import shown
 from ...benchmark.results.rows import MetricInfo
+from ...benchmark.significance.gain import Verdict
+from ...benchmark.significance.worth import Worth, in_films
 from ..attempts import Attempt, Division
-from ..standings import Arm, Board, Difference, Standing
+from ..differences import Difference
+from ..gains import Gain
+from ..standings import Arm, Board, Standing
 
 DIVISIONS = {
     Division.REPRODUCED: ("Reproduced", "run by the maintainers from the entry's code"),
     Division.CLAIMED: ("Claimed", "run by its authors; re-scored here from their predictions, not rerun"),
 }
 WEB = ("http", "https")
+KINDS = {1: "better", -1: "worse", 0: "even"}
+"""The page's class for what is told of an entry."""
+LEGEND = [("better", Verdict.MORE.value), ("worse", Verdict.HARMS.value), ("even", Verdict.NOT_TOLD.value)]
+"""Class and meaning of the colours of verdicts."""
+LONGER = "includes longer training"
 
 
 def slug(name: str) -> str:
@@ -34,6 +44,11 @@ def web_address(text: str) -> str | None:
     except ValueError:
         return None
     return text.strip() if parts.scheme in WEB and parts.netloc else None
+
+
+def kind(standing: Standing) -> str:
+    """The page's class for an entry's verdict."""
+    return KINDS[standing.rank.told] if standing.rank else "unranked"
 
 
 def rank(standing: Standing) -> str:
@@ -56,16 +71,65 @@ def mean(arm: Arm, metric: MetricInfo) -> str:
     return shown(arm.mean, metric) + (f" ± {shown(arm.sd, metric)}" if arm.sd is not None else "")
 
 
-def interval(difference: Difference, metric: MetricInfo) -> str:
+def interval(found: Difference | Gain, metric: MetricInfo) -> str:
     """`−0.4 to +0.2`."""
-    if difference.low is None or difference.high is None:
+    if found.low is None or found.high is None:
         return ""
-    return f"{shown(difference.low, metric, signed=True)} to {shown(difference.high, metric, signed=True)}"
+    return f"{shown(found.low, metric, signed=True)} to {shown(found.high, metric, signed=True)}"
 
 
 def signed(value: float | None, metric: MetricInfo) -> str:
     """A difference of a metric."""
     return shown(value, metric, signed=True)
+
+
+def score(value: float | None, metric: MetricInfo) -> str:
+    """A value of a metric."""
+    return shown(value, metric)
+
+
+def points(metric: MetricInfo) -> str:
+    """The unit of a difference: `points of DSC`, `HD mm`."""
+    return f"points of {metric.label}" if metric.percent else f"{metric.label} {metric.unit}".strip()
+
+
+def worth_films(worth: Worth | None) -> str:
+    """A worth in real films: `50`, `> 124`, `not identified`; a dash without a curve."""
+    if worth is None:
+        return "–"
+    if not worth.identified:
+        return "not identified"
+    if worth.censored:
+        above = worth.censored == "above"
+        return f"{'>' if above else '<'} {in_films(worth.largest if above else worth.smallest)}"
+    assert worth.films is not None
+    return in_films(worth.films)
+
+
+def worth_interval(worth: Worth | None) -> str:
+    """`36 to 71`, with an open end as `> 124`; empty where there is no interval, or where it says no more."""
+    if worth is None or worth.low_films is None or worth.high_films is None:
+        return ""
+    if worth.censored and worth.low_films == worth.high_films:
+        return ""
+    low = f"{'< ' if worth.low_censored else ''}{in_films(worth.low_films)}"
+    return f"{low} to {'> ' if worth.high_censored else ''}{in_films(worth.high_films)}"
+
+
+def failed_words(gain: Gain) -> str:
+    """`seed 3; placebo: seeds 1, 4`: the trainings that found nothing; empty without any."""
+    parts = [
+        f"{before}{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
+        for before, seeds in (("", gain.failed), ("placebo: ", gain.failed_placebo))
+        if seeds
+    ]
+    return "; ".join(parts)
+
+
+def difference_label(arm: str, where: str = "") -> str:
+    """`FINETUNE − REAL, 31 (includes longer training)`."""
+    longer = f" ({LONGER})" if arm.startswith(ArmName.FINETUNE) else ""
+    return f"{arm.upper()} − REAL{where}{longer}"
 
 
 def summary(board: Board) -> str:

@@ -7,16 +7,20 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from cxrbench.benchmark.metrics.scores import AVERAGE
+from cxrbench.benchmark.results.gains import CurvePoint, PlaceboCurve
 from cxrbench.benchmark.results.rows import CostRow, MetricInfo
-from cxrbench.benchmark.runs.record import ProviderIdentity
+from cxrbench.benchmark.runs.record import DataIdentity, ProviderIdentity
 from cxrbench.benchmark.speed.rates import Row, Throughput
 from cxrbench.leaderboard.attempts import Attempt, BoardKey, Division, Entrant, Protocol
 
 DSC = MetricInfo(name="dsc", label="DSC", percent=True)
 ORGANS = ("left_lung", "heart", "right_lung")
-ARMS = ("real", "synthetic", "finetune")
-KEY = BoardKey("scr_official", 1, "phantom", "quick", "0" * 64, "1" * 64)
-REAL_SEED = 1
+ARMS = ("real", "synthetic", "mixed", "finetune")
+SIZES = {"full": 124, "31": 31}
+HEADLINE = ("31", "mixed")
+KEY = BoardKey("scr_official", 3, "phantom", "quick", "0" * 64, "1" * 64)
+LUCK = 1
+"""The stream of what a seed does to REAL and to all placebos."""
 
 
 def scores(mean: float, sd: float, seeds: Sequence[int], seed: int) -> dict[int, float]:
@@ -27,7 +31,7 @@ def scores(mean: float, sd: float, seeds: Sequence[int], seed: int) -> dict[int,
 
 def attempt(
     name: str,
-    utility: float = 0.0,
+    gain: float = 0.0,
     *,
     sd: float = 0.002,
     seeds: Sequence[int] = range(5),
@@ -35,34 +39,44 @@ def attempt(
     key: BoardKey = KEY,
     metric: MetricInfo = DSC,
     division: Division = Division.REPRODUCED,
-    real_seed: int = REAL_SEED,
+    luck: int = LUCK,
     sizes: Mapping[str, int] | None = None,
     arms: Sequence[str] = ARMS,
+    headline: tuple[str, str] | None = HEADLINE,
+    placebos: bool = True,
+    changed: Mapping[tuple[str, str, int], float] | None = None,
     label_by: str = "native",
     provider: str = "",
     missing: frozenset[tuple[str, str, str, int]] = frozenset(),
     phantom: bool = True,
     seconds: float = 60.0,
     created: str = "2026-01-01T00:00:00Z",
+    control: bool = False,
     entrant: Entrant | None = None,
 ) -> Attempt:
-    """An entry whose finetune arm is `utility` above REAL (0.95) on average, whose synthetic arm 0.1 below that."""
-    sizes = sizes or {"full": 124, "tiny": 11}
+    """An entry whose arms are `gain` above their placebos on average, the synthetic one 0.1 below that; sd: of the gain over
+    seeds. REAL and placebos score 0.95, finetune's 0.005 more. `changed`: other scores, by size, arm (or placebo) and seed.
+    """
+    sizes = sizes or SIZES
+    labels = [*arms, *(f"placebo_{arm}" for arm in arms if placebos and arm != "real")]
     values = {}
     for place, size in enumerate(sizes):
-        for arm in arms:
-            base = 0.95 + {"real": 0.0, "synthetic": utility - 0.1}.get(arm, utility)
+        base = scores(0.95, 0.004, seeds, luck + 50 * place)
+        for arm in labels:
+            kind = arm.removeprefix("placebo_")
+            added = scores(gain - 0.1 * (arm == "synthetic"), sd, seeds, 1000 * seed + len(arm) + 50 * place)
+            more = 0.005 * (kind == "finetune")
             for number, organ in enumerate((*ORGANS, AVERAGE)):
-                stream = real_seed if arm == "real" else 1000 * seed + len(arm)
-                found = scores(base, 0.002 if arm == "real" else sd, seeds, stream + 50 * place)
-                lost = {one for one in seeds if (size, "official", arm, one) in missing}
-                offset = 0.01 * (number - 1) * (organ != AVERAGE)
-                values[size, arm, metric.name, organ] = {s: v + offset for s, v in found.items() if s not in lost}
-    cells = {(size, "official", arm, one) for size in sizes for arm in arms for one in seeds}
+                offset = more + 0.01 * (number - 1) * (organ != AVERAGE)
+                there = [one for one in seeds if (size, "official", arm, one) not in missing]
+                found = {one: base[one] + offset + (arm in arms and arm != "real") * added[one] for one in there}
+                changes = {one: v for (s, a, one), v in (changed or {}).items() if (s, a) == (size, arm)}
+                values[size, arm, metric.name, organ] = found | changes
+    cells = {(size, "official", arm, one) for size in sizes for arm in labels for one in seeds}
     identity = ProviderIdentity(name=provider or name, spec=name, code="c" * 64, settings={}, label_by=label_by)
     cost = {"device": "cpu", "precision": "float32", "threads": 1, "weights": "none", "fits": len(seeds)}
     return Attempt(
-        entrant=entrant or Entrant(name=name, division=division, version="1.0", description="made up"),
+        entrant=entrant or Entrant(name=name, division=division, version="1.0", description="made up", control=control),
         key=key,
         protocol=Protocol("organ segmentation", metric, (metric,)),
         label_by=label_by,
@@ -86,7 +100,49 @@ def attempt(
             )
             for size in sizes
         ),
+        headline=headline,
         checks=(("nearest test film", "no near copies (0 of 240 below the 1st percentile)", False),),
+    )
+
+
+CURVE_SIZES = (4, 8, 16, 31, 62, 124)
+
+
+def curve(
+    key: BoardKey = KEY,
+    *,
+    slope: float = 0.01,
+    flat_from: float = np.inf,
+    seeds: Sequence[int] = range(5),
+    arms: Sequence[str] = ("synthetic", "mixed"),
+    luck: int = LUCK,
+    sd: float = 0.001,
+) -> PlaceboCurve:
+    """A placebo curve that scores 0.95 with 31 films, `slope` more with every doubling up to `flat_from` films, and that has
+    most of its luck in common with the placebos of `attempt` at 31 films."""
+    base = scores(0.0, 0.004, seeds, luck + 50)
+    points = []
+    for arm in arms:
+        for number, films in enumerate(CURVE_SIZES):
+            own = scores(0.0, sd, seeds, 7 + number + 100 * len(arm))
+            height = 0.95 + slope * np.log2(min(films, flat_from) / min(31, flat_from))
+            size = "full" if films == 124 else str(films)
+            points += [
+                CurvePoint(arm=arm, size=size, films=films, seed=seed, value=height + base[seed] + own[seed])
+                for seed in seeds
+            ]
+    return PlaceboCurve(
+        task=key.task,
+        version=key.version,
+        code="c" * 64,
+        settings={},
+        data=DataIdentity(name=key.data, digest=key.digest),
+        preset=key.preset,
+        device="cpu",
+        metric="dsc",
+        points=points,
+        environments=[],
+        created="2026-01-01T00:00:00Z",
     )
 
 

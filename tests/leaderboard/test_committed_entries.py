@@ -9,7 +9,7 @@ import pytest
 from cxrbench.leaderboard.attempts import from_entry
 from cxrbench.leaderboard.checks import check_entry
 from cxrbench.leaderboard.entry import entry_folders, load_entries, strays
-from cxrbench.leaderboard.standings import Utility, boards, compare
+from cxrbench.leaderboard.standings import boards
 
 ENTRIES = Path(__file__).parents[2] / "submissions"
 HOMES = {
@@ -41,18 +41,20 @@ def test_a_family_is_reproduced_and_ranked_on_its_home_task(task, name):
     assert run.results.data.phantom and run.results.preset == "quick" and run.unranked == ()
 
 
-def test_the_board_tells_copies_of_the_training_films_from_noise():
+def test_the_board_tells_noise_from_copies_and_copies_gain_nothing():
     attempts = [attempt for entry in load_entries(ENTRIES) for attempt in from_entry(entry)]
     (board,) = (one for one in boards(attempts) if one.key.task == "scr_official")
-    made = board.all[0].headline
     names = [one.attempt.entrant.name for one in board.all]
-    utilities = [
-        Utility(*(tuple(one.attempt.average(made.size, arm, "dsc").values()) for arm in (made.arm, "real")))
-        for one in board.all
-    ]
-    found, copies, noise = compare(utilities), names.index("copy_train"), names.index("noise")
-    assert [one.rank for one in board.all] == found.ranks
-    assert found.apart[copies, noise] and copies < noise
+    found = {one.attempt.entrant.name: one for one in board.all}
+    division = board.all[0].attempt.entrant.division
+    copies, noise = (names.index(name) for name in ("copy_train", "noise"))
+    assert board.apart[division][copies, noise] and copies < noise
+    assert found["copy_train"].rank.told == 0 and found["noise"].verdict == "harms"
+
+
+def test_the_controls_say_that_they_are():
+    controls = {entry.name for entry in load_entries(ENTRIES) if entry.submission.control}
+    assert controls == {"copy_train", "classical", "degraded", "noise"}
 
 
 def test_the_entries_leave_room_in_a_repository_of_30_megabytes():

@@ -18,11 +18,12 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from cxrbench.benchmark.errors import InputError
+from cxrbench.benchmark.report.latex import latex_escaped
 from cxrbench.leaderboard.attempts import BoardKey, Division, Entrant, from_entry
 from cxrbench.leaderboard.cli.board import app
 from cxrbench.leaderboard.entry import load_entry
 from cxrbench.leaderboard.site import build, write_site
-from cxrbench.leaderboard.site.drawings import tied_groups, utility_against_cost
+from cxrbench.leaderboard.site.drawings import gain_against_cost, tied_groups
 from cxrbench.leaderboard.site.exports import markdown
 from cxrbench.leaderboard.site.words import slug, web_address
 from cxrbench.leaderboard.standings import boards
@@ -35,12 +36,19 @@ needs_browser = pytest.mark.skipif(browser.find_browser() is None, reason="no Ch
 
 HOSTILE = "</a></script><img src=x onerror=alert(1)>\"'&{{ 7 * 7 }}"
 FORMULA = "=HYPERLINK(1)|x"
-JSRT = BoardKey("scr_official", 1, "jsrt_scr", "paper", "2" * 64, "1" * 64)
+JSRT = BoardKey("scr_official", 3, "jsrt_scr", "paper", "2" * 64, "1" * 64)
+OLD = BoardKey("scr_official", 2, "phantom", "quick", "0" * 64, "1" * 64)
+
+
+def rulers(key, device):
+    """A curve for the board on the phantom alone."""
+    return made_up.curve(key) if key == made_up.KEY else None
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """A site of two boards: phantom and real films; both divisions; ranked and unranked, plain and hostile entries."""
+    """A site of three boards: phantom, real films, and one of an older protocol; both divisions; ranked and unranked, plain
+    and hostile entries, a control and a failed seed."""
     folder = tmp_path_factory.mktemp("leaderboard")
     Image.fromarray(np.full((32, 48), 90, np.uint8)).save(folder / "film.png")
     (folder / "fake.png").write_text("<script>alert(1)</script>")
@@ -57,16 +65,17 @@ def site(tmp_path_factory):
         samples=(folder / "film.png", folder / "fake.png"),
     )
     entries = [
-        attempt("three_stage", 0.02, seed=2, seconds=240),
-        attempt("two_stage", 0.01, seed=3, seconds=120),
-        attempt("noise", -0.3, seed=4, seconds=1),
+        attempt("three_stage", 0.015, seed=2, seconds=240),
+        attempt("two_stage", 0.007, seed=3, seconds=120),
+        attempt("noise", -0.3, seed=4, seconds=1, control=True),
         attempt(HOSTILE, 0.0, seed=5, entrant=hostile),
         attempt(FORMULA, 0.0, seed=6),
         attempt("early", 0.05, seed=7, seeds=range(2)),
-        attempt("lsgan", 0.0, seed=8, label_by="teacher"),
+        attempt("lsgan", 0.0, seed=8, label_by="teacher", changed={("31", "mixed", 3): 0.4}),
         attempt("their_gan", 0.03, seed=9, division=Division.CLAIMED),
-        attempt("three_stage_v2", 0.02, seed=10, provider="three_stage", created="2026-02-02T00:00:00Z"),
+        attempt("three_stage_v2", 0.015, seed=10, provider="three_stage", created="2026-02-02T00:00:00Z"),
         attempt("three_stage", 0.01, seed=11, key=JSRT, phantom=False),
+        attempt("three_stage", 0.01, seed=12, key=OLD, placebos=False, headline=None, arms=("real", "finetune")),
     ]
     failed = made_up.rate_row("broken", error="no luck", device="", training=None, sampling=None, parts=[])
     cost = [
@@ -78,13 +87,17 @@ def site(tmp_path_factory):
         ),
         made_up.rates(made_up.rate_row("three_stage", 4000, device=HOSTILE), device=HOSTILE),
     ]
-    write_site(entries, folder / "site", cost)
+    write_site(entries, folder / "site", cost, rulers)
     return folder / "site"
 
 
-def page_of(site: Path, data: str) -> Path:
-    (found,) = (site / "boards").glob(f"*-{data}-*.html")
+def page_of(site: Path, data: str, version: int = 3) -> Path:
+    (found,) = (path for path in (site / "boards").glob(f"*-{data}-*-v{version}-*.html") if "-tells" not in path.name)
     return found
+
+
+def tells_of(site: Path, data: str) -> Path:
+    return page_of(site, data).with_name(f"{page_of(site, data).stem}-tells.html")
 
 
 # ------------------------------------------------------------------------------------------------- files
@@ -124,7 +137,7 @@ class Checker(HTMLParser):
 
 def test_every_page_is_well_formed_and_links_only_to_pages_that_exist(site):
     pages = list(site.rglob("*.html"))
-    assert len(pages) == 2 + 2 + 9 + 1
+    assert len(pages) == 2 + 3 + 2 + 9 + 1  # index and papers, boards, what they tell, entries, cost
     for page in pages:
         checker = Checker()
         checker.feed(page.read_text(encoding="utf-8"))
@@ -159,17 +172,112 @@ def test_hostile_text_is_escaped_everywhere(site):
 
 def test_the_same_board_as_json_csv_and_markdown(site):
     made = json.loads(page_of(site, "phantom").with_suffix(".json").read_text())
-    assert (made["ranked_by"], made["phantom"]) == ({"size": "full", "arm": "finetune", "minus": "real"}, True)
+    ranked_by = {"size": "31", "arm": "mixed", "minus": "placebo_mixed"}
+    assert (made["ranked_by"], made["phantom"]) == (ranked_by, True)
     by_name = {one["system"]: one for one in made["entries"]}
     assert by_name["three_stage"]["rank"] == 1 and by_name["early"]["rank"] is None
+    assert by_name["noise"]["control"] and not by_name["three_stage"]["control"]
     rows = list(csv.DictReader(io.StringIO(page_of(site, "phantom").with_suffix(".csv").read_text())))
-    assert len(rows) == 9 * 2 * 3
+    assert len(rows) == 9 * 2 * 4
     assert {row["system"] for row in rows} >= {f"'{FORMULA}", HOSTILE}
-    (row,) = (r for r in rows if (r["system"], r["size"], r["arm"]) == ("three_stage", "full", "finetune"))
-    headline = next(a for a in by_name["three_stage"]["arms"] if (a["size"], a["arm"]) == ("full", "finetune"))
-    assert float(row["difference"]) == headline["difference"] and row["rank"] == "1"
+    (row,) = (r for r in rows if (r["system"], r["size"], r["arm"]) == ("three_stage", "31", "mixed"))
+    headline = next(a for a in by_name["three_stage"]["arms"] if (a["size"], a["arm"]) == ("31", "mixed"))
+    gain, worth, real = headline["gain"], headline["worth"], headline["minus_real"]
+    assert float(row["gain"]) == gain["value"] == pytest.approx(np.mean(list(gain["by_seed"].values())))
+    assert float(row["worth_films"]) == worth["films"] and float(row["worth_low"]) == worth["low_films"]
+    assert float(row["minus_real"]) == real["difference"] and float(row["placebo"]) == gain["placebo"]
+    assert row["rank"] == "1" and row["verdict"] == by_name["three_stage"]["verdict"] == "adds more than copying does"
+    assert (
+        made["curve"]["points"]
+        and json.loads(page_of(site, "jsrt-scr").with_suffix(".json").read_text())["curve"] is None
+    )
+    (lost,) = (r for r in rows if r["system"].startswith("lsgan") and (r["size"], r["arm"]) == ("31", "mixed"))
+    assert (lost["failed_seeds"], lost["failed_placebo_seeds"]) == ("3", "") and float(lost["gain_median"]) > -0.01
     text = page_of(site, "phantom").with_suffix(".md").read_text()
     assert "## Reproduced" in text and "## Claimed" in text and markdown(HOSTILE) in text and HOSTILE not in text
+    assert "noise (control)" in text.replace("\\", "") and "phantom numbers" in text
+
+
+def test_the_table_in_latex_has_a_row_an_entry_and_escapes_names(site):
+    text = page_of(site, "phantom").with_suffix(".tex").read_text()
+    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 2
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert len(rows) == 2 + 9 and {line.count(" & ") for line in rows} == {12}
+    assert r"three\_stage" in text and latex_escaped(HOSTILE) in text and "<img" not in text
+    assert not re.search(r"(?<!\\)[&#_%](?! )", re.sub(r" & |^%.*$", "", text, flags=re.MULTILINE))
+
+
+def test_a_board_of_an_older_protocol_is_shown_without_ranks_and_says_why(site):
+    page = page_of(site, "phantom", version=2)
+    text = page.read_text()
+    assert "This protocol has no placebos" in text and "of a protocol without placebos" in text
+    assert "FINETUNE − REAL, full (includes longer training)" in text and "Critical differences" not in text
+    assert json.loads(page.with_suffix(".json").read_text())["ranked_by"] is None
+    assert not page.with_name(f"{page.stem}-tells.html").exists()
+    row = next(csv.DictReader(io.StringIO(page.with_suffix(".csv").read_text())))
+    assert row["rank"] == row["gain"] == "" and row["minus_real"] == ""
+
+
+def test_boards_on_real_films_come_first_and_phantoms_say_so(site):
+    text = (site / "index.html").read_text()
+    assert (
+        text.index(">Real films")
+        < text.index("jsrt_scr, paper")
+        < text.index(">Phantoms")
+        < text.index("phantom, quick")
+    )
+    assert text.count('<span class="tag warn">phantom numbers</span>') == 2
+    assert "Phantom numbers." in page_of(site, "phantom").read_text()
+    assert "hantom numbers" not in page_of(site, "jsrt-scr").read_text()
+
+
+def test_how_it_is_ranked_speaks_of_copies_and_no_more_of_the_largest_size(site):
+    text = (site / "index.html").read_text().partition('id="method"')[2]
+    for words in (
+        "placebo",
+        "paired by seed",
+        "Holm",
+        "adds more than copying does",
+        "Failed seeds",
+        "Controls",
+        "Worth",
+    ):
+        assert words in text, words
+    assert "most real films" not in text and "Welch" not in text
+
+
+def test_failed_seeds_and_the_median_stand_in_the_table(site):
+    text = page_of(site, "phantom").read_text()
+    assert 'data-key="failed"' in text and ">seed 3</td>" in text and 'data-key="median"' in text
+    assert 'data-key="failed"' not in page_of(site, "jsrt-scr").read_text()
+    assert "seed 3" in (site / "providers" / "lsgan.html").read_text()
+
+
+def test_controls_are_marked_in_table_and_drawings(site):
+    text = page_of(site, "phantom").read_text()
+    assert text.count('<span class="tag">control</span>') == 1 and "◆" in text
+    assert "◆" not in page_of(site, "jsrt-scr").read_text().partition("</header>")[2]
+
+
+def test_worth_is_drawn_and_shown_where_there_is_a_curve(site):
+    phantom, real = (page_of(site, data).read_text() for data in ("phantom", "jsrt-scr"))
+    assert (
+        'data-key="worth"' in phantom and 'data-key="alone-worth"' in phantom and 'class="curve arm-mixed"' in phantom
+    )
+    assert 'data-key="worth"' not in real and "Worth in real films" not in real
+    assert "Worth in real films, with 31 of them:" in phantom
+
+
+def test_every_board_has_a_page_on_what_it_can_tell(site):
+    text = tells_of(site, "phantom").read_text()
+    rows = re.findall(r'<tr><th scope="row">(\d+)</th><td class="n">([\d.]+)</td><td class="n">([\d.]+)</td>', text)
+    assert [seeds for seeds, *_ in rows] == ["5", "8", "12"]
+    alone, together = ([float(row[i]) for row in rows] for i in (1, 2))
+    assert alone == sorted(alone, reverse=True) and all(b > a for a, b in zip(alone, together, strict=True))
+    assert "31 to 62" in text and ">rises</td>" in text and "Phantom numbers." in text
+    assert "What it cannot tell" in text and tells_of(site, "phantom").name in page_of(site, "phantom").read_text()
+    bare = tells_of(site, "jsrt-scr").read_text()
+    assert "ships no curve" in bare and "cxrbench curve --task scr_official --data jsrt_scr --preset paper" in bare
 
 
 def test_published_numbers_stand_beside_real_films_alone(site):
@@ -211,7 +319,7 @@ def test_a_provider_page_has_samples_by_content_and_the_history_of_its_generator
 )
 def test_the_axis_of_cost_is_marked_whatever_it_spans(seconds, marks):
     (board,) = boards([attempt(f"of {one}", 0.01, seed=i, seconds=one) for i, one in enumerate(seconds)])
-    drawing = utility_against_cost(board)
+    drawing = gain_against_cost(board)
     assert drawing is not None and all(f">{mark}</text>" in drawing.svg for mark in marks)
     places = [float(x) for x in re.findall(r'<circle cx="([^"]*)"', drawing.svg)]
     assert (abs(places[0] - places[1]) < 20) is (seconds[1] / seconds[0] < 1.1)
@@ -256,7 +364,7 @@ def test_building_imports_no_torch(tmp_path):
 
 def test_packed_entries_become_a_site(pack_system, tmp_path):
     """From runs as they are packed: scores by seed, ranks, cost."""
-    better = {"real": 0.02, "synthetic": 0.01}
+    better = {"real": 0.02, "synthetic": 0.01}  # of pixels that are wrong
     for draw, (name, wrong) in enumerate([("mine", better), ("theirs", {"real": 0.02, "synthetic": 0.2})]):
         folder = pack_system(name, seeds=5, wrong=wrong, draw=draw)
     pack_system("early", seeds=2, draw=5)
@@ -269,7 +377,8 @@ def test_packed_entries_become_a_site(pack_system, tmp_path):
     made = json.loads(next((tmp_path / "site" / "boards").glob("*.json")).read_text())
     found = {one["entry"]: one for one in made["entries"]}
     assert (found["mine"]["rank"], found["theirs"]["rank"], found["early"]["rank"]) == (1, 2, None)
-    assert (found["mine"]["verdict"], found["theirs"]["verdict"]) == ("better than REAL", "worse than REAL")
+    assert (found["mine"]["verdict"], found["theirs"]["verdict"]) == ("adds more than copying does", "harms")
+    assert found["mine"]["arms"][1]["gain"]["value"] > 0 > found["theirs"]["arms"][1]["gain"]["value"]
     assert "2 of at least 5 seeds" in found["early"]["verdict"]
     assert found["mine"]["cost"][0]["fit_seconds"] == 58.0
 
@@ -312,7 +421,7 @@ def thousand(tmp_path_factory):
     entries = [attempt(f"entry_{i:04d}", float(rng.normal(0, 0.01)), seed=10 + i) for i in range(1000)]
     out = tmp_path_factory.mktemp("thousand") / "site"
     start = time.process_time()
-    write_site(entries, out)
+    write_site(entries, out, (), rulers)
     return out, time.process_time() - start
 
 
@@ -320,7 +429,7 @@ def test_a_thousand_entries_are_built_within_ten_seconds(thousand):
     out, seconds = thousand
     assert seconds <= 10
     assert len(list((out / "providers").glob("*.html"))) == 1000
-    assert page_of(out, "phantom").stat().st_size < 2_000_000
+    assert page_of(out, "phantom").stat().st_size < 3_000_000
 
 
 # ------------------------------------------------------------------------------------------------- the browser
@@ -369,7 +478,7 @@ def test_a_heading_sorts_both_ways_and_says_so(site, tab):
     assert tab.evaluate("document.querySelector(\"th[data-key='fit']\").ariaSort") == "ascending"
     tab.click(head("fit"))
     assert tab.evaluate(NAMES) == ranks
-    tab.evaluate(f'document.querySelector("{head("utility")}").focus()')
+    tab.evaluate(f'document.querySelector("{head("gain")}").focus()')
     tab.press("Enter")
     assert tab.evaluate(NAMES)[0] == "early" and tab.evaluate(NAMES)[-1] == "noise"
     tab.click(head("rank"))
@@ -405,7 +514,7 @@ def test_the_filter_narrows_counts_and_makes_a_link_that_shows_the_same(site, ta
 @needs_browser
 def test_a_reader_opens_a_provider_and_comes_back(site, tab):
     tab.open((site / "index.html").as_uri())
-    tab.click("a[href^='boards/scr-official-phantom']")
+    tab.click("a[href^='boards/scr-official-phantom-quick-v3']")
     tab.wait_for("location.pathname.includes('/boards/') && document.readyState === 'complete'")
     tab.click("a[href$='/three_stage.html']")
     tab.wait_for("location.pathname.endsWith('/three_stage.html') && document.readyState === 'complete'")
@@ -483,7 +592,7 @@ def test_a_thousand_entries_stay_usable(thousand, tab):
     site, _ = thousand
     tab.open(page_of(site, "phantom").as_uri())
     click = (
-        "(() => { const start = performance.now(); document.querySelector(\"th[data-key='utility'] button\").click();"
+        "(() => { const start = performance.now(); document.querySelector(\"th[data-key='gain'] button\").click();"
         " document.body.getBoundingClientRect(); return performance.now() - start })()"
     )
     assert tab.evaluate(click) < 2000

@@ -1,0 +1,144 @@
+"""What drawings are made of: axes, lines, texts and marks as inline SVG.
+
+Colours are the page's classes (no style attributes: the content-security policy refuses them), all text is escaped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup, escape
+
+WIDTH = 520
+FAR = 8.0
+"""How many median deviations from the median a value may be before it is drawn at the edge."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A drawing, and its words for those who do not see it."""
+
+    svg: Markup
+    alt: str
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A linear axis: values `low` to `high` on pixels `start` to `end`."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def at(self, value: float) -> float:
+        """The pixel of a value; of one beyond the axis, its end."""
+        inside = min(max(value, self.low), self.high)
+        return self.start + (inside - self.low) / (self.high - self.low) * (self.end - self.start)
+
+    def holds(self, value: float) -> bool:
+        """Whether a value lies on the axis."""
+        return self.low <= value <= self.high
+
+    def ticks(self, wanted: int = 7) -> list[float]:
+        """Round values across the axis."""
+        step = 10 ** math.floor(math.log10((self.high - self.low) / wanted))
+        step = next(step * f for f in (1, 2, 5, 10) if (self.high - self.low) / (step * f) <= wanted)
+        first = math.ceil(self.low / step)
+        return [i * step for i in range(first, math.floor(self.high / step) + 1)]
+
+
+def around(values: Sequence[float], start: float, end: float) -> Axis:
+    """An axis for most of the values and 0: one far out (a generator of noise) does not press the others together, it
+    is drawn as an arrow at the edge."""
+    middle = float(np.median(values))
+    reach = FAR * float(np.median(np.abs(np.array(values) - middle)))
+    return spanning([0.0, *(v for v in values if not reach or abs(v - middle) <= reach)], start, end)
+
+
+def spanning(values: Sequence[float], start: float, end: float) -> Axis:
+    """An axis that holds all values, with a little room."""
+    low, high = min(values), max(values)
+    room = 0.06 * (high - low) or max(abs(high), 1e-6) * 0.1
+    return Axis(low - room, high + room, start, end)
+
+
+def spacing(ticks: Sequence[float]) -> float:
+    """The distance of ticks."""
+    return ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
+
+
+def number(value: float, step: float, *, sign: bool = True) -> str:
+    """A value with as many decimals as a step of its axis has."""
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9)) if step else 0
+    if not sign:
+        return f"{value:.{decimals}f}"
+    text = f"{value:+.{decimals}f}" if round(value, decimals) else "0"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def drawn(height: float, parts: Sequence[str], alt: str) -> Drawing:
+    """The drawing of its parts, which went through the functions of this module."""
+    body = "".join(parts)
+    # Safe: every text in `parts` went through `escape`, the rest is numbers and class names of this package.
+    svg = Markup(f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(alt)}">{body}</svg>')
+    return Drawing(svg, alt)
+
+
+def text(x: float, y: float, words: str, kind: str = "", anchor: str = "start") -> str:
+    """A text at a place."""
+    return f'<text x="{x:.1f}" y="{y:.1f}" class="t {kind}" text-anchor="{anchor}">{escape(words)}</text>'
+
+
+def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
+    """A line between two places."""
+    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{kind}"/>'
+
+
+def path(places: Sequence[tuple[float, float]], kind: str) -> str:
+    """Straight lines through places."""
+    return f'<polyline points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in places)}" class="{kind}"/>'
+
+
+def mark(x: float, y: float, kind: str, *, control: bool = False, title: str = "", size: float = 4.5) -> str:
+    """A dot; of a control, a diamond. `title`: what a pointer over it shows."""
+    said = f"<title>{escape(title)}</title>" if title else ""
+    if control:
+        s = size * 1.35
+        corners = f"{x:.1f},{y - s:.1f} {x + s:.1f},{y:.1f} {x:.1f},{y + s:.1f} {x - s:.1f},{y:.1f}"
+        return f'<polygon points="{corners}" class="dot {kind}">{said}</polygon>'
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{size:g}" class="dot {kind}">{said}</circle>'
+
+
+def arrow(x: float, y: float, kind: str, *, right: bool) -> str:
+    """A head at the edge of a horizontal axis: what lies beyond it."""
+    sign = 1 if right else -1
+    return f'<polygon points="{x + 8 * sign:.1f},{y:.1f} {x:.1f},{y - 5:.1f} {x:.1f},{y + 5:.1f}" class="dot {kind}"/>'
+
+
+def short(title: str, most: int = 26) -> str:
+    """A title for little room: `lsgan (teacher)`, and the beginning of a long one."""
+    name = title.replace(" (labels by ", " (")
+    return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def names(points: Sequence[tuple[float, float, str]]) -> list[str]:
+    """Names beside their points, left or right, above or below; one that would cover another is left out (its point has
+    it as a tooltip, and the table)."""
+    taken = [(x - 6, y - 6, x + 6, y + 6) for x, y, _ in points]
+    parts = []
+    for x, y, name in points:
+        words = short(name, 20)
+        width = 6.4 * len(words)
+        for dx, dy, anchor in ((9, 4, "start"), (-9, 4, "end"), (0, -10, "middle"), (0, 18, "middle")):
+            left = x + dx - {"start": 0.0, "end": width, "middle": width / 2}[anchor]
+            box = (left, y + dy - 9, left + width, y + dy + 3)
+            clear = all(box[2] < o[0] or o[2] < box[0] or box[3] < o[1] or o[3] < box[1] for o in taken)
+            if clear and left > 42 and left + width < WIDTH:
+                taken.append(box)
+                parts.append(text(x + dx, y + dy, words, "small", anchor))
+                break
+    return parts
