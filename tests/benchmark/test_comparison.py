@@ -175,3 +175,62 @@ def test_the_command_takes_folders_and_prints_json(run_of, tmp_path):
     assert printed["a"]["label"] == "vae" and printed["schema"] == 1
     words = CliRunner().invoke(app, ["vae", "lsgan", "--runs", str(tmp_path / "runs")])
     assert words.output.startswith("vae against lsgan · tiny_task v1 · quick · data: tiny films")
+
+
+# ------------------------------------------------------------------------------------------- gains over copies
+
+SEEDS = (0, 1, 2, 3, 4)
+LUCK = np.array([0.01, -0.02, 0.005, 0.015, -0.01])
+GAINS = {
+    "vae": np.array([0.031, 0.024, 0.035, 0.028, 0.032]),
+    "lsgan": np.array([0.011, 0.009, 0.012, 0.004, 0.014]),
+    "gan": np.array([0.026, 0.029, 0.033, 0.03, 0.031]),
+}
+
+
+def gained(run_of, name, *, folder=None, seeds=SEEDS, placebos=("mixed",), gain=None):
+    """A run whose mixed arm adds GAINS to the copies' score, seed by seed."""
+
+    def scores(size, arm, seed, organ):
+        own = (GAINS[name] if gain is None else gain)[seed] if arm == "mixed" else 0
+        return 0.8 + LUCK[seed] + own + SPREAD
+
+    return run_of(name, folder=folder, scores=scores, arms=("real", "mixed"), placebos=placebos, seeds=seeds)
+
+
+def test_runs_with_placebos_are_compared_by_seed_and_not_by_welch(run_of):
+    a, b = gained(run_of, "vae"), gained(run_of, "lsgan")
+    found = compare(a, b)
+    assert [(row.size, row.arm) for row in found.gains] == [("full", "mixed"), ("tiny", "mixed")]
+    row, difference = found.gains[1], GAINS["vae"] - GAINS["lsgan"]
+    test = stats.ttest_1samp(difference, 0)
+    assert row.difference == pytest.approx(difference.mean()) and row.seeds == 5
+    assert (row.gain_a, row.gain_b) == pytest.approx((GAINS["vae"].mean(), GAINS["lsgan"].mean()))
+    assert row.p == pytest.approx(test.pvalue)
+    interval = test.confidence_interval(0.95)
+    assert (row.low, row.high) == pytest.approx((interval.low, interval.high))
+    assert row.sentence == f"vae adds more (p = {row.p:.2g}, paired over seeds)"
+    back = compare(b, a).gains[1]
+    assert back.difference == pytest.approx(-row.difference) and back.sentence == row.sentence
+    text = in_words(found, a.results)
+    assert row.sentence in text and "gain over copies, DSC" in text and "+3.00" in text and "+1.00" in text
+    assert "+2.00 (" in text and "over 5 seeds each" not in text  # Welch says nothing of what is paired
+
+
+def test_gains_that_are_not_told_apart_are_said_so(run_of):
+    (row, _) = compare(gained(run_of, "vae"), gained(run_of, "gan")).gains
+    assert row.p > 0.05
+    assert row.sentence == f"vae and gan are not told apart (p = {row.p:.2g}, paired over seeds)"
+
+
+def test_only_seeds_that_both_have_are_paired_and_few_of_them_claim_nothing(run_of):
+    (row, _) = compare(gained(run_of, "vae"), gained(run_of, "lsgan", seeds=(1, 2))).gains
+    assert row.seeds == 2 and row.p is row.low is None
+    assert row.difference == pytest.approx((GAINS["vae"] - GAINS["lsgan"])[[1, 2]].mean())
+    assert "adds more" not in row.sentence and "2 seeds" in row.sentence
+
+
+def test_a_run_without_placebos_is_compared_as_before(run_of):
+    found = compare(gained(run_of, "vae"), gained(run_of, "lsgan", placebos=()))
+    assert found.gains == [] and {claim.arm for claim in found.claims} == {"mixed"}
+    assert all("over 5 seeds each" in claim.sentence for claim in found.claims)
