@@ -40,6 +40,9 @@ def run(
         str | None,
         typer.Option(help="Annotations of a generator that makes none: teacher (the REAL model's) or per_class."),
     ] = None,
+    ratios: Annotated[
+        str, typer.Option(help="Synthetic films to real ones at the headline size, tried besides: 1:4,1:1,4:1,16:1.")
+    ] = "",
     device: Device = "auto",
     jobs: Annotated[int | None, typer.Option(help="Steps at a time; default: cores / threads of a step.")] = None,
     engine: Annotated[str, typer.Option(help="processes (this machine) or dask.")] = "processes",
@@ -69,6 +72,7 @@ def run(
         address=address,
         time_limit=time_limit,
         label_by=label_by,
+        ratios=tuple(text.strip() for text in ratios.split(",") if text.strip()),
     )
     with shown_progress("preparing films") as progress:
         prepared = prepare(request, progress)

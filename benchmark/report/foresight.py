@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 
 from ..contracts.task import Task
 from ..results.curve import FoundCurve
 from ..results.gains import PlaceboCurve
+from ..results.rows import MetricInfo
 from ..significance.paired_tests import MIN_SEEDS
 from ..significance.power import least_gain, typical_spread
 from .words import metric_title
@@ -28,7 +31,7 @@ def foresight(task: Task, found: FoundCurve | None, seeds: int) -> str:
     spread, slope = near
     counts = list(found.curve.scores(task.headline.arm.value))
     span = float(np.log2(max(counts) / min(counts)))
-    metric = next(one for one in task.metrics if one.name == task.primary)
+    metric = MetricInfo.model_validate(asdict(next(one for one in task.metrics if one.name == task.primary)))
     factor, unit = (100.0, f"points of {metric_title(metric)}") if metric.percent else (1.0, metric_title(metric))
 
     def told(count: int) -> str:

@@ -94,6 +94,8 @@ def headline_sentences(results: Results) -> list[str]:
         curve = results.curve.curve
         whose = "shipped with the task" if results.curve.source == "shipped" else "in the store"
         said.append(f"curve: {whose}, {len(curve.seeds)} seeds, {curve.data.name}, made {curve.created[:10]}")
+    if (best := best_ratio(results)) != "":
+        said.append(best)
     return said
 
 
@@ -112,6 +114,37 @@ def _sentence(results: Results, size: str, arm: str) -> str:
     else:
         text += f"; {row.sentence}"
     return f"{text}; {worth.sentence}" if worth is not None else text
+
+
+RATIO_HEADINGS = ("synthetic : real", "synthetic films", "gain over copies", "95 % interval", "p", "worth")
+
+
+def ratio_lines(results: Results) -> list[GainLine]:
+    """The headline arm by the number of its synthetic films: the texts of `RATIO_HEADINGS`, the task's own number marked."""
+    metric, lines = results.task.metric(results.task.primary), []
+    for row in results.ratios:
+        bounds = "–"
+        if row.gain.low is not None and row.gain.high is not None:
+            bounds = f"{shown(row.gain.low, metric, signed=True)} to {shown(row.gain.high, metric, signed=True)}"
+        ratio = f"{row.ratio:.3g} : 1" if row.ratio >= 1 else f"1 : {1 / row.ratio:.3g}"
+        gain = shown(row.gain.gain, metric, signed=True)
+        cells = (ratio, str(row.synthetic), gain, bounds, probability(row.gain.p), worth_cell(row.worth))
+        lines.append(GainLine(cells, row.own))
+    return lines
+
+
+def best_ratio(results: Results) -> str:
+    """The ratio with the largest gain, with its interval, in words; empty without ratios."""
+    rows = [row for row in results.ratios if row.gain.gain is not None]
+    if not rows:
+        return ""
+    metric = results.task.metric(results.task.primary)
+    sign = 1 if metric.higher_is_better else -1
+    best = max(rows, key=lambda row: sign * (row.gain.gain or 0.0))
+    place = next(place for place, row in enumerate(results.ratios) if row is best)
+    ratio, count, gain, bounds, _, worth = ratio_lines(results)[place].cells
+    interval = f" ({bounds})" if bounds != "–" else ""
+    return f"best of {len(rows)} ratios: {ratio} ({count} films), gain {gain}{interval}, worth {worth}"
 
 
 def failed_words(row: GainRow) -> str:

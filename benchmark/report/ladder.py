@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from scipy.optimize import isotonic_regression
 
 from ..results.gains import GainRow, PlaceboCurve, WorthRow
-from ..results.rows import MetricInfo
+from ..results.rows import MetricInfo, Results
 from .figures import LIGHT, SVG, WIDTH, Theme, axis_label, legend, panel, scale
 from .words import metric_title, shown
 
@@ -93,6 +93,35 @@ def _mark(axes: Axes, gain: GainRow, worth: WorthRow, factor: float, colour: str
     if worth.films is not None:
         style = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.4, "shrinkA": 4, "shrinkB": 0}
         axes.annotate("", xy=(worth.films, y), xytext=(worth.real, y), arrowprops=style, zorder=3)
+
+
+def ratio_figure(results: Results, theme: Theme = LIGHT) -> Figure | None:
+    """The gain of the headline arm against its synthetic films for each real one, with 95 % intervals; the task's own number
+    is a filled dot. None without ratios."""
+    rows = [row for row in results.ratios if row.gain.gain is not None]
+    if not rows:
+        return None
+    metric = results.task.metric(results.task.primary)
+    factor, colour = scale(metric), theme.arms.get(rows[0].gain.arm, theme.ink)
+    with mpl.rc_context(SVG):
+        figure, axes = panel(WIDTH, 2.8, theme)
+        axes.set_xscale("log", base=2)
+        axes.axhline(0, color=theme.faint, linewidth=1.2)
+        places = [row.ratio for row in rows]
+        axes.plot(places, [(row.gain.gain or 0.0) * factor for row in rows], color=colour, linewidth=1.2)
+        for row in rows:
+            gain = row.gain
+            if gain.low is not None and gain.high is not None:
+                axes.plot([row.ratio] * 2, [gain.low * factor, gain.high * factor], color=colour, linewidth=1.8)
+            face = colour if row.own else "white"
+            axes.plot([row.ratio], [(gain.gain or 0.0) * factor], "o", color=colour, markerfacecolor=face, zorder=3)
+        axes.xaxis.set_major_locator(FixedLocator(_apart(places)))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+        axes.grid(color=theme.grid, linewidth=0.8)
+        axes.set_xlabel("synthetic films for each real one", color=theme.ink)
+        axes.set_ylabel(f"gain over copies, {axis_label(metric_title(metric))}", color=theme.ink)
+    return figure
 
 
 def _apart(ticks: Sequence[float]) -> list[float]:

@@ -21,7 +21,7 @@ from . import figures, gain_words
 from . import table_shapes as layout
 from . import words as wording
 from .figures import LIGHT
-from .ladder import curve_figure
+from .ladder import curve_figure, ratio_figure
 from .page_films import film_context
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def build(folder: Path, results: Results) -> Report:
     drawn = _Drawer()
     context = {
         "results": results,
-        "worths": _worths(results, drawn),
+        "worths": [*_worths(results, drawn), *_ratios(results, drawn)],
         "boxes": _boxes(results, folder, drawn),
         "forests": _forests(results, drawn),
         "training": _training(results, folder, drawn),
@@ -121,6 +121,8 @@ def _numbers(results: Results) -> dict[str, Any]:
         "said": gain_words.headline_sentences(results),
         "gain_headings": gain_words.HEADINGS,
         "gain_lines": gain_words.gain_lines(results),
+        "ratio_headings": gain_words.RATIO_HEADINGS,
+        "ratio_lines": gain_words.ratio_lines(results),
         "placebo_notes": gain_words.placebo_notes(results),
         "claims": wording.claims(results),
         "checks": wording.check_notes(results),
@@ -278,6 +280,14 @@ def _worths(results: Results, drawn: _Drawer) -> list[Panel]:
         )
         panels.append(Panel(arm.upper(), drawn.add(f"worth-{arm}", figure), alt))
     return panels
+
+
+def _ratios(results: Results, drawn: _Drawer) -> list[Panel]:
+    """The gain of the headline arm against the number of its synthetic films."""
+    figure = ratio_figure(results, LIGHT)
+    if figure is None:
+        return []
+    return [Panel("by synthetic films", drawn.add("ratios", figure), f"{gain_words.best_ratio(results)}.")]
 
 
 def _boxes(results: Results, folder: Path, drawn: _Drawer) -> list[Panel]:

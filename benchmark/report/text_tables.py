@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING
 
 from ..metrics.scores import AVERAGE
 from ..results.rows import FoldRow, PairedRow, Results, words
-from .gain_words import HEADINGS, gain_lines, headline_sentences, placebo_notes
+from .gain_words import (
+    HEADINGS,
+    RATIO_HEADINGS,
+    GainLine,
+    gain_lines,
+    headline_sentences,
+    placebo_notes,
+    ratio_lines,
+)
 from .latex import as_latex
 from .table_shapes import REAL_FILMS, SYNTHETIC_FILMS, ArmTable, Line, arm_tables, headline_metrics, wide
 from .words import absence, absent, check_notes, clean, cost_sentence, header_sentence, legend, metric_title, size_title
@@ -102,11 +110,20 @@ def _gain_block(results: Results) -> Text:
     """The table of gains over copies; nothing where no arm has its placebo."""
     from rich.text import Text
 
-    text, lines = Text(), gain_lines(results)
-    if not lines:
-        return text
-    table = [HEADINGS, *(line.cells for line in lines)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(HEADINGS))]
+    text = Text()
+    for headings, lines in ((HEADINGS, gain_lines(results)), (RATIO_HEADINGS, ratio_lines(results))):
+        if lines:
+            text.append_text(_lines(headings, lines))
+    return text
+
+
+def _lines(headings: Sequence[str], lines: Sequence[GainLine]) -> Text:
+    """A table of which the headline's line is bold."""
+    from rich.text import Text
+
+    text = Text()
+    table = [headings, *(line.cells for line in lines)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(headings))]
     for number, row in enumerate(table):
         cells = [cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
         style = "bold" if number == 0 or lines[number - 1].headline else ""

@@ -18,7 +18,7 @@ from ..runs.plan import Plan
 from ..runs.record import Cost, Environment
 from ..runs.store import Store
 from ..significance.rules import rule_of
-from .against_placebo import gain_rows, worth_rows
+from .against_placebo import gain_rows, ratio_rows, worth_rows
 from .against_real import fold_rows, paired_rows, seed_rows
 from .averages import seed_values
 from .curve import FoundCurve
@@ -84,6 +84,7 @@ def assemble(
         gains=gain_rows(harvest, values),
         worths=[] if curve is None else worth_rows(harvest, values, curve.curve),
         curve=None if curve is None else CurveRow(source=curve.source, curve=curve.curve),
+        ratios=ratio_rows(harvest, None if curve is None else curve.curve),
         paired_placebo=paired_rows(harvest, placebo=True),
         cost=[row for size in harvest.sizes if (row := _cost(harvest, size)) is not None],
         checks=_checks(harvest),

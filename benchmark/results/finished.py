@@ -73,13 +73,22 @@ class Harvest:
 
     @property
     def arms(self) -> list[str]:
-        """The arms of the plan, in its order, without placebos."""
-        return list(dict.fromkeys(cell.arm for cell in self.plan.cells if not cell.identity.placebo))
+        """The arms of the plan, in its order, without placebos and without other numbers of synthetic films."""
+        cells = [cell.identity for cell in self.plan.cells if not cell.identity.placebo]
+        return list(dict.fromkeys(cell.arm for cell in cells if cell.synthetic is None))
 
     @property
     def placebos(self) -> list[str]:
-        """The arms of the plan with copies in place of synthetic films, in its order."""
-        return list(dict.fromkeys(cell.arm for cell in self.plan.cells if cell.identity.placebo))
+        """The arms of the plan with copies in place of synthetic films, in its order; of the task's own number of them."""
+        cells = [cell for cell in self.plan.cells if cell.identity.placebo and cell.identity.synthetic is None]
+        return list(dict.fromkeys(cell.arm for cell in cells))
+
+    @property
+    def counts(self) -> list[tuple[str, str, int]]:
+        """(size, arm, synthetic films) of the plan's arms with another number of them than the task's, fewest first."""
+        cells = [cell.identity for cell in self.plan.cells if not cell.identity.placebo]
+        found = {(cell.size, cell.arm, cell.synthetic) for cell in cells if cell.synthetic is not None}
+        return sorted(found, key=lambda place: place[2])
 
     def cells(self, size: str, arm: str, seed: int | None = None) -> list[Cell]:
         """The planned cells of a size and arm (of one seed), over folds."""

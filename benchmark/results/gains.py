@@ -62,6 +62,16 @@ class WorthRow(Strict):
     sentence: str
 
 
+class RatioRow(Strict):
+    """The gain and worth of one arm of one size with `synthetic` films for `real` ones. `own`: it is the task's number."""
+
+    ratio: float
+    synthetic: int
+    own: bool
+    gain: GainRow
+    worth: WorthRow | None = None
+
+
 class CurvePoint(Strict):
     """The score of one placebo: the average of the primary metric of one arm (`mixed`), size and seed, over all folds.
     `films`: different real films of the size, the mean over folds."""

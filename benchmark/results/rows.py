@@ -14,7 +14,7 @@ from pydantic import Field
 from ..metrics.scores import NOT_TAUGHT
 from ..runs.record import Environment, ProviderIdentity
 from ..schema import Strict
-from .gains import CurveRow, GainRow, WorthRow
+from .gains import CurveRow, GainRow, RatioRow, WorthRow
 
 if TYPE_CHECKING:
     from ..significance.rules import PairingRule
@@ -270,6 +270,8 @@ class Results(Strict):
     gains: list[GainRow] = Field(default_factory=list)
     worths: list[WorthRow] = Field(default_factory=list)
     curve: CurveRow | None = None
+    ratios: list[RatioRow] = Field(default_factory=list)
+    """The headline arm with other numbers of synthetic films (`--ratios`), fewest first; the task's own among them."""
     paired_placebo: list[PairedRow] = Field(default_factory=list)
     """As `paired`, with the placebo of the same arm in place of REAL."""
     cost: list[CostRow]

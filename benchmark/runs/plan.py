@@ -10,6 +10,7 @@ from typing import Any
 from .. import digest
 from ..contracts.label_by import LabelBy
 from ..contracts.task import ArmName, Slot, Task
+from ..data.copies import originals
 from ..data.dataset import Dataset
 from ..errors import InputError
 from ..registry import Plugin
@@ -70,8 +71,10 @@ def make_plan(
     arms: Sequence[ArmName] | None,
     device: str,
     label_by: LabelBy = LabelBy.NATIVE,
+    ratios: Sequence[float] = (),
 ) -> Plan:
-    """Plan a run. InputError when the dataset cannot carry the task, or when no cell is left."""
+    """Plan a run. `ratios`: synthetic films to real ones that the headline arm is trained with besides the task's own.
+    InputError when the dataset cannot carry the task, when no cell is left, and for ratios without a headline."""
     task.check(data)
     provider = ProviderIdentity(
         name=provider_plugin.name,
@@ -93,6 +96,8 @@ def make_plan(
         for slot in slots
         for cell in _plan_cells(task, data, replace(slot, seed=seed), common, provider)
     ]
+    if ratios:
+        planned += _plan_ratios(task, data, fit_data, slots, seeds, ratios, common, provider)
     if not planned:
         raise InputError(f"{task.name}: no cell is left to run; check --arms")
     return Plan(
@@ -167,8 +172,44 @@ def _common(
     }
 
 
+def _plan_ratios(
+    task: Task,
+    data: Dataset,
+    fit_data: Dataset,
+    slots: Sequence[Slot],
+    seeds: Sequence[int],
+    ratios: Sequence[float],
+    common: dict[str, Any],
+    provider: ProviderIdentity,
+) -> list[Cell]:
+    """The headline arm with other numbers of synthetic films, the same for every fold and seed, and its placebos with as
+    many copies."""
+    headline = task.headline
+    places = [slot for slot in slots if headline is not None and (slot.arm, slot.size) == (headline.arm, headline.size)]
+    if not places:
+        raise InputError(
+            f"--ratios: {task.name} on {data.info.name} has no headline arm and size in this run to try them at"
+        )
+    places = [replace(slot, seed=seed) for seed in seeds for slot in places]
+    sets = [task.learnt_from(task.training_set(fit_data, slot)) for slot in places]
+    real = sum(len(set(originals(films))) for films in sets) / len(sets)
+    own = {task.synthetic_count(data, slot) for slot in places}
+    counts = sorted({max(1, round(ratio * real)) for ratio in ratios} - own)
+    return [
+        cell
+        for slot in places
+        for count in counts
+        for cell in (_plan_provided(task, data, slot, common, provider, count), _plan_copies(slot, common, count))
+    ]
+
+
 def _cell_key(
-    common: dict[str, Any], slot: Slot, provider: ProviderIdentity | None, *, placebo: bool = False
+    common: dict[str, Any],
+    slot: Slot,
+    provider: ProviderIdentity | None,
+    *,
+    placebo: bool = False,
+    synthetic: int | None = None,
 ) -> tuple[str, CellIdentity]:
     identity = CellIdentity(
         **common,
@@ -178,6 +219,7 @@ def _cell_key(
         seed=slot.seed,
         provider=provider,
         placebo=placebo,
+        synthetic=synthetic,
     )
     return key_of(identity), identity
 
@@ -207,19 +249,28 @@ def _plan_cells(
     return _plan_provided(task, data, slot, common, provider), _plan_copies(slot, common)
 
 
-def _plan_copies(slot: Slot, common: dict[str, Any]) -> Cell:
+def _plan_copies(slot: Slot, common: dict[str, Any], synthetic: int | None = None) -> Cell:
     """The cell that knows no provider: REAL, or a placebo, with copies of real films in place of synthetic ones."""
-    key, identity = _cell_key(common, slot, None, placebo=slot.arm.uses_provider)
+    key, identity = _cell_key(common, slot, None, placebo=slot.arm.uses_provider, synthetic=synthetic)
     start_key = None
     if slot.arm is ArmName.FINETUNE:
-        start_key = _cell_key(common, replace(slot, arm=ArmName.SYNTHETIC), None, placebo=True)[0]
+        start = replace(slot, arm=ArmName.SYNTHETIC)
+        start_key = _cell_key(common, start, None, placebo=True, synthetic=synthetic)[0]
     return Cell(key=key, identity=identity, start_key=start_key)
 
 
-def _plan_provided(task: Task, data: Dataset, slot: Slot, common: dict[str, Any], provider: ProviderIdentity) -> Cell:
-    key, identity = _cell_key(common, slot, provider)
+def _plan_provided(
+    task: Task,
+    data: Dataset,
+    slot: Slot,
+    common: dict[str, Any],
+    provider: ProviderIdentity,
+    synthetic: int | None = None,
+) -> Cell:
+    key, identity = _cell_key(common, slot, provider, synthetic=synthetic)
     fitted = _without_labels(identity.model_dump(mode="json"))
     del fitted["arm"]
+    fitted.pop("synthetic", None)  # one fit gives any number of films
     settings = fitted["task"]["settings"]
     del fitted["task"]["depends_on"]  # providers are fitted on films alone
     fitted["task"]["settings"] = {k: v for k, v in settings.items() if k not in task.downstream_only}
@@ -227,10 +278,11 @@ def _plan_provided(task: Task, data: Dataset, slot: Slot, common: dict[str, Any]
     teacher_key = None
     if provider.label_by == LabelBy.TEACHER:
         teacher_key = _cell_key(common, replace(slot, arm=ArmName.REAL), None)[0]
-    synthetic_key = digest.of_json(["synthetic", fit_key, task.synthetic_count(data, slot), teacher_key])
+    count = task.synthetic_count(data, slot) if synthetic is None else synthetic
+    synthetic_key = digest.of_json(["synthetic", fit_key, count, teacher_key])
     start_key = None
     if slot.arm is ArmName.FINETUNE:
-        start_key = _cell_key(common, replace(slot, arm=ArmName.SYNTHETIC), provider)[0]
+        start_key = _cell_key(common, replace(slot, arm=ArmName.SYNTHETIC), provider, synthetic=synthetic)[0]
     return Cell(
         key=key,
         identity=identity,

@@ -54,6 +54,8 @@ class Request(Common):
     provider: str
     task: str | None = None
     label_by: str | None = None
+    ratios: tuple[str, ...] = ()
+    """Synthetic films to real ones at the headline size, `4:1`: cells beside those of the task's own number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +130,9 @@ def resolve_device(device: str) -> str:
 def _task_of(request: Common, plugin: Plugin, pairs: Sequence[tuple[str, str]]) -> Task:
     cls: type[Task] = plugin.load()
     if missing := [name for name in SAID_BY_TASKS if not hasattr(cls, name)]:
-        raise InputError(f"{plugin.spec}: {plugin.attribute} lacks {', '.join(missing)}, which every task says of itself")
+        raise InputError(
+            f"{plugin.spec}: {plugin.attribute} lacks {', '.join(missing)}, which every task says of itself"
+        )
     if request.preset not in cls.presets:
         raise unknown("preset", request.preset, cls.presets)
     return cls(override(cls.presets[request.preset], pairs, plugin.name))
@@ -173,6 +177,7 @@ def prepare(request: Request, progress: Progress | None = None) -> Prepared:
         arms=arms,
         device=device,
         label_by=label_by,
+        ratios=[_ratio(text) for text in request.ratios],
     )
     return _prepared(request, plan, store)
 
@@ -231,6 +236,18 @@ def _prepared(request: Common, plan: Plan, store: Store) -> Prepared:
     every = {step.key: step for step in schedule.steps}
     done = frozenset(key for key, step in every.items() if step_done(step))
     return Prepared(request, plan, store, schedule, done, _job_count(request, plan))
+
+
+def _ratio(text: str) -> float:
+    """Synthetic films for each real one, from `4:1`, `1:4` or `4`."""
+    synthetic, _, real = text.partition(":")
+    try:
+        ratio = float(synthetic) / float(real or 1)
+    except (ValueError, ZeroDivisionError):
+        ratio = 0.0
+    if not 0 < ratio < 1000:
+        raise InputError(f"--ratios {text}: expected synthetic films to real ones, like 4:1 or 1:4")
+    return ratio
 
 
 def choose_label_by(

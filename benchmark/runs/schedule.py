@@ -67,9 +67,16 @@ class _Builder:
         steps: list[Step] = []
         if cells[0].teacher_key is not None:
             steps.append(self.train(_other_arm(cells[0], cells[0].teacher_key, ArmName.REAL)))
-        label = self.label(cells[0], f"fit {self.plan.provider.name}")
-        steps.append(Synthesise(work=self.work, cell=cells[0], label=label))
-        return (*steps, *self.trained(cells))
+        by_films: dict[str | None, list[Cell]] = {}
+        for cell in cells:
+            by_films.setdefault(cell.synthetic_key, []).append(cell)
+        for number, same in enumerate(by_films.values()):  # the first fits, the others sample what it has fitted
+            what = f"{'sample' if number else 'fit'} {self.plan.provider.name}"
+            count = same[0].identity.synthetic
+            label = self.label(same[0], what if count is None else f"{what} ({count})")
+            steps.append(Synthesise(work=self.work, cell=same[0], label=label))
+            steps += self.trained(same)
+        return tuple(steps)
 
     def trained(self, cells: Sequence[Cell]) -> Iterator[Train]:
         """The cells in order. A finetune cell that was asked for alone gets the synthetic cell it starts from before it."""
