@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from ..toys.toy_films import chests
+
 TOYS = Path(__file__).parents[1] / "toys"
 CXRBENCH = [sys.executable, "-m", "cxrbench.benchmark.cli"]
 PROVIDER = f"{TOYS / 'toy_providers.py'}:Toy"
@@ -29,13 +31,13 @@ def test_a_run_prints_the_table_and_leaves_a_folder_and_a_second_run_has_nothing
     first = cxrbench(*TOY, "--out", "out", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     assert "average" in first.stdout and "REAL" in first.stdout
-    assert "one seed" in first.stdout
+    assert "one seed" in first.stdout and "gain over copies" in first.stdout
     assert "left" in first.stderr  # plain lines with the time left
     for name in ("results.json", "report.html", "tables/table.csv", "tables/table.md", "tables/table.tex", "figures"):
         assert (tmp_path / "out" / name).exists(), name
     second = cxrbench(*TOY, "--out", "again", cwd=tmp_path)
     assert second.returncode == 0
-    assert "6 cells in the store, nothing to do" in second.stderr
+    assert "10 cells in the store, nothing to do" in second.stderr
     assert second.stdout == first.stdout
 
 
@@ -50,7 +52,8 @@ def test_json_prints_json_alone(tmp_path):
 def test_a_dry_run_shows_the_cells_and_does_nothing(tmp_path, home):
     done = cxrbench(*TOY, "--dry-run", "--json", cwd=tmp_path)
     plan = json.loads(done.stdout)
-    assert len(plan["steps"]) == 8 and plan["expected_seconds"] > 0
+    assert len(plan["steps"]) == 12 and plan["expected_seconds"] > 0
+    assert "power  one seed allows no claim about the generator (use --seeds 5)" in done.stderr
     assert not any(step["in_store"] for step in plan["steps"])
     assert not (tmp_path / "runs").exists() and not (home / "store" / "records").exists()
 
@@ -61,7 +64,7 @@ def test_failed_cells_are_shown_and_the_exit_code_is_1(tmp_path):
     done = cxrbench(*arguments, "--out", "out", cwd=tmp_path)
     assert done.returncode == 1
     assert "masks of shape (8, 4, 32, 32), expected (8, 5, 32, 32)" in done.stderr
-    assert "4 of 6 cells are missing" in done.stderr
+    assert "4 of 10 cells are missing" in done.stderr
     cells = json.loads((tmp_path / "out" / "results.json").read_text())["cells"]
     assert sorted({cell["status"] for cell in cells}) == ["done", "failed"]
 
@@ -79,6 +82,8 @@ def test_failed_cells_are_shown_and_the_exit_code_is_1(tmp_path):
         (["list", "provider"], "unknown kind 'provider'. Did you mean providers"),
         (["report", "nowhere"], "nowhere"),
         (["compare", "nowhere", "nothing"], "nowhere"),
+        (["curve", "--task", "scr"], "unknown task 'scr'"),
+        (["curve", "--task", "scr_official", "--data", "nowhere"], "unknown dataset 'nowhere'"),
         (["data", "show", "nowhere"], "unknown dataset 'nowhere'"),
     ],
 )
@@ -146,6 +151,19 @@ def test_ctrl_c_leaves_a_store_that_resumes(tmp_path):
     assert "interrupted" in said and "Traceback" not in said
     again = cxrbench(*TOY, "--set", "task.seconds=5", "--out", "out", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
+
+
+def test_a_curve_is_trained_by_processes_of_their_own_and_a_run_takes_it(tmp_path):
+    chests().save(tmp_path / "films")
+    films = ("--data", str(tmp_path / "films"))
+    words = ["curve", *TOY[3:], *films, "--sizes", "full,2", "--seeds", "2", "--json"]
+    done = cxrbench(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {point["films"] for point in json.loads(done.stdout)["points"]} == {16, 2}
+    run = cxrbench(*TOY, *films, "--seeds", "2", "--out", "out", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert "(2 in the store)" in run.stderr  # the placebos of the full size
+    assert "curve: in the store, 2 seeds, chests" in run.stdout
 
 
 BROKEN = {
