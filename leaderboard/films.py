@@ -1,4 +1,4 @@
-"""Whether the films at hand are those that numbers are of: the same, other in their pixels alone, or others.
+"""Films that are at hand, and whether they are those that numbers are of: the same, other in their pixels alone, or others.
 
 Predictions are scored against ids, masks, labels and boxes: the truth, which has a digest of its own. Where that is the
 same, every number can be computed again, whatever became of the pixels.
@@ -6,15 +6,39 @@ same, every number can be computed again, whatever became of the pixels.
 
 from __future__ import annotations
 
+import importlib
+import os
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from ..benchmark import digest
 from ..benchmark.data.catalogue import is_drawn
 from ..benchmark.data.dataset import Dataset
 from ..benchmark.data.phantom.versions import version_of
+from ..benchmark.errors import InputError
 from ..benchmark.results.rows import DataInfo
 from ..benchmark.runs.record import DataIdentity
+
+REAL_DATA = "CXRBENCH_REAL_DATA"
+"""The variable of the environment that names a folder with real films, each set as it was downloaded in a folder of its
+name."""
+IMPORTERS = {"kermany_lungs": "kermany:import_kermany"}
+"""Who reads a download, by the name of its dataset: a function of the folder, at its usual resolution."""
+
+
+def downloaded(name: str) -> Dataset | None:
+    """The films of a dataset from the folder of downloads; None where it does not have them, or they are not whole."""
+    place = os.environ.get(REAL_DATA)
+    if not place or name not in IMPORTERS or not (Path(place) / name).is_dir():
+        return None
+    module, _, function = IMPORTERS[name].partition(":")
+    read = getattr(importlib.import_module(f"..benchmark.data.importers.{module}", __package__), function)
+    try:
+        found: Dataset = read(Path(place) / name)
+    except InputError:
+        return None
+    return found
 
 
 class Change(StrEnum):

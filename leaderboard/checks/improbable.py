@@ -4,19 +4,22 @@ Films made by a generator hold what it learnt from the real ones; a model taught
 the real films, and adding them rarely takes away half of what is left to gain. An arm is reviewed when even the lower
 one-sided 99.9 % bound of its improvement (t over seeds, the larger spread of the two arms for both) is above that, over
 REAL or over its placebo. A placebo is reviewed in the same way when REAL takes away as much of its error: copies of the
-real films are about as good as these, and a weak placebo makes every gain large.
+real films are about as good as these, and a weak placebo makes every gain large. Cells of REAL and of placebos that an
+entry brings itself are reviewed, too, where they are told to be worse than those that the entries of its board share.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from ...benchmark.contracts.task import ArmName
 from ...benchmark.results.averages import primary_by_seed
-from ..arms import REAL, parsed, placebo_of
-from ..entry import EntryRun
+from ...benchmark.runs.record import Record
+from ..arms import REAL, is_shared, label_of, parsed, placebo_of
+from ..entry import EntryRun, shared_cells
+from ..untrusted import Refused
 from .finding import Finding, Level
 from .subject import Subject
 
@@ -30,8 +33,9 @@ WEAK = 0.5
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    """A review for every arm that improves too much, or that every seed gave the same number, and for a weak placebo."""
+    """A review for every arm that improves too much, or that every seed gave the same number, and for weak placebos."""
     for run in subject.entry.runs:
+        yield from (Finding(Level.REVIEW, NAME, run.path.name, words) for words in _worse_than_shared(run))
         for size in [one.size for one in run.results.sizes]:
             for arm in run.results.arms:
                 for words in _arm(run, size, arm) if arm != REAL else ():
@@ -67,6 +71,53 @@ def _errors(run: EntryRun, size: str, arm: str) -> list[float]:
     info = said.task.metric(said.task.primary)
     values = list(primary_by_seed(said.seed_values, info.name, size, arm, said.task.structures).values())
     return [1 - value for value in values] if info.higher_is_better else values
+
+
+def _worse_than_shared(run: EntryRun) -> Iterator[str]:
+    """A sentence for every size and arm without a provider whose own cells are worse than the shared ones of its board."""
+    try:
+        shared = shared_cells(run.path.parents[2], run.results)
+    except Refused:
+        return  # no cell of this entry: those that use them say so
+    own = {key: record for key, record in run.records.items() if run.homes[key].folder != shared.folder}
+    theirs, ours = (_scores(run, records) for records in (shared.records, own))
+    sign = 1.0 if run.results.task.metric(run.results.task.primary).higher_is_better else -1.0
+    for place in theirs.keys() & ours.keys():
+        seeds = sorted(theirs[place].keys() & ours[place].keys())
+        lost = np.array([sign * (theirs[place][seed] - ours[place][seed]) for seed in seeds])
+        if len(lost) > 1 and _bound(lost) > 0:
+            size, arm = place
+            yield (
+                f"{arm} {size}: its own cells score {lost.mean():.3g} less than those that entries share, more than their "
+                "spread over seeds explains; were they trained as these?"
+            )
+
+
+def _scores(run: EntryRun, records: Mapping[str, Record]) -> dict[tuple[str, str], dict[int, float]]:
+    """The mean over the tables' rows of the primary metric, folds together, by size, arm without a provider, and seed."""
+    said, found = run.results, dict[tuple[str, str, int], list[float]]()
+    for record in records.values():
+        label = label_of(record.cell)
+        if (
+            is_shared(label)
+            and record.cell.data.digest == said.data.digest
+            and record.cell.task.version == said.task.version
+        ):
+            rows = [row.value for row in record.table if row.metric == said.task.primary]
+            found.setdefault((record.cell.size, label, record.cell.seed), []).extend(rows)
+    by_place: dict[tuple[str, str], dict[int, float]] = {}
+    for (size, label, seed), rows in found.items():
+        if rows:
+            by_place.setdefault((size, label), {})[seed] = float(np.mean(rows))
+    return by_place
+
+
+def _bound(differences: np.ndarray) -> float:
+    """The lower one-sided bound of a mean."""
+    from scipy import stats
+
+    error = float(differences.std(ddof=1)) / float(np.sqrt(len(differences)))
+    return float(differences.mean()) - float(stats.t.ppf(LEVEL, len(differences) - 1)) * error
 
 
 def _taken(ours: Sequence[float], theirs: Sequence[float], share: float) -> tuple[float, float] | None:

@@ -28,6 +28,7 @@ from ...benchmark.settings import keyed
 from ..arms import label_of
 from ..cells import Cells
 from ..entry import Entry, EntryRun
+from ..films import downloaded
 from ..untrusted import Refused
 
 _DRAWN = re.compile(r"phantom_nih-(\d{1,5})")
@@ -43,14 +44,16 @@ def installed_task(name: str) -> type[Task] | None:
 
 @lru_cache(maxsize=8)
 def films_at_hand(name: str, resolution: int) -> Dataset | None:
-    """An embedded dataset, or one that is imported here, at a resolution; None where it is not at hand."""
+    """An embedded dataset, one that is imported here or one among the downloads that CXRBENCH_REAL_DATA names, at a
+    resolution; None where it is not at hand."""
     sized = _DRAWN.fullmatch(name)
     drawn = name in EMBEDDED or (sized is not None and int(sized[1]) <= MOST_DRAWN)
     imported = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name) and (datasets_folder() / name).is_dir()
-    if not drawn and not imported:
-        return None
     try:
-        return find_dataset(name, resolution)
+        if drawn or imported:
+            return find_dataset(name, resolution)
+        films = downloaded(name)
+        return None if films is None or resolution > films.resolution else films.resized(resolution)
     except InputError:  # too small a copy, or another dataset of this name: then case scores are what there is
         return None
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from cxrbench.benchmark import digest
-from cxrbench.benchmark.data.catalogue import EMBEDDED, find_dataset
+from cxrbench.benchmark.data.catalogue import EMBEDDED, find_dataset, keep
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.data.importers.kermany import import_kermany
 from cxrbench.benchmark.data.phantom.versions import KNOWN, VERSION, version_of
 from cxrbench.benchmark.runs.record import DataIdentity
 from cxrbench.leaderboard.checks import Sources, check_entry
+from cxrbench.leaderboard.checks.subject import films_at_hand
 from cxrbench.leaderboard.films import Change, films_moved, version_said
 
 from .conftest import Squares, own_sources, squares
@@ -152,3 +156,38 @@ def test_an_entry_of_an_older_protocol_says_that_its_films_are_of_version_1(pack
         "protocol version 1 of squares, on films of version 1, which other processors drew with other grey levels; "
         "this cxrbench has version 2: run it again"
     )
+
+
+# ----------------------------------------------------------------------------------------------- a folder of downloads
+
+
+@pytest.fixture
+def nothing_imported(tmp_path, monkeypatch):
+    """A home without datasets, and nothing remembered."""
+    monkeypatch.setenv("CXRBENCH_HOME", str(tmp_path / "home"))
+    films_at_hand.cache_clear()
+    yield
+    films_at_hand.cache_clear()
+
+
+def test_films_that_are_not_among_the_downloads_are_not_at_hand(nothing_imported, tmp_path, monkeypatch):
+    monkeypatch.delenv("CXRBENCH_REAL_DATA", raising=False)
+    assert films_at_hand("kermany_lungs", 64) is None
+    films_at_hand.cache_clear()
+    monkeypatch.setenv("CXRBENCH_REAL_DATA", str(tmp_path))
+    (tmp_path / "kermany_lungs").mkdir()  # not whole
+    (tmp_path / "secret").mkdir()  # no importer knows it
+    assert films_at_hand("kermany_lungs", 64) is None and films_at_hand("secret", 64) is None
+
+
+@pytest.mark.real_data
+def test_downloaded_films_are_those_that_were_imported(nothing_imported):
+    place = os.environ.get("CXRBENCH_REAL_DATA")
+    if not place or not (Path(place) / "kermany_lungs").is_dir():
+        pytest.skip("CXRBENCH_REAL_DATA names no folder with these films")
+    found = films_at_hand("kermany_lungs", 64)
+    assert found is not None and (len(found), found.resolution) == (247, 64)
+    keep(import_kermany(Path(place) / "kermany_lungs"))
+    films_at_hand.cache_clear()
+    imported = films_at_hand("kermany_lungs", 64)
+    assert imported is not None and imported.digest == found.digest

@@ -15,6 +15,7 @@ from cxrbench.leaderboard.entry import load_entry
 from cxrbench.leaderboard.pack import seal
 
 from . import taken_apart as apart
+from .conftest import pack_run
 from .taken_apart import run_folder
 
 DATA = DataIdentity(name="tiny films", digest="d" * 64)
@@ -136,6 +137,23 @@ def test_an_improbable_gain_over_the_placebo_waits_for_a_review(pack_system, sou
 def test_a_placebo_about_as_good_as_real_passes(pack_system, sources):
     wrong = {"real": 0.03, "synthetic": 0.035, "placebo_synthetic": 0.033}
     assert check_entry(pack_system(seeds=5, wrong=wrong), sources=sources).passed
+
+
+def test_placebos_that_an_entry_brings_are_held_against_the_shared_ones(made_run, tmp_path, sources):
+    root = tmp_path / "submissions"
+    made = {
+        name: made_run(
+            tmp_path / name, name=name, seeds=5, wrong={"real": 0.03, "synthetic": 0.03} | placebo, draw=draw
+        )
+        for draw, (name, placebo) in enumerate(
+            {"weak": {"placebo_synthetic": 0.08}, "fair": {}, "board": {}}.items(), start=1
+        )
+    }
+    folders = {name: pack_run(one, root, name, share=name == "board") for name, one in made.items()}
+    weak = check_entry(folders["weak"], sources=sources)
+    assert weak.status == "needs review" and "placebo_synthetic full: its own cells score" in said(weak)
+    assert "real full: its own cells" not in said(weak)
+    assert all(check_entry(folders[name], sources=sources).passed for name in ("fair", "board"))
 
 
 def test_only_the_maintainers_name_controls(entry, sources):
