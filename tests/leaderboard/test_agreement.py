@@ -73,7 +73,7 @@ def test_a_provider_without_a_seed_has_the_mean_of_the_others():
 def test_worths_beyond_the_curve_count_as_last_or_first_and_unknown_ones_are_left_out():
     curve = Curve(np.array([8.0, 16.0, 32.0]), np.array([[0.80, 0.81, 0.79], [0.85, 0.86, 0.84], [0.90, 0.91, 0.89]]))
     scores = {"low": 0.70, "a": 0.82, "b": 0.86, "c": 0.88, "high": 0.99}
-    found = {name: worth(np.full(3, value) + [0, 0.01, -0.01], 16, curve) for name, value in scores.items()}
+    found = {name: worth([value, value + 0.01, value - 0.01], 16, curve) for name, value in scores.items()}
     assert found["low"].censored == "below" and found["high"].censored == "above"
     assert of_worths(found, found).spearman == pytest.approx(1) and len(of_worths(found, found).providers) == 5
     unknown = found | {"b": replace(found["b"], identified=False)}
