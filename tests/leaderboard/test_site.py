@@ -24,7 +24,7 @@ from cxrbench.leaderboard.cli.board import app
 from cxrbench.leaderboard.entry import load_entry
 from cxrbench.leaderboard.site import build, write_site
 from cxrbench.leaderboard.site.drawings import gain_against_cost, tied_groups
-from cxrbench.leaderboard.site.exports import markdown
+from cxrbench.leaderboard.site.exports import markdown, structure_gain
 from cxrbench.leaderboard.site.words import slug, web_address
 from cxrbench.leaderboard.standings import boards
 
@@ -244,6 +244,16 @@ def test_how_it_is_ranked_speaks_of_copies_and_no_more_of_the_largest_size(site)
     ):
         assert words in text, words
     assert "most real films" not in text and "Welch" not in text
+
+
+def test_numbers_of_organs_are_over_copies_and_before_placebos_over_real():
+    (made,) = boards([attempt("a", 0.01, sd=0.0005, headline=("31", "finetune"))])
+    (one,) = made.all
+    gain, real = one.headline.gain.value, one.headline.difference.value
+    assert structure_gain(made, one.attempt, "heart") == pytest.approx(gain) and real - gain > 0.004
+    (old,) = boards([attempt("a", 0.01, placebos=False, headline=None, arms=("real", "finetune"))])
+    difference = old.all[0].headline.difference.value
+    assert structure_gain(old, old.all[0].attempt, "heart") == pytest.approx(difference)
 
 
 def test_failed_seeds_and_the_median_stand_in_the_table(site):

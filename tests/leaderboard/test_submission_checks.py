@@ -256,6 +256,13 @@ def test_a_placebo_that_was_not_planned_at_some_seed_is_missing(pack_system):
     )
 
 
+def test_an_arm_without_its_placebo_is_missing_it(pack_system):
+    run = load_entry(pack_system(seeds=5)).runs[0]
+    mixed = [cell.model_copy(update={"arm": "mixed"}) for cell in run.results.cells if cell.arm == "synthetic"]
+    results = run.results.model_copy(update={"cells": [*run.results.cells, *mixed]})
+    assert type(run)(run.path, results).unranked == ("5 of 25 cells are missing",)
+
+
 def test_a_run_without_placebos_is_shown_without_a_rank(pack_system, sources):
     folder = pack_system(seeds=5, placebos=False)
     verdict = check_entry(folder, sources=sources)
