@@ -1,8 +1,8 @@
 """Digests: canonical JSON, files, arrays, and the code that makes a number.
 
 A cell's key must change whenever anything that can change its numbers changes, and should not change with anything else.
-So the code digest covers a module and every module of this package (outside the package: of its own folder) that it
-imports, found by reading the source, but for those that make no number (`NO_NUMBERS`). An import for types alone (below
+So the code digest covers a module and every module of this package (outside the package: of its own folder and package) that
+it imports, found by reading the source, but for those that make no number (`NO_NUMBERS`). An import for types alone (below
 `TYPE_CHECKING`) makes no number either; it is followed in an `__init__.py`, which names there what it loads when asked.
 """
 
@@ -16,6 +16,8 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from .errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,9 +108,29 @@ def module_file(base: Path, dotted: str) -> Path | None:
 
 
 def _imported_files(source: Path) -> frozenset[Path]:
-    """Files of the same project that a source file imports: those of this package, and plain ones found beside a file that
-    is not of this package (a provider in one file may import its neighbour)."""
-    return _read_imports(source, source.read_text(encoding="utf-8"))
+    """Files of the same project that a source file imports: those of this package; and of a file that is not of this package
+    its neighbours and the modules of its own package (a provider may be a file, a folder or a package).
+
+    InputError where it is no Python.
+    """
+    try:
+        return _read_imports(source, source.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        where = f" line {error.lineno}" if error.lineno else ""
+        raise InputError(f"cannot read {source}{where}: {error.msg}") from None
+    except (OSError, ValueError) as error:  # not there, no text, or a NUL byte
+        raise InputError(f"cannot read {source}: {str(error).splitlines()[0]}") from None
+
+
+def _bases(source: Path) -> Iterator[tuple[Path, str]]:
+    """Where a file that is not of this package may find modules of its project by absolute names: (folder, first name; any
+    where it is empty)."""
+    root = source.parent
+    while (root / "__init__.py").is_file() and root != root.parent:
+        root, package = root.parent, root.name
+        yield root, package
+    if source.parent.name not in ("site-packages", "dist-packages"):  # neighbours there are other projects
+        yield source.parent, ""
 
 
 @cache  # by content: a file that was changed is read anew
@@ -122,11 +144,19 @@ def _read_imports(source: Path, text: str) -> frozenset[Path]:
             if path is not None:
                 found.add(path)
 
+    def add_own(dotted: str, names: Sequence[str] = ()) -> None:
+        for base, package in _bases(source):
+            parents = dotted.split(".")
+            if package in ("", parents[0]):
+                add(base, dotted, names)
+                for depth in range(1, len(parents)):  # importing a.b.c runs a and a.b first
+                    add(base, ".".join(parents[:depth]))
+
     tree = ast.parse(text, filename=str(source))
     for node in _nodes(tree, types=source.name == "__init__.py"):
         if isinstance(node, ast.ImportFrom):
             names = [alias.name for alias in node.names if alias.name != "__version__"]  # a release moves no number
-            if node.level and names:
+            if node.level and names and node.level <= len(source.parents):
                 add(source.parents[node.level - 1], node.module or "", names)
             elif not node.level and node.module == NAME:
                 for name in names:  # from the public face: the module that the name is of, and nothing else of it
@@ -134,13 +164,13 @@ def _read_imports(source: Path, text: str) -> frozenset[Path]:
             elif not node.level and node.module and node.module.partition(".")[0] == NAME and names:
                 add(PACKAGE, node.module.removeprefix(NAME).lstrip("."), names)
             elif not node.level and node.module and not inside:
-                add(source.parent, node.module, names)
+                add_own(node.module, names)
         elif isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name.partition(".")[0] == NAME:
                     add(PACKAGE, alias.name.removeprefix(NAME).lstrip("."))
                 elif not inside:
-                    add(source.parent, alias.name)
+                    add_own(alias.name)
     return frozenset(found)
 
 

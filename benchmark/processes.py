@@ -28,7 +28,7 @@ def run_apart(module: str, line: str, *, threads: int, time_limit: float, label:
     fails or takes more than `time_limit` seconds (`hint` says what to do then)."""
     try:
         done = subprocess.run(
-            [sys.executable, "-m", module],
+            [sys.executable, "-P", "-m", module],
             input=line,
             capture_output=True,
             text=True,

@@ -11,6 +11,7 @@ import importlib
 import importlib.machinery
 import importlib.util
 import json
+import shlex
 import sys
 from dataclasses import dataclass
 from functools import cache
@@ -56,10 +57,10 @@ class Plugin:
         """The file that defines the class."""
         if self.file is not None:
             return self.file
-        found = importlib.util.find_spec(self.module)
-        if found is None or found.origin is None:
+        origin = _origin(self.module)
+        if origin is None:
             raise InputError(f"'{self.name}' names the module {self.module}, which cannot be found; is it installed?")
-        return Path(found.origin)
+        return origin
 
     def code_digest(self) -> str:
         """sha256 over the source that defines the class, all it imports of its project, and its argument's content."""
@@ -83,7 +84,7 @@ class Plugin:
         """Import the class. InputError when the module or class is not there or cannot be imported."""
         try:
             module = _module_of_file(self.file) if self.file is not None else importlib.import_module(self.module)
-            if not hasattr(module, self.attribute):
+            if not self.attribute or not hasattr(module, self.attribute):
                 raise InputError(f"{self.source()} has no class '{self.attribute}'")
             return getattr(module, self.attribute)
         except CxrbenchError:
@@ -97,13 +98,45 @@ class Plugin:
         return cls(self.argument, settings, **options) if self.argument else cls(settings, **options)
 
 
+def _origin(module: str) -> Path | None:
+    """The source file of a module, without importing it or its parents; None where there is none."""
+    first, *rest = module.split(".")
+    try:
+        found = importlib.util.find_spec(first)  # imports nothing
+        for part in rest:
+            places = None if found is None else found.submodule_search_locations
+            found = None if places is None else importlib.machinery.PathFinder.find_spec(part, list(places))
+    except (ImportError, ValueError):
+        return None
+    if found is None or found.origin is None or not Path(found.origin).is_file():
+        return None
+    return Path(found.origin)
+
+
 def _argument_digest(argument: str) -> str:
     """Content of a folder, or the text of a command and of the files it names."""
-    path = Path(argument)
-    if path.is_dir():
-        return digest.of_folder(path)
-    files = [word for word in argument.split() if Path(word).is_file()]
-    return digest.of_json([argument, *(digest.of_file(Path(word)) for word in files)])
+    if _is("dir", argument):
+        return digest.of_folder(Path(argument))
+    try:
+        words = shlex.split(argument)
+    except ValueError as error:
+        raise InputError(f"command '{argument}': {error}") from None
+    return digest.of_json([argument, *(digest.of_file(Path(word)) for word in words if _is("file", word))])
+
+
+def _is(kind: str, text: str) -> bool:
+    """Whether a text names a file or folder; a long text is no name."""
+    try:
+        return Path(text).is_dir() if kind == "dir" else Path(text).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _resolved(kind: str, path: str) -> Path:
+    try:
+        return Path(path).expanduser().resolve()
+    except (RuntimeError, OSError, ValueError) as error:
+        raise InputError(f"{kind} '{path}': {error}") from None
 
 
 @cache
@@ -150,10 +183,10 @@ def _by_path(kind: str, spec: str) -> Plugin | None:
     path, _, attribute = spec.rpartition(":")
     if not (spec.endswith(".py") or path.endswith(".py")):
         return None
-    file = Path(path or spec).expanduser().resolve()
+    file = _resolved(kind, path or spec)
     if not path or not attribute:
         raise InputError(f"{kind} '{spec}': expected path/to/file.py:Class")
-    if not file.is_file():
+    if not _is("file", str(file)):
         raise InputError(f"{kind} '{spec}': there is no file {path}")
     return Plugin(attribute, spec, "", attribute, file=file)
 
@@ -162,10 +195,10 @@ def find_provider(spec: str) -> Plugin:
     """A provider by name, `file.py:Class`, `folder:path` or `command:...`; InputError says what was expected."""
     scheme, _, rest = spec.partition(":")
     if scheme in _SCHEMES:
-        if not rest:
+        if not rest.strip():
             raise InputError(f"provider '{spec}': expected something after '{scheme}:'")
-        argument = str(Path(rest).expanduser().resolve()) if scheme == "folder" else rest
-        if scheme == "folder" and not Path(argument).is_dir():
+        argument = str(_resolved("provider", rest)) if scheme == "folder" else rest
+        if scheme == "folder" and not _is("dir", argument):
             raise InputError(f"provider '{spec}': {rest} is not a folder")
         label = Path(argument).name if scheme == "folder" else Path(rest.split()[-1]).stem
         return Plugin(label, spec, f"{__package__}.contracts.external", _SCHEMES[scheme], argument=argument)

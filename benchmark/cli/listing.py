@@ -92,7 +92,9 @@ def _task(plugin: Plugin) -> Offer:
 
     if (written := plugin.said()) is not None:
         return written
-    cls = plugin.load()
+    from ..runs.examine import task_class
+
+    cls = task_class(plugin)
     return Offer(cls.summary, (cls.needs.value,))
 
 

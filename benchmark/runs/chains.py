@@ -53,7 +53,7 @@ def run_job(job: Job, time_limit: float | None) -> Outcome:
         progress = None if step is None or store is None else store.progress(step.key)
         order = Order(job=job, outcome=Path(scratch) / "outcome.json", progress=progress)
         process = subprocess.Popen(
-            [sys.executable, "-m", f"{__package__}.worker"],
+            [sys.executable, "-P", "-m", f"{__package__}.worker"],
             stdin=subprocess.PIPE,
             stdout=noise,
             stderr=noise,

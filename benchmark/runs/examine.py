@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from ..contracts.provider import Provider
+from ..contracts.task import Task
 from ..errors import CxrbenchError, InputError
 from ..progress import Progress
 from ..registry import Plugin, find_provider
@@ -54,6 +55,22 @@ def class_of(plugin: Plugin) -> type[Provider]:
         raise InputError(f"{plugin.spec}: {cls.__name__} lacks {', '.join(missing)}: a provider writes fit and sample")
     if not isinstance(getattr(cls, "produces", None), frozenset):
         raise InputError(f"{plugin.spec}: {cls.__name__} lacks produces = frozenset({{...}}): what its films come with")
+    return cls
+
+
+SAID_BY_TASKS = ("name", "version", "needs", "summary", "presets", "default_data", "primary", "metrics")
+"""What every class of a task says of itself."""
+
+
+def task_class(plugin: Plugin) -> type[Task]:
+    """The class of a task. InputError when it is none, or lacks what every task says or does."""
+    cls = plugin.load()
+    if not (isinstance(cls, type) and issubclass(cls, Task)):
+        raise InputError(f"{plugin.spec}: expected a class derived from cxrbench's Task, found {_kind(cls)}")
+    if missing := [name for name in SAID_BY_TASKS if not hasattr(cls, name)]:
+        raise InputError(f"{plugin.spec}: {cls.__name__} lacks {', '.join(missing)}, which every task says of itself")
+    if missing := sorted(getattr(cls, "__abstractmethods__", ())):
+        raise InputError(f"{plugin.spec}: {cls.__name__} lacks {', '.join(missing)}: a task writes them")
     return cls
 
 

@@ -23,7 +23,7 @@ from ...benchmark.runs.record import Failure, Record
 from ...benchmark.runs.store import Level as StoreLevel
 from ...benchmark.runs.store import Store
 from ..entry import EntryRun
-from ..untrusted import shown
+from ..untrusted import Refused, shown
 from .finding import Finding, Level
 from .subject import Protocol, Subject
 
@@ -114,6 +114,8 @@ def _cells(run: EntryRun) -> Iterator[Cell]:
     some = next(iter(run.records.values())).cell
     for row in run.results.cells:
         record = run.records.get(row.key)
+        if row.arm not in set(ArmName):
+            raise Refused(f"results.json has a cell of an arm that there is not: {shown(row.arm)}")
         arm = ArmName(row.arm)
         place = {"fold": row.fold, "size": row.size, "arm": row.arm, "seed": row.seed}
         provider = run.results.provider if arm.uses_provider else None

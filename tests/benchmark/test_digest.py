@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cxrbench.benchmark import digest
+from cxrbench.benchmark.errors import InputError
 
 
 def test_canonical_json_does_not_depend_on_order():
@@ -104,3 +105,53 @@ def test_modules_without_numbers_are_there_and_compute_nothing():
     for name in digest.NO_NUMBERS:
         text = (digest.PACKAGE / name).read_text()
         assert not re.search(r"^\s*(import|from) (numpy|scipy|pandas|torch|cv2)\b", text, re.MULTILINE), name
+
+
+# --------------------------------------------------------------------------------------------- projects of others
+
+
+def write(folder: Path, **files: str) -> None:
+    for name, text in files.items():
+        path = folder / (name.replace("__", "/") + ".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def test_a_package_that_imports_itself_by_its_name_is_all_of_its_own_code(tmp_path):
+    write(tmp_path, theirs__gan="from theirs.nets import GREY\nimport theirs.more\n", theirs__nets="GREY = 0.05\n")
+    write(tmp_path, theirs__more="", other__nets="", numpy="")
+    (tmp_path / "theirs" / "__init__.py").write_text("")
+    names = {path.name for path in digest.source_closure(tmp_path / "theirs" / "gan.py")}
+    assert names == {"gan.py", "nets.py", "more.py", "__init__.py"}
+
+
+def test_a_package_beside_a_file_is_followed_inside_itself(tmp_path):
+    write(tmp_path, mine="from nets.core import build\n", nets__core="from nets.util import G\n", nets__util="G = 1\n")
+    (tmp_path / "nets" / "__init__.py").write_text("")
+    found = digest.source_closure(tmp_path / "mine.py")
+    assert {path.name for path in found} == {"mine.py", "core.py", "util.py", "__init__.py"}
+
+
+def test_what_lies_beside_an_installed_module_is_another_project(tmp_path):
+    site = tmp_path / "site-packages"
+    write(site, theirs="import torch\nimport helpers\n", torch="", helpers="")
+    assert digest.source_closure(site / "theirs.py") == [(site / "theirs.py").resolve()]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"def f(:\n", r"cannot read .*mine\.py line 1: invalid syntax"),
+        ("# \u00e9\n".encode("latin-1"), r"cannot read .*mine\.py: 'utf-8' codec can't decode"),
+        (b"a = 1\0\n", r"cannot read .*mine\.py.*null bytes"),
+    ],
+)
+def test_a_file_that_is_no_python_is_one_line(tmp_path, content, said):
+    (tmp_path / "mine.py").write_bytes(content)
+    with pytest.raises(InputError, match=said):
+        digest.of_code(tmp_path / "mine.py")
+
+
+def test_an_import_from_above_the_root_of_all_files_is_passed_over(tmp_path):
+    write(tmp_path, mine=f"from {'.' * 60} import x\n")
+    assert len(digest.source_closure(tmp_path / "mine.py")) == 1

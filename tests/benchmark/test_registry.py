@@ -10,7 +10,7 @@ import pytest
 
 from cxrbench.benchmark.cli.offers import classes
 from cxrbench.benchmark.errors import InputError
-from cxrbench.benchmark.registry import PROVIDERS, TASKS, Offer, find_provider, find_task, plugins
+from cxrbench.benchmark.registry import PROVIDERS, TASKS, Offer, Plugin, find_provider, find_task, plugins
 from cxrbench.benchmark.runs.examine import class_of
 
 TOY = """import numpy as np
@@ -155,3 +155,39 @@ def test_the_digest_of_a_folder_provider_is_that_of_its_content(tmp_path):
     first = find_provider(f"folder:{tmp_path / 'a'}").code_digest()
     (tmp_path / "a" / "one.png").write_bytes(b"2")
     assert find_provider(f"folder:{tmp_path / 'a'}").code_digest() != first
+
+
+def test_the_code_of_a_program_is_read_as_a_shell_reads_it(tmp_path):
+    program = tmp_path / "g g" / "gen.py"
+    program.parent.mkdir()
+    digests = set()
+    for text in ("one", "two"):
+        program.write_text(text)
+        digests.add(find_provider(f"command:python '{program}'").code_digest())
+    assert len(digests) == 2
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("command: ", "expected something after 'command:'"),
+        ("~no_such_user/x.py:A", "provider '~no_such_user/x.py': "),
+        ("folder:~no_such_user", "provider '~no_such_user': "),
+        (f"{'x' * 400}.py:A", "there is no file"),
+    ],
+)
+def test_an_odd_spec_is_one_line(spec, said):
+    with pytest.raises(InputError, match=said):
+        find_provider(spec)
+
+
+def test_a_command_with_a_long_word_has_a_digest():
+    assert find_provider(f"command:python -c {'x' * 400}").code_digest()
+    with pytest.raises(InputError, match="No closing quotation"):
+        find_provider("command:python 'gen.py").code_digest()
+
+
+@pytest.mark.parametrize("module", ["no_such_package.sub", "sys", "cxrbench.no_such", "json.no_such.deeper"])
+def test_an_entry_point_that_leads_nowhere_is_one_line_and_imports_nothing(module):
+    with pytest.raises(InputError, match="cannot be found; is it installed"):
+        Plugin("bad", "bad", module, "X").source()
