@@ -140,8 +140,13 @@ def replaced(folder: Path) -> Iterator[Path]:
             draft = Path(scratch) / folder.name
             draft.mkdir()
             yield draft
-            if folder.exists():
-                folder.rename(Path(scratch) / ".before")
-            draft.rename(folder)
+            before = Path(scratch) / ".before"
+            try:
+                if folder.exists():
+                    folder.rename(before)
+                draft.rename(folder)
+            finally:  # also where it is interrupted between the two: one of them stays
+                if before.exists() and not folder.exists():
+                    before.rename(folder)
     except OSError as error:
         raise InputError(f"cannot write {folder}: {error.strerror or error}") from error

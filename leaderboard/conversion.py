@@ -21,6 +21,7 @@ from pydantic import Field
 
 from ..benchmark import digest
 from ..benchmark.contracts.task import Predictions
+from ..benchmark.errors import InputError
 from ..benchmark.files import write_text
 from ..benchmark.results.rows import SCHEMA as RESULTS_SCHEMA
 from ..benchmark.results.rows import Results
@@ -86,7 +87,7 @@ def convert(root: Path) -> Iterator[Converted]:
     for folder in entry_folders(root):
         try:
             yield Converted(shown(folder.name), _convert_entry(folder, root / REVIEWED))
-        except Refused as error:
+        except (Refused, InputError) as error:
             yield Converted(shown(folder.name), f"cannot be converted: {error}", failed=True)
 
 
@@ -105,9 +106,10 @@ def _convert_entry(folder: Path, reviewed: Path) -> str:
         raise Refused(f"it has files of both schemas; take {RUNS}/ or results/ and records/ away")
     _check_digests(files, sealed)
     before = digest.of_json([[name, digest.of_file(path)] for name, path in files.items()])
+    reviews = read_toml(reviewed) if reviewed.is_file() else {}
     with replaced(folder) as draft:
         for name in files.keys() - {*sealed, DIGESTS}:
-            (draft / name).parent.mkdir(exist_ok=True)
+            (draft / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(files[name], draft / name)
         text = _SCHEMA.sub("schema = 2", read_text(files[SUBMISSION]), count=1)
         (draft / SUBMISSION).write_text(text, encoding="utf-8")
@@ -119,7 +121,7 @@ def _convert_entry(folder: Path, reviewed: Path) -> str:
             f"{len(files)} files, {_size(files):,} bytes, became {len(entry.files)} files, {_size(entry.files):,} bytes"
         )
         after = entry.digest
-    return words + _carry_over(folder.name, before, after, reviewed)
+    return words + _carry_over(folder.name, before, after, reviews.get(folder.name), reviewed)
 
 
 def _check_digests(files: Mapping[str, Path], sealed: Iterable[str]) -> None:
@@ -145,9 +147,9 @@ def _size(files: Mapping[str, Path]) -> int:
     return sum(path.stat().st_size for path in files.values())
 
 
-def _carry_over(name: str, before: str, after: str, reviewed: Path) -> str:
-    """Enter the new digest for the old one into the list of reviews, and say so; nothing where there is no such review."""
-    said = read_toml(reviewed).get(name) if reviewed.is_file() else None
+def _carry_over(name: str, before: str, after: str, said: object, reviewed: Path) -> str:
+    """Enter the new digest for the old one into the list of reviews, where it has `said` of the entry, and say so; nothing
+    where there is no such review."""
     if not isinstance(said, dict) or said.get("digest") != before:
         return ""
     write_text(reviewed, read_text(reviewed).replace(before, after))

@@ -26,7 +26,7 @@ def check_guarded(folder: Path, reviewed: Path | None, time_limit: float) -> dic
         answer = Path(scratch) / "verdict.json"
         words = [str(folder), "" if reviewed is None else str(reviewed), str(answer)]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", f"{package}.guard", *words]
+        command = [sys.executable, "-P", "-m", f"{package}.guard", *words]
         try:
             done = subprocess.run(
                 command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=time_limit

@@ -52,12 +52,15 @@ def rescore(folder: Path, sources: Sources | None = None) -> list[str]:
     if found := list(digests.check(subject)):
         raise InputError(f"{folder.name} is not as it was packed: {found[0]}")
     rescored = [_rescored(subject, run) for run in subject.entry.runs]
-    for one in rescored:
-        if one.added:
+    changed = [one for one in rescored if one.added]
+    try:
+        for one in changed:
             _write(one)
+    finally:  # also where it is interrupted: every run is whole, the old or the new one
+        if changed:
+            seal(folder)
     lines = [f"{RUNS}/{one.run.path.name}: {len(one.cells)} cells, {_in_words(one)}" for one in rescored]
-    if any(one.added for one in rescored):
-        seal(folder)
+    if changed:
         lines.append("its digest is another one now, so that a review of it does not hold any more")
     return lines
 

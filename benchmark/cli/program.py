@@ -49,7 +49,11 @@ for command in plugins(COMMANDS).values():
     except CxrbenchError as error:  # of another package: the other commands work without it
         print(f"warning: the command {command.name} is left out: {error}", file=sys.stderr)
         continue
-    if isinstance(found, typer.Typer):
+    if not callable(found):
+        print(
+            f"warning: the command {command.name} is left out: {command.module} has no function for it", file=sys.stderr
+        )
+    elif isinstance(found, typer.Typer):
         app.add_typer(found, name=command.name)
     else:
         app.command(command.name)(found)

@@ -108,10 +108,17 @@ def _check_writable(out: Path | None) -> None:
     """Say before the work, not after it, that results cannot be written."""
     target = out or Path("runs")
     place = target
-    while not place.exists():
-        place = place.parent
-    if not place.is_dir():
-        raise InputError(f"--out {target}: expected a folder, found a file ({place})")
+    try:
+        while not place.exists():
+            place = place.parent
+        if not place.is_dir():
+            raise InputError(f"--out {target}: expected a folder, found a file ({place})")
+        if out is not None:
+            target.mkdir(
+                parents=True, exist_ok=True
+            )  # says what os.access does not: a name too long, a system's folder
+    except OSError as error:
+        raise InputError(f"cannot write {target}: {error.strerror or error}; choose another --out") from None
     if not os.access(place, os.W_OK):
         raise InputError(f"cannot write {target}: {place} is not writable; choose another --out")
 

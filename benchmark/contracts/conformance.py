@@ -98,7 +98,9 @@ def _finding(claim: str, action: Callable[[], str]) -> Finding:
         return Finding(claim, False, str(error))
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
-        return Finding(claim, False, f"{type(error).__name__}: {error} ({Path(where.filename).name} line {where.lineno})")
+        return Finding(
+            claim, False, f"{type(error).__name__}: {error} ({Path(where.filename).name} line {where.lineno})"
+        )
 
 
 class _Check:

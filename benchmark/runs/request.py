@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,14 +12,14 @@ from ..contracts.label_by import LabelBy
 from ..contracts.task import ArmName, Task
 from ..data.catalogue import find_dataset
 from ..data.dataset import Annotation, Dataset
-from ..errors import InputError, unknown
+from ..errors import CxrbenchError, InputError, unknown
 from ..home import home
 from ..progress import Progress
 from ..registry import TASKS, Plugin, find_provider, find_task, plugins
 from ..settings import override, parse_pairs
 from .asked import ask_provider
 from .chains import Outcome, run_chains, step_done
-from .examine import Said
+from .examine import Said, task_class
 from .job import Step
 from .plan import Plan, make_curve_plan, make_plan
 from .schedule import Schedule
@@ -27,8 +28,6 @@ from .store import Store
 PRESETS = {"quick": 1800.0, "standard": 4 * 3600.0, "paper": 7 * 86400.0}
 """The presets, with the seconds one step may take before it is stopped."""
 TASK_PREFIX = "task."
-SAID_BY_TASKS = ("name", "version", "needs", "summary", "presets", "default_data", "primary", "metrics")
-"""What every class of a task says of itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +108,10 @@ def choose_task(provider: Plugin, said: Said, name: str | None) -> Plugin:
     others)."""
     if name or said.home_task:
         return find_task(name or said.home_task)
-    known = [(plugin, plugin.load()) for plugin in plugins(TASKS).values()]
+    known = []
+    for plugin in plugins(TASKS).values():
+        with suppress(CxrbenchError):  # one of another package that cannot be used: the others can
+            known.append((plugin, task_class(plugin)))
     for plugin, cls in sorted(known, key=lambda one: not one[1].first_choice):
         if cls.needs.value in said.produces:
             return plugin
@@ -128,11 +130,7 @@ def resolve_device(device: str) -> str:
 
 
 def _task_of(request: Common, plugin: Plugin, pairs: Sequence[tuple[str, str]]) -> Task:
-    cls: type[Task] = plugin.load()
-    if missing := [name for name in SAID_BY_TASKS if not hasattr(cls, name)]:
-        raise InputError(
-            f"{plugin.spec}: {plugin.attribute} lacks {', '.join(missing)}, which every task says of itself"
-        )
+    cls = task_class(plugin)
     if request.preset not in cls.presets:
         raise unknown("preset", request.preset, cls.presets)
     return cls(override(cls.presets[request.preset], pairs, plugin.name))

@@ -104,7 +104,13 @@ def check_entry(folder: Path, *, sources: Sources | None = None, reviewed: Path 
 
 def _reviewed(findings: Iterable[Finding], entry: Entry, path: Path) -> list[Finding]:
     """The findings, those for review as notes where a maintainer has looked at exactly this entry."""
-    reason = _reason(path, entry) if path.is_file() else None
+    try:
+        reason = _reason(path, entry) if path.is_file() else None
+    except Refused as error:  # the list is not the entry's
+        return [
+            *findings,
+            Finding(Level.NOTE, "reviews", "", f"{path.name} cannot be read, so no review counts: {error}"),
+        ]
     return [
         Finding(Level.NOTE, one.check, one.where, f"{one.message} (reviewed: {reason})")
         if one.level is Level.REVIEW and reason

@@ -24,7 +24,7 @@ from ...benchmark.runs.store import Level as StoreLevel
 from ...benchmark.runs.store import Store
 from ..arms import is_shared, parsed
 from ..entry import EntryRun
-from ..untrusted import shown
+from ..untrusted import Refused, shown
 from .finding import Finding, Level
 from .subject import Protocol, Subject
 
@@ -119,7 +119,7 @@ def _cells(run: EntryRun) -> Iterator[Cell]:
         record = run.records.get(row.key)
         parts = parsed(row.arm)
         if parts is None:
-            raise InputError(f"unknown arm {shown(row.arm)}")
+            raise Refused(f"results.json has a cell of an arm that there is not: {shown(row.arm)}")
         place = parts._asdict() | {"fold": row.fold, "size": row.size, "arm": parts.arm.value, "seed": row.seed}
         provider = None if is_shared(row.arm) else run.results.provider
         identity = record.cell if record else some.model_copy(update=place | {"provider": provider})

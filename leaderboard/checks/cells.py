@@ -12,7 +12,7 @@ from ...benchmark.runs.record import DataIdentity, Record, TaskIdentity
 from ...benchmark.settings import keyed
 from ..arms import is_placebo, is_shared, label_of, parsed
 from ..cells import RECORDS
-from ..entry import RESULTS, SHARED, EntryRun
+from ..entry import RESULTS, SHARED, EntryRun, board_name
 from ..films import older, version_said
 from ..untrusted import Refused, shown
 from .finding import Finding, Level
@@ -28,11 +28,15 @@ def check(subject: Subject) -> Iterator[Finding]:
     if len(set(boards)) < len(boards):
         yield Finding(Level.ERROR, NAME, "", "two runs stand on one board; keep one")
     for run in subject.entry.runs:
+        said = run.results
         errors, lost = [*_protocol(subject, run), *_plan(run)], _lost(run)
+        elsewhere = f", nor in {SHARED}/{board_name(said.task.name, said.data.name, said.preset)} beside the entry"
         for row in run.results.cells:
             record = run.records.get(row.key)
             if row.status is Status.DONE and record is None:
-                errors.append(f"cell {row.key[:8]} ({row.arm} {row.size} seed {row.seed}) is not in {RECORDS}")
+                errors.append(
+                    f"cell {row.key[:8]} ({row.arm} {row.size} seed {row.seed}) is not in {RECORDS}{elsewhere}"
+                )
             elif row.status is not Status.DONE and record is not None:
                 errors.append(f"cell {row.key[:8]} is in {RECORDS}, but {RESULTS} says that it is {row.status.value}")
             elif record is not None:

@@ -112,11 +112,39 @@ def test_a_package_that_cannot_be_imported_takes_nothing_with_it(tmp_path):
     assert re.search(r"^  noise ", done.stdout, re.MULTILINE)
 
 
-def test_a_task_that_does_not_say_all_is_one_line(tmp_path):
-    (tmp_path / "mine.py").write_text("class Mine:\n    name = 'mine'\n    presets = {}\n")
-    done = cxrbench("run", "--provider", "noise", "--task", f"{tmp_path / 'mine.py'}:Mine", cwd=tmp_path)
+TASKS = """
+from cxrbench import Task
+
+class Mine(Task):
+    name, presets = "mine", {}
+
+class NoTask:
+    name = "no task"
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Mine", "Mine lacks version, needs, summary, default_data, primary, metrics, which every task says of itself"),
+        ("NoTask", "expected a class derived from cxrbench's Task, found the class NoTask"),
+    ],
+)
+def test_what_is_no_task_is_one_line(tmp_path, name, said):
+    (tmp_path / "mine.py").write_text(TASKS)
+    done = cxrbench("run", "--provider", "noise", "--task", f"{tmp_path / 'mine.py'}:{name}", cwd=tmp_path)
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
-    assert "Mine lacks version, needs, summary, default_data, primary, metrics, which every task says" in done.stderr
+    assert said in done.stderr
+
+
+def test_a_module_of_the_folder_in_which_a_run_is_started_shadows_nothing(tmp_path):
+    """A console script has its own folder on the path, not the one it is called in; so have the processes that it starts."""
+    for name in ("random", "json", "torch"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('shadowed')\n")
+    code = "from cxrbench.benchmark.cli import main; main()"
+    command = [sys.executable, "-P", "-c", code, *TOY, "--arms", "real", "--out", "out"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=900)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_full_disk_is_one_line(tmp_path):

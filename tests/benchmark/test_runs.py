@@ -157,7 +157,7 @@ def test_steps_of_a_killed_run_end_themselves(tmp_path):
 
 
 def workers_of(parent: int) -> list[int]:
-    listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(parent)], capture_output=True, text=True)
+    listed = subprocess.run(["ps", "-ww", "-o", "pid=,args=", "--ppid", str(parent)], capture_output=True, text=True)
     return [int(line.split()[0]) for line in listed.stdout.splitlines() if "benchmark.runs.worker" in line]
 
 

@@ -182,3 +182,23 @@ def test_a_run_is_not_packed_into_the_old_form(made_run, tmp_path):
 def test_no_folder_of_entries_is_wrong_input():
     result = CliRunner().invoke(app, ["submission", "convert", "--dir", "nowhere"])
     assert isinstance(result.exception, InputError) and "no such folder" in str(result.exception)
+
+
+def test_a_list_of_reviews_that_cannot_be_read_stops_a_conversion_before_anything_is_changed(entry):
+    as_schema_1(entry)
+    (entry.parent / "reviewed.toml").write_text("x = = \n")
+    before = contents(entry)
+    (words,) = [line for line in lines(entry.parent) if line.startswith("my_gan")]
+    assert "cannot be converted" in words and "reviewed.toml" in words
+    assert contents(entry) == before
+
+
+def test_an_entry_with_an_odd_folder_does_not_keep_the_others(entry):
+    as_schema_1(entry)
+    shutil.copytree(entry, entry.parent / "zzz")
+    (entry / "samples" / "a").mkdir(parents=True)
+    (entry / "samples" / "a" / "tiny-1.png").write_bytes(b"")
+    toml = entry.parent / "zzz" / "submission.toml"
+    toml.write_text(toml.read_text().replace("my_gan", "zzz"))
+    said = {line.partition(":")[0]: line for line in lines(entry.parent)}
+    assert "cannot be converted" in said["my_gan"] and "became" in said["zzz"]

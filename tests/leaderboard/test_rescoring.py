@@ -188,3 +188,19 @@ def test_an_entry_that_was_changed_after_packing_is_not_sealed_again(name, entry
 def test_the_command_names_the_task_that_is_not_installed(entry):
     done = CliRunner().invoke(app, ["submission", "rescore", "my_gan", "--dir", str(entry.parent)])
     assert isinstance(done.exception, InputError) and "its task is not installed" in str(done.exception)
+
+
+def test_an_entry_whose_rescoring_was_interrupted_is_sealed_as_far_as_it_came(entry, monkeypatch):
+    from cxrbench.leaderboard import rescoring
+
+    write = rescoring._write
+
+    def interrupted(one) -> None:
+        write(one)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rescoring, "_write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        rescore(entry, sources_of(WithJaccard))
+    monkeypatch.undo()
+    assert "nothing to add" in rescore(entry, sources_of(WithJaccard))[0]

@@ -314,6 +314,9 @@ def test_an_improbable_improvement_waits_for_a_review(pack_system, sources):
     assert again.passed and "(reviewed: asked the authors)" in lines(again)
     (folder / "README.md").write_text("# my_gan\n\nchanged after the review\n")
     assert check_entry(folder, sources=sources).status == "needs review"
+    reviewed.write_text("x = = \n")
+    broken = check_entry(folder, sources=sources)
+    assert broken.status == "needs review" and "reviewed.toml cannot be read, so no review counts" in lines(broken)
 
 
 def test_an_improvement_within_the_spread_passes(pack_system, sources):
