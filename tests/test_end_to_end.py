@@ -14,6 +14,13 @@ from cxrbench.benchmark.results.folder import load_scores
 
 CXRBENCH = [sys.executable, "-m", "cxrbench.benchmark.cli"]
 SHORT = ["task.steps=6", "task.check_every=2", "task.synthetic=24"]
+SIZES = {
+    "full": ("synthetic", "finetune"),
+    "31": ("synthetic", "mixed"),
+    "tiny": ("synthetic", "finetune", "mixed"),
+}
+"""The arms with synthetic films of every size."""
+CELLS = {(size, arm) for size, arms in SIZES.items() for arm in ("real", *arms, *(f"placebo_{one}" for one in arms))}
 
 
 def cxrbench(*arguments: str, cwd: Path, home: Path) -> subprocess.CompletedProcess[str]:
@@ -37,7 +44,10 @@ def test_the_number_and_order_of_jobs_change_no_bit(tmp_path):
     columns = ["size", "arm", "seed", "case", "structure", "metric"]
     a, b = (load_scores(tmp_path / out).sort_values(columns, ignore_index=True) for out in ("a_out", "b_out"))
     assert a.equals(b)
-    assert len(a) == 6 * 123 * 3 * 7
+    assert len(a) == len(CELLS) * 123 * 3 * 7
+    assert set(zip(a["size"], a["arm"], strict=True)) == CELLS
+    gains = {(row["size"], row["arm"]) for row in first["gains"]}
+    assert gains == {(size, arm) for size, arms in SIZES.items() for arm in arms}
 
 
 REAL = pytest.mark.real_data
@@ -83,4 +93,4 @@ def test_three_stage_runs_on_real_films_from_end_to_end(tmp_path, kermany):
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     states = {(cell["size"], cell["arm"]): cell["status"] for cell in results["cells"]}
-    assert set(states.values()) == {"done"} and len(states) == 6
+    assert set(states.values()) == {"done"} and set(states) == CELLS
