@@ -280,13 +280,15 @@ class Results(Strict):
 
     @property
     def headline(self) -> tuple[str, str] | None:
-        """(size, arm) that the run's sentence is about: the task's, where the run has them; else the smallest size and the
-        first arm that have a gain. None without any."""
+        """(size, arm) that the run's sentence is about: the task's headline arm, at its headline size, or at the largest where
+        the films do not have that. Of a task without one, or a run without that arm, the first arm with a gain. None without
+        any gain."""
         places = [(row.size, row.arm) for row in self.gains]
         said = self.task.headline
-        if said is not None and (said.size, said.arm) in places:
+        wanted = [place for place in places if said is not None and place[1] == said.arm]
+        if said is not None and (said.size, said.arm) in wanted:
             return said.size, said.arm
-        return places[-1] if places else None
+        return next(iter(wanted or places), None)
 
     def gain(self, size: str, arm: str) -> GainRow | None:
         """The gain of an arm over its placebo at a size."""

@@ -19,6 +19,7 @@ import numpy as np
 
 from cxrbench.benchmark import digest
 from cxrbench.benchmark.contracts.task import ArmName, Predictions, Task
+from cxrbench.benchmark.data.copies import copies, originals
 from cxrbench.benchmark.data.dataset import Dataset
 from cxrbench.benchmark.data.findings import LOCALISED
 from cxrbench.benchmark.registry import find_provider, find_task
@@ -122,7 +123,7 @@ def draw_sample() -> None:
 
 def key_in_sample(cell: Cell) -> str:
     """What the arrays of a cell are called in the file."""
-    return f"{cell.slot.arm.value}/{cell.slot.fold}/{cell.seed}"
+    return f"{cell.arm}/{cell.slot.fold}/{cell.seed}"
 
 
 def sample_predictions(plan: Plan, cell: Cell) -> Predictions:
@@ -164,7 +165,12 @@ def keep_cell(plan: Plan, store: Store, cell: Cell) -> None:
     """The record of a cell with its committed predictions."""
     task, test, said = plan.task, plan.task.test_set(plan.data, cell.slot), sample_predictions(plan, cell)
     scores = task.score(said, test)
-    provided = cell.slot.arm.uses_provider
+    provided = cell.identity.provider is not None
+    real = task.training_set(plan.fit_data, cell.slot).resized(task.settings.resolution)
+    count = cell.synthetic_count(task, plan.data) if cell.slot.arm.uses_provider else 0
+    trained_on = [] if cell.slot.arm is ArmName.SYNTHETIC else list(real.ids)
+    if cell.identity.placebo:
+        trained_on += copies(task.learnt_from(real), count, seed=cell.draw("placebo")).ids
     machine = {"device": "no machine", "threads": 1}
     cost = Cost(
         **machine,
@@ -181,13 +187,14 @@ def keep_cell(plan: Plan, store: Store, cell: Cell) -> None:
             key=cell.key,
             cell=cell.identity,
             table=[Value.model_validate(row) for row in task.summarise(scores).to_dict("records")],
-            train_ids=digest.of_json(sorted(task.training_set(plan.fit_data, cell.slot).ids)),
+            train_ids=digest.of_json(sorted(trained_on)),
             test_ids=digest.of_json(sorted(test.ids)),
             downstream=Downstream(
                 seconds=1.0,
-                train_films=1,
+                train_films=max(1, len(trained_on)),
                 test_films=len(test),
-                synthetic_films=int(provided),
+                synthetic_films=count,
+                real_films=len(set(originals(task.learnt_from(real)))),
                 peak_memory_bytes=1 << 20,
             ),
             cost=cost if provided else None,
