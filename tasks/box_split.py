@@ -20,6 +20,7 @@ import pandas as pd
 from ..benchmark import digest
 from ..benchmark.data.dataset import Dataset
 from ..benchmark.data.findings import LOCALISED
+from ..benchmark.data.splits import drawn
 from ..benchmark.errors import InputError
 
 CORNERS = ["x", "y", "w", "h"]
@@ -112,6 +113,17 @@ def split_boxes(table: pd.DataFrame, split: Split, held_share: float = 0.0) -> B
     quotas = {finding: round(held_share * n) for finding, n in counts(rest).items()}  # never all of them
     held = _by_patient(rest, quotas, "held out") if any(quotas.values()) else np.zeros(len(train), dtype=bool)
     return BoxSplit(train[~held], train[held], test, structures)
+
+
+def trained_rows(table: pd.DataFrame, split: BoxSplit, share: float, seed: int) -> np.ndarray:
+    """The boxes that train of a share (above 0, at most 1) of the training patients: the first in an order drawn for every
+    seed. What is held out to choose the checkpoint is the same for every share."""
+    if share == 1:
+        return split.train
+    names = table["patient"].iloc[split.train]
+    order = drawn(names, f"nih_localisation/size/{seed}")
+    kept = order[: max(1, round(share * len(order)))]
+    return split.train[names.isin(kept).to_numpy()]
 
 
 def trained(count: int) -> int:

@@ -14,6 +14,7 @@ from ..benchmark.data.dataset import Dataset
 from ..benchmark.data.findings import LOCALISED
 from ..benchmark.errors import InputError
 from ..benchmark.metrics.localisation import SCORE, false_positives_per_image
+from ..benchmark.metrics.scores import AVERAGE
 from .box_split import BOX_COLUMNS, CORNERS
 
 if TYPE_CHECKING:
@@ -98,6 +99,35 @@ def without_unseen(said: Predictions) -> Predictions:
     rows: npt.NDArray[np.intp] = np.flatnonzero((score >= SCORE) | (score == best[place.ravel()]))
     kept = {name: array[rows] if name in ROWS else array for name, array in said.arrays.items()}
     return Predictions(said.ids, kept)
+
+
+def summary(scores: pd.DataFrame, windows: Sequence[Sequence[int]]) -> pd.DataFrame:
+    """The table of `NihLocalisation.summarise`: columns `metric, structure, value`. `windows`: the steps of the checkpoints
+    of each window."""
+    scored = scores[scores["value"].notna()]
+    structures = [name for name in LOCALISED if (scored["structure"] == name).any()]
+    averaged = len(structures) == scores["structure"].nunique() and len(structures) > 1
+    mean = scored.groupby(["metric", "structure"])["value"].mean()
+    means = dict(zip(mean.index, mean.to_numpy(dtype=np.float64), strict=True))
+    rows: list[tuple[str, str, float]] = []
+    for metric in ("cl", "cl_scored", "cl_iobb", "false_positives"):
+        values = [float(means[metric, name]) for name in structures]
+        rows += [(metric, name, value) for name, value in zip(structures, values, strict=True)]
+        if averaged:
+            rows.append((metric, AVERAGE, float(np.mean(values))))
+    for name in structures:
+        hits = scored.loc[(scored["metric"] == "cl") & (scored["structure"] == name), "value"]
+        rows += [("found", name, float(hits.sum())), ("boxes", name, float(len(hits)))]
+    for number, steps in enumerate(windows, start=1):
+        metric = f"cl_window_{number}"
+        tested = [step for step in steps if (scored["metric"] == f"cl_at_{step}").any()]
+        if not tested:
+            continue
+        window = np.array([[means[f"cl_at_{step}", name] for name in structures] for step in tested])
+        rows += [(metric, name, float(value)) for name, value in zip(structures, window.max(axis=0), strict=True)]
+        if averaged:
+            rows.append((metric, AVERAGE, float(window.mean(axis=1).max())))
+    return pd.DataFrame(rows, columns=["metric", "structure", "value"])
 
 
 def _table(

@@ -37,7 +37,7 @@ from ..benchmark.contracts.task import (
 )
 from ..benchmark.data.dataset import Annotation, Dataset, concatenate
 from ..benchmark.data.findings import FINDINGS
-from ..benchmark.data.sizes import FULL, halved
+from ..benchmark.data.sizes import FULL
 from ..benchmark.data.splits import NIH_LISTS, check_not_random, ids_digest, train_and_test
 from ..benchmark.digest import derive_seed
 from ..benchmark.errors import InputError
@@ -45,7 +45,7 @@ from ..benchmark.metrics.scores import AVERAGE, RESAMPLES, class_scores
 from ..benchmark.progress import Progress
 from .models import sdfn_settings
 from .models.sdfn_settings import ClassifierSettings, Kind
-from .patient_shares import rows_of, share_of, size_name
+from .patient_shares import curve_of_shares, planned_sizes, rows_of
 
 if TYPE_CHECKING:
     from .lungs.unet import LungRegions
@@ -157,16 +157,13 @@ class NihClassification(Task):
 
     def slots(self, data: Dataset) -> list[Slot]:
         """Sizes x arms; a share of the patients that holds no finding, or fewer than two patients, is left out."""
-        sizes = [FULL, *(size_name(share) for share in sorted(set(self.settings.fractions), reverse=True))]
-        kept = [size for size in sizes if size == FULL or self._carries(data, size)]
-        return [Slot(FOLD, size, arm) for size in kept for arm in ARMS]
+        sizes = planned_sizes(self.settings.fractions, lambda size: self._carries(data, size))
+        return [Slot(FOLD, size, arm) for size in sizes for arm in ARMS]
 
     def curve_sizes(self, data: Dataset) -> tuple[str, ...]:
         """All training patients, half of them and so on while at least 32 films are left, and the shares of `fractions`."""
         films = len(rows_of(data, FULL, 0)[0])
-        halves = [FULL, *(size_name(0.5**power) for power in range(1, len(halved(films, LEAST))))]
-        shares = [size for size in map(size_name, self.settings.fractions) if self._carries(data, size)]
-        return tuple(sorted(dict.fromkeys([*halves, *shares]), key=share_of, reverse=True))
+        return curve_of_shares(films, LEAST, self.settings.fractions, lambda size: self._carries(data, size))
 
     def _carries(self, data: Dataset, size: str) -> bool:
         films = data.cases.iloc[rows_of(data, size, 0)[0]]
@@ -227,9 +224,7 @@ class NihClassification(Task):
         return Trained(classifier, {f"{arm.name}: {name}": history for name, history in histories.items()})
 
     def _films(self, arm: Arm) -> Dataset:
-        parts = []
-        if arm.name is not ArmName.SYNTHETIC:
-            parts.append(arm.real)
+        parts = [] if arm.name is ArmName.SYNTHETIC else [arm.real]
         if arm.name in (ArmName.SYNTHETIC, ArmName.MIXED):
             parts.append(arm.synthetic)
         films = []
@@ -386,8 +381,7 @@ class NihClassification(Task):
 
 def labels_of(films: Dataset, structures: Sequence[str]) -> np.ndarray:
     """0/1 labels float32 (N, structures); InputError where the films lack one."""
-    missing = [finding for finding in structures if finding not in films.cases]
-    if missing:
+    if missing := [finding for finding in structures if finding not in films.cases]:
         raise InputError(f"dataset {films.info.name} has no labels of {', '.join(missing)}")
     return films.cases[list(structures)].to_numpy(dtype=np.float32)
 

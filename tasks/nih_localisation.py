@@ -38,8 +38,7 @@ from ..benchmark.contracts.task import (
 )
 from ..benchmark.data.dataset import Annotation, Dataset
 from ..benchmark.data.findings import LOCALISED
-from ..benchmark.data.sizes import FULL, halved
-from ..benchmark.data.splits import drawn
+from ..benchmark.data.sizes import FULL
 from ..benchmark.digest import derive_seed
 from ..benchmark.errors import InputError
 from ..benchmark.metrics.localisation import SCORE, best_detection, correct_localisation
@@ -54,6 +53,7 @@ from .box_split import (
     healthy_rows,
     keys_of,
     split_boxes,
+    trained_rows,
 )
 from .detections import (
     CHOSEN,
@@ -61,12 +61,13 @@ from .detections import (
     false_positives,
     predicted,
     scored_boxes,
+    summary,
     tables_by_step,
     without_unseen,
 )
 from .models import detector_settings
 from .models.detector_settings import DetectorSettings
-from .patient_shares import share_of, size_name
+from .patient_shares import curve_of_shares, planned_sizes, share_of
 
 if TYPE_CHECKING:
     from .models.faster_rcnn import BoxedFilms, Detector, FindingsDetector
@@ -171,32 +172,20 @@ class NihLocalisation(Task):
         return self._split(annotations_of(data)).structures
 
     def slots(self, data: Dataset) -> list[Slot]:
-        """Sizes x arms: all training boxes, and a share of their patients where every finding keeps a box."""
-        sizes = [FULL, *(size_name(share) for share in sorted(set(self.settings.fractions), reverse=True))]
-        kept = [size for size in sizes if size == FULL or self._carries(data, size)]
-        return [Slot(self.settings.split.value, size, arm) for size in kept for arm in ARMS]
+        """Sizes x arms: all training boxes, and those of a share of their patients where every finding keeps a box."""
+        sizes = planned_sizes(self.settings.fractions, lambda size: self._carries(data, size))
+        return [Slot(self.settings.split.value, size, arm) for size in sizes for arm in ARMS]
 
     def curve_sizes(self, data: Dataset) -> tuple[str, ...]:
         """All training boxes, those of half of their patients and so on while at least 16 boxes are left."""
         boxes = len(self._split(annotations_of(data)).train)
-        halves = [FULL, *(size_name(0.5**power) for power in range(1, len(halved(boxes, LEAST))))]
-        shares = [size for size in map(size_name, self.settings.fractions) if self._carries(data, size)]
-        return tuple(sorted(dict.fromkeys([*halves, *shares]), key=share_of, reverse=True))
+        return curve_of_shares(boxes, LEAST, self.settings.fractions, lambda size: self._carries(data, size))
 
     def _carries(self, data: Dataset, size: str) -> bool:
-        table, split = annotations_of(data), self._split(annotations_of(data))
-        rows = self._trained_rows(table, split, Slot(self.settings.split.value, size, ArmName.REAL))
+        table = annotations_of(data)
+        split = self._split(table)
+        rows = trained_rows(table, split, share_of(size), 0)
         return set(table["finding"].iloc[rows]) == set(split.structures)
-
-    def _trained_rows(self, table: pd.DataFrame, split: BoxSplit, slot: Slot) -> np.ndarray:
-        """The boxes of a size that train: those of the first patients in an order drawn for every seed. What is held out to
-        choose the checkpoint is the same for every size."""
-        if slot.size == FULL:
-            return split.train
-        names = table["patient"].iloc[split.train]
-        order = drawn(names, f"nih_localisation/size/{slot.seed}")
-        kept = order[: max(1, round(share_of(slot.size) * len(order)))]
-        return split.train[names.isin(kept).to_numpy()]
 
     def _split(self, table: pd.DataFrame) -> BoxSplit:
         by_patient = self.settings.split is Split.PATIENT
@@ -208,7 +197,7 @@ class NihLocalisation(Task):
         split = self._split(table)
         apart = table["patient"].iloc[np.concatenate([split.held, split.test])]
         healthy = healthy_rows(data, set(apart), self.settings.healthy)
-        rows = self._trained_rows(table, split, slot)
+        rows = trained_rows(table, split, share_of(slot.size), slot.seed)
         films = self._films(data, table.iloc[rows], f"{slot.size} training set", healthy)
         return films.resized(self.settings.fit_resolution)
 
@@ -245,7 +234,7 @@ class NihLocalisation(Task):
     def synthetic_count(self, data: Dataset, slot: Slot) -> int:
         table = annotations_of(data)
         split = self._split(table)
-        share = len(self._trained_rows(table, split, slot)) / len(split.train)
+        share = len(trained_rows(table, split, share_of(slot.size), slot.seed)) / len(split.train)
         return max(1, round(self.settings.synthetic_share * share * (len(split.train) + len(split.held))))
 
     # ---------------------------------------------------------------------- training
@@ -383,33 +372,7 @@ class NihLocalisation(Task):
         `cl_window_<i>`: each finding's best checkpoint in the window, and as average the best mean of one checkpoint:
         chosen on the test set, as in the paper's table.
         """
-        scored = scores[scores["value"].notna()]
-        structures = [name for name in LOCALISED if (scored["structure"] == name).any()]
-        whole = len(structures) == scores["structure"].nunique()
-        mean = scored.groupby(["metric", "structure"])["value"].mean()
-        means = dict(zip(mean.index, mean.to_numpy(dtype=np.float64), strict=True))
-        rows: list[tuple[str, str, float]] = []
-        for metric in ("cl", "cl_scored", "cl_iobb", "false_positives"):
-            values = [float(means[metric, name]) for name in structures]
-            rows += [(metric, name, value) for name, value in zip(structures, values, strict=True)]
-            if whole and len(structures) > 1:
-                rows.append((metric, AVERAGE, float(np.mean(values))))
-        for name in structures:
-            hits = scored.loc[(scored["metric"] == "cl") & (scored["structure"] == name), "value"]
-            rows += [("found", name, float(hits.sum())), ("boxes", name, float(len(hits)))]
-        for number, steps in enumerate(self._windows(), start=1):
-            tested = [step for step in steps if (scored["metric"] == f"cl_at_{step}").any()]
-            if not tested:
-                continue
-            window = np.array([[means[f"cl_at_{step}", name] for name in structures] for step in tested])
-            rows += [
-                (f"cl_window_{number}", name, float(value))
-                for name, value in zip(structures, window.max(axis=0), strict=True)
-            ]
-            if whole and len(structures) > 1:
-                rows.append((f"cl_window_{number}", AVERAGE, float(window.mean(axis=1).max())))
-        table = pd.DataFrame(rows, columns=["metric", "structure", "value"])
-        return self.in_table_order(table)
+        return self.in_table_order(summary(scores, self._windows()))
 
     def _windows(self) -> list[tuple[int, ...]]:
         settings = self.settings.detector

@@ -3,10 +3,12 @@ which validate it. Both depend on the patients' names alone."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 from ..benchmark.data.dataset import Dataset
-from ..benchmark.data.sizes import FULL
+from ..benchmark.data.sizes import FULL, halved
 from ..benchmark.data.splits import drawn
 from ..benchmark.errors import InputError
 
@@ -32,6 +34,22 @@ def share_of(size: str) -> float:
     if not (size.endswith("%") and 0 < share < 1):
         raise InputError(f"no size '{size}'; expected full or a share of the training patients like 10%")
     return share
+
+
+def planned_sizes(fractions: Sequence[float], carries: Callable[[str], bool]) -> list[str]:
+    """All patients, and of the shares, largest first, those that carry the protocol."""
+    sizes = [FULL, *(size_name(share) for share in sorted(set(fractions), reverse=True))]
+    return [size for size in sizes if size == FULL or carries(size)]
+
+
+def curve_of_shares(
+    films: int, least: int, fractions: Sequence[float], carries: Callable[[str], bool]
+) -> tuple[str, ...]:
+    """The sizes of a learning curve: all of so many films, half of their patients and so on down to `least` films, and the
+    shares that are sizes of the protocol; those that carry it, largest first."""
+    halves = [FULL, *(size_name(0.5**power) for power in range(1, len(halved(films, least))))]
+    sizes = dict.fromkeys([*halves, *(size_name(share) for share in fractions)])
+    return tuple(sorted((size for size in sizes if size == FULL or carries(size)), key=share_of, reverse=True))
 
 
 def rows_of(data: Dataset, size: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
