@@ -280,9 +280,9 @@ class Results(Strict):
 
     @property
     def headline(self) -> tuple[str, str] | None:
-        """(size, arm) that the run's sentence is about: the task's headline arm, at its headline size, or at the largest where
-        the films do not have that. Of a task without one, or a run without that arm, the first arm with a gain. None without
-        any gain."""
+        """(size, arm) that the run's sentence is about: the task's headline arm, at its headline size, or at the largest
+        where the films do not have that. Of a task without one, or a run without that arm, the first arm with a gain. None
+        without any gain."""
         places = [(row.size, row.arm) for row in self.gains]
         said = self.task.headline
         wanted = [place for place in places if said is not None and place[1] == said.arm]

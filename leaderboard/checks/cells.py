@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...benchmark.data.phantom.versions import VERSION as PHANTOM_VERSION
+from ...benchmark.data.phantom.versions import newest_of
 from ...benchmark.results.rows import CellRow, Status
 from ...benchmark.runs.plan import key_of
 from ...benchmark.runs.record import DataIdentity, Record, TaskIdentity
@@ -59,7 +59,9 @@ def _protocol(subject: Subject, run: EntryRun) -> Iterator[str]:
         yield f"there is no task {shown(said.name)} in this version of cxrbench"
     elif said.version != cls.version:
         films = version_said(run.results.data)
-        words = f", on films of {older(films)}" if films is not None and films < int(PHANTOM_VERSION) else ""
+        words = (
+            f", on films of {older(films)}" if films is not None and films < newest_of(run.results.data.name) else ""
+        )
         yield f"protocol version {said.version} of {said.name}{words}; this cxrbench has version {cls.version}: run it again"
     elif run.results.preset not in cls.presets:
         yield f"{said.name} has no preset {shown(run.results.preset)}"

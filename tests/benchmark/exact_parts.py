@@ -22,7 +22,7 @@ from cxrbench.benchmark import exact
 from cxrbench.benchmark.data.augmentation import elastic_field, paper_augmentation, warp
 from cxrbench.benchmark.data.importers.films import Square, read_film, read_mask
 from cxrbench.benchmark.data.near_copies import difference_hash, near_copies
-from cxrbench.benchmark.data.phantom import boxes_like, cohort, jsrt_like, nih_like
+from cxrbench.benchmark.data.phantom import boxes_like, cohort, hard, jsrt_like, nih_like
 from cxrbench.benchmark.data.resize import resample, resize_films, resize_masks
 from cxrbench.benchmark.draws import Draw
 from cxrbench.benchmark.metrics import classification, localisation, segmentation
@@ -168,6 +168,7 @@ def scores() -> Iterator[bytes]:
 PARTS: dict[str, Callable[[], Iterator[bytes]]] = {
     "functions": functions,
     "phantom": lambda: phantom_films(jsrt, jsrt_like.jsrt_like_ids()[::12]),
+    "phantom_hard": lambda: phantom_films(hard.hard_film, jsrt_like.jsrt_like_ids()[::9]),
     "phantom_nih": lambda: phantom_films(nih_like.nih_like_film, cohort.film_ids(2000)[::90]),
     "phantom_nih, table": lambda: iter([repr(nih_like.case_table(cohort.film_ids(2000)).to_numpy().tolist()).encode()]),
     "phantom_boxes": lambda: phantom_films(boxes_like.boxed_film, list(boxes_like._plan())[:880:40]),

@@ -80,6 +80,8 @@ class Anatomy:
     marking: float  # strength of the vessels
     mottle: float
 
+    body_taper: float = 0.0  # of the trunk's depth towards the flanks: 0 = hardly, 1 = an ellipse
+
     texture_seed: int  # vessels and mottle: the person's own, the same at every resolution
 
 

@@ -21,10 +21,12 @@ from ... import exact
 from ...draws import Draw
 from . import outlines
 from .anatomy import Anatomy
+from .bending import Bend
 from .depths import Depths, Layer, Plane
 from .developing import Exposure, box_mean, develop, draw_exposure
 from .outlines import LEFT, RIGHT, Side
-from .raster import Drawing, Points, ribbons
+from .pose import Pose, pixel_centres
+from .raster import Drawing, Points, Thing, ribbons
 from .vessels import hilum, vessel_tree
 
 ORGANS = ("left_lung", "right_lung", "heart", "left_clavicle", "right_clavicle")
@@ -33,53 +35,9 @@ ORGANS = ("left_lung", "right_lung", "heart", "left_clavicle", "right_clavicle")
 _LEFT_LUNG, _RIGHT_LUNG, _HEART, _LEFT_CLAVICLE, _RIGHT_CLAVICLE, _MEDIASTINUM, _CAGE = range(7)
 _SHOULDER, _RECESS, _BONE, _GAS, _VESSELS = range(7, 12)
 _LAYERS = 12
+_READ = [_LEFT_LUNG, _RIGHT_LUNG, _HEART, _MEDIASTINUM]
 
 _ROW_STEP = 1.0 / 512  # of the tables over y
-
-
-@lru_cache(maxsize=4)
-def _pixel_centres(resolution: int) -> Plane:
-    return (np.arange(float(resolution)) + 0.5) / float(resolution)
-
-
-@dataclass(frozen=True)
-class _Pose:
-    """The person's place in the picture: chest coordinates to picture coordinates and back."""
-
-    a: float
-    b: float
-    c: float
-    d: float
-    shift_x: float
-    shift_y: float
-
-    @classmethod
-    def of(cls, person: Anatomy) -> _Pose:
-        wide, high = person.size * person.aspect, person.size / person.aspect
-        cos, sin = exact.cos(person.tilt), exact.sin(person.tilt)
-        return cls(wide * cos, -high * sin, wide * sin, high * cos, 0.5 + person.shift_x, 0.5 + person.shift_y)
-
-    def place(self, x: Plane, y: Plane) -> tuple[Plane, Plane]:
-        y = y - 0.5
-        return self.a * x + self.b * y + self.shift_x, self.c * x + self.d * y + self.shift_y
-
-    def chest_grid(self, resolution: int) -> tuple[Plane, Plane]:
-        across = (_pixel_centres(resolution) - self.shift_x)[None, :]
-        down = (_pixel_centres(resolution) - self.shift_y)[:, None]
-        scale = self.a * self.d - self.b * self.c
-        x = across * (self.d / scale) - down * (self.b / scale)
-        y = down * (self.a / scale) + 0.5 - across * (self.c / scale)
-        return x, y
-
-    def window(self, low: tuple[float, float], high: tuple[float, float], resolution: int) -> tuple[slice, slice]:
-        """Rows and columns of the picture that hold a rectangle of the chest, given by two of its corners (x, y)."""
-        across = [self.a * x + self.b * (y - 0.5) + self.shift_x for x in (low[0], high[0]) for y in (low[1], high[1])]
-        down = [self.c * x + self.d * (y - 0.5) + self.shift_y for x in (low[0], high[0]) for y in (low[1], high[1])]
-        rows, columns = (
-            slice(max(0, math.floor(min(ends) * resolution)), max(0, math.ceil(max(ends) * resolution)))
-            for ends in (down, across)
-        )
-        return rows, columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +54,24 @@ class _Shapes:
         return cls(right, left, outlines.heart(person, right, left))
 
 
-def _draw(person: Anatomy, pose: _Pose, shapes: _Shapes, resolution: int) -> Plane:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Extras:
+    """What a film may have beyond a person, their findings and an exposure: by itself none of it."""
+
+    build: Bend | None = None
+    """Bends the whole person: differences of shape that no measure has."""
+    reader: Bend | None = None
+    """How the outlines of lungs and heart of whoever drew the masks stray from the person's; clavicles are plain to see."""
+    objects: Sequence[Thing] = ()
+    """What else is in the beam, in chest coordinates."""
+    field: Points | None = None
+    """Corners of what the collimator leaves, in the picture; the rest is black and has no masks."""
+
+
+NOTHING = Extras()
+
+
+def _draw(person: Anatomy, pose: Pose, shapes: _Shapes, resolution: int, objects: Sequence[Thing]) -> Plane:
     """Coverage (or depth in cm) of every layer, float64 (layers, H, W)."""
     drawing = Drawing()
     drawing.add(_HEART, shapes.heart)
@@ -122,7 +97,24 @@ def _draw(person: Anatomy, pose: _Pose, shapes: _Shapes, resolution: int) -> Pla
         drawing.add(_GAS, outlines.stomach_bubble(shapes.left), person.stomach_gas_cm)
     for branches, depth in vessel_tree(person):
         drawing.add_all(_VESSELS, branches, depth)
-    return drawing.coverage(_LAYERS, resolution, max(2, math.ceil(256 / resolution)), pose.place)
+    for rings, bone_cm in objects:
+        drawing.add_all(_BONE, rings, np.full(len(rings), bone_cm))
+    return drawing.coverage(_LAYERS, resolution, _rows(resolution), pose.place)
+
+
+def _rows(resolution: int) -> int:
+    """Sampled rows of a pixel."""
+    return max(2, math.ceil(256 / resolution))
+
+
+def _read(person: Anatomy, pose: Pose, shapes: _Shapes, resolution: int) -> Plane:
+    """The layers of heart, mediastinum and lungs as a reader draws them, (layers, H, W); the others are empty."""
+    drawing = Drawing()
+    drawing.add(_HEART, shapes.heart)
+    drawing.add(_MEDIASTINUM, outlines.mediastinum(person))
+    drawing.add(_LEFT_LUNG, outlines.lung(shapes.left))
+    drawing.add(_RIGHT_LUNG, outlines.lung(shapes.right))
+    return drawing.coverage(max(_READ) + 1, resolution, _rows(resolution), pose.place)
 
 
 def _draw_bones(drawing: Drawing, person: Anatomy, shapes: _Shapes) -> None:
@@ -171,7 +163,10 @@ def _dome_profile(ratio: Plane) -> Plane:
 def _body_cm(person: Anatomy, x: Plane, y: Plane, over_y: _OverY, shoulder: Plane) -> Plane:
     """Front-to-back thickness of trunk, neck, shoulders, arms and breasts."""
     edge = person.half_width + person.body_margin
-    body = over_y(person.depth_cm * _DEEP) * np.sqrt(_dome_profile(x / over_y(_NARROW + edge * _WIDE)))
+    profile = np.sqrt(_dome_profile(x / over_y(_NARROW + edge * _WIDE)))
+    body = over_y(person.depth_cm * _DEEP) * profile
+    if person.body_taper:
+        body *= 1.0 - person.body_taper * (1.0 - profile)
     soft = box_mean(shoulder, 0.07)
     np.maximum(body, soft * np.minimum(shoulder, 1.0) * (0.50 * person.depth_cm), out=body)
     if person.breast_cm > 0.0:
@@ -185,11 +180,13 @@ def _body_cm(person: Anatomy, x: Plane, y: Plane, over_y: _OverY, shoulder: Plan
 
 
 _SPINE_REACH = 0.075  # beyond it on both sides of the midline there is no spine: process, sway and body are inside
+_USUAL_SWAY = 0.018
 
 
-def _add_spine(bone: Plane, person: Anatomy, pose: _Pose, x: Plane, y: Plane) -> None:
+def _add_spine(bone: Plane, person: Anatomy, pose: Pose, x: Plane, y: Plane) -> None:
     """Vertebral bodies with darker discs between them, and the spinous processes."""
-    where = pose.window((-_SPINE_REACH, -1.0), (_SPINE_REACH, 2.0), len(x))
+    reach = _SPINE_REACH + max(abs(person.scoliosis) - _USUAL_SWAY, 0.0)
+    where = pose.window((-reach, -1.0), (reach, 2.0), len(x))
     x, y = x[where], y[where]
     aside = np.abs(x - _OverY(y)(person.scoliosis * _SWAY))
     body = np.minimum(np.maximum((person.spine_width - aside) * 55.0, 0.0), 1.0)
@@ -201,7 +198,7 @@ def _add_spine(bone: Plane, person: Anatomy, pose: _Pose, x: Plane, y: Plane) ->
 
 @lru_cache(maxsize=16)
 def _between(coarse: int, resolution: int) -> tuple[NDArray[np.intp], Plane]:
-    at = np.clip(_pixel_centres(resolution) * float(coarse) - 0.5, 0.0, coarse - 1.0001)
+    at = np.clip(pixel_centres(resolution) * float(coarse) - 0.5, 0.0, coarse - 1.0001)
     low = at.astype(np.intp)
     return low, at - low
 
@@ -220,13 +217,15 @@ def _smooth_noise(rng: Draw, coarse: int, resolution: int) -> Plane:
     return field
 
 
-def _depths(person: Anatomy, pose: _Pose, shapes: _Shapes, drawn: Plane) -> Depths:
+def _depths(person: Anatomy, pose: Pose, shapes: _Shapes, drawn: Plane) -> Depths:
     """Sum the structures along the ray."""
     resolution = drawn.shape[1]
     x, y = pose.chest_grid(resolution)
     over_y = _OverY(y)
     body = _body_cm(person, x, y, over_y, drawn[_SHOULDER])
     lungs = drawn[_LEFT_LUNG] + drawn[_RIGHT_LUNG]
+    if pose.bends:  # their long straight borders at the midline no longer meet
+        np.minimum(lungs, 1.0, out=lungs)
     inside = over_y(0.70 * person.depth_cm * _INSIDE)
     # Depth of the lungs were there no heart and no mediastinum.
     lung = _dome_profile(x / over_y(shapes.right.wall_x(_TABLE_Y) * 1.035))
@@ -270,7 +269,7 @@ def _density(person: Anatomy, y: Plane) -> Plane:
     return cloud
 
 
-def _widen_by_heart(middle: Plane, outline: Points, pose: _Pose, x: Plane, y: Plane, depth: Plane) -> None:
+def _widen_by_heart(middle: Plane, outline: Points, pose: Pose, x: Plane, y: Plane, depth: Plane) -> None:
     """The larger of the depths of mediastinum and heart, in place: an ellipsoid of `depth` that rests on the diaphragm."""
     low, high = outline.min(axis=0), outline.max(axis=0)
     where = pose.window((low[0], low[1]), (high[0], high[1]), len(x))
@@ -324,20 +323,36 @@ def render(
     rng: Draw,
     layers: Sequence[Layer] = (),
     exposure: Exposure | None = None,
+    extras: Extras = NOTHING,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Take a film of a person: image uint8 (H, W) and masks uint8 (H, W), bit i for organ i of ORGANS.
 
     `rng` gives the noise, and the exposure where none is passed. `layers` change the depths in
     order before the beam passes; a finding that changes an outline (a wide heart, a high dome) is a changed
-    person instead.
+    person instead. `extras`: see there.
     """
     _settle_allocator()
     if exposure is None:
         exposure = draw_exposure(rng)
-    pose = _Pose.of(person)
+    bends = () if extras.build is None else (extras.build,)
+    pose = Pose.of(person, *bends)
     shapes = _Shapes.of(person)
-    drawn = _draw(person, pose, shapes, resolution)
+    drawn = _draw(person, pose, shapes, resolution, extras.objects)
     depths = _depths(person, pose, shapes, drawn)
     for layer in layers:
         layer(depths)
-    return develop(depths, person, exposure, rng), _masks(drawn)
+    image = develop(depths, person, exposure, rng)
+    if extras.reader is not None:
+        drawn[_READ] = _read(person, Pose.of(person, *bends, extras.reader), shapes, resolution)[_READ]
+    masks = _masks(drawn)
+    return (image, masks) if extras.field is None else _collimated(image, masks, extras.field)
+
+
+def _collimated(
+    image: NDArray[np.uint8], masks: NDArray[np.uint8], field: Points
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Image and masks black outside a polygon of the picture."""
+    drawing = Drawing()
+    drawing.add(0, field)
+    seen = drawing.coverage(1, len(image), 2, lambda x, y: (x, y))[0]
+    return np.rint(image * seen).astype(np.uint8), np.where(seen > 0.5, masks, np.uint8(0))

@@ -17,7 +17,7 @@ from ...draws import Draw
 from .anatomy import Anatomy
 from .depths import Depths, Layer, Plane
 from .developing import Exposure
-from .film import render
+from .film import NOTHING, Extras, render
 from .parenchyma import Atelectasis, Consolidation, Edema, Fibrosis, Infiltration, Mass, Nodule, Pneumonia
 from .pleura import Cardiomegaly, Effusion, Emphysema, Hernia, PleuralThickening, Pneumothorax
 from .shadows import Sign, box_of
@@ -107,15 +107,16 @@ def take_film(
     rng: Draw,
     exposure: Exposure | None = None,
     behind: Sequence[Layer] = (),
+    extras: Extras = NOTHING,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], list[Box]]:
     """A film of a person with findings: image and masks uint8 (H, W) as `render` gives them, and a box a finding.
 
-    `behind` are layers that are no findings, cast first.
+    `behind` are layers that are no findings, cast first; `extras` is passed on.
     """
     for _, sign in findings:
         person = sign.reshape(person)
     layers = [_Watched(sign, person) for _, sign in findings]
-    image, masks = render(person, resolution, rng, [*behind, *layers], exposure)
+    image, masks = render(person, resolution, rng, [*behind, *layers], exposure, extras)
     boxes = []
     for (finding, sign), layer in zip(findings, layers, strict=True):
         if layer.shown is not None:

@@ -63,11 +63,18 @@ def _haze(person: Anatomy, rng: Draw) -> Opacity:
     )
 
 
-def jsrt_like_case(case_id: str, resolution: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Film and masks of one case, each uint8 (resolution, resolution); mask bit i is organ i of ORGANS.
+def shadows_of(case_id: str, person: Anatomy, rng: Draw) -> list[Layer]:
+    """The nodule that an id promises, and in every third person a haze."""
+    layers: list[Layer] = []
+    if case_id.startswith("PHLN"):
+        layers.append(_nodule(person, rng))
+    if rng.random() < 0.35:
+        layers.append(_haze(person, rng))
+    return layers
 
-    Raises InputError for an unknown id or a resolution below 16.
-    """
+
+def check_case(case_id: str, resolution: int) -> None:
+    """InputError for an unknown id or a resolution below 16."""
     if case_id not in _IDS:
         raise InputError(
             "expected a phantom case id PHLN001..PHLN154 or PHNN001..PHNN093, "
@@ -77,15 +84,19 @@ def jsrt_like_case(case_id: str, resolution: int) -> tuple[NDArray[np.uint8], ND
         raise InputError(
             f"expected a phantom resolution of at least 16 pixels, found {resolution}: choose a larger one"
         )
+
+
+def jsrt_like_case(case_id: str, resolution: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Film and masks of one case, each uint8 (resolution, resolution); mask bit i is organ i of ORGANS.
+
+    Raises InputError for an unknown id or a resolution below 16.
+    """
+    check_case(case_id, resolution)
     seed = int.from_bytes(hashlib.sha256(case_id.encode()).digest()[:16], "big")
     rng = Draw(seed)
     person = draw_anatomy(rng)
     exposure = draw_exposure(rng)
-    layers: list[Layer] = []
-    if case_id.startswith("PHLN"):
-        layers.append(_nodule(person, rng))
-    if rng.random() < 0.35:
-        layers.append(_haze(person, rng))
+    layers = shadows_of(case_id, person, rng)
     noise = Draw(seed, resolution)
     return render(person, resolution, noise, layers, exposure)
 

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Points = NDArray[np.float64]
+Thing = tuple[Points, float]
+"""Polygons of one kind, stacked (k, n, 2), and what each of them weighs in cm of bone."""
 
 _CHUNK = 6000  # crossings at a time: temporary arrays stay below what malloc would map and unmap each time
 

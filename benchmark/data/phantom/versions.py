@@ -1,8 +1,8 @@
 """The versions of the phantoms by the digests of their films, so that an old number can be told what it is of.
 
 Version 1 was drawn in single precision with vectorised functions, so that processors with other instructions drew other
-films of the same version: all that were seen are here. From version 2 on a film is a function of its id alone (`exact`),
-and a version has one digest for each set and resolution.
+films of the same version: all that were seen are here. From version 2 on, and of `phantom_hard` from version 1 on, a film
+is a function of its id alone (`exact`), and a version has one digest for each set and resolution.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from functools import cache
 from ... import digest
 
 VERSION = "2"
-"""Of the films of all phantoms: raised when a pixel, a mask, a label or a box moves."""
+"""Of the films of all phantoms but the hard one: raised when a pixel, a mask, a label or a box moves."""
+
+HARD_VERSION = "1"
+"""Of the films of `phantom_hard`."""
 
 KNOWN: dict[tuple[str, int], dict[int, tuple[str, ...]]] = {
     ("phantom", 64): {
@@ -24,6 +27,9 @@ KNOWN: dict[tuple[str, int], dict[int, tuple[str, ...]]] = {
     },
     ("phantom", 128): {2: ("e193f59c497ff3fa7f548533bfecc3d409d283944b75ea968465494b012eddcd",)},
     ("phantom", 256): {2: ("eebf475760dff9a3ce0c65f9f60a45721453c32904eaaba8589f8db667c17e48",)},
+    ("phantom_hard", 64): {1: ("cc21f5ab8da059258e7c1605570aa9db0d0452ded3e4d1622ec2aaf19316d4b2",)},
+    ("phantom_hard", 128): {1: ("8eff2d07f1ce4052f89b35f554abbbadef8db686a91427bb9675d8d6bb12e90a",)},
+    ("phantom_hard", 256): {1: ("09ab6975f98eb4cc49782c4143c12ff55e25edf95a009a6d1f72f3b26fa8cf44",)},
     ("phantom_nih", 64): {
         1: (
             "c78cbe6bcc3c46ea7d092c291ff0709e52ed6fa5f4b1b2b0e7b53e6113548f69",  # AVX-512
@@ -42,6 +48,11 @@ KNOWN: dict[tuple[str, int], dict[int, tuple[str, ...]]] = {
     },
 }
 """By name and resolution the digests (`Dataset.digest`) of every version."""
+
+
+def newest_of(name: str) -> int:
+    """The newest version of a phantom that is known; 0 of another set."""
+    return max((version for (of, _), kept in KNOWN.items() if of == name for version in kept), default=0)
 
 
 @cache
