@@ -1,7 +1,7 @@
 """A control that knows more than it may: other real training films. What it is worth is known beforehand.
 
-`cxrbench run --provider tests/more_films.py:MoreFilms --set more=31 --set data=kermany_lungs`: with n real films and so many more
-the worth must be about n + more. It is no entry: it is not fitted on the training set that it is given alone.
+`cxrbench run --provider tests/more_films.py:MoreFilms --set more=31 --set data=kermany_lungs`: with n real films and so many
+more the worth must be about n + more. It is no entry: it is not fitted on the training set that it is given alone.
 """
 
 from __future__ import annotations

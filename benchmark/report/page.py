@@ -125,6 +125,7 @@ def _numbers(results: Results) -> dict[str, Any]:
         "ratio_lines": gain_words.ratio_lines(results),
         "placebo_notes": gain_words.placebo_notes(results),
         "claims": wording.claims(results),
+        "against_real": wording.against_real(results),
         "checks": wording.check_notes(results),
         "absent": [(cell, wording.absence(cell)) for cell in wording.absent(results)],
         "done": sum(cell.status is Status.DONE for cell in results.cells),

@@ -6,8 +6,9 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from ..contracts.task import ArmName
 from ..metrics.scores import AVERAGE
-from ..results.rows import CellRow, CheckRow, CostRow, MetricInfo, Results, Status, words
+from ..results.rows import CellRow, CheckRow, CostRow, MetricInfo, Results, SeedRow, Status, words
 
 NUMBER = re.compile(r"(?<![\w.])-?\d++(?:\.\d++)?+(?:e[-+]?\d++)?+(?![\w.]*\w)")  # not those of names, not "1st"
 FEW = 3  # cells that are named one by one
@@ -155,12 +156,24 @@ def fold_sentences(results: Results) -> list[str]:
 
 
 def claims(results: Results) -> list[str]:
-    """What the seeds allow to say about the generator; a sentence that holds for every row is said once."""
-    sentences = dict.fromkeys(row.sentence for row in results.seed_tests)
+    """What the seeds allow to say about the generator against REAL, where no gain over copies says more; a sentence that
+    holds for every row is said once."""
+    return _of_seeds(results, [row for row in results.seed_tests if results.gain(row.size, row.arm) is None])
+
+
+def against_real(results: Results) -> list[str]:
+    """Every arm against REAL over seeds, with what that includes besides the films."""
+    return _of_seeds(results, results.seed_tests)
+
+
+def _of_seeds(results: Results, rows: Sequence[SeedRow]) -> list[str]:
+    sentences = dict.fromkeys(row.sentence for row in rows)
     if len(sentences) == 1:
         return list(sentences)
     return [
-        f"{row.size}, {metric_title(results.task.metric(row.metric))}: {row.sentence}" for row in results.seed_tests
+        f"{row.size}, {metric_title(results.task.metric(row.metric))}: {row.sentence}"
+        f"{'; includes longer training' if row.arm == ArmName.FINETUNE.value else ''}"
+        for row in rows
     ]
 
 
