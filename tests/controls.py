@@ -19,6 +19,7 @@ from cxrbench.baselines.controls import CopyTrain, Degraded, DegradedSettings, N
 from cxrbench.benchmark.contracts.provider import Provider, collect
 from cxrbench.benchmark.contracts.task import Arm, ArmName, Slot
 from cxrbench.benchmark.data.catalogue import find_dataset
+from cxrbench.benchmark.data.copies import copies
 from cxrbench.benchmark.data.dataset import Dataset
 from cxrbench.benchmark.progress import Progress
 from cxrbench.tasks.scr_official import ScrOfficial
@@ -72,6 +73,28 @@ def sampled(name: str, provider: Provider, train: Dataset, task: ScrOfficial) ->
     provider.fit(train, seed=SEED, progress=Progress())
     count = task.synthetic_count(train, Slot("official", "full", ArmName.SYNTHETIC))
     return collect(name, provider, train, count, seed=SEED, progress=Progress())
+
+
+def gains(task: ScrOfficial, providers: Mapping[str, Provider], *, seeds: Sequence[int], size: str) -> pd.DataFrame:
+    """Average DSC of the mixed arm with a provider's films minus that with copies (the placebo), in points: a row a seed, a
+    column a provider. On the phantom's films of a size, drawn anew for every seed."""
+    torch.set_num_threads(task.settings.threads)
+    data = find_dataset("phantom", task.settings.fit_resolution)
+    found = {}
+    for seed in seeds:
+        slot = Slot("official", size, ArmName.MIXED, seed)
+        real, test = task.training_set(data, slot), task.test_set(data, slot)
+        films = {"placebo": copies(real, task.synthetic_count(data, slot), seed=seed)}
+        films |= {name: sampled(name, provider, real, task) for name, provider in providers.items()}
+        scores = {}
+        for name, synthetic in films.items():
+            arm = Arm(ArmName.MIXED, real=real, synthetic=synthetic, structures=task.structures(data))
+            trained = task.train(arm, seed=seed, device="cpu", progress=Progress())
+            table = task.summarise(task.score(task.predict(trained.model, test, device="cpu"), test))
+            scores[name] = 100 * float(table.set_index(["metric", "structure"])["value"]["dsc", "average"])
+        found[seed] = {name: score - scores["placebo"] for name, score in scores.items() if name != "placebo"}
+        print(f"seed {seed}: {found[seed]} points over copies (phantom)", flush=True)
+    return pd.DataFrame(found).T
 
 
 class RankAsTheyMust:

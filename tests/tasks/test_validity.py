@@ -7,11 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cxrbench.baselines.controls import CopyTrain, Degraded, DegradedSettings
 from cxrbench.benchmark.contracts.task import ArmName, Slot
 from cxrbench.benchmark.data.catalogue import find_dataset
 from cxrbench.tasks.scr_official import QUICK, ScrOfficial
 
-from ..controls import NOTHING_WRONG, RankAsTheyMust, Scores, controls, measured, sampled
+from ..controls import NOTHING_WRONG, RankAsTheyMust, Scores, controls, gains, measured, sampled
+from ..more_films import MoreFilms, Settings
 
 SMALL = replace(QUICK, resolution=32, fit_resolution=32, crop=33, synthetic=120, steps=200, check_every=50)
 
@@ -34,3 +36,17 @@ def test_degraded_by_nothing_gives_the_copies_themselves():
     train = task.training_set(find_dataset("phantom", 32), Slot("official", "tiny", ArmName.REAL))
     copies, degraded = (sampled("copies", providers[name], train, task) for name in ("copy_train", NOTHING_WRONG))
     assert np.array_equal(copies.images, degraded.images) and np.array_equal(copies.masks, degraded.masks)
+
+
+def test_more_real_films_gain_copies_gain_little_and_wrong_masks_lose(tmp_path, monkeypatch):
+    """The ruler in small (`tests/benchmarks/bench_ruler.py` has it whole): the mixed arm with 31 real films, two seeds."""
+    monkeypatch.setenv("CXRBENCH_HOME", str(tmp_path))
+    providers = {
+        "more": MoreFilms(Settings(more=93)),
+        "wrong": Degraded(DegradedSettings(wrong=1.0)),
+        "copies": CopyTrain(),
+    }
+    found = gains(ScrOfficial(SMALL), providers, seeds=(0, 1), size="31")
+    assert (found["more"] > found["copies"]).all() and (found["copies"] > found["wrong"]).all()
+    assert found["more"].mean() > 0.3 and found["wrong"].mean() < -0.3
+    assert abs(found["copies"].mean()) < 0.5 * min(found["more"].mean(), -found["wrong"].mean())
