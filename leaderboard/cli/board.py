@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from ...benchmark.cli.options import Json
+from ...benchmark.errors import InputError
+
+if TYPE_CHECKING:
+    from ..agreement import Agreement
+    from ..standings import Board
 
 THROUGHPUT = Path(__file__).parents[1] / "throughput"  # comes with the package
 
@@ -37,3 +48,46 @@ def build(
     entries_word = "entry" if built.entries == 1 else "entries"
     boards_word = "board" if built.boards == 1 else "boards"
     print(f"{built.entries} {entries_word} on {built.boards} {boards_word}, {built.pages} pages: {out / 'index.html'}")
+
+
+@app.command()
+def agreement(
+    task: Annotated[str, typer.Option(help="The task of both boards.")] = "scr_official",
+    first: Annotated[str, typer.Option(help="The films of the board that is to predict.")] = "phantom_hard",
+    second: Annotated[str, typer.Option(help="The films of the board that is to be predicted.")] = "kermany_lungs",
+    preset: Annotated[str, typer.Option(help="The preset of both boards.")] = "quick",
+    entries: Annotated[Path, typer.Option(help="The folder of entries.")] = Path("submissions"),
+    as_json: Json = False,
+) -> None:
+    """Does one board predict another? The rank correlation of gains and of worths over the providers that both have."""
+    from ..agreement import of_boards
+    from ..attempts import from_entry
+    from ..entry import load_entries
+    from ..standings import boards
+
+    made = boards([attempt for entry in load_entries(entries) for attempt in from_entry(entry)])
+    found = [_of_films(made, task, films, preset) for films in (first, second)]
+    gains, worths = of_boards(*found)
+    if as_json:
+        print(json.dumps({"gains": _as_json(gains), "worths": _as_json(worths)}, indent=1))
+        return
+    print(f"{found[0].title} and {found[1].title}")
+    print(f"gains   {gains.sentence}")
+    print(f"worths  {worths.sentence}")
+
+
+def _of_films(made: Sequence[Board], task: str, films: str, preset: str) -> Board:
+    """The newest board of a task on some films. InputError names those that there are."""
+    mine = [board for board in made if (board.key.task, board.key.data, board.key.preset) == (task, films, preset)]
+    if not mine:
+        known = ", ".join(board.title for board in made) or "none"
+        raise InputError(f"no board of {task} on {films} at {preset}; there are: {known}")
+    return max(mine, key=lambda board: board.key.version)
+
+
+def _as_json(found: Agreement) -> dict[str, Any]:
+    """The numbers, without infinities, which JSON does not have: worths beyond the curve are null."""
+    values = asdict(found) | {"sentence": found.sentence}
+    for side in ("first", "second"):
+        values[side] = [value if math.isfinite(value) else None for value in values[side]]
+    return values

@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import stats
+from typer.testing import CliRunner
 
+from cxrbench.benchmark.cli import app
 from cxrbench.benchmark.significance.worth import Curve, worth
 from cxrbench.leaderboard.agreement import of_gains, of_worths
 
@@ -78,3 +80,8 @@ def test_worths_beyond_the_curve_count_as_last_or_first_and_unknown_ones_are_lef
     assert of_worths(found, found).spearman == pytest.approx(1) and len(of_worths(found, found).providers) == 5
     unknown = found | {"b": replace(found["b"], identified=False)}
     assert of_worths(found, unknown).providers == ("low", "a", "c", "high")
+
+
+def test_the_command_names_the_boards_that_there_are(tmp_path):
+    found = CliRunner().invoke(app, ["leaderboard", "agreement", "--entries", str(tmp_path)])
+    assert str(found.exception) == "no board of scr_official on phantom_hard at quick; there are: none"
