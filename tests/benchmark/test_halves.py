@@ -70,6 +70,13 @@ def test_each_kind_comes_evenly_over_many_epochs_and_none_of_the_larger_twice_in
         assert stats.chisquare(part).pvalue > 0.001
 
 
+def test_the_halves_of_a_batch_are_of_different_rows():
+    """So that no real film always comes with the same synthetic one: an epoch's rows are shared out between both kinds."""
+    for rows in taken(Halves(Told(60), 30), 30, 20):
+        first, others = set(rows[rows < 30]), set(rows[rows >= 30] - 30)
+        assert not first & others and first | others == set(range(30))
+
+
 def test_an_epoch_is_as_long_as_the_larger_kind():
     assert [len(Halves(Told(60), first)) for first in (10, 30, 59)] == [50, 30, 59]
 
