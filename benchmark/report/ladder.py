@@ -138,7 +138,8 @@ def curve_lines(curve: PlaceboCurve, metric: AnyMetric) -> Iterator[str]:
     info = MetricInfo.model_validate(asdict(metric)) if not isinstance(metric, MetricInfo) else metric
     scores = {arm: curve.scores(arm) for arm in curve.arms}
     names = [f"copies, {arm}" for arm in curve.arms]
-    yield f"{metric_title(info)} of copies of real films, mean ± deviation over {len(curve.seeds)} seeds"
+    seeds = f"{len(curve.seeds)} seed{'s' * (len(curve.seeds) != 1)}"
+    yield f"{metric_title(info)} of copies of real films, mean ± deviation over {seeds}"
     yield "real films".rjust(10) + "".join(name.rjust(22) for name in names)
     for size in sorted({size for points in scores.values() for size in points}, reverse=True):
         cells = [_cell(list(points.get(size, {}).values()), info) for points in scores.values()]

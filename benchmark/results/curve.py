@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,8 +85,10 @@ def keep_curve(plan: Plan, store: Store, curve: PlaceboCurve) -> Path:
 def find_curve(plan: Plan, store: Store) -> FoundCurve | None:
     """The curve that fits a run: that of the store, else one that the task ships. None where there is neither."""
     path = store.root / FOLDER / f"{curve_key(plan)}.json"
-    if path.is_file():
-        return FoundCurve(read_json(path, PlaceboCurve, SCHEMA), "store")
+    with suppress(StoreError):  # not there, or damaged: `cxrbench curve` writes it again
+        found = read_json(path, PlaceboCurve, SCHEMA)
+        if found.points:
+            return FoundCurve(found, "store")
     shipped = [curve for curve in shipped_curves(type(plan.task)) if _fits(plan, curve)]
     return FoundCurve(shipped[0], "shipped") if shipped else None
 
