@@ -113,10 +113,8 @@ def _check_writable(out: Path | None) -> None:
             place = place.parent
         if not place.is_dir():
             raise InputError(f"--out {target}: expected a folder, found a file ({place})")
-        if out is not None:
-            target.mkdir(
-                parents=True, exist_ok=True
-            )  # says what os.access does not: a name too long, a system's folder
+        if out is not None:  # made now: os.access knows no name that is too long and no folder of the system
+            target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot write {target}: {error.strerror or error}; choose another --out") from None
     if not os.access(place, os.W_OK):
