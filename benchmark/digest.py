@@ -145,8 +145,8 @@ def _read_imports(source: Path, text: str) -> frozenset[Path]:
                 found.add(path)
 
     def add_own(dotted: str, names: Sequence[str] = ()) -> None:
+        parents = dotted.split(".")
         for base, package in _bases(source):
-            parents = dotted.split(".")
             if package in ("", parents[0]):
                 add(base, dotted, names)
                 for depth in range(1, len(parents)):  # importing a.b.c runs a and a.b first

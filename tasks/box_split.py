@@ -168,9 +168,9 @@ def films_of(
     )
 
 
-def healthy_rows(data: Dataset, apart: set[str], most: int) -> np.ndarray:
+def healthy_rows(data: Dataset, apart: set[str], most: int, share: float = 1.0) -> np.ndarray:
     """Rows of training films without a finding or box, of no patient of `apart`: by the sha256 of their ids the first
-    `most`. None where the dataset has no column `split` or no labels."""
+    `most`, and of these the first `share`. None where the dataset has no column `split` or no labels."""
     if "split" not in data.cases or not data.info.findings:
         return np.zeros(0, dtype=np.int64)
     with_box: list[str] = [] if data.boxes is None else data.boxes["id"].astype(str).tolist()
@@ -179,7 +179,8 @@ def healthy_rows(data: Dataset, apart: set[str], most: int) -> np.ndarray:
     chosen &= ~ids.isin(with_box).to_numpy() & ~patients.isin(apart).to_numpy()
     rows = np.flatnonzero(chosen)
     order = sorted(rows, key=lambda row: _hash("healthy", ids.iloc[row]))
-    return np.sort(np.array(order[:most], dtype=np.int64))
+    chosen_rows = order[:most]
+    return np.sort(np.array(chosen_rows[: round(share * len(chosen_rows))], dtype=np.int64))
 
 
 def _by_annotation(table: pd.DataFrame) -> np.ndarray:

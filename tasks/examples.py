@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,39 +66,25 @@ class Examples:
 def hold_out_last(films: Dataset, share: float) -> tuple[np.ndarray, np.ndarray]:
     """Row numbers (for training, held out) of synthetic films: the last `share` of them, at least one.
 
-    Films that say which real film they show are held out together with all that show the same one, so that no copy of a
+    Films that say which real films they show are held out together with all that show the same ones, so that no copy of a
     held-out film is trained on. InputError where that leaves none to train on.
     """
-    shown, count = sources(films), len(films)
+    count = len(films)
     wanted = min(max(1, round(share * count)), max(1, count - 1))
-    showing: dict[str, list[int]] = {}
-    for row, names in enumerate(shown):
-        for name in names:
-            showing.setdefault(name, []).append(row)
+    alike: dict[object, list[int]] = {}
+    for row, shown in enumerate(sources(films)):
+        alike.setdefault(frozenset(shown) or row, []).append(row)
     held: set[int] = set()
-    for row in reversed(range(count)):
-        if len(held) >= wanted:
-            break
-        together = _together(row, shown, showing)
-        if row not in held and len(held | together) < count:
-            held |= together
+    for rows in sorted(alike.values(), key=lambda rows: rows[-1], reverse=True):
+        if len(held) < wanted and len(held) + len(rows) < count:
+            held.update(rows)
     if not held:
         raise InputError(
             f"at least 2 synthetic films that show different real ones are needed to hold one out, found {count} "
-            f"of {len(showing) or count}"
+            f"of {len(alike)}"
         )
     out = np.isin(np.arange(count), list(held))
     return np.flatnonzero(~out), np.flatnonzero(out)
-
-
-def _together(row: int, shown: Sequence[Sequence[str]], showing: Mapping[str, Sequence[int]]) -> set[int]:
-    """A film and all that show a real film that it shows, or that one of these shows."""
-    found, new = {row}, [row]
-    while new:
-        names = {name for one in new for name in shown[one]}
-        new = [one for one in {other for name in names for other in showing[name]} if one not in found]
-        found.update(new)
-    return found
 
 
 def not_showing(films: Dataset, held: Iterable[str]) -> np.ndarray:

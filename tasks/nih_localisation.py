@@ -89,7 +89,8 @@ class Settings:
     held_share: float = 0.1
     """Of the training boxes of each finding the share whose patients choose the checkpoint (split `patient` alone)."""
     healthy: int = 2_000
-    """Films without findings that providers are fitted on besides (of training patients, as the column `split` says)."""
+    """Films without findings that providers are fitted on besides (of training patients, as the column `split` says); of a
+    share of the training patients the same share of these films."""
     synthetic_share: float = 1.2
     """Synthetic films for each training box (the paper: 688 for 573)."""
     fractions: tuple[float, ...] = ()
@@ -192,11 +193,12 @@ class NihLocalisation(Task):
         return split_boxes(table, self.settings.split, self.settings.held_share if by_patient else 0.0)
 
     def training_set(self, data: Dataset, slot: Slot) -> Dataset:
-        """The films of the training boxes with these boxes alone (split `paper`: one film for each), then healthy ones."""
+        """The films of the training boxes with these boxes alone (split `paper`: one film for each), then healthy ones:
+        of a share of the training patients the same share of them."""
         table = annotations_of(data)
         split = self._split(table)
         apart = table["patient"].iloc[np.concatenate([split.held, split.test])]
-        healthy = healthy_rows(data, set(apart), self.settings.healthy)
+        healthy = healthy_rows(data, set(apart), self.settings.healthy, share_of(slot.size))
         rows = trained_rows(table, split, share_of(slot.size), slot.seed)
         films = self._films(data, table.iloc[rows], f"{slot.size} training set", healthy)
         return films.resized(self.settings.fit_resolution)

@@ -170,6 +170,7 @@ def test_healthy_films_train_have_no_finding_and_are_of_nobody_set_apart():
     assert data.cases["id"].iloc[healthy_rows(data, set(), 9)].tolist() == ["d", "e"]
     assert data.cases["id"].iloc[healthy_rows(data, {"1"}, 9)].tolist() == ["d"]
     assert len(healthy_rows(data, set(), 1)) == 1
+    assert set(healthy_rows(data, set(), 9, 0.5)) < set(healthy_rows(data, set(), 9))
     assert len(healthy_rows(data, set(), 0)) == 0
     del data.cases["split"]
     assert len(healthy_rows(data, set(), 9)) == 0
