@@ -14,17 +14,17 @@ import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from ..console_tables import as_text, beside, cell, clean, table, width_of
 from ..metrics.scores import AVERAGE
 from ..results.rows import FoldRow, PairedRow, Results, words
-from .table_shapes import REAL_FILMS, SYNTHETIC_FILMS, ArmTable, Line, arm_tables, headline_metrics, wide
+from .table_shapes import REAL_FILMS, SYNTHETIC_FILMS, ArmTable, Entry, Line, arm_tables, headline_metrics, wide
 from .words import absence, absent, check_notes, cost_sentence, header_sentence, legend, metric_title, size_title
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from rich.console import Console
+    from rich.table import Table
     from rich.text import Text
-
-GAP = 3  # blanks between columns of the terminal table
 
 
 # ------------------------------------------------------------------------------------------------------- terminal
@@ -43,7 +43,7 @@ def terminal(results: Results, width: int = 100) -> Text:
         text.append_text(block)
         text.append("\n")
     for sentence in legend(results):
-        text.append(textwrap.fill(_clean(sentence), width, subsequent_indent="  ") + "\n", style="dim")
+        text.append(textwrap.fill(clean(sentence), width, subsequent_indent="  ") + "\n", style="dim")
     notes = [("cost", f"{results.provider.title} {row.size}", cost_sentence(row), "") for row in results.cost]
     notes += [
         ("check", place, sentence, "bold red" if alarm else "") for place, sentence, alarm in check_notes(results)
@@ -54,7 +54,7 @@ def terminal(results: Results, width: int = 100) -> Text:
     for word, subject, sentence, style in notes:
         separator = "   " if word == "cost" else ": "
         text.append(f"{word:<7}", style="bold")
-        text.append(_clean(f"{subject}{separator if subject else ''}{sentence}") + "\n", style=style)
+        text.append(clean(f"{subject}{separator if subject else ''}{sentence}") + "\n", style=style)
     return text
 
 
@@ -64,100 +64,56 @@ def print_table(results: Results, console: Console) -> None:
     console.print(terminal(results, width), soft_wrap=True, highlight=False)
 
 
-def _clean(text: str) -> str:
-    """Text without control characters, so that a name cannot steer the terminal."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text)
-
-
-def _arm_block(table: ArmTable) -> Text:
-    """The table of one size with a row an arm: numbers end where their headings end, three blanks for the marks."""
-    from rich.text import Text
-
-    names = [row.arm.upper() for row in table.rows]
-    first = max(map(len, names)) + GAP
-    widths = [
-        max(len(heading), *(len(row.entries[index].text) for row in table.rows))
-        for index, heading in enumerate(table.headings)
-    ]
-    text = Text(_clean(table.title) + "\n", style="bold")
-    head = " " * first + f"{REAL_FILMS}  {SYNTHETIC_FILMS}"
-    head += "".join(" " * GAP + _clean(heading).rjust(w) for heading, w in zip(table.headings, widths, strict=True))
-    text.append(head + "\n", style="bold")
-    for name, row in zip(names, table.rows, strict=True):
-        synthetic = "–" if row.synthetic is None else str(row.synthetic)
-        line = Text(name.ljust(first), style="bold")
-        films = f"{row.real:>{len(REAL_FILMS)}}  {synthetic:>{len(SYNTHETIC_FILMS)}}"
-        line.append(films, style="not bold")
-        for one, column in zip(row.entries, widths, strict=True):
-            line.append(" " * (GAP if line.plain.endswith(films) else GAP - 3), style="not bold")
-            line.append(one.text.rjust(column), style="not bold")
-            line.append(f" {one.mark:<2}", style="bold yellow" if one.present else "red")
-        line.rstrip()
-        text.append_text(line)
-        text.append("\n")
-    return text
+def _arm_block(shown: ArmTable) -> Text:
+    """The table of one size with a row an arm, each number followed by its marks."""
+    headings = [text for heading in shown.headings for text in (heading, "")]
+    made = table(["", REAL_FILMS, SYNTHETIC_FILMS, *headings], title=shown.title)
+    made.title_justify = "left"
+    for row in shown.rows:
+        films = [str(row.real), "–" if row.synthetic is None else str(row.synthetic)]
+        entries = [one for entry in row.entries for one in _entry(entry)]
+        made.add_row(cell(row.arm.upper(), "bold"), *map(cell, films), *entries)
+    return as_text(made)
 
 
 def _blocks(results: Results, width: int) -> Iterable[Text]:
+    """Metrics and structures, and beside them as many sizes as fit; the others below, with metrics and structures again."""
     lines = wide(results, headline_metrics(results))
-    labels = [_clean(metric_title(line.metric)) if line.first else "" for line in lines]
-    left = max((len(label) for label in labels), default=0) + 2
-    label_width = left + max((len(_clean(words(line.structure))) for line in lines), default=0)
-    sizes = [info.size for info in results.sizes]
-    widths = {size: {arm: _column(lines, size, arm) for arm in results.arms} for size in sizes}
-    spans = {size: sum(widths[size].values()) + GAP * len(results.arms) for size in sizes}
-    row: list[str] = []
-    for size in sizes:
-        if row and label_width + sum(spans[name] for name in [*row, size]) + 2 * len(row) > width:
-            yield _block(results, lines, labels, left, label_width, row, widths)
-            row = []
-        row.append(size)
-    if row:
-        yield _block(results, lines, labels, left, label_width, row, widths)
+    labels = _labels(lines)
+    row = [labels]
+    for info in results.sizes:
+        numbers = _numbers(results, lines, info.size)
+        if len(row) > 1 and width_of(beside([*row, numbers])) > width:
+            yield as_text(beside(row))
+            row = [labels]
+        row.append(numbers)
+    if len(row) > 1:
+        yield as_text(beside(row))
 
 
-def _column(lines: Sequence[Line], size: str, arm: str) -> int:
-    return max([len(arm) + 3, *(len(line.entries[size][arm].text) + 3 for line in lines)])
+def _labels(lines: Sequence[Line]) -> Table:
+    made = table(["", ""], left=2, title=" ")
+    for line in lines:
+        metric = metric_title(line.metric) if line.first else ""
+        made.add_row(cell(metric, "bold"), cell(words(line.structure), _weight(line)))
+    return made
 
 
-def _block(
-    results: Results,
-    lines: Sequence[Line],
-    labels: Sequence[str],
-    left: int,
-    label_width: int,
-    sizes: Sequence[str],
-    widths: dict[str, dict[str, int]],
-) -> Text:
-    """One block of the terminal table: a column of numbers ends where its arm's name ends, three blanks for the marks."""
-    from rich.text import Text
+def _numbers(results: Results, lines: Sequence[Line], size: str) -> Table:
+    """The numbers of a size, a column an arm, each followed by its marks."""
+    made = table([text for arm in results.arms for text in (arm.upper(), "")], left=0, title=size_title(results, size))
+    for line in lines:
+        made.add_row(*(one for arm in results.arms for one in _entry(line.entries[size][arm], _weight(line))))
+    return made
 
-    text = Text(" " * label_width)
-    for size in sizes:
-        span = sum(widths[size].values()) + GAP * len(widths[size])
-        text.append("  " + _clean(size_title(results, size)).center(span), style="bold")
-    text.rstrip()
-    text.append("\n" + " " * label_width)
-    for size in sizes:
-        text.append("  ")
-        for arm in results.arms:
-            text.append(" " * GAP + arm.upper().rjust(widths[size][arm] - 3) + "   ", style="bold")
-    text.rstrip()
-    text.append("\n")
-    for line, label in zip(lines, labels, strict=True):
-        style = "bold" if line.structure == AVERAGE else ""
-        row = Text(label.ljust(left), style="bold")
-        row.append(_clean(words(line.structure)).ljust(label_width - left), style=style or "not bold")
-        for size in sizes:
-            row.append("  ")
-            for arm in results.arms:
-                entry = line.entries[size][arm]
-                row.append(" " * GAP + entry.text.rjust(widths[size][arm] - 3), style=style or "not bold")
-                row.append(f" {entry.mark:<2}", style="bold yellow" if entry.present else "red")
-        row.rstrip()
-        text.append_text(row)
-        text.append("\n")
-    return text
+
+def _weight(line: Line) -> str:
+    return "bold" if line.structure == AVERAGE else ""
+
+
+def _entry(entry: Entry, style: str = "") -> tuple[Text, Text]:
+    """A number and its marks, which stand in a column of their own."""
+    return cell(entry.text, style if entry.present else "red"), cell(entry.mark, "bold yellow")
 
 
 # ------------------------------------------------------------------------------------------------------- files
@@ -258,7 +214,7 @@ def _markdown_row(cells: Iterable[str]) -> str:
 
 
 def _markdown(text: str) -> str:
-    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", _clean(text)).replace(r"\<", "&lt;").replace(r"\>", "&gt;")
+    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", clean(text)).replace(r"\<", "&lt;").replace(r"\>", "&gt;")
 
 
 _LATEX = {
@@ -282,7 +238,7 @@ _LATEX = {
 
 def latex_escaped(text: str) -> str:
     """Text that LaTeX prints as it is."""
-    return "".join(_LATEX.get(letter, letter) for letter in _clean(text))
+    return "".join(_LATEX.get(letter, letter) for letter in clean(text))
 
 
 def as_latex(results: Results) -> str:
