@@ -12,6 +12,7 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from ..console_tables import as_text, beside, cell, table
 from ..schema import Strict
 from .agreement import clopper_pearson, cohen_kappa, fleiss_kappa
 from .answers import Reader, read_answers
@@ -183,33 +184,17 @@ def _of_how_many(score: StudyScore) -> str:
 def _table(score: StudyScore) -> list[str]:
     """Rows of classes; under every source a column a reader."""
     whole = len(_sizes(score)) == 1
-    readers = [reader.reader for reader in score.readers]
-    cells = [
-        [line.shown_class, *(_cell(cell, whole) for source in score.sources for cell in line.called_real[source])]
-        for line in score.table
-    ]
-    heads = [["", *readers * len(score.sources)], *cells]
-    widths = [max(len(row[column]) for row in heads) for column in range(len(cells[0]))]
-    for index, source in enumerate(score.sources):  # a long name of a source widens its last column
-        first, last = 1 + index * len(readers), (index + 1) * len(readers)
-        lacking = len(source) - (sum(widths[first : last + 1]) + 2 * (len(readers) - 1))
-        widths[last] += max(0, lacking)
-    top = " " * widths[0]
-    for index, source in enumerate(score.sources):
-        first, last = 1 + index * len(readers), (index + 1) * len(readers)
-        top += "   " + source.rjust(sum(widths[first : last + 1]) + 2 * (len(readers) - 1))
-    return [top, *(_row(row, widths, len(readers)) for row in heads)]
+    classes = table([""], title=" ")
+    sources = {name: table([one.reader for one in score.readers], left=0, title=name) for name in score.sources}
+    for line in score.table:
+        classes.add_row(cell(line.shown_class))
+        for name, made in sources.items():
+            made.add_row(*(cell(_cell(one, whole)) for one in line.called_real[name]))
+    return as_text(beside([classes, *sources.values()])).plain.splitlines()
 
 
-def _row(row: Sequence[str], widths: Sequence[int], readers: int) -> str:
-    text = row[0].ljust(widths[0])
-    for column in range(1, len(row)):
-        text += ("   " if (column - 1) % readers == 0 else "  ") + row[column].rjust(widths[column])
-    return text
-
-
-def _cell(cell: Rate, whole: bool) -> str:
-    return str(cell.k) if whole or not cell.n else f"{cell.k}/{cell.n}"
+def _cell(rate: Rate, whole: bool) -> str:
+    return str(rate.k) if whole or not rate.n else f"{rate.k}/{rate.n}"
 
 
 def _reader_lines(reader: ReaderScore, score: StudyScore) -> list[str]:

@@ -73,11 +73,22 @@ def _compared(a: Results, b: Results, size: str, arm: str, labels: tuple[str, st
         seeds=len(seeds),
         **{name: None if value is None else finite(value / factor) for name, value in numbers.items()},
         p=finite(test.p),
-        sentence=_sentence(labels, test.p, test.difference, higher=metric.higher_is_better, claim=test.claim),
+        sentence=_sentence(
+            labels,
+            test.p,
+            test.difference,
+            higher=metric.higher_is_better,
+            same=test.p is None and test.verdict is not None,
+            claim=test.claim,
+        ),
     )
 
 
-def _sentence(labels: tuple[str, str], p: float | None, difference: float | None, *, higher: bool, claim: str) -> str:
+def _sentence(
+    labels: tuple[str, str], p: float | None, difference: float | None, *, higher: bool, same: bool, claim: str
+) -> str:
+    if same:
+        return f"{labels[0]} and {labels[1]} score the same"
     if p is None or difference is None:
         return claim
     if p > 0.05:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 
+from ..console_tables import as_text, cell, table
 from ..results.rows import Results, words
 from ..significance.paired_tests import stars
 from .comparison import ComparisonResults
@@ -25,9 +26,9 @@ def in_words(comparison: ComparisonResults, results: Results, width: int = 110) 
     folds = any(row.folds_n for row in comparison.rows)
     for size, arm in dict.fromkeys((row.size, row.arm) for row in comparison.rows):
         lines += ["", f"{size_title(results, size)}, {arm.upper()}"]
-        table = [["", "", a, b, "difference", "paired, 95 % interval", "p (Holm)"]]
+        lines_of = [["", "", a, b, "difference", "paired, 95 % interval", "p (Holm)"]]
         if folds:
-            table[0].append("p (folds, Holm)")
+            lines_of[0].append("p (folds, Holm)")
         for metric in metrics:
             rows = [r for r in comparison.rows if (r.size, r.arm, r.metric) == (size, arm, metric.name)]
             for row in rows:
@@ -36,7 +37,7 @@ def in_words(comparison: ComparisonResults, results: Results, width: int = 110) 
                     low, high = (shown(value, metric, signed=True) for value in (row.low, row.high))
                     bounds = f"{shown(row.case_difference, metric, signed=True)} ({low} to {high})"
                 p = probability(row.p_holm) if row.p_holm is not None else row.note or "–"
-                table.append(
+                lines_of.append(
                     [
                         metric_title(metric) if row is rows[0] else "",
                         words(row.structure),
@@ -48,7 +49,7 @@ def in_words(comparison: ComparisonResults, results: Results, width: int = 110) 
                         *([probability(row.folds_p_holm)] if folds else []),
                     ]
                 )
-        lines += _aligned(table)
+        lines += _aligned(lines_of)
     lines += [
         "",
         f"difference: of the table's numbers; p, on the same films: {results.task.rule.marks}; ** p < 0.01",
@@ -73,13 +74,9 @@ def _once(said: Iterable[tuple[str, str]]) -> list[str]:
     return different if len(different) == 1 else [f"{place}: {sentence}" for place, sentence in pairs]
 
 
-def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
-    """Columns side by side: the first two to the left, numbers to the right, the last as it is."""
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    lines = []
-    for row in table:
-        cells = [
-            cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row[:-1], widths, strict=False))
-        ]
-        lines.append("  ".join([*cells, row[-1]]).rstrip())
-    return lines
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns side by side, headings first: the first two to the left, the numbers to the right."""
+    made = table(rows[0], left=2)
+    for row in rows[1:]:
+        made.add_row(*map(cell, row))
+    return as_text(made).plain.splitlines()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..contracts.task import ArmName
 from ..results.gains import GainRow, WorthRow
-from ..results.rows import Results
+from ..results.rows import MetricInfo, Results
 from ..significance.worth import in_films
 from .words import metric_title, probability, shown
 
@@ -58,7 +58,7 @@ def _films(results: Results, row: GainRow, worth: WorthRow | None) -> str:
 
 
 def worth_cell(worth: WorthRow | None) -> str:
-    """A worth in a table: real films with their interval, a bound, or a dash where it is not identified."""
+    """A worth in a table: real films with their interval, the end of the curve that it lies beyond, or a dash."""
     if worth is None:
         return "–"
     if not worth.identified:
@@ -68,9 +68,8 @@ def worth_cell(worth: WorthRow | None) -> str:
         low = f"{'< ' if worth.low_censored else ''}{in_films(worth.low)}"
         ends = f" ({low} to {'> ' if worth.high_censored else ''}{in_films(worth.high)})"
     if worth.censored:
-        edge = worth.high if worth.censored == "above" else worth.low
-        bound = "" if edge is None else in_films(edge)
-        return f"{'>' if worth.censored == 'above' else '<'} {bound or 'curve'}"
+        edge = worth.largest if worth.censored == "above" else worth.smallest
+        return f"{'>' if worth.censored == 'above' else '<'} {in_films(edge or 0.0)}"
     return f"{in_films(worth.films or 0.0)}{ends}"
 
 
@@ -110,7 +109,7 @@ def _sentence(results: Results, size: str, arm: str) -> str:
         bounds = f"{shown(row.low, metric, signed=True)} to {shown(row.high, metric, signed=True)}"
         p = probability(row.p)
         text += f" (95 % interval {bounds}, p {p if p.startswith('<') else f'= {p}'}, {row.seeds} seeds): {row.verdict}"
-        text += failed_words(row)
+        text += failed_words(row, metric)
     else:
         text += f"; {row.sentence}"
     return f"{text}; {worth.sentence}" if worth is not None else text
@@ -147,14 +146,16 @@ def best_ratio(results: Results) -> str:
     return f"best of {len(rows)} ratios: {ratio} ({count} films), gain {gain}{interval}, worth {worth}"
 
 
-def failed_words(row: GainRow) -> str:
+def failed_words(row: GainRow, metric: MetricInfo) -> str:
     """The seeds whose training found nothing, and the median beside the mean; empty without such seeds."""
     named = [
         f"{whose} of seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
         for whose, seeds in (("the arm's training", row.failed), ("the placebo's", row.failed_placebo))
         if seeds
     ]
-    return f"; {' and '.join(named)} found nothing (kept in the mean)" if named else ""
+    if not named:
+        return ""
+    return f"; {' and '.join(named)} found nothing (kept in the mean; median {shown(row.median, metric, signed=True)})"
 
 
 def placebo_notes(results: Results) -> list[str]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from ..console_tables import clean
 from ..results.rows import Results, words
 from .gain_words import HEADINGS, gain_lines, headline_sentences, placebo_notes
 from .table_shapes import REAL_FILMS, SYNTHETIC_FILMS, ArmTable, arm_tables, wide
-from .words import clean, header_sentence, legend, metric_title, size_title
+from .words import header_sentence, legend, metric_title, size_title
 
 _LATEX = {
     "\\": r"\textbackslash{}",

@@ -14,6 +14,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from ..console_tables import as_text, beside, cell, clean, table, width_of
 from ..metrics.scores import AVERAGE
 from ..results.rows import FoldRow, PairedRow, Results, words
 from .gain_words import (
@@ -26,15 +27,14 @@ from .gain_words import (
     ratio_lines,
 )
 from .latex import as_latex
-from .table_shapes import REAL_FILMS, SYNTHETIC_FILMS, ArmTable, Line, arm_tables, headline_metrics, wide
-from .words import absence, absent, check_notes, clean, cost_sentence, header_sentence, legend, metric_title, size_title
+from .table_shapes import REAL_FILMS, SYNTHETIC_FILMS, ArmTable, Entry, Line, arm_tables, headline_metrics, wide
+from .words import absence, absent, check_notes, cost_sentence, header_sentence, legend, metric_title, size_title
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from rich.console import Console
+    from rich.table import Table
     from rich.text import Text
-
-GAP = 3  # blanks between columns of the terminal table
 
 
 # ------------------------------------------------------------------------------------------------------- terminal
@@ -52,7 +52,7 @@ def terminal(results: Results, width: int = 100) -> Text:
     for block in map(_arm_block, tables) if tables else _blocks(results, width):
         text.append_text(block)
         text.append("\n")
-    text.append_text(_gain_block(results))
+    text.append_text(_gain_block(results, width))
     for sentence in headline_sentences(results):
         text.append(textwrap.fill(clean(sentence), width, subsequent_indent="  ") + "\n", style="bold")
     for sentence in [*placebo_notes(results), *legend(results)]:
@@ -77,121 +77,78 @@ def print_table(results: Results, console: Console) -> None:
     console.print(terminal(results, width), soft_wrap=True, highlight=False)
 
 
-def _arm_block(table: ArmTable) -> Text:
-    """The table of one size with a row an arm: numbers end where their headings end, three blanks for the marks."""
-    from rich.text import Text
-
-    names = [row.arm.upper() for row in table.rows]
-    first = max(map(len, names)) + GAP
-    widths = [
-        max(len(heading), *(len(row.entries[index].text) for row in table.rows))
-        for index, heading in enumerate(table.headings)
-    ]
-    text = Text(clean(table.title) + "\n", style="bold")
-    head = " " * first + f"{REAL_FILMS}  {SYNTHETIC_FILMS}"
-    head += "".join(" " * GAP + clean(heading).rjust(w) for heading, w in zip(table.headings, widths, strict=True))
-    text.append(head + "\n", style="bold")
-    for name, row in zip(names, table.rows, strict=True):
-        synthetic = "–" if row.synthetic is None else str(row.synthetic)
-        line = Text(name.ljust(first), style="bold")
-        films = f"{row.real:>{len(REAL_FILMS)}}  {synthetic:>{len(SYNTHETIC_FILMS)}}"
-        line.append(films, style="not bold")
-        for one, column in zip(row.entries, widths, strict=True):
-            line.append(" " * (GAP if line.plain.endswith(films) else GAP - 3), style="not bold")
-            line.append(one.text.rjust(column), style="not bold")
-            line.append(f" {one.mark:<2}", style="bold yellow" if one.present else "red")
-        line.rstrip()
-        text.append_text(line)
-        text.append("\n")
-    return text
+def _arm_block(shown: ArmTable) -> Text:
+    """The table of one size with a row an arm, each number followed by its marks."""
+    headings = [text for heading in shown.headings for text in (heading, "")]
+    made = table(["", REAL_FILMS, SYNTHETIC_FILMS, *headings], title=shown.title)
+    made.title_justify = "left"
+    for row in shown.rows:
+        films = [str(row.real), "–" if row.synthetic is None else str(row.synthetic)]
+        entries = [one for entry in row.entries for one in _entry(entry)]
+        made.add_row(cell(row.arm.upper(), "bold"), *map(cell, films), *entries)
+    return as_text(made)
 
 
-def _gain_block(results: Results) -> Text:
+def _gain_block(results: Results, width: int) -> Text:
     """The table of gains over copies; nothing where no arm has its placebo."""
     from rich.text import Text
 
     text = Text()
     for headings, lines in ((HEADINGS, gain_lines(results)), (RATIO_HEADINGS, ratio_lines(results))):
         if lines:
-            text.append_text(_lines(headings, lines))
+            text.append_text(_lines(headings, lines, width))
+            text.append("\n")
     return text
 
 
-def _lines(headings: Sequence[str], lines: Sequence[GainLine]) -> Text:
-    """A table of which the headline's line is bold."""
-    from rich.text import Text
-
-    text = Text()
-    table = [headings, *(line.cells for line in lines)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(headings))]
-    for number, row in enumerate(table):
-        cells = [cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
-        style = "bold" if number == 0 or lines[number - 1].headline else ""
-        text.append(clean("   ".join(cells).rstrip()) + "\n", style=style)
-    text.append("\n")
-    return text
+def _lines(headings: Sequence[str], lines: Sequence[GainLine], width: int) -> Text:
+    """A table of which the headline's line is bold; where it is wider than the terminal its cells take several lines."""
+    made = table(headings, left=2, wrap=True)
+    for line in lines:
+        made.add_row(*(cell(text, "bold" if line.headline else "") for text in line.cells))
+    return as_text(made, width)
 
 
 def _blocks(results: Results, width: int) -> Iterable[Text]:
+    """Metrics and structures, and beside them as many sizes as fit; the others below, with metrics and structures again."""
     lines = wide(results, headline_metrics(results))
-    labels = [clean(metric_title(line.metric)) if line.first else "" for line in lines]
-    left = max((len(label) for label in labels), default=0) + 2
-    label_width = left + max((len(clean(words(line.structure))) for line in lines), default=0)
-    sizes = [info.size for info in results.sizes]
-    widths = {size: {arm: _column(lines, size, arm) for arm in results.arms_of(size)} for size in sizes}
-    spans = {size: sum(widths[size].values()) + GAP * len(widths[size]) for size in sizes}
-    row: list[str] = []
-    for size in sizes:
-        if row and label_width + sum(spans[name] for name in [*row, size]) + 2 * len(row) > width:
-            yield _block(results, lines, labels, left, label_width, row, widths)
-            row = []
-        row.append(size)
-    if row:
-        yield _block(results, lines, labels, left, label_width, row, widths)
+    labels = _labels(lines)
+    row = [labels]
+    for info in results.sizes:
+        numbers = _numbers(results, lines, info.size)
+        if len(row) > 1 and width_of(beside([*row, numbers])) > width:
+            yield as_text(beside(row))
+            row = [labels]
+        row.append(numbers)
+    if len(row) > 1:
+        yield as_text(beside(row))
 
 
-def _column(lines: Sequence[Line], size: str, arm: str) -> int:
-    return max([len(arm) + 3, *(len(line.entries[size][arm].text) + 3 for line in lines)])
+def _labels(lines: Sequence[Line]) -> Table:
+    made = table(["", ""], left=2, title=" ")
+    for line in lines:
+        metric = metric_title(line.metric) if line.first else ""
+        made.add_row(cell(metric, "bold"), cell(words(line.structure), _weight(line)))
+    return made
 
 
-def _block(
-    results: Results,
-    lines: Sequence[Line],
-    labels: Sequence[str],
-    left: int,
-    label_width: int,
-    sizes: Sequence[str],
-    widths: dict[str, dict[str, int]],
-) -> Text:
-    """One block of the terminal table: a column of numbers ends where its arm's name ends, three blanks for the marks."""
-    from rich.text import Text
+def _numbers(results: Results, lines: Sequence[Line], size: str) -> Table:
+    """The numbers of a size, a column an arm, each followed by its marks."""
+    made = table(
+        [text for arm in results.arms_of(size) for text in (arm.upper(), "")], left=0, title=size_title(results, size)
+    )
+    for line in lines:
+        made.add_row(*(one for arm in results.arms_of(size) for one in _entry(line.entries[size][arm], _weight(line))))
+    return made
 
-    text = Text(" " * label_width)
-    for size in sizes:
-        span = sum(widths[size].values()) + GAP * len(widths[size])
-        text.append("  " + clean(size_title(results, size)).center(span), style="bold")
-    text.rstrip()
-    text.append("\n" + " " * label_width)
-    for size in sizes:
-        text.append("  ")
-        for arm in results.arms_of(size):
-            text.append(" " * GAP + arm.upper().rjust(widths[size][arm] - 3) + "   ", style="bold")
-    text.rstrip()
-    text.append("\n")
-    for line, label in zip(lines, labels, strict=True):
-        style = "bold" if line.structure == AVERAGE else ""
-        row = Text(label.ljust(left), style="bold")
-        row.append(clean(words(line.structure)).ljust(label_width - left), style=style or "not bold")
-        for size in sizes:
-            row.append("  ")
-            for arm in results.arms_of(size):
-                entry = line.entries[size][arm]
-                row.append(" " * GAP + entry.text.rjust(widths[size][arm] - 3), style=style or "not bold")
-                row.append(f" {entry.mark:<2}", style="bold yellow" if entry.present else "red")
-        row.rstrip()
-        text.append_text(row)
-        text.append("\n")
-    return text
+
+def _weight(line: Line) -> str:
+    return "bold" if line.structure == AVERAGE else ""
+
+
+def _entry(entry: Entry, style: str = "") -> tuple[Text, Text]:
+    """A number and its marks, which stand in a column of their own."""
+    return cell(entry.text, style if entry.present else "red"), cell(entry.mark, "bold yellow")
 
 
 # ------------------------------------------------------------------------------------------------------- files

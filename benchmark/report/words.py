@@ -24,11 +24,6 @@ def shown(value: float | None, metric: MetricInfo, *, signed: bool = False) -> s
     return text.replace("-", "\N{MINUS SIGN}") if signed else text
 
 
-def clean(text: str) -> str:
-    """Text without control characters, so that a name cannot steer a terminal or a file."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text)
-
-
 def probability(p: float | None) -> str:
     """A p-value with two digits; small ones as a bound."""
     if p is None:

@@ -119,6 +119,8 @@ def _worth_row(size: str, arm: str, real: float, synthetic: int | None, found: W
             name: kept[name]
             for name in ("doublings", "low_doublings", "high_doublings", "low_censored", "high_censored")
         },
+        smallest=finite(found.smallest),
+        largest=finite(found.largest),
         sentence=said,
     )
 

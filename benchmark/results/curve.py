@@ -76,17 +76,32 @@ def _key(task: str, version: int, settings: dict[str, Any], data: str, preset: s
 
 
 def keep_curve(plan: Plan, store: Store, curve: PlaceboCurve) -> Path:
-    """Keep a curve in the store, where runs find it."""
-    path = store.root / FOLDER / f"{curve_key(plan)}.json"
+    """Keep a curve in the store, where runs find it. Points of other sizes, arms and seeds that are kept there, of the same
+    code, stay."""
+    path = _place(plan, store)
+    with suppress(StoreError):  # not there, or damaged
+        kept = read_json(path, PlaceboCurve, SCHEMA)
+        if (kept.code, kept.depends_on) == (curve.code, curve.depends_on):
+            curve = _joined(kept, curve)
     write_text(path, curve.model_dump_json(by_alias=True, indent=1) + "\n")
     return path
 
 
+def _joined(kept: PlaceboCurve, curve: PlaceboCurve) -> PlaceboCurve:
+    """The points of both, those of `curve` where both have one."""
+    points = {(point.arm, point.size, point.seed): point for point in [*kept.points, *curve.points]}
+    environments = {one.model_dump_json(): one for one in [*kept.environments, *curve.environments]}
+    return curve.model_copy(update={"points": list(points.values()), "environments": list(environments.values())})
+
+
+def _place(plan: Plan, store: Store) -> Path:
+    return store.root / FOLDER / f"{curve_key(plan)}.json"
+
+
 def find_curve(plan: Plan, store: Store) -> FoundCurve | None:
     """The curve that fits a run: that of the store, else one that the task ships. None where there is neither."""
-    path = store.root / FOLDER / f"{curve_key(plan)}.json"
     with suppress(StoreError):  # not there, or damaged: `cxrbench curve` writes it again
-        found = read_json(path, PlaceboCurve, SCHEMA)
+        found = read_json(_place(plan, store), PlaceboCurve, SCHEMA)
         if found.points:
             return FoundCurve(found, "store")
     shipped = [curve for curve in shipped_curves(type(plan.task)) if _fits(plan, curve)]

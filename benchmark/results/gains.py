@@ -42,7 +42,8 @@ class GainRow(Strict):
 class WorthRow(Strict):
     """What an arm with `real` and `synthetic` films is worth in real films: `films` where the placebo curve has its score,
     `doublings` log2(films / real), each with its 95 % interval. None where it is not identified or lies beyond the curve
-    (`censored`: above or below); `low_censored`, `high_censored`: that end lies beyond the number given for it."""
+    (`censored`: above or below); `low_censored`, `high_censored`: that end lies beyond the number given for it.
+    `smallest`, `largest`: sizes between which the curve says something."""
 
     size: str
     arm: str
@@ -59,6 +60,8 @@ class WorthRow(Strict):
     high_doublings: float | None = None
     low_censored: bool = False
     high_censored: bool = False
+    smallest: float | None = None
+    largest: float | None = None
     sentence: str
 
 

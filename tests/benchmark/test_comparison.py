@@ -223,6 +223,11 @@ def test_gains_that_are_not_told_apart_are_said_so(run_of):
     assert row.sentence == f"vae and gan are not told apart (p = {row.p:.2g}, paired over seeds)"
 
 
+def test_runs_with_the_same_scores_are_said_to_have_them(run_of):
+    (row, _) = compare(gained(run_of, "vae"), gained(run_of, "gan", gain=GAINS["vae"])).gains
+    assert row.difference == 0 and row.sentence == "vae and gan score the same"
+
+
 def test_only_seeds_that_both_have_are_paired_and_few_of_them_claim_nothing(run_of):
     (row, _) = compare(gained(run_of, "vae"), gained(run_of, "lsgan", seeds=(1, 2))).gains
     assert row.seeds == 2 and row.p is row.low is None

@@ -356,6 +356,21 @@ def test_a_task_ships_curves_and_that_of_the_store_comes_first(shipping, data, t
     assert found is not None and (found.source, found.curve) == ("store", own)
 
 
+def test_a_smaller_curve_adds_to_the_one_kept_and_one_of_other_code_replaces_it(data, shipping):
+    prepared = shipping()
+    plan, curve = made(request_of(data, task=prepared.plan.task_plugin.spec, seeds=2))
+    first, *others = curve.points
+    part = curve.model_copy(update={"points": [first.model_copy(update={"value": 0.125})]})
+
+    def kept() -> list:
+        return json.loads(keep_curve(plan.plan, prepared.store, part).read_text())["points"]
+
+    keep_curve(plan.plan, prepared.store, curve)
+    assert [point["value"] for point in kept()] == [0.125, *(point.value for point in others)]
+    keep_curve(plan.plan, prepared.store, curve.model_copy(update={"code": "c" * 64}))
+    assert len(kept()) == 1
+
+
 def test_a_class_without_a_file_ships_nothing():
     space: dict[str, type] = {}
     exec("class Typed: pass", {"__name__": "typed_in"}, space)

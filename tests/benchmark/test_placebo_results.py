@@ -446,7 +446,7 @@ def test_failed_seeds_are_said_beside_the_verdict(fabricate):
     scores["tiny", "mixed"] = scores["tiny", "mixed"].copy()
     scores["tiny", "mixed"][1] = 0.2
     first, *_ = said_of(results_of(fabricate, scores))
-    assert "not told from copying; the arm's training of seed 1 found nothing (kept in the mean)" in first
+    assert "not told from copying; the arm's training of seed 1 found nothing (kept in the mean; median +" in first
 
 
 def test_the_lines_of_the_table_are_the_rows_in_text(fabricate):
@@ -468,6 +468,7 @@ def test_the_lines_of_the_table_are_the_rows_in_text(fabricate):
 
 def a_worth(**changed) -> WorthRow:
     told_so = {"size": "tiny", "arm": "mixed", "real": 31.0, "synthetic": 62, "seeds": 5, "identified": True}
+    told_so |= {"smallest": 4.0, "largest": 124.0}
     return WorthRow(**told_so | {"sentence": ""} | changed)
 
 
@@ -483,6 +484,8 @@ def a_worth(**changed) -> WorthRow:
         (a_worth(films=50.0), "50"),
         (a_worth(censored="above", low=90.0, high=124.0, high_censored=True), "> 124"),
         (a_worth(censored="above", low=124.0, high=124.0, high_censored=True), "> 124"),
+        (a_worth(censored="above"), "> 124"),
+        (a_worth(censored="below"), "< 4"),
         (a_worth(censored="below", low=4.0, high=6.0, low_censored=True), "< 4"),
     ],
 )

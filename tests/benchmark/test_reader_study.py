@@ -439,7 +439,7 @@ def test_a_reader_answers_reloads_goes_on_and_exports_what_is_scored(tmp_path, c
     chromium.press("r", "1", "s", "2")
     chromium.press("s")
     chromium.reload()
-    assert chromium.text("#counter") == "Film 3 of 8"
+    chromium.wait_for("document.querySelector('#counter').textContent === 'Film 3 of 8'")
     assert chromium.evaluate("document.querySelector('[data-answer=synthetic]').ariaPressed") == "true"
     chromium.press("3")  # none of these: completes the film begun before the reload
     chromium.press("r", held=True)  # a key held down answers nothing

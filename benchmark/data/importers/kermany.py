@@ -44,7 +44,9 @@ def import_kermany(
     """
     table = source / "metadata.csv"
     if not table.is_file():
-        raise InputError(f"kermany: {source} has no metadata.csv; expected the folder with metadata.csv, images/ and masks/")
+        raise InputError(
+            f"kermany: {source} has no metadata.csv; expected the folder with metadata.csv, images/ and masks/"
+        )
     films = import_manifest(table, resolution, name=name, options=OPTIONS, progress=progress)
     if len(films) != FILMS:
         raise InputError(f"kermany: {table} names {len(films)} films, expected {FILMS}")
