@@ -69,7 +69,7 @@ def write_site(
     )
     writer.page("published.html", "published.html.j2", here="published", tables=list(tables().values()))
     for board in found:
-        _write_board(writer, board)
+        _write_board(writer, board, found)
     _write_providers(writer, found, providers)
     _write_rates(writer, rates, providers)
     index = [
@@ -94,11 +94,11 @@ EXPORTS = {
 }
 
 
-def _write_board(writer: _Writer, board: Board) -> None:
+def _write_board(writer: _Writer, board: Board, found: Sequence[Board]) -> None:
     """A board's page, what it can tell, and its table in other forms."""
     writer.page(f"boards/{board.key.slug}.html", "board.html.j2", **pages.board_page(board))
     if board.with_placebos:
-        writer.page(f"boards/{tells.tells_name(board)}.html", "tells.html.j2", **tells.tells_page(board))
+        writer.page(f"boards/{tells.tells_name(board)}.html", "tells.html.j2", **tells.tells_page(board, found))
     for ending, export in EXPORTS.items():
         (writer.out / "boards" / f"{board.key.slug}{ending}").write_bytes(export(board))
 

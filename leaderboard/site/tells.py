@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ...benchmark.report.words import probability, shown
@@ -11,6 +12,7 @@ from ..curves import Step
 from ..standings import Board
 from ..telling import Told, telling
 from .ladder import curve_drawing
+from .sibling import siblings
 from .words import signed
 
 LEVELS = {True: "rises", False: "flat within its noise", None: "too few seeds to tell"}
@@ -21,21 +23,22 @@ def tells_name(board: Board) -> str:
     return f"{board.key.slug}-tells"
 
 
-def tells_page(board: Board) -> dict[str, Any]:
-    """The context of the page."""
-    metric, found = board.protocol.primary, telling(board)
+def tells_page(board: Board, found: Sequence[Board] = ()) -> dict[str, Any]:
+    """The context of the page; `found`: all boards, for those that this one may predict or be predicted by."""
+    metric, told = board.protocol.primary, telling(board)
     arms = [arm for arm in dict.fromkeys((board.arm, SYNTHETIC)) if board.ruler(arm) is not None]
     return {
         "board": board,
-        "telling": found,
+        "telling": told,
         "unit": "points" if metric.percent else metric.unit or metric.label,
-        "spread": shown(found.spread, metric),
-        "doubling": None if found.doubling is None else shown(abs(found.doubling), metric),
-        "told": [_told(row, board) for row in found.told],
+        "spread": shown(told.spread, metric),
+        "doubling": None if told.doubling is None else shown(abs(told.doubling), metric),
+        "told": [_told(row, board) for row in told.told],
         "drawing": curve_drawing(board, arms),
         "curves": arms,
-        "steps": [_step(step, board) for step in found.steps],
+        "steps": [_step(step, board) for step in told.steps],
         "about": _about(board),
+        "siblings": siblings(board, found),
     }
 
 

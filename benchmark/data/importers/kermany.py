@@ -25,7 +25,8 @@ SPLITS = {
 }
 """The `split_digest` of both columns."""
 PROVENANCE = (
-    "Kermany et al. 2018 (doi:10.17632/rscbjbr9sj.2), lung masks by V7 Labs and CloudFactory; both CC BY 4.0; paediatric"
+    "Kermany et al. 2018 (doi:10.17632/rscbjbr9sj.2), lung masks by V7 Labs and CloudFactory; "
+    "both CC BY 4.0; paediatric"
 )
 OPTIONS = ManifestOptions(
     columns={"id": "stem", "patient": "person"},
