@@ -89,8 +89,7 @@ class Settings:
     held_share: float = 0.1
     """Of the training boxes of each finding the share whose patients choose the checkpoint (split `patient` alone)."""
     healthy: int = 2_000
-    """Films without findings that providers are fitted on besides (of training patients, as the column `split` says); of a
-    share of the training patients the same share of these films."""
+    """Films without findings that providers are fitted on besides, of training patients; of a share the same share."""
     synthetic_share: float = 1.2
     """Synthetic films for each training box (the paper: 688 for 573)."""
     fractions: tuple[float, ...] = ()
@@ -193,8 +192,7 @@ class NihLocalisation(Task):
         return split_boxes(table, self.settings.split, self.settings.held_share if by_patient else 0.0)
 
     def training_set(self, data: Dataset, slot: Slot) -> Dataset:
-        """The films of the training boxes with these boxes alone (split `paper`: one film for each), then healthy ones:
-        of a share of the training patients the same share of them."""
+        """The films of the training boxes with these boxes alone (split `paper`: one film for each), then healthy ones."""
         table = annotations_of(data)
         split = self._split(table)
         apart = table["patient"].iloc[np.concatenate([split.held, split.test])]
