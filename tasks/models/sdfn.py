@@ -2,7 +2,8 @@
 
 Two DenseNets are trained apart; then a linear layer is trained on the averages of both their last maps, which stay as
 they are (sections B.3 to B.5). Binary cross-entropy averaged over the findings, horizontal flips, Adam at 1e-4 that
-decays with every update and falls to a tenth when the validation loss stalls; the best mean validation AUC is kept.
+decays with every update and falls to a tenth when the validation loss stalls; the best mean validation AUC is kept, or
+the last network (`ClassifierSettings.keep_best`).
 """
 
 from __future__ import annotations
@@ -247,6 +248,13 @@ def fit_classifier(
     return histories
 
 
+class Newest(Patience):
+    """Stops when the best network has been waited for in vain, but keeps the newest."""
+
+    def update(self, value: float) -> tuple[bool, bool]:
+        return True, super().update(value)[1]
+
+
 def _fit_fusion(
     classifier: FindingsClassifier,
     seen: Mapping[str, np.ndarray],
@@ -297,11 +305,12 @@ def _fit(
     device: str,
     progress: Progress,
 ) -> History:
-    """Train one network; the one with the highest mean validation AUC is kept. `first`: see `LabelledFilms`; a pass is then
-    one through the real films."""
+    """Train one network; the one with the highest mean validation AUC is kept, or the last. `first`: see `LabelledFilms`; a
+    pass is then one through the real films."""
     s = recipe.settings
     one_pass = -(-(first or len(source)) // s.batch)
     steps = max(epochs * one_pass, s.least_steps)
+    stop = Patience(s.patience) if s.keep_best else Newest(s.patience)
 
     def measure() -> float:
         """1 - macro AUC; the loss instead, where no finding has both values in the validation films."""
@@ -318,7 +327,7 @@ def _fit(
         seed=seed,
         device=device,
         progress=progress,
-        validation=Validation(measure=measure, every=max(one_pass, s.check_every), stop=Patience(s.patience)),
+        validation=Validation(measure=measure, every=max(one_pass, s.check_every), stop=stop),
     )
 
 
