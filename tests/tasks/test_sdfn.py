@@ -224,15 +224,14 @@ def test_the_best_validation_auc_is_kept():
 
 
 def test_the_last_network_is_kept_where_the_settings_say_so():
-    settings, held = replace(TINY, kind=Kind.ENTIRE, epochs=8, keep_best=False), films(40, seed=1)
-    worse = 0
-    for seed in range(4):
-        classifier = new_classifier(2, settings, seed=seed)
-        histories = fit_classifier(classifier, films(48), held, settings, seed=seed, device="cpu", progress=Progress())
-        values = [row["validation"] for row in histories["entire"].rows if "validation" in row]
-        assert 1 - roc_auc_score(held.labels, classifier.logits(held.images)) == pytest.approx(values[-1])
-        worse += values[-1] > min(values)
-    assert worse
+    """Validation labels that are chance: the first network may be as good as the last."""
+    settings, real = replace(TINY, kind=Kind.ENTIRE, epochs=8, keep_best=False), films(40, seed=1)
+    held = replace(real, labels=np.random.default_rng(0).permutation(real.labels))
+    classifier = new_classifier(2, settings, seed=0)
+    histories = fit_classifier(classifier, films(48), held, settings, seed=0, device="cpu", progress=Progress())
+    values = [row["validation"] for row in histories["entire"].rows if "validation" in row]
+    assert values[-1] > min(values)
+    assert 1 - roc_auc_score(held.labels, classifier.logits(held.images)) == pytest.approx(values[-1])
 
 
 def test_the_branches_stay_as_they_are_while_the_fusion_is_trained():
