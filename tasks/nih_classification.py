@@ -67,7 +67,7 @@ class Settings:
     """Films are kept at it; the networks bring them to `classifier.resolution`."""
     fit_resolution: int = 256
     threads: int = 1
-    fractions: tuple[float, ...] = (0.01, 0.1)
+    fractions: tuple[float, ...] = (0.01, 0.1, 0.25)
     """Shares of the training patients that are sizes of their own, besides all of them."""
     synthetic_share: float = 1.0
     """Synthetic films for each real one that a size trains on."""
@@ -83,7 +83,7 @@ STANDARD = replace(PAPER, synthetic_most=20_000, classifier=sdfn_settings.STANDA
 QUICK = Settings(
     resolution=64,
     fit_resolution=64,
-    fractions=(0.1,),
+    fractions=(0.25,),
     synthetic_least=1000,
     synthetic_most=2000,
     classifier=replace(sdfn_settings.QUICK, kind=Kind.ENTIRE),
@@ -106,7 +106,7 @@ class NihClassification(Task):
     summary = "14 findings on the official NIH split by patient (86,524 train, 25,596 test), AUC per finding and mean"
     presets: ClassVar[Mapping[str, Settings]] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
     default_data = "phantom_nih"
-    headline = Headline(ArmName.MIXED, "10%")
+    headline = Headline(ArmName.MIXED, "25%")
     pairing = "auc"
     published_data = "nih_cxr14"
     published: ClassVar[tuple[PublishedTable, ...]] = (PublishedTable(TABLES / "sdfn_table1.csv", FULL, printed),)
