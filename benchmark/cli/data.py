@@ -264,6 +264,7 @@ def _summary(dataset: Dataset) -> dict[str, Any]:
         "boxes": None if dataset.boxes is None else len(dataset.boxes),
         "pixel_mm": dataset.info.pixel_mm,
         "provenance": dataset.info.provenance,
+        "remarks": list(dataset.info.remarks),
         **columns,
         "official_splits": official,
         "digest": dataset.digest,
@@ -296,6 +297,7 @@ def _print_summary(summary: dict[str, Any]) -> None:
     lines += [("left out", place) for place in list(summary.get("skipped", {}).values())[:_LISTED]]
     if len(summary.get("skipped", {})) > _LISTED:
         lines.append(("left out", f"{len(summary['skipped'])} files in all (--json names every one)"))
+    lines += [("note", remark) for remark in summary["remarks"]]
     if summary["provenance"]:
         lines.append(("about", summary["provenance"]))
     lines += [("digest", summary["digest"]), ("in", summary["folder"])]

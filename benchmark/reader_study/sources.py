@@ -122,7 +122,7 @@ def _side_of(file: Path) -> int:
 
 
 def _picture(file: Path) -> np.ndarray:
-    from ..data.importers.films import read_film
+    from ..data.reading.films import read_film
 
     return np.rint(255 * read_film(file).pixels).astype(np.uint8)
 

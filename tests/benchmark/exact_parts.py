@@ -20,9 +20,9 @@ import numpy as np
 from cxrbench.baselines.controls import Classical, CopyTrain, Degraded, Noise
 from cxrbench.benchmark import exact
 from cxrbench.benchmark.data.augmentation import elastic_field, paper_augmentation, warp
-from cxrbench.benchmark.data.importers.films import Square, read_film, read_mask
 from cxrbench.benchmark.data.near_copies import difference_hash, near_copies
 from cxrbench.benchmark.data.phantom import boxes_like, cohort, jsrt_like, nih_like
+from cxrbench.benchmark.data.reading.films import Square, read_film, read_mask
 from cxrbench.benchmark.data.resize import resample, resize_films, resize_masks
 from cxrbench.benchmark.draws import Draw
 from cxrbench.benchmark.metrics import classification, localisation, segmentation

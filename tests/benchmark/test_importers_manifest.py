@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxrbench.benchmark.data.importers.films import read_film
 from cxrbench.benchmark.data.importers.manifest import import_manifest
 from cxrbench.benchmark.data.importers.manifest_table import ManifestOptions
+from cxrbench.benchmark.data.reading.films import read_film
 from cxrbench.benchmark.errors import InputError
 
 LUNGS = {"left_lung": 1, "right_lung": 2}

@@ -12,7 +12,8 @@ import pandas as pd
 from ...errors import InputError, unknown
 from ...progress import Progress
 from ..dataset import MAX_ORGANS, Dataset, DatasetInfo
-from .films import Film, Square, read_film, read_mask
+from ..reading.films import Film, Square, read_film, read_mask
+from ..remarks import Remark, gathered
 from .manifest_table import ManifestOptions, Row, read_manifest, read_table
 from .sources import decode_all
 
@@ -27,6 +28,7 @@ class _Decoded:
     masks: np.ndarray | None
     square: Square
     spacing_mm: float | None
+    remarks: tuple[Remark, ...]
 
 
 @dataclass(frozen=True)
@@ -67,17 +69,19 @@ def import_manifest(
         height, width = film.pixels.shape
         square = Square(height, width, resolution)
         masks = square.masks(reader.read(row, film), len(manifest.organs)) if manifest.organs else None
-        return _Decoded(square.film(film.pixels), masks, square, film.spacing_mm)
+        return _Decoded(square.film(film.pixels), masks, square, film.spacing_mm, film.remarks)
 
     count = len(manifest.rows)
     images = np.empty((count, resolution, resolution), dtype=np.uint8)
     masks = np.empty_like(images) if manifest.organs else None
     squares: list[Square] = []
     spacings: list[float | None] = []
+    remarks: list[Remark] = []
     for row, decoded in enumerate(decode_all(manifest.rows, decode, progress or Progress(), "films")):
         images[row] = decoded.image
         if masks is not None and decoded.masks is not None:
             masks[row] = decoded.masks
+        remarks += decoded.remarks
         squares.append(decoded.square)
         spacings.append(decoded.spacing_mm or options.pixel_mm)
     cases = pd.DataFrame([dict(row.values) for row in manifest.rows])
@@ -91,6 +95,7 @@ def import_manifest(
         findings=findings,
         pixel_mm=_pixel_mm(squares, spacings),
         provenance=f"imported from {csv.name}",
+        remarks=gathered(remarks),
     )
     table = None if boxes is None else _fitted_boxes(boxes, dict(zip(cases["id"], squares, strict=True)))
     return Dataset(info=info, images=images, masks=masks, cases=cases, boxes=table)

@@ -16,6 +16,7 @@ import numpy as np
 
 from ... import exact
 from ...errors import InputError
+from ..remarks import Remark
 from ..resize import resample, resize_masks
 
 DICOM_SUFFIXES = (".dcm", ".dicom")
@@ -37,11 +38,12 @@ _DECODING_ERRORS = (
 @dataclass(frozen=True)
 class Film:
     """pixels: float32 (H, W) in [0, 1], 1 is white. spacing_mm: side of a pixel where the file says it,
-    else None.
+    else None. remarks: what was noticed, for `remarks.gathered`.
     """
 
     pixels: np.ndarray
     spacing_mm: float | None = None
+    remarks: tuple[Remark, ...] = ()
 
 
 def read_film(path: Path, white: float | None = None) -> Film:
