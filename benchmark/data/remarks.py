@@ -20,11 +20,12 @@ class Remark:
 
 
 def gathered(remarks: Iterable[Remark], what: str = "film") -> tuple[str, ...]:
-    """One line for every text, in the order of their first appearance: "3 films turned upright as EXIF says (the first: a.jpg)"."""
+    """One line for every text, in the order of their first appearance: "3 films turned upright (the first: a.jpg)"."""
     found: dict[str, list[str]] = {}
     for remark in remarks:
         found.setdefault(remark.text, []).append(remark.where)
-    return tuple(
-        f"{len(places)} {what}{'' if len(places) == 1 else 's'} {text} ({'the first: ' if len(places) > 1 else ''}{places[0]})"
-        for text, places in found.items()
-    )
+    return tuple(_line(len(places), what, text, places[0]) for text, places in found.items())
+
+
+def _line(count: int, what: str, text: str, first: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'} {text} ({'' if count == 1 else 'the first: '}{first})"
