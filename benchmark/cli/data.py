@@ -132,8 +132,30 @@ def import_manifest_(
     organs: Annotated[str, typer.Option(help="Organs of that mask: left_lung=1,right_lung=2,heart=4.")] = "",
     ignore: Annotated[str, typer.Option(help="Values or bit flags of that mask to leave out: 8,16.")] = "",
     boxes: Annotated[
-        Path | None, typer.Option(help="A csv id,finding,x,y,w,h in pixels of the original films.")
+        Path | None,
+        typer.Option(help="A table of boxes in pixels of the original films: id, finding and x,y,w,h or corners."),
     ] = None,
+    box_columns: Annotated[
+        str, typer.Option(help="Names of its columns where they differ: id=image,finding=class,x_min=left,x_max=right.")
+    ] = "",
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Take these films alone: Frontal/Lateral=Frontal, View=PA|AP, or path:frontal (a regex)."),
+    ] = None,
+    id_from: Annotated[
+        str | None, typer.Option(help="Where the id is: path (with its folders), path:REGEX or COLUMN:REGEX.")
+    ] = None,
+    patient_from: Annotated[
+        str | None,
+        typer.Option(help="Where the patient is: COLUMN, path:REGEX, COLUMN:REGEX; id: each film is another person."),
+    ] = None,
+    uncertain: Annotated[
+        str | None,
+        typer.Option(help="What a finding of -1 is: zeros, ones, or ignore (film left out); a blank one is then 0."),
+    ] = None,
+    split_values: Annotated[
+        str, typer.Option(help="What words of the column split mean: holdout=test,blank=train; or none.")
+    ] = "",
     split: Annotated[
         str | None, typer.Option(help="Draw train and test by patient: patients:0.5 trains on half of them.")
     ] = None,
@@ -160,7 +182,7 @@ def import_manifest_(
     """
     from ..data.catalogue import check_free
     from ..data.importers.manifest import import_manifest
-    from ..data.importers.manifest_table import ManifestOptions
+    from ..data.importers.manifest_options import ManifestOptions
     from .progress_bar import shown_progress
 
     name = name or csv.resolve().parent.name
@@ -174,6 +196,12 @@ def import_manifest_(
         organs={organ: _whole(value, "--organs") for organ, value in _pairs(organs, "--organs").items()},
         ignored=[_whole(value, "--ignore") for value in _words(ignore)],
         boxes=boxes,
+        box_columns=_pairs(box_columns, "--box-columns"),
+        only=tuple(only or ()),
+        id_from=id_from,
+        patient_from=patient_from,
+        uncertain=uncertain,
+        split_values=_pairs(split_values, "--split-values"),
         split=split,
         fold=fold,
         seed=seed,

@@ -58,6 +58,8 @@ MOVES = {
     "benchmark/data/near_copies.py": ALL,  # what a record says of its synthetic films
     "benchmark/data/findings.py": ALL,
     "benchmark/data/splits.py": {OFFICIAL, THREE, CLASSES},
+    "benchmark/data/parts.py": {OFFICIAL, THREE, CLASSES},
+    "benchmark/data/same_pixels.py": ALL,  # what a record says of its real films
     "benchmark/data/organs.py": {THREE, CLASSES},
     "benchmark/data/augmentation.py": {OFFICIAL},
     "benchmark/contracts/task.py": ALL,
@@ -81,6 +83,10 @@ SILENT = (
         "benchmark/contracts/external.py",
         "benchmark/contracts/pictures.py",
         "benchmark/data/contact_sheet.py",
+        "benchmark/data/finding_lists.py",
+        "benchmark/data/people.py",
+        "benchmark/data/reading",
+        "benchmark/data/remarks.py",
     ),
     *("benchmark/console_tables.py", "benchmark/processes.py", *NO_NUMBERS),
 )

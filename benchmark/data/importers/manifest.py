@@ -14,10 +14,11 @@ from ...progress import Progress
 from ..dataset import MAX_ORGANS, Dataset, DatasetInfo
 from ..reading.films import Film, Square, read_film, read_mask
 from ..remarks import Remark, gathered
-from .manifest_table import ManifestOptions, Row, read_manifest, read_table
+from ..same_pixels import same_pixels
+from .manifest_boxes import box_findings, fitted_boxes, read_boxes
+from .manifest_options import ManifestOptions
+from .manifest_table import Row, read_manifest
 from .sources import decode_all
-
-_BOX_SLACK = 1.0  # a box may reach this many pixels over the edge (rounding); it is cut there
 
 
 @dataclass(frozen=True)
@@ -29,18 +30,6 @@ class _Decoded:
     square: Square
     spacing_mm: float | None
     remarks: tuple[Remark, ...]
-
-
-@dataclass(frozen=True)
-class _Box:
-    """A line of the csv of boxes, in pixels of the original film."""
-
-    line: int
-    finding: str
-    x: float
-    y: float
-    w: float
-    h: float
 
 
 def import_manifest(
@@ -62,7 +51,10 @@ def import_manifest(
         raise InputError(f"manifest: the resolution must be 16 to 4096 pixels, found {resolution}")
     manifest = read_manifest(csv, options)
     reader = _MaskReader(manifest.organs, options)
-    boxes = None if options.boxes is None else _read_boxes(options.boxes, [row.id for row in manifest.rows])
+    ids = [row.id for row in manifest.rows]
+    boxes = None
+    if options.boxes is not None:
+        boxes = read_boxes(options.boxes, ids, options.box_columns, manifest.left_out)
 
     def decode(row: Row) -> _Decoded:
         film = read_film(row.film, options.white)
@@ -87,7 +79,7 @@ def import_manifest(
     cases = pd.DataFrame([dict(row.values) for row in manifest.rows])
     findings = manifest.findings
     if boxes is not None:
-        findings = _box_findings(boxes, findings, cases)
+        findings = box_findings(boxes, findings, cases)
     info = DatasetInfo(
         name=name or csv.resolve().parent.name,
         resolution=resolution,
@@ -95,9 +87,14 @@ def import_manifest(
         findings=findings,
         pixel_mm=_pixel_mm(squares, spacings),
         provenance=f"imported from {csv.name}",
-        remarks=gathered(remarks),
+        remarks=(
+            *manifest.remarks,
+            *(() if boxes is None else boxes.remarks),
+            *gathered(remarks),
+            *same_pixels(images, cases),
+        ),
     )
-    table = None if boxes is None else _fitted_boxes(boxes, dict(zip(cases["id"], squares, strict=True)))
+    table = None if boxes is None else fitted_boxes(boxes, dict(zip(cases["id"], squares, strict=True)))
     return Dataset(info=info, images=images, masks=masks, cases=cases, boxes=table)
 
 
@@ -155,65 +152,6 @@ class _MaskReader:
                 f"manifest: mask {file} has {kind} {unexpected[0]}, which no organ has "
                 f"({_listed(self.options.organs)}); name it in --organs, or in --ignore {unexpected[0]}"
             )
-
-
-def _read_boxes(path: Path, ids: Sequence[str]) -> dict[str, list[_Box]]:
-    """Boxes by id, in pixels of the original films."""
-    rows = read_table(path)
-    known = set(ids)
-    boxes: dict[str, list[_Box]] = {}
-    for name in ("id", "finding", "x", "y", "w", "h"):
-        if name not in rows[0]:
-            raise InputError(f"manifest: {path} needs the columns id,finding,x,y,w,h; it has {', '.join(rows[0])}")
-    for line, row in enumerate(rows, start=2):
-        if row["id"] not in known:
-            raise InputError(f"manifest: line {line} of {path}: id '{row['id']}' is no film of the manifest")
-        try:
-            x, y, w, h = (float(row[name]) for name in ("x", "y", "w", "h"))
-        except ValueError:
-            raise InputError(f"manifest: line {line} of {path}: x, y, w, h must be numbers") from None
-        if not np.isfinite([x, y, w, h]).all() or w <= 0 or h <= 0 or not row["finding"]:
-            raise InputError(f"manifest: line {line} of {path}: expected a finding and a box with w, h above 0")
-        boxes.setdefault(row["id"], []).append(_Box(line, row["finding"], x, y, w, h))
-    return boxes
-
-
-def _box_findings(boxes: Mapping[str, list[_Box]], findings: tuple[str, ...], cases: pd.DataFrame) -> tuple[str, ...]:
-    """The findings of the set; where the manifest names none, those of the boxes (a film without a box has
-    none).
-    """
-    names = sorted({box.finding for some in boxes.values() for box in some})
-    if findings:
-        for name in names:
-            if name not in findings:
-                raise unknown("finding", name, findings, "in the csv of boxes")
-        return findings
-    for name in names:
-        with_box = {one for one, some in boxes.items() if any(box.finding == name for box in some)}
-        cases[name] = [int(one in with_box) for one in cases["id"]]
-    return tuple(names)
-
-
-def _fitted_boxes(boxes: Mapping[str, list[_Box]], squares: Mapping[str, Square]) -> pd.DataFrame:
-    """The table of boxes in pixels of the dataset; a box that leaves its film is an error."""
-    rows = []
-    for name, square in squares.items():
-        for box in boxes.get(name, ()):
-            right, bottom = box.x + box.w, box.y + box.h
-            if (
-                min(box.x, box.y) < -_BOX_SLACK
-                or right > square.width + _BOX_SLACK
-                or bottom > square.height + _BOX_SLACK
-            ):
-                raise InputError(
-                    f"manifest: box outside the image: line {box.line}: {box.finding} of {name} at "
-                    f"x {box.x:g} to {right:g}, y {box.y:g} to {bottom:g}; the film is "
-                    f"{square.width} x {square.height} pixels"
-                )
-            x, y = max(box.x, 0.0), max(box.y, 0.0)
-            fitted = square.box(x, y, min(right, square.width) - x, min(bottom, square.height) - y)
-            rows.append((name, box.finding, *fitted))
-    return pd.DataFrame(rows, columns=["id", "finding", "x", "y", "w", "h"])
 
 
 def _pixel_mm(squares: Sequence[Square], spacings: Sequence[float | None]) -> float | None:
