@@ -12,7 +12,7 @@ import pandas as pd
 from ...errors import InputError, unknown
 from ...progress import Progress
 from ..dataset import MAX_ORGANS, Dataset, DatasetInfo
-from ..reading.films import Film, Square, read_film, read_mask
+from ..reading.films import Film, Square, enlarged_films, read_film, read_mask
 from ..remarks import Remark, gathered
 from .manifest_table import ManifestOptions, Row, read_manifest, read_table
 from .sources import decode_all
@@ -95,7 +95,7 @@ def import_manifest(
         findings=findings,
         pixel_mm=_pixel_mm(squares, spacings),
         provenance=f"imported from {csv.name}",
-        remarks=gathered(remarks),
+        remarks=(*gathered(remarks), *enlarged_films(zip([row.film for row in manifest.rows], squares, strict=True))),
     )
     table = None if boxes is None else _fitted_boxes(boxes, dict(zip(cases["id"], squares, strict=True)))
     return Dataset(info=info, images=images, masks=masks, cases=cases, boxes=table)

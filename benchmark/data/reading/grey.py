@@ -49,7 +49,7 @@ def unused_range(lowest: float, highest: float, low: float, top: float) -> str |
     if low == 0 and highest < top / 2:
         cure = _fitting(highest, top)
         return (
-            f"with no value above {_percent(cure / top)} of their stored range, 0 to {top:g}, as dark as stored: "
+            f"with no value above {_percent(cure / top)} of their stored range, 0 to {top:g}: "
             f"if {cure:g} is the most there can be, import with --white {cure:g}"
         )
     if low < 0 and highest - lowest < (top - low) / 2:
