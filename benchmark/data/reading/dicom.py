@@ -4,6 +4,7 @@ tables and windows), C.7.5.1.1.2 (padding). An element that is there and empty, 
 
 from __future__ import annotations
 
+import contextlib
 import io
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ def _parsed(path: Path, content: bytes) -> Any:
             implicit, little = data.original_encoding
             written = pydicom.uid.ExplicitVRLittleEndian if little else pydicom.uid.ExplicitVRBigEndian
             data.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian if implicit else written
-        whole = any(word in data for word in ("Rows", "SOPClassUID", "PixelData"))
+        whole = is_dicom(content) or any(name in data for name in ("Rows", "SOPClassUID", "PixelData"))
     except Exception as error:
         raise InputError(f"{path} cannot be read as DICOM ({one_line(error)})") from None
     if not whole:
@@ -138,11 +139,17 @@ def _decoded(path: Path, data: Any) -> np.ndarray:
     # One decoder wherever it is installed: decoders of lossy compression differ in the last bit.
     first = "pillow" if syntax.name.startswith("JPEG Baseline") else "pylibjpeg"
     if first in decoder.available_plugins:
-        try:
+        with contextlib.suppress(RuntimeError):  # of a form that this one does not know, or damaged
             return np.asarray(pixel_array(data, decoding_plugin=first))
-        except RuntimeError:  # a form that this one does not know
-            pass
-    return np.asarray(pixel_array(data))
+    try:
+        return np.asarray(pixel_array(data))
+    except RuntimeError as error:
+        said = str(error).partition("plugins:")[2] or str(error)
+        cure = "" if "pylibjpeg" in decoder.available_plugins else "; with more decoders: pip install 'cxrbench[dicom]'"
+        raise InputError(
+            f"{path} is compressed as {syntax.name}, and damaged or of a form that is not read "
+            f"({one_line(ValueError(said), 80)}){cure}"
+        ) from None
 
 
 def _view(data: Any) -> tuple[str | None, list[str]]:
