@@ -111,7 +111,7 @@ def _stored(raster: Raster, white: float | None) -> tuple[np.ndarray, float]:
     if raster.deep_colour:
         return luminance(raster.colours()), white or float(_MAX_16_BIT)
     try:
-        if image.mode not in ("L", "1", "LA"):
+        if image.mode not in ("L", "1", "LA", "RGB", "RGBA"):
             image = image.convert("LA" if image.mode == "La" else "RGB")
         return np.asarray(image if image.mode == "L" else image.convert("L")), white or 255.0
     except Exception as error:

@@ -68,9 +68,10 @@ class Raster:
             return False
         if image.mode.startswith("I"):
             return bool((np.asarray(image) == image.info["transparency"]).any())
-        if image.mode == "La":
-            image = image.convert("LA")
-        return bool(image.convert("RGBA").getchannel("A").getextrema()[0] < 255)
+        alpha = next((band for band in image.getbands() if band in "Aa"), None)
+        if alpha is None:  # a colour that stands for transparent, or palette entries
+            image, alpha = image.convert("RGBA"), "A"
+        return bool(image.getchannel(alpha).getextrema()[0] < 255)
 
 
 def read_bytes(path: Path) -> bytes:
