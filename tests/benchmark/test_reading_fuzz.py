@@ -22,7 +22,7 @@ from cxrbench.benchmark.errors import InputError
 
 from .dicom_files import COMPRESSED, compressed_dicom, dicom_bytes, without_each_tag
 
-COUNT = int(os.environ.get("CXRBENCH_FUZZ", "12"))
+COUNT = int(os.environ.get("CXRBENCH_FUZZ", "40"))
 
 FORMS: dict[str, tuple[str, dict[str, object]]] = {
     "png": ("L", {"format": "PNG"}),

@@ -19,7 +19,7 @@ from .dicom import dicom_size, is_dicom, may_be_dicom, read_dicom
 from .grey import Film as Film
 from .grey import luminance, unused_range
 from .quiet import one_line, quiet
-from .rasters import FORMATS, Raster, UnknownFormat, open_raster, read_bytes
+from .rasters import BEGINNINGS, FORMATS, Raster, UnknownFormat, open_raster, read_bytes
 
 _NAMES = "png jpg jpeg jpe jp2 j2k jpx tif tiff bmp gif webp avif pgm ppm pnm pbm dcm dicom"
 FILM_SUFFIXES = frozenset(f".{name}" for name in _NAMES.split())
@@ -74,7 +74,7 @@ def is_film(path: Path) -> bool:
         return True
     with path.open("rb") as file:
         head = file.read(4096)
-    return is_dicom(head) or head.startswith((b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"GIF8"))
+    return is_dicom(head) or head.startswith(tuple(BEGINNINGS))
 
 
 def _film_of(raster: Raster, white: float | None) -> Film:
