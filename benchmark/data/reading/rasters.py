@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,15 @@ BEGINNINGS = {
 _ORIENTATION = 274  # the number of the tag in EXIF and TIFF
 _BITS, _PHOTOMETRIC, _SUBFILE = 258, 262, 254  # of TIFF
 _REDUCED, _TRANSPARENCY = 1, 4  # bits of _SUBFILE: a preview, or a mask of transparency
+
+
+@cache
+def formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that this Pillow reads: older ones lack AVIF, some builds JPEG2000."""
+    from PIL import Image
+
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 class UnknownFormat(InputError):
@@ -72,9 +82,11 @@ class Raster:
         if values is not None and values.dtype == np.uint16 and values.ndim == 3:
             upright = values if self.image.format == "TIFF" else _turned(values, self.turned)
             colours = np.asarray(upright[..., 2::-1])
-            if np.array_equal(
-                colours >> 8, np.asarray(self.image.convert("RGB"))
-            ):  # two decoders agree, as far as one sees
+            seen = np.asarray(self.image.convert("RGB"))
+            rounded = int(self.image.format == "PPM")  # Pillow rounds its values, and cuts those of others
+            if (
+                np.abs((colours >> 8).astype(np.int16) - seen) <= rounded
+            ).all():  # two decoders agree, as far as one sees
                 return colours
         raise InputError(f"{self.path} has colours of 16 bits in a form that is not read; write it again as PNG")
 
@@ -117,7 +129,7 @@ def open_raster(path: Path, data: bytes | None = None) -> Raster:
     quiet()
     content = read_bytes(path) if data is None else data
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(content), formats=formats()) as image:
             remarks = _one_picture(image, path)
             return _decoded(image, path, content, remarks)
     except InputError:
@@ -134,7 +146,7 @@ def _unidentified(path: Path, content: bytes) -> InputError:
         return InputError(
             f"{path} cannot be read as an image ({name}, damaged or of a form that is not read: write it again as PNG)"
         )
-    known = ", ".join(FORMATS)
+    known = ", ".join(formats())
     return UnknownFormat(f"{path} cannot be read as an image (unknown or damaged format; known: {known}, DICOM)")
 
 
@@ -169,8 +181,10 @@ def _bits(image: Any, tags: Any) -> int:
         return max(tags.get(_BITS, (1,)))
     if image.mode == "F":
         return 32
-    raw = str(image.tile[0].args if image.tile and hasattr(image.tile[0], "args") else "")
-    return 16 if image.mode.startswith("I") or (image.format == "PNG" and ";16" in raw) else 8
+    decoder = image.tile[0][3] if image.tile else ""
+    if image.format == "PPM" and isinstance(decoder, tuple) and isinstance(decoder[-1], int):
+        return 16 if decoder[-1] > 255 else 8
+    return 16 if image.mode.startswith("I") or (image.format == "PNG" and ";16" in str(decoder)) else 8
 
 
 def _one_picture(image: Any, path: Path) -> tuple[Remark, ...]:
