@@ -15,6 +15,7 @@ import numpy as np
 
 from ...errors import InputError
 from ..remarks import Remark
+from .deep import decode_deep
 from .quiet import one_line, quiet
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
@@ -73,21 +74,14 @@ class Raster:
         """uint16 (H, W, 3) of a picture of deep colour: red, green, blue. Alpha is dropped. InputError where it cannot
         be decoded at this depth.
         """
-        import cv2
-
-        try:
-            values = cv2.imdecode(np.frombuffer(self.data, np.uint8), cv2.IMREAD_UNCHANGED)
-        except cv2.error:
-            values = None
+        values = decode_deep(self.data)
         if values is not None and values.dtype == np.uint16 and values.ndim == 3:
             upright = values if self.image.format == "TIFF" else _turned(values, self.turned)
             colours = np.asarray(upright[..., 2::-1])
             seen = np.asarray(self.image.convert("RGB"))
             rounded = int(self.image.format == "PPM")  # Pillow rounds its values, and cuts those of others
-            if (
-                np.abs((colours >> 8).astype(np.int16) - seen) <= rounded
-            ).all():  # two decoders agree, as far as one sees
-                return colours
+            if colours.shape == seen.shape and (np.abs((colours >> 8).astype(np.int16) - seen) <= rounded).all():
+                return colours  # two decoders agree, as far as one sees
         raise InputError(f"{self.path} has colours of 16 bits in a form that is not read; write it again as PNG")
 
     def seen_through(self) -> bool:
