@@ -125,6 +125,12 @@ def test_a_jpeg_on_its_side_is_turned_and_its_mask_lies_on_it(tmp_path):
     )
 
 
+def test_broken_exif_does_not_lose_the_film(tmp_path):
+    path = put(tmp_path / "a.png", by_pillow(Image.fromarray(GREY), 1, format="PNG", exif=b"Exif\0\0no tags at all"))
+    np.testing.assert_array_equal(read_film(path).pixels, GREY / np.float32(255))
+    assert said(path) == ["with EXIF that cannot be read: taken as upright"]
+
+
 def test_16_bit_colours_keep_all_their_bits(tmp_path):
     deep = np.arange(2048, dtype=np.uint16).reshape(32, 64) * 2
     for name, content in (

@@ -148,16 +148,25 @@ def _decoded(image: Any, path: Path, content: bytes, remarks: tuple[Remark, ...]
     from PIL import ImageOps
 
     tags = getattr(image, "tag_v2", {})
-    turned = tags.get(_ORIENTATION, 1) if tags else image.getexif().get(_ORIENTATION, 1)
     bits = _bits(image, tags)
+    turned, said = _orientation(image, tags)
     image.load()
-    turned = turned if turned in range(2, 9) else 1
-    if turned != 1:
-        remarks += (Remark("turned upright as their orientation tag says (EXIF)", str(path)),)
-        if not tags:  # Pillow itself turns TIFF
-            image = ImageOps.exif_transpose(image)
+    if turned != 1 and not tags:  # Pillow itself turns TIFF
+        image = ImageOps.exif_transpose(image)
+    remarks += tuple(Remark(text, str(path)) for text in said)
     deep = image.mode.startswith("I") or image.mode == "F"  # of less depth Pillow inverts them itself
     return Raster(path, image, bits, bool(deep and tags.get(_PHOTOMETRIC) == 0), turned, remarks, content)
+
+
+def _orientation(image: Any, tags: Any) -> tuple[int, list[str]]:
+    """The orientation that is to be undone, 1 to 8, and what to say of it."""
+    try:
+        found = tags.get(_ORIENTATION, 1) if tags else image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # what cameras and programs write besides the picture is often broken
+        return 1, ["with EXIF that cannot be read: taken as upright"]
+    if found not in range(2, 9):
+        return 1, []
+    return found, ["turned upright as their orientation tag says (EXIF)"]
 
 
 def _turned(stored: np.ndarray, orientation: int) -> np.ndarray:
