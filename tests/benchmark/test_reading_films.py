@@ -268,6 +268,22 @@ def test_films_that_are_enlarged_are_counted_and_the_smallest_named(tmp_path):
     )
 
 
+def test_the_reader_study_reads_pictures_as_everyone_does(tmp_path):
+    from cxrbench.benchmark.reader_study.sources import path_source
+
+    square = np.ascontiguousarray(GREY[:, -40:])
+    put(tmp_path / "a", by_pillow(Image.fromarray(square), 1, format="WEBP", lossless=True))
+    put(tmp_path / "b.png", png(square.astype(np.uint16) * 16, 0))
+    put(tmp_path / "notes.txt", b"how they were made")
+    source = path_source("mine", tmp_path, ("All films",))
+    assert source.ids == ["a", "b.png"] and source.side == 40 and source.noticed == []
+    np.testing.assert_array_equal(source.read(0), square)
+    assert source.read(1).max() < 16 and "--white 4095" in source.noticed[0].text
+    put(tmp_path / "c.png", b"no picture")
+    with pytest.raises(InputError, match=r"c\.png cannot be read as an image"):
+        path_source("mine", tmp_path, ("All films",))
+
+
 def test_libraries_print_nothing(tmp_path):
     """A picture of more pixels than Pillow finds safe, one with broken tags, and a palette with alpha."""
     Image.new("1", (10_000, 9_100)).save(tmp_path / "large.png")
