@@ -12,7 +12,7 @@ import pandas as pd
 from ...errors import InputError, unknown
 from ...progress import Progress
 from ..dataset import MAX_ORGANS, Dataset, DatasetInfo
-from ..reading.films import Film, Square, read_film, read_mask
+from ..reading.films import Film, Square, enlarged_films, read_film, read_mask
 from ..remarks import Remark, gathered
 from ..same_pixels import same_pixels
 from .manifest_boxes import box_findings, fitted_boxes, read_boxes
@@ -91,6 +91,7 @@ def import_manifest(
             *manifest.remarks,
             *(() if boxes is None else boxes.remarks),
             *gathered(remarks),
+            *enlarged_films(zip([row.film for row in manifest.rows], squares, strict=True)),
             *same_pixels(images, cases),
         ),
     )
