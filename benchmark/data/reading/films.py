@@ -1,76 +1,135 @@
-"""Reading one film or mask file of any size and depth, and fitting it into a square.
+"""Reading one film or mask file of any format and depth, and fitting it into a square. Whoever reads films reads them here.
 
-png, jpeg and the other raster formats of Pillow; DICOM by pydicom (extra `dicom`), shown as the standard
-says: modality LUT, window (PS3.3 C.11.2.1.2), MONOCHROME1 inverted.
+Pictures by Pillow (`rasters`); DICOM by pydicom (`dicom`, extra `dicom`). The content of a file decides, not its name.
 """
 
 from __future__ import annotations
 
-import struct
-import warnings
+import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ... import exact
 from ...errors import InputError
 from ..remarks import Remark
 from ..resize import resample, resize_masks
+from .dicom import dicom_size, is_dicom, may_be_dicom, read_dicom
+from .grey import Film as Film
+from .grey import luminance, unused_range
+from .quiet import one_line, quiet
+from .rasters import FORMATS, Raster, UnknownFormat, open_raster, read_bytes
 
-DICOM_SUFFIXES = (".dcm", ".dicom")
+_NAMES = "png jpg jpeg jpe jp2 j2k jpx tif tiff bmp gif webp avif pgm ppm pnm pbm dcm dicom"
+FILM_SUFFIXES = frozenset(f".{name}" for name in _NAMES.split())
+"""What films are usually called; `is_film` looks into a file of another name."""
+
 _MAX_16_BIT = 65535
-_DECODING_ERRORS = (
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-)  # what pydicom and its decoders raise for damaged files
-
-
-@dataclass(frozen=True)
-class Film:
-    """pixels: float32 (H, W) in [0, 1], 1 is white. spacing_mm: side of a pixel where the file says it,
-    else None. remarks: what was noticed, for `remarks.gathered`.
-    """
-
-    pixels: np.ndarray
-    spacing_mm: float | None = None
-    remarks: tuple[Remark, ...] = ()
+_MAX_12_BIT = 4095
+_HAIR = 0.01  # floats this far outside of their range are clipped there: rounding and resampling leave such
 
 
 def read_film(path: Path, white: float | None = None) -> Film:
-    """A film as grey. Colours become luminance (ITU-R BT.601); alpha is dropped.
+    """A film as grey, upright. Colours become luminance (ITU-R BT.601); alpha is dropped, and said where it shows.
 
-    white: the stored value that is white; by default 255, or 65535 for 16 bit files. InputError where the
-    file is absent, empty, not an image, or holds NaN.
+    white: the greatest stored value that there can be, where the file does not say: by default 255, 65535 for files of
+    16 bits, 1 for floats, for DICOM that of its stored bits (a DICOM film with a window is shown by its window). InputError
+    where the file is absent, damaged, empty, no film, more than one, or holds NaN.
     """
-    _check_there(path)
-    if path.suffix.lower() in DICOM_SUFFIXES:
-        return _read_dicom(path)
-    image = _open(path)
+    data = read_bytes(path)
+    if is_dicom(data):
+        return read_dicom(path, data, white)
+    try:
+        raster = open_raster(path, data)
+    except UnknownFormat:
+        if may_be_dicom(path, data):
+            return read_dicom(path, data, white)
+        raise
+    return _film_of(raster, white)
+
+
+def film_size(path: Path) -> tuple[int, int]:
+    """Height and width of a film, from its header alone (of a film on its side, as stored). InputError as `read_film`."""
+    from PIL import Image
+
+    data = read_bytes(path)
+    if is_dicom(data):
+        return dicom_size(path, data)
+    quiet()
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            return image.height, image.width
+    except Exception as error:  # a decoder may raise anything for a damaged file
+        if may_be_dicom(path, data):
+            return dicom_size(path, data)
+        raise InputError(f"{path} cannot be read as an image ({one_line(error)})") from None
+
+
+def is_film(path: Path) -> bool:
+    """Whether a file is, or claims to be, a film: by its name or by its first bytes. Hidden files are none."""
+    if path.name.startswith(".") or not path.is_file():
+        return False
+    if path.suffix.lower() in FILM_SUFFIXES:
+        return True
+    with path.open("rb") as file:
+        head = file.read(4096)
+    return is_dicom(head) or head.startswith((b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"GIF8"))
+
+
+def _film_of(raster: Raster, white: float | None) -> Film:
+    where = str(raster.path)
+    remarks = list(raster.remarks)
+    if raster.seen_through():
+        remarks.append(Remark("with transparent parts: alpha dropped, the colours below it taken", where))
+    values, top = _stored(raster, white)
+    if values.dtype.kind == "f":
+        values, said = _inside(values, top, raster.path)
+        remarks += [Remark(said, where)] if said else []
+    lowest, highest = float(values.min()), float(values.max())
+    if lowest < 0 or highest > top:
+        raise InputError(
+            f"{where} has values {lowest:g} to {highest:g}, expected 0 to {top:g}; "
+            + ("say which value is white by --white" if lowest >= 0 else "films have no values below 0")
+        )
+    unused = unused_range(lowest, highest, 0, top)
+    if unused:
+        remarks.append(Remark(unused, where))
+    pixels = np.divide(values, np.float32(top), dtype=np.float32)
+    if raster.white_is_zero:
+        pixels = 1 - pixels
+    return Film(pixels, remarks=tuple(remarks))
+
+
+def _stored(raster: Raster, white: float | None) -> tuple[np.ndarray, float]:
+    """Grey (H, W) as stored, uint8, uint16, int32 or float32, and the value that is white."""
+    image = raster.image
     if image.mode == "F":
-        values = np.asarray(image, dtype=np.float32)
-        if not np.isfinite(values).all():
-            raise InputError(f"{path} holds NaN or infinite values")
-        top = white or 1.0
-    elif image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.float32)
-        top = white or float(_MAX_16_BIT)
-    else:
-        colourful = image.mode not in ("L", "1", "LA")
-        values = np.asarray((image.convert("RGB") if colourful else image).convert("L"), dtype=np.float32)
-        top = white or 255.0
-    if values.min() < 0 or values.max() > top:
-        raise InputError(f"{path} has values {values.min():g} to {values.max():g}, expected 0 to {top:g}")
-    return Film(values / np.float32(top))
+        return np.asarray(image, dtype=np.float32), white or 1.0
+    if image.mode.startswith("I"):
+        return np.asarray(image), white or float(_MAX_12_BIT if raster.bits == 12 else _MAX_16_BIT)
+    if raster.deep_colour:
+        return luminance(raster.colours()), white or float(_MAX_16_BIT)
+    try:
+        if image.mode not in ("L", "1", "LA"):
+            image = image.convert("LA" if image.mode == "La" else "RGB")
+        return np.asarray(image if image.mode == "L" else image.convert("L")), white or 255.0
+    except Exception as error:
+        raise InputError(f"{raster.path} cannot be read as grey ({image.mode}: {one_line(error)})") from None
+
+
+def _inside(values: np.ndarray, top: float, path: Path) -> tuple[np.ndarray, str | None]:
+    """Floats cut to 0 to top where they are a hair outside, and what to say of that."""
+    if not np.isfinite(values).all():
+        raise InputError(f"{path} holds NaN or infinite values")
+    lowest, highest = float(values.min()), float(values.max())
+    if -top * (1 + _HAIR) <= lowest < -top * _HAIR and highest <= top * (1 + _HAIR):
+        raise InputError(
+            f"{path} has values {lowest:g} to {highest:g}, expected 0 to {top:g}: films from -1 to 1? Write (x + 1) / 2"
+        )
+    if (lowest < 0 or highest > top) and lowest >= -top * _HAIR and highest <= top * (1 + _HAIR):
+        return np.clip(values, 0, top), f"with values a hair outside of 0 to {top:g}, which were cut there"
+    return values, None
 
 
 @dataclass(frozen=True)
@@ -85,6 +144,11 @@ class Square:
     def side(self) -> int:
         """Side of the square in pixels of the original."""
         return max(self.height, self.width)
+
+    @property
+    def enlarged(self) -> bool:
+        """Whether the film has fewer pixels a side than it is brought to."""
+        return self.side < self.resolution
 
     @property
     def offset(self) -> tuple[int, int]:
@@ -129,80 +193,13 @@ class Square:
         return square
 
 
-def _check_there(path: Path) -> None:
-    if not path.is_file():
-        raise InputError(f"{path} does not exist")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path} is empty (0 bytes)")
-
-
-def _open(path: Path) -> Any:
-    """The decoded image (a Pillow image)."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image
-    except (OSError, EOFError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
-        reason = str(error).split(str(path))[0].strip(" '\"") or "unknown format"
-        raise InputError(f"{path} cannot be read as an image ({reason})") from None
-
-
-def _read_dicom(path: Path) -> Film:
-    try:
-        import pydicom
-        from pydicom.errors import InvalidDicomError
-        from pydicom.pixels import apply_modality_lut, pixel_array
-    except ImportError:
-        raise InputError(f"{path}: DICOM files need pydicom: pip install 'cxrbench[dicom]'") from None
-    try:
-        with warnings.catch_warnings():  # values that break the standard in form are read all the same
-            warnings.simplefilter("ignore")
-            data = pydicom.dcmread(path)
-            values = np.asarray(apply_modality_lut(pixel_array(data), data), dtype=np.float32)
-    except (InvalidDicomError, *_DECODING_ERRORS) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path} cannot be read as DICOM ({reason})") from None
-    if values.ndim == 3 and values.shape[-1] == 3:
-        values = (values[..., 0] * 299 + values[..., 1] * 587 + values[..., 2] * 114) / np.float32(1000)
-    if values.ndim != 2:
-        raise InputError(f"{path} has {values.shape[0]} frames; expected one film")
-    if not np.isfinite(values).all():
-        raise InputError(f"{path} holds NaN or infinite values")
-    grey = np.clip(_windowed(values, data), 0, 1).astype(np.float32)
-    inverted = data.get("PhotometricInterpretation") == "MONOCHROME1"
-    return Film(1 - grey if inverted else grey, _spacing(data))
-
-
-def _windowed(values: np.ndarray, data: Any) -> np.ndarray:
-    """Display values 0 to 1: by VOI LUT, by the first window, else by the range of the stored bits."""
-    from pydicom.pixels import apply_modality_lut, apply_voi_lut
-
-    if "VOILUTSequence" in data:
-        bits = int(data.VOILUTSequence[0].LUTDescriptor[2])
-        return np.asarray(apply_voi_lut(values.astype(np.int64), data), dtype=np.float32) / (2**bits - 1)
-    if "WindowCenter" in data and "WindowWidth" in data:
-        centre, width = (float(np.atleast_1d(data[tag].value)[0]) for tag in ("WindowCenter", "WindowWidth"))
-        shape = str(data.get("VOILUTFunction", "LINEAR"))
-        if shape == "SIGMOID" and width > 0:
-            return 1 / (1 + exact.exp(-4 * (values.astype(np.float64) - centre) / width))
-        if shape == "LINEAR_EXACT" and width > 0:
-            return (values - centre) / width + 0.5
-        if width > 1:
-            return (values - (centre - 0.5)) / (width - 1) + 0.5
-    bits, signed = int(data.BitsStored), int(data.get("PixelRepresentation", 0)) == 1
-    ends = np.array([-(2 ** (bits - 1)), 2 ** (bits - 1) - 1] if signed else [0, 2**bits - 1])
-    low, high = sorted(float(end) for end in np.asarray(apply_modality_lut(ends, data)))
-    return (values - low) / (high - low)
-
-
-def _spacing(data: Any) -> float | None:
-    """Pixel spacing in mm, where given and the same in both directions."""
-    for tag in ("PixelSpacing", "ImagerPixelSpacing"):
-        spacing = data.get(tag)
-        if spacing is not None and len(spacing) == 2:
-            row, column = float(spacing[0]), float(spacing[1])
-            if row > 0 and abs(row - column) < 1e-3 * row:
-                return row
-    return None
+def enlarged_films(fitted: Iterable[tuple[Path, Square]]) -> tuple[str, ...]:
+    """A line on the films that are smaller than what they are brought to, if any: how many, and the smallest."""
+    small = [(square.side, path, square) for path, square in fitted if square.enlarged]
+    if not small:
+        return ()
+    _, path, least = min(small, key=lambda one: one[0])
+    films = "1 film is" if len(small) == 1 else f"{len(small)} films are"
+    size = f"{least.width} x {least.height}"
+    found = f"it is {size}" if len(small) == 1 else f"the smallest {size}"
+    return (f"{films} smaller than {least.resolution} pixels and enlarged, {found}: {path}",)

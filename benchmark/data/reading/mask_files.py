@@ -15,7 +15,7 @@ import numpy as np
 
 from ...errors import InputError
 from ..remarks import Remark
-from .films import _check_there, _open
+from .rasters import open_raster
 
 STRONG = 128  # a colour channel or an alpha from here on is more on than off
 _OF_ONE_HUE = 48  # colours of one hue differ by at most this in a channel, as jpeg makes them
@@ -44,7 +44,8 @@ class MaskFile:
 def read_mask_file(path: Path, wanted: Wanted) -> MaskFile:
     """A mask's values. InputError where the file is absent, empty, damaged, or holds other than whole numbers that a mask
     can have."""
-    image, remarks = _picture(path)
+    raster = open_raster(path)
+    image, remarks = raster.image, raster.remarks
     if wanted is Wanted.LABELS and _numbered(image):
         return MaskFile(path, _indices(image), remarks=remarks)
     if image.mode in ("1", "L") or image.mode.startswith("I") or image.mode == "F":
@@ -69,11 +70,6 @@ def colour_words(colours: Counter[int], most: int = 4) -> str:
     """Colours 0xRRGGBB with their numbers of pixels, the commonest first, as "#ff0000, #00ff00"; without black."""
     found = [f"#{value:06x}" for value, _ in colours.most_common() if value]
     return ", ".join(found[:most]) + (", ..." if len(found) > most else "")
-
-
-def _picture(path: Path) -> tuple[Any, tuple[Remark, ...]]:
-    _check_there(path)
-    return _open(path), ()
 
 
 def _numbered(image: Any) -> bool:

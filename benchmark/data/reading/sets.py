@@ -11,7 +11,7 @@ import numpy as np
 from ...progress import Progress
 from ..importers.sources import decode_all
 from ..remarks import Remark, gathered
-from .films import Film, Square
+from .films import Film, Square, enlarged_films
 from .masks import MaskReader
 
 
@@ -75,12 +75,7 @@ def size_lines(squares: Sequence[Square], files: Sequence[Path | str]) -> tuple[
     small, large = squares[order[0]], squares[order[-1]]
     if (small.height, small.width) != (large.height, large.width):
         lines.append(f"films of {_size(small)} to {_size(large)} pixels")
-    fewer = [row for row in order if squares[row].side < squares[row].resolution]
-    if fewer:
-        lines.append(
-            f"{_films(len(fewer))} smaller than {small.resolution} pixels and enlarged, which adds no detail, the smallest "
-            f"{_size(small)}: {Path(files[fewer[0]]).name}"
-        )
+    lines += enlarged_films(zip(map(Path, files), squares, strict=True))
     oblong = [row for row, square in enumerate(squares) if square.height != square.width]
     if oblong:
         first = f"{'' if len(oblong) == 1 else 'the first: '}{Path(files[oblong[0]]).name}"

@@ -1,0 +1,156 @@
+"""Opening the picture formats that Pillow reads, upright and whole: films and masks come through here.
+
+Which format a file has is told by its content, never by its name.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import InputError
+from ..remarks import Remark
+from .quiet import one_line, quiet
+
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+"""Formats that begin with letters of their own, in Pillow's names. Others are refused: some run programs."""
+
+_ORIENTATION = 274  # the number of the tag in EXIF and TIFF
+_BITS, _PHOTOMETRIC, _SUBFILE = 258, 262, 254  # of TIFF
+_REDUCED, _TRANSPARENCY = 1, 4  # bits of _SUBFILE: a preview, or a mask of transparency
+
+
+class UnknownFormat(InputError):
+    """The file begins as none of the known formats does."""
+
+
+@dataclass(frozen=True)
+class Raster:
+    """A decoded picture. image: Pillow's, upright. bits: of a channel as stored. white_is_zero: stored the other way
+    round, and `image` still is. remarks: what was done to it. data: the file.
+    """
+
+    path: Path
+    image: Any
+    bits: int
+    white_is_zero: bool
+    remarks: tuple[Remark, ...]
+    data: bytes
+
+    @property
+    def deep_colour(self) -> bool:
+        """Whether `image` has only the upper 8 bits of colours, or of grey with alpha, of 16: see `colours`."""
+        return self.bits == 16 and not self.image.mode.startswith("I")
+
+    def colours(self) -> np.ndarray:
+        """uint16 (H, W, 3) of a picture of deep colour: red, green, blue. Alpha is dropped. InputError where it cannot
+        be decoded at this depth.
+        """
+        import cv2
+
+        try:
+            values = cv2.imdecode(np.frombuffer(self.data, np.uint8), cv2.IMREAD_UNCHANGED)
+        except cv2.error:
+            values = None
+        height, width = self.image.height, self.image.width
+        if values is None or values.dtype != np.uint16 or values.ndim != 3 or values.shape[:2] != (height, width):
+            raise InputError(f"{self.path} has colours of 16 bits in a form that is not read; write it again as PNG")
+        return np.asarray(values[..., 2::-1])
+
+    def seen_through(self) -> bool:
+        """Whether any pixel is transparent, in part or whole."""
+        image = self.image
+        if "transparency" not in image.info and not {"A", "a"} & set(image.getbands()):
+            return False
+        if image.mode.startswith("I"):
+            return bool((np.asarray(image) == image.info["transparency"]).any())
+        if image.mode == "La":
+            image = image.convert("LA")
+        return bool(image.convert("RGBA").getchannel("A").getextrema()[0] < 255)
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's content. InputError where it is absent, no file, empty, or may not be read."""
+    if not path.exists():
+        raise InputError(f"{path} does not exist")
+    if not path.is_file():
+        raise InputError(f"{path} is no file; expected a picture")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror})") from None
+    if not data:
+        raise InputError(f"{path} is empty (0 bytes)")
+    return data
+
+
+def open_raster(path: Path, data: bytes | None = None) -> Raster:
+    """A picture, decoded and turned upright as its EXIF or TIFF orientation says (and said in `remarks`).
+
+    data: the file's content, where it was read already. InputError where the file is absent, damaged, or holds more
+    than one picture; UnknownFormat where no known format begins as it does.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    quiet()
+    content = read_bytes(path) if data is None else data
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            remarks = _one_picture(image, path)
+            return _decoded(image, path, content, remarks)
+    except InputError:
+        raise
+    except UnidentifiedImageError:
+        known = ", ".join(FORMATS)
+        raise UnknownFormat(
+            f"{path} cannot be read as an image (unknown or damaged format; known: {known}, DICOM)"
+        ) from None
+    except Exception as error:  # a decoder may raise anything for a damaged file
+        raise InputError(f"{path} cannot be read as an image ({one_line(error)})") from None
+
+
+def _decoded(image: Any, path: Path, content: bytes, remarks: tuple[Remark, ...]) -> Raster:
+    from PIL import ImageOps
+
+    tags = getattr(image, "tag_v2", {})
+    turned = tags.get(_ORIENTATION, 1) if tags else image.getexif().get(_ORIENTATION, 1)
+    bits = _bits(image, tags)
+    image.load()
+    if turned in range(2, 9):
+        remarks += (Remark("turned upright as their orientation tag says (EXIF)", str(path)),)
+        if not tags:  # Pillow itself turns TIFF
+            image = ImageOps.exif_transpose(image)
+    deep = image.mode.startswith("I") or image.mode == "F"  # of less depth Pillow inverts them itself
+    return Raster(path, image, bits, bool(deep and tags.get(_PHOTOMETRIC) == 0), remarks, content)
+
+
+def _bits(image: Any, tags: Any) -> int:
+    """Bits of a channel as stored."""
+    if tags:
+        return max(tags.get(_BITS, (1,)))
+    if image.mode == "F":
+        return 32
+    raw = str(image.tile[0].args if image.tile and hasattr(image.tile[0], "args") else "")
+    return 16 if image.mode.startswith("I") or (image.format == "PNG" and ";16" in raw) else 8
+
+
+def _one_picture(image: Any, path: Path) -> tuple[Remark, ...]:
+    """Refuse a file of several pictures. A camera's JPEG has one and others made of it, a TIFF previews."""
+    count = getattr(image, "n_frames", 1)
+    if count <= 1:
+        return ()
+    if image.format == "MPO":
+        return (Remark("with further pictures in the file, of which the first was read", str(path)),)
+    if image.format == "TIFF":
+        kinds = []
+        for frame in range(1, count):
+            image.seek(frame)
+            kinds.append(int(image.tag_v2.get(_SUBFILE, 0)) & (_REDUCED | _TRANSPARENCY))
+        image.seek(0)
+        if all(kinds):
+            return ()
+    raise InputError(f"{path} holds {count} pictures; expected one film: save the right one as a file of its own")
