@@ -17,6 +17,7 @@ from .options import Json
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
+    from ..data.reading.mask_kinds import Declared
 
 app = typer.Typer(no_args_is_help=True, help="Datasets: list, import, verify, show.")
 importing = typer.Typer(no_args_is_help=True, help="Import a download or any csv of films.")
@@ -125,6 +126,12 @@ def import_manifest_(
         list[str] | None,
         typer.Option(help="Template of the mask: masks/{stem}.png, or one an organ: heart=masks/heart/{stem}.png."),
     ] = None,
+    masks: Annotated[
+        str | None,
+        typer.Option(
+            help="What masks hold: labels:left_lung=1,right_lung=2,ignore=3, bits:..., colours:heart=#ff0000."
+        ),
+    ] = None,
     mask_values: Annotated[
         str,
         typer.Option(help="What a mask of all organs holds: labels (a value each) or bits (a bit flag each)."),
@@ -132,8 +139,30 @@ def import_manifest_(
     organs: Annotated[str, typer.Option(help="Organs of that mask: left_lung=1,right_lung=2,heart=4.")] = "",
     ignore: Annotated[str, typer.Option(help="Values or bit flags of that mask to leave out: 8,16.")] = "",
     boxes: Annotated[
-        Path | None, typer.Option(help="A csv id,finding,x,y,w,h in pixels of the original films.")
+        Path | None,
+        typer.Option(help="A table of boxes in pixels of the original films: id, finding and x,y,w,h or corners."),
     ] = None,
+    box_columns: Annotated[
+        str, typer.Option(help="Names of its columns where they differ: id=image,finding=class,x_min=left,x_max=right.")
+    ] = "",
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Take these films alone: Frontal/Lateral=Frontal, View=PA|AP, or path:frontal (a regex)."),
+    ] = None,
+    id_from: Annotated[
+        str | None, typer.Option(help="Where the id is: path (with its folders), path:REGEX or COLUMN:REGEX.")
+    ] = None,
+    patient_from: Annotated[
+        str | None,
+        typer.Option(help="Where the patient is: COLUMN, path:REGEX, COLUMN:REGEX; id: each film is another person."),
+    ] = None,
+    uncertain: Annotated[
+        str | None,
+        typer.Option(help="What a finding of -1 is: zeros, ones, or ignore (film left out); a blank one is then 0."),
+    ] = None,
+    split_values: Annotated[
+        str, typer.Option(help="What words of the column split mean: holdout=test,blank=train; or none.")
+    ] = "",
     split: Annotated[
         str | None, typer.Option(help="Draw train and test by patient: patients:0.5 trains on half of them.")
     ] = None,
@@ -160,20 +189,27 @@ def import_manifest_(
     """
     from ..data.catalogue import check_free
     from ..data.importers.manifest import import_manifest
-    from ..data.importers.manifest_table import ManifestOptions
+    from ..data.importers.manifest_options import ManifestOptions
     from .progress_bar import shown_progress
 
     name = name or csv.resolve().parent.name
     check_free(name, force=force)
+    said = _declared(masks, mask_values, organs, ignore)
     options = ManifestOptions(
         root=root,
         columns=_pairs(columns, "--columns"),
         path=path,
         masks=tuple(mask or ()),
-        mask_values=mask_values,
-        organs={organ: _whole(value, "--organs") for organ, value in _pairs(organs, "--organs").items()},
-        ignored=[_whole(value, "--ignore") for value in _words(ignore)],
+        mask_values=said.kind,
+        organs=said.organs,
+        ignored=said.ignored,
         boxes=boxes,
+        box_columns=_pairs(box_columns, "--box-columns"),
+        only=tuple(only or ()),
+        id_from=id_from,
+        patient_from=patient_from,
+        uncertain=uncertain,
+        split_values=_pairs(split_values, "--split-values"),
         split=split,
         fold=fold,
         seed=seed,
@@ -185,6 +221,18 @@ def import_manifest_(
     with shown_progress("import manifest") as progress:
         dataset = import_manifest(csv, resolution, name=name, options=options, progress=progress)
     _keep(dataset, force=force, as_json=as_json)
+
+
+def _declared(masks: str | None, kind: str, organs: str, ignore: str) -> Declared:
+    """What masks hold, by `--masks`, or by the three options that say the same."""
+    from ..data.reading.mask_kinds import Declared, parse_declared
+
+    if masks is None:
+        values = {organ: _whole(value, "--organs") for organ, value in _pairs(organs, "--organs").items()}
+        return Declared(kind, values, [_whole(value, "--ignore") for value in _words(ignore)])
+    if organs or ignore:
+        raise InputError("give --masks, or --mask-values, --organs and --ignore, not both")
+    return parse_declared(masks)
 
 
 @app.command()

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from cxrbench.benchmark.data.importers.manifest import import_manifest
-from cxrbench.benchmark.data.importers.manifest_table import ManifestOptions
+from cxrbench.benchmark.data.importers.manifest_options import ManifestOptions
 from cxrbench.benchmark.data.reading.films import read_film
 from cxrbench.benchmark.errors import InputError
 

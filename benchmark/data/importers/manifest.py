@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ...errors import InputError, unknown
+from ...errors import InputError
 from ...progress import Progress
 from ..dataset import Dataset, DatasetInfo
+from ..organs import organ_name
 from ..reading.films import Square, read_film
 from ..reading.mask_kinds import Declared
 from ..reading.masks import MaskReader
 from ..reading.sets import Films, FittedFilm, fitted_film, read_films
-from .manifest_table import Manifest, ManifestOptions, Row, read_manifest, read_table
-
-_BOX_SLACK = 1.0  # a box may reach this many pixels over the edge (rounding); it is cut there
-
-
-@dataclass(frozen=True)
-class _Box:
-    """A line of the csv of boxes, in pixels of the original film."""
-
-    line: int
-    finding: str
-    x: float
-    y: float
-    w: float
-    h: float
+from ..same_pixels import same_pixels
+from .manifest_boxes import box_findings, fitted_boxes, read_boxes
+from .manifest_options import ManifestOptions
+from .manifest_table import Manifest, read_manifest
 
 
 def import_manifest(
@@ -51,25 +40,34 @@ def import_manifest(
     if not 16 <= resolution <= 4096:
         raise InputError(f"manifest: the resolution must be 16 to 4096 pixels, found {resolution}")
     manifest = read_manifest(csv, options)
-    reader = _mask_reader(manifest.rows, manifest.organs, options)
-    boxes = None if options.boxes is None else _read_boxes(options.boxes, [row.id for row in manifest.rows])
+    reader = _mask_reader(manifest, options)
+    ids = [row.id for row in manifest.rows]
+    boxes = None
+    if options.boxes is not None:
+        boxes = read_boxes(options.boxes, ids, options.box_columns, manifest.left_out)
     films = _read_films(manifest, reader, resolution, options.white, progress or Progress())
     while not reader.settled():
         films = _read_films(manifest, reader, resolution, options.white, progress or Progress())
     cases = pd.DataFrame([dict(row.values) for row in manifest.rows])
     findings = manifest.findings
     if boxes is not None:
-        findings = _box_findings(boxes, findings, cases)
+        findings = box_findings(boxes, findings, cases)
     info = DatasetInfo(
         name=name or csv.resolve().parent.name,
         resolution=resolution,
-        organs=manifest.organs,
+        organs=reader.organs,
         findings=findings,
         pixel_mm=_pixel_mm(films.squares, [spacing or options.pixel_mm for spacing in films.spacings]),
         provenance=f"imported from {csv.name}",
-        remarks=(*films.said([row.film for row in manifest.rows]), *reader.said()),
+        remarks=(
+            *manifest.remarks,
+            *(() if boxes is None else boxes.remarks),
+            *films.said([row.film for row in manifest.rows]),
+            *reader.said(),
+            *same_pixels(films.images, cases),
+        ),
     )
-    table = None if boxes is None else _fitted_boxes(boxes, dict(zip(cases["id"], films.squares, strict=True)))
+    table = None if boxes is None else fitted_boxes(boxes, dict(zip(cases["id"], films.squares, strict=True)))
     return Dataset(info=info, images=films.images, masks=films.masks, cases=cases, boxes=table)
 
 
@@ -86,10 +84,19 @@ def _read_films(
     return read_films(decode, len(rows), resolution, progress, with_masks=bool(manifest.organs))
 
 
-def _mask_reader(rows: Sequence[Row], organs: Sequence[str], options: ManifestOptions) -> MaskReader:
-    """The reader of the masks, in the order of the rows; what shared masks hold is said by the options."""
-    declared = Declared(options.mask_values, options.organs, options.ignored) if options.organs else None
-    return MaskReader([row.masks for row in rows], organs, _ways, declared)
+def _mask_reader(manifest: Manifest, options: ManifestOptions) -> MaskReader:
+    """The reader of the masks, in the order of the rows, for organs in their usual spelling; what the files hold may be
+    said by the options."""
+    named = {organ: organ_name(organ) for organ in (*manifest.organs, *options.organs)}
+    organs = tuple(named[organ] for organ in manifest.organs)
+    if len(set(organs)) < len(organs):
+        raise InputError(f"manifest: masks of {', '.join(manifest.organs)}: two of them are one organ")
+    declared = None
+    if options.organs:
+        values = {named[organ]: value for organ, value in options.organs.items()}
+        declared = Declared(options.mask_values, values, options.ignored)
+    files = [{named.get(organ, organ): file for organ, file in row.masks.items()} for row in manifest.rows]
+    return MaskReader(files, organs, _ways, declared)
 
 
 def _ways(text: str) -> str:
@@ -97,60 +104,6 @@ def _ways(text: str) -> str:
     if text.startswith("ignore="):
         return f"name it in --masks, or there as {text} (in --organs, or in --ignore {text.removeprefix('ignore=')})"
     return f"--masks {text}"
-
-
-def _read_boxes(path: Path, ids: Sequence[str]) -> dict[str, list[_Box]]:
-    """Boxes by id, in pixels of the original films."""
-    rows = read_table(path)
-    known = set(ids)
-    boxes: dict[str, list[_Box]] = {}
-    for name in ("id", "finding", "x", "y", "w", "h"):
-        if name not in rows[0]:
-            raise InputError(f"manifest: {path} needs the columns id,finding,x,y,w,h; it has {', '.join(rows[0])}")
-    for line, row in enumerate(rows, start=2):
-        if row["id"] not in known:
-            raise InputError(f"manifest: line {line} of {path}: id '{row['id']}' is no film of the manifest")
-        try:
-            x, y, w, h = (float(row[name]) for name in ("x", "y", "w", "h"))
-        except ValueError:
-            raise InputError(f"manifest: line {line} of {path}: x, y, w, h must be numbers") from None
-        if not np.isfinite([x, y, w, h]).all() or w <= 0 or h <= 0 or not row["finding"]:
-            raise InputError(f"manifest: line {line} of {path}: expected a finding and a box with w, h above 0")
-        boxes.setdefault(row["id"], []).append(_Box(line, row["finding"], x, y, w, h))
-    return boxes
-
-
-def _box_findings(boxes: Mapping[str, list[_Box]], findings: tuple[str, ...], cases: pd.DataFrame) -> tuple[str, ...]:
-    """The findings of the set; where the manifest names none, those of the boxes (a film without a box has
-    none).
-    """
-    names = sorted({box.finding for some in boxes.values() for box in some})
-    if findings:
-        for name in names:
-            if name not in findings:
-                raise unknown("finding", name, findings, "in the csv of boxes")
-        return findings
-    for name in names:
-        with_box = {one for one, some in boxes.items() if any(box.finding == name for box in some)}
-        cases[name] = [int(one in with_box) for one in cases["id"]]
-    return tuple(names)
-
-
-def _fitted_boxes(boxes: Mapping[str, list[_Box]], squares: Mapping[str, Square]) -> pd.DataFrame:
-    """The table of boxes in pixels of the dataset; a box that leaves its film is an error."""
-    rows = []
-    for name, square in squares.items():
-        for box in boxes.get(name, ()):
-            inside = square.clipped(box.x, box.y, box.w, box.h, _BOX_SLACK)
-            if inside is None:
-                raise InputError(
-                    f"manifest: box outside the image: line {box.line}: {box.finding} of {name} at "
-                    f"x {box.x:g} to {box.x + box.w:g}, y {box.y:g} to {box.y + box.h:g}; the film is "
-                    f"{square.width} x {square.height} pixels"
-                )
-            fitted = square.box(*inside)
-            rows.append((name, box.finding, *fitted))
-    return pd.DataFrame(rows, columns=["id", "finding", "x", "y", "w", "h"])
 
 
 def _pixel_mm(squares: Sequence[Square], spacings: Sequence[float | None]) -> float | None:

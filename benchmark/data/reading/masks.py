@@ -40,7 +40,8 @@ class MaskReader:
     ) -> None:
         if len(organs) > MAX_ORGANS:
             raise InputError(f"{where}: at most {MAX_ORGANS} organs, found {len(organs)}")
-        self.files, self.organs, self.ways, self.declared, self.where = files, organs, ways, declared, where
+        self.files, self.organs = files, tuple(organs)
+        self.ways, self.declared, self.where = ways, declared, where
         self.parts = list(dict.fromkeys(part for film in files for part in film))
         self._surveys = {part: Survey() for part in self.parts}
         self._rules = self._first_rules() if declared is None else dict.fromkeys(self.parts, declared)
