@@ -70,7 +70,7 @@ def _parsed(path: Path, content: bytes) -> Any:
             implicit, little = data.original_encoding
             written = pydicom.uid.ExplicitVRLittleEndian if little else pydicom.uid.ExplicitVRBigEndian
             data.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian if implicit else written
-        whole = any(word in data for word in ("Rows", "SOPClassUID", "PixelData"))
+        whole = is_dicom(content) or any(name in data for name in ("Rows", "SOPClassUID", "PixelData"))
     except Exception as error:
         raise InputError(f"{path} cannot be read as DICOM ({one_line(error)})") from None
     if not whole:
@@ -135,14 +135,27 @@ def _decoded(path: Path, data: Any) -> np.ndarray:
         )
     if decoder.is_native:
         return np.asarray(pixel_array(data, correct_unused_bits=False))
-    # One decoder wherever it is installed: decoders of lossy compression differ in the last bit.
-    first = "pillow" if syntax.name.startswith("JPEG Baseline") else "pylibjpeg"
-    if first in decoder.available_plugins:
-        try:
-            return np.asarray(pixel_array(data, decoding_plugin=first))
-        except RuntimeError:  # a form that this one does not know
-            pass
-    return np.asarray(pixel_array(data))
+    said = ""
+    for plugin in _decoders(syntax.name):
+        if plugin in decoder.available_plugins:
+            try:
+                return np.asarray(pixel_array(data, decoding_plugin=plugin))
+            except RuntimeError as error:  # of a form that this one does not know, or damaged
+                said = said or str(error).partition("plugins:")[2] or str(error)
+    cure = "" if "pylibjpeg" in decoder.available_plugins else "; with more decoders: pip install 'cxrbench[dicom]'"
+    raise InputError(
+        f"{path} is compressed as {syntax.name}, and damaged or of a form that is not read "
+        f"({one_line(ValueError(said), 80)}){cure}"
+    )
+
+
+def _decoders(syntax: str) -> tuple[str, ...]:
+    """Plug-ins of pydicom in a fixed order: decoders of lossy compression differ in the last bit."""
+    if syntax.startswith("RLE"):
+        return ("pydicom",)  # pylibjpeg-rle ends in a panic, past Python, where a file is damaged
+    if syntax.startswith("JPEG Baseline"):
+        return ("pillow", "pylibjpeg", "gdcm")
+    return ("pylibjpeg", "pillow", "pyjpegls", "gdcm")
 
 
 def _view(data: Any) -> tuple[str | None, list[str]]:

@@ -60,7 +60,7 @@ def shown(raw: np.ndarray, data: Any, white: float | None) -> tuple[np.ndarray, 
     grey, display_said = _by_table_or_window(values, data)
     said = [*said, *modality_said, *display_said]
     if grey is not None:
-        grey = np.clip(grey, 0, 1).astype(np.float32)
+        grey = _cut(grey)
         unused = _unused_levels(grey[film])
     else:
         lowest, highest = float(stored[film].min()), float(stored[film].max())
@@ -68,7 +68,7 @@ def shown(raw: np.ndarray, data: Any, white: float | None) -> tuple[np.ndarray, 
         ends = sorted(float(end) for end in _modality(np.array([low, top]), data)[0])
         if ends[0] == ends[1]:
             raise InputError("its modality table or slope makes one value of all")
-        grey = np.clip((values - ends[0]) / (ends[1] - ends[0]), 0, 1).astype(np.float32)
+        grey = _cut((values - ends[0]) / (ends[1] - ends[0]))
         unused = unused_range(lowest, highest, low, top)
     inverted = word(data, "PhotometricInterpretation") == "MONOCHROME1"
     if not inverted and word(data, "PresentationLUTShape") == "INVERSE":
@@ -107,8 +107,10 @@ def _used_bits(raw: np.ndarray, data: Any) -> tuple[np.ndarray, list[str]]:
         high = bits - 1
     if bits >= allocated or found[0] < 8:
         return raw, []
-    stored = np.right_shift(np.left_shift(raw, allocated - 1 - high), allocated - bits)
     below = high + 1 - bits
+    if below == 0 and raw.dtype.kind == "u" and int(raw.max()) < 2**bits:
+        return raw, []
+    stored = np.right_shift(np.left_shift(raw, allocated - 1 - high), allocated - bits)
     if (np.left_shift(stored, below) == raw).all():
         return stored, []
     return stored, [f"with bits set outside of the {bits} that are the film (BitsStored), which were left out"]
@@ -186,6 +188,11 @@ def _check_below(highest: float, top: float) -> None:
         raise InputError(
             f"it has values up to {highest:g}, expected {top:g} at most: say which value is white by --white"
         )
+
+
+def _cut(grey: np.ndarray) -> np.ndarray:
+    """float32, cut to 0 to 1."""
+    return np.clip(grey, 0, 1, out=grey).astype(np.float32, copy=False)
 
 
 def _unused_levels(grey: np.ndarray) -> str | None:

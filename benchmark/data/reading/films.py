@@ -19,7 +19,7 @@ from .dicom import dicom_size, is_dicom, may_be_dicom, read_dicom
 from .grey import Film as Film
 from .grey import luminance, unused_range
 from .quiet import one_line, quiet
-from .rasters import FORMATS, Raster, UnknownFormat, open_raster, read_bytes
+from .rasters import BEGINNINGS, FORMATS, Raster, UnknownFormat, open_raster, read_bytes
 
 _NAMES = "png jpg jpeg jpe jp2 j2k jpx tif tiff bmp gif webp avif pgm ppm pnm pbm dcm dicom"
 FILM_SUFFIXES = frozenset(f".{name}" for name in _NAMES.split())
@@ -74,7 +74,7 @@ def is_film(path: Path) -> bool:
         return True
     with path.open("rb") as file:
         head = file.read(4096)
-    return is_dicom(head) or head.startswith((b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"GIF8"))
+    return is_dicom(head) or head.startswith(tuple(BEGINNINGS))
 
 
 def _film_of(raster: Raster, white: float | None) -> Film:
@@ -111,7 +111,7 @@ def _stored(raster: Raster, white: float | None) -> tuple[np.ndarray, float]:
     if raster.deep_colour:
         return luminance(raster.colours()), white or float(_MAX_16_BIT)
     try:
-        if image.mode not in ("L", "1", "LA"):
+        if image.mode not in ("L", "1", "LA", "RGB", "RGBA"):
             image = image.convert("LA" if image.mode == "La" else "RGB")
         return np.asarray(image if image.mode == "L" else image.convert("L")), white or 255.0
     except Exception as error:

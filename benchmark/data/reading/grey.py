@@ -48,10 +48,12 @@ def unused_range(lowest: float, highest: float, low: float, top: float) -> str |
         return "of one grey level all over"
     if low == 0 and highest < top / 2:
         cure = _fitting(highest, top)
-        return (
-            f"with no value above {_percent(cure / top)} of their stored range, 0 to {top:g}, as dark as stored: "
-            f"if {cure:g} is the most there can be, import with --white {cure:g}"
-        )
+        if cure < top / 1.5:
+            return (
+                f"with no value above {_percent(cure / top)} of their stored range, 0 to {top:g}: "
+                f"if {cure:g} is the most there can be, import with --white {cure:g}"
+            )
+        return f"with no value above 50 % of their stored range, 0 to {top:g}, and so dark"
     if low < 0 and highest - lowest < (top - low) / 2:
         return f"with values in less than half of their stored range, {low:g} to {top:g}, and so of little contrast"
     return None

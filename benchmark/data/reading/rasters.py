@@ -19,6 +19,17 @@ from .quiet import one_line, quiet
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """Formats that begin with letters of their own, in Pillow's names. Others are refused: some run programs."""
 
+BEGINNINGS = {
+    b"\x89PNG": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"GIF8": "GIF",
+    b"RIFF": "WEBP",
+    b"\0\0\0\x0cjP": "JPEG2000",
+}
+"""First bytes that tell a format for certain."""
+
 _ORIENTATION = 274  # the number of the tag in EXIF and TIFF
 _BITS, _PHOTOMETRIC, _SUBFILE = 258, 262, 254  # of TIFF
 _REDUCED, _TRANSPARENCY = 1, 4  # bits of _SUBFILE: a preview, or a mask of transparency
@@ -31,13 +42,15 @@ class UnknownFormat(InputError):
 @dataclass(frozen=True)
 class Raster:
     """A decoded picture. image: Pillow's, upright. bits: of a channel as stored. white_is_zero: stored the other way
-    round, and `image` still is. remarks: what was done to it. data: the file.
+    round, and `image` still is. turned: the orientation that was undone (EXIF, 1 is upright). remarks: what was done to
+    it. data: the file.
     """
 
     path: Path
     image: Any
     bits: int
     white_is_zero: bool
+    turned: int
     remarks: tuple[Remark, ...]
     data: bytes
 
@@ -56,10 +69,14 @@ class Raster:
             values = cv2.imdecode(np.frombuffer(self.data, np.uint8), cv2.IMREAD_UNCHANGED)
         except cv2.error:
             values = None
-        height, width = self.image.height, self.image.width
-        if values is None or values.dtype != np.uint16 or values.ndim != 3 or values.shape[:2] != (height, width):
-            raise InputError(f"{self.path} has colours of 16 bits in a form that is not read; write it again as PNG")
-        return np.asarray(values[..., 2::-1])
+        if values is not None and values.dtype == np.uint16 and values.ndim == 3:
+            upright = values if self.image.format == "TIFF" else _turned(values, self.turned)
+            colours = np.asarray(upright[..., 2::-1])
+            if np.array_equal(
+                colours >> 8, np.asarray(self.image.convert("RGB"))
+            ):  # two decoders agree, as far as one sees
+                return colours
+        raise InputError(f"{self.path} has colours of 16 bits in a form that is not read; write it again as PNG")
 
     def seen_through(self) -> bool:
         """Whether any pixel is transparent, in part or whole."""
@@ -68,9 +85,10 @@ class Raster:
             return False
         if image.mode.startswith("I"):
             return bool((np.asarray(image) == image.info["transparency"]).any())
-        if image.mode == "La":
-            image = image.convert("LA")
-        return bool(image.convert("RGBA").getchannel("A").getextrema()[0] < 255)
+        alpha = next((band for band in image.getbands() if band in "Aa"), None)
+        if alpha is None:  # a colour that stands for transparent, or palette entries
+            image, alpha = image.convert("RGBA"), "A"
+        return bool(image.getchannel(alpha).getextrema()[0] < 255)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -105,12 +123,19 @@ def open_raster(path: Path, data: bytes | None = None) -> Raster:
     except InputError:
         raise
     except UnidentifiedImageError:
-        known = ", ".join(FORMATS)
-        raise UnknownFormat(
-            f"{path} cannot be read as an image (unknown or damaged format; known: {known}, DICOM)"
-        ) from None
+        raise _unidentified(path, content) from None
     except Exception as error:  # a decoder may raise anything for a damaged file
         raise InputError(f"{path} cannot be read as an image ({one_line(error)})") from None
+
+
+def _unidentified(path: Path, content: bytes) -> InputError:
+    name = next((name for start, name in BEGINNINGS.items() if content.startswith(start)), None)
+    if name is not None:
+        return InputError(
+            f"{path} cannot be read as an image ({name}, damaged or of a form that is not read: write it again as PNG)"
+        )
+    known = ", ".join(FORMATS)
+    return UnknownFormat(f"{path} cannot be read as an image (unknown or damaged format; known: {known}, DICOM)")
 
 
 def _decoded(image: Any, path: Path, content: bytes, remarks: tuple[Remark, ...]) -> Raster:
@@ -120,12 +145,22 @@ def _decoded(image: Any, path: Path, content: bytes, remarks: tuple[Remark, ...]
     turned = tags.get(_ORIENTATION, 1) if tags else image.getexif().get(_ORIENTATION, 1)
     bits = _bits(image, tags)
     image.load()
-    if turned in range(2, 9):
+    turned = turned if turned in range(2, 9) else 1
+    if turned != 1:
         remarks += (Remark("turned upright as their orientation tag says (EXIF)", str(path)),)
         if not tags:  # Pillow itself turns TIFF
             image = ImageOps.exif_transpose(image)
     deep = image.mode.startswith("I") or image.mode == "F"  # of less depth Pillow inverts them itself
-    return Raster(path, image, bits, bool(deep and tags.get(_PHOTOMETRIC) == 0), remarks, content)
+    return Raster(path, image, bits, bool(deep and tags.get(_PHOTOMETRIC) == 0), turned, remarks, content)
+
+
+def _turned(stored: np.ndarray, orientation: int) -> np.ndarray:
+    """Upright from stored: where the first row and column of a picture lie under each value of the tag (TIFF 6.0)."""
+    if orientation >= 5:
+        stored = stored.swapaxes(0, 1)
+    down = orientation in (3, 4, 7, 8)
+    across = orientation in (2, 3, 6, 7)
+    return stored[:: -1 if down else 1, :: -1 if across else 1]
 
 
 def _bits(image: Any, tags: Any) -> int:
