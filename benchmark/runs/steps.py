@@ -219,13 +219,15 @@ def refuse_leaks(name: str, films: Dataset, trained_on: Sequence[str], train: Da
 
 
 def check_copies(films: Dataset, train: Dataset, test: Dataset) -> dict[str, Any]:
-    """Near copies of test films and of training films among synthetic ones."""
+    """Near copies of test films and of training films among synthetic ones, and what is odd about these."""
     from ..data.near_copies import near_copies
+    from ..data.odd_films import odd_films
 
     train = train.resized(test.resolution)
     return {
         "near_test": near_copies(films, test, train).to_json(),
         "near_train": near_copies(films, train, test).to_json(),
+        **odd_films(films),
     }
 
 

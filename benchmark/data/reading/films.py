@@ -30,14 +30,15 @@ _MAX_12_BIT = 4095
 _HAIR = 0.01  # floats this far outside of their range are clipped there: rounding and resampling leave such
 
 
-def read_film(path: Path, white: float | None = None) -> Film:
+def read_film(path: Path, white: float | None = None, data: bytes | None = None) -> Film:
     """A film as grey, upright. Colours become luminance (ITU-R BT.601); alpha is dropped, and said where it shows.
 
-    white: the greatest stored value that there can be, where the file does not say: by default 255, 65535 for files of
-    16 bits, 1 for floats, for DICOM that of its stored bits (a DICOM film with a window is shown by its window). InputError
-    where the file is absent, damaged, empty, no film, more than one, or holds NaN.
+    data: the file's content, where it is not in a file of its own; `path` then names it. white: the greatest stored value
+    that there can be, where the file does not say: by default 255, 65535 for files of 16 bits, 1 for floats, for DICOM that
+    of its stored bits (a DICOM film with a window is shown by its window). InputError where the file is absent, damaged,
+    empty, no film, more than one, or holds NaN.
     """
-    data = read_bytes(path)
+    data = read_bytes(path) if data is None else data
     if is_dicom(data):
         return read_dicom(path, data, white)
     try:
