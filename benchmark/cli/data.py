@@ -107,7 +107,7 @@ def import_nih_(
         kept = keep(found.dataset, force=force)
     skipped = {film: f"{done.place} is {done.fault}" for film, done in found.skipped.items()}
     summary = {**_summary(kept), "converted": found.converted, "skipped": skipped}
-    _print_kept(summary, as_json=as_json)
+    _print_kept(kept, summary, as_json=as_json)
 
 
 @importing.command("manifest")
@@ -269,25 +269,32 @@ def show(
     """Write a contact sheet: films with the outlines of their masks, and boxes."""
     from ..data.catalogue import find_dataset
     from ..data.contact_sheet import contact_sheet
+    from .overview import print_overview
     from .progress_bar import shown_progress
 
     with shown_progress("show") as progress:
         dataset = find_dataset(name, resolution, progress)
     path = contact_sheet(dataset, out or Path(f"{dataset.info.name}.png"), count, columns, seed)
+    print_overview(dataset, remarks=True)
     typer.echo(f"{min(count, len(dataset))} of {len(dataset)} films of {dataset.info.name}: {path}")
 
 
 def _keep(dataset: Dataset, *, force: bool, as_json: bool) -> None:
     from ..data.catalogue import keep
 
-    _print_kept(_summary(keep(dataset, force=force)), as_json=as_json)
+    kept = keep(dataset, force=force)
+    _print_kept(kept, _summary(kept), as_json=as_json)
 
 
-def _print_kept(summary: dict[str, Any], *, as_json: bool) -> None:
+def _print_kept(dataset: Dataset, summary: dict[str, Any], *, as_json: bool) -> None:
+    """What was imported, and what it was understood as."""
+    from .overview import print_overview
+
     if as_json:
         _print_json(summary)
     else:
         _print_summary(summary)
+        print_overview(dataset)
 
 
 def _summary(dataset: Dataset) -> dict[str, Any]:

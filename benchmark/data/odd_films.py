@@ -66,7 +66,7 @@ def _first_alike(images: np.ndarray) -> list[int]:
     vectors = small.reshape(len(small), -1).astype(np.float32) - np.float32(128)  # whole numbers: sums are exact
     lengths = (vectors * vectors).sum(1, dtype=np.float64)
     limit = ALIKE**2 * vectors.shape[1]
-    first = []
+    first: list[int] = []
     for row, vector in enumerate(vectors):
         squares = lengths[: row + 1] + lengths[row] - 2 * (vectors[: row + 1] @ vector).astype(np.float64)
         first.append(first[near] if (near := int(np.argmax(squares < limit))) < row else row)
