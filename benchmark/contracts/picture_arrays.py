@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ProviderError
+from .ranges import cure_of, cut_words, is_inside
 
 _FILMS, _LABELS = ("arr_0", "images", "samples", "films", "x"), ("arr_1", "labels", "label", "y")
 _HAIR = 0.01  # floats this far outside of 0 to 1 are cut there: rounding and resampling leave such
@@ -47,6 +48,8 @@ def read_arrays(folder: Path) -> Arrays:
             labels += [arrays[name] for name in _LABELS if name in arrays][:1]
         named.append(path.name)
     where = f"{folder}/{named[0]}"
+    if any(film.ndim == 0 for film in films):
+        raise ProviderError(f"{where}: expected films, found a single value")
     first = _shaped(films, where)
     white, remarks = _range(films, where)
     whole = films[0] if len(films) == 1 else np.concatenate(films)
@@ -80,8 +83,8 @@ def _members(path: Path) -> dict[str, np.ndarray]:
 
 def _shaped(films: Sequence[np.ndarray], where: str) -> bool:
     """Whether channels come first. ProviderError for shapes that films do not have."""
-    if not films:
-        raise ProviderError(f"{where}: expected films, found labels alone")
+    if not sum(map(len, films)):
+        raise ProviderError(f"{where}: expected films, found {'none' if films else 'labels alone'}")
     if len({film.shape[1:] for film in films}) > 1:
         raise ProviderError(
             f"{where}: its files have films of several shapes: {', '.join(str(f.shape) for f in films)}"
@@ -106,11 +109,9 @@ def _range(films: Sequence[np.ndarray], where: str) -> tuple[float, tuple[str, .
     if kind.kind == "f":
         if not all(end[2] for end in ends):
             raise ProviderError(f"{where}: holds NaN or infinite values")
-        if low >= -_HAIR and high <= 1 + _HAIR:
-            cut = low < 0 or high > 1
-            return 1.0, (f"values {low:.4g} to {high:.4g}, a hair outside of 0 to 1, were cut there",) if cut else ()
-        cure = "films from -1 to 1? Write (x + 1) / 2" if low < -_HAIR and low >= -1.1 and high <= 1.1 else "scale them"
-        cure = "films from 0 to 255? Write x / 255" if low >= 0 and 1.1 < high <= 255 * (1 + _HAIR) else cure
+        if is_inside(low, high, _HAIR):
+            return 1.0, cut_words(low, high)
+        cure = cure_of(low, high) or "scale them"
         raise ProviderError(f"{where}: values {low:.4g} to {high:.4g}, expected floats from 0 to 1: {cure}")
     if kind.kind not in "ui" or low < 0:
         raise ProviderError(

@@ -96,6 +96,7 @@ def synthesise(job: Synthesise, progress: Progress) -> dict[str, Any]:
     test = task.test_set(data, cell.slot)
     refuse_leaks(plugin.name, films, _guarded(plugin.name, "trained_on", provider.trained_on), train, test)
     checks = check_copies(films, train, test) | ({"provider": said} if said else {})
+    checks |= {"noticed": "; ".join(films.info.remarks)} if films.info.remarks else {}
     rate, rounds = _guarded(plugin.name, "sample", lambda: sampling_rate(provider, count, first_seconds=seconds))
     progress.update(0.99, "writing")
     facts = Sampled(

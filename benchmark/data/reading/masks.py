@@ -80,9 +80,10 @@ class MaskReader:
 
     def said(self) -> tuple[str, ...]:
         """What the masks were taken for, a line for each kind."""
+        name = f"{Path(self.where).name}/" if "/" in self.where else self.where
         if self.declared is not None:
             how = {"labels": "labels", "bits": "bit flags", "colours": "colours"}[self.declared.kind]
-            return (f"{self.where}: {how} {self.declared.listed}",) if self.parts else ()
+            return (f"{name}: {how} {self.declared.listed}",) if self.parts else ()
         lines: dict[str, list[str]] = {}
         for part, rule in self._rules.items():
             if isinstance(rule, Declared):
@@ -91,8 +92,8 @@ class MaskReader:
                 ending = f"one file for all, which is {self.organs[0]}" if part == SHARED else "one file an organ"
                 lines.setdefault(f"{rule.said}, {ending}", []).append(part)
         if len(lines) == 1:
-            return (f"{self.where}: {next(iter(lines))}",)
-        return tuple(f"{self.where} of {', '.join(parts)}: {line}" for line, parts in lines.items())
+            return (f"{name}: {next(iter(lines))}",)
+        return tuple(f"{name} of {', '.join(parts)}: {line}" for line, parts in lines.items())
 
     def _wanted(self, part: str) -> Wanted:
         if self.declared is not None:
