@@ -20,6 +20,7 @@ from .mask_files import MaskFile, Wanted, colour_words
 
 KINDS = ("labels", "bits", "colours")
 _SOFT = 16  # a set with more values than this holds probabilities or jpeg's greys, not labels
+_DEEP = 128  # so large a value is of masks with a depth of 8 bits or more
 _MIDDLE = 0.2  # of the pixels that are not 0, so many may lie half-way where greys lie near two ends
 _FAR = 96  # a pixel further than this from every colour that was named, in a channel, has another colour
 _MOST_FAR = 0.01  # so many of a file's pixels may be so, as jpeg makes them at edges
@@ -163,7 +164,8 @@ def inside_of(survey: Survey, what: str, ways: Ways, organ: str) -> Inside:
     top = inside[-1]
     if len(inside) == 1 and (0 in survey.counts or top in (1, 255, 65535)):
         return Inside(_half(top), f"0 and {top}" if 0 in survey.counts else f"nothing but {top}, full in every file")
-    if 0 in survey.counts and top >= _SOFT:
+    dark = values[0] == 0 or (top >= _DEEP and values[0] <= top // _SOFT)  # jpeg leaves a background of 1 or 2
+    if dark and top >= _SOFT:
         middle = sum(survey.counts[value] for value in inside if top < 4 * value < 3 * top)
         near = middle <= _MIDDLE * sum(survey.counts[value] for value in inside)
         soft = len(values) > _SOFT
