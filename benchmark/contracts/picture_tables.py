@@ -46,6 +46,8 @@ def find_table(folder: Path) -> Path | None:
         if named:
             tables = named
             break
+    else:
+        tables = [path for path in tables if path.suffix.lower() != ".parquet"]  # it may hold the films
     if len(tables) > 1:
         names = ", ".join(path.name for path in tables)
         raise ProviderError(f"{folder}: which of {names} has the labels? Call it labels.csv")
