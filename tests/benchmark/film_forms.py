@@ -109,7 +109,9 @@ FORMS: dict[str, Form] = {
         Image.fromarray(with_alpha(rgb(g), d)), t, format="WEBP", lossless=True, exact=True
     ),
 }
-REFUSED: dict[str, Form] = {}
+REFUSED: dict[str, Form] = {
+    "ppm 12 bit": lambda g, t, d: b"P6 %d %d 4095\n" % g.shape[::-1] + rgb(_deep(g) >> 4).astype(">u2").tobytes()
+}
 """Forms that neither Pillow nor OpenCV reads right."""
 
 for _order, _name in (("<", "little"), (">", "big")):
@@ -165,6 +167,7 @@ FLAT_FORMS: dict[str, Form] = {
     ),
     "pgm text": lambda g, t, d: b"P2 %d %d 255\n" % g.shape[::-1] + " ".join(map(str, g.ravel())).encode(),
     "ppm": _pillow("RGB", format="PPM"),
+    "ppm 16 bit": lambda g, t, d: b"P6 %d %d 65535\n" % g.shape[::-1] + rgb(_deep(g)).astype(">u2").tobytes(),
     "jpeg 2000": lambda g, t, d: by_pillow(Image.fromarray(g), 1, format="JPEG2000", irreversible=False),
 }
 """Forms without one."""

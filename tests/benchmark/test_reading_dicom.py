@@ -166,6 +166,8 @@ def test_of_several_windows_the_first_that_can_be_used_is_taken_and_said(tmp_pat
     close(film, first)
     film = film_of(tmp_path, WindowCenter=[2000, 2000], WindowWidth=[1000, 1000])
     assert said(film) == []
+    film = film_of(tmp_path, WindowCenter=["", "2000"], WindowWidth=["500", "1000"])
+    close(film, first)
     one = film_of(tmp_path, WindowCenter=2000, WindowWidth=1)
     close(one, VALUES > 1999.5)
 

@@ -123,6 +123,12 @@ def test_a_jpeg_on_its_side_is_turned_and_its_mask_lies_on_it(tmp_path):
     assert f"1 film turned upright as their orientation tag says (EXIF) ({tmp_path}/film.jpg)" in dataset.info.remarks
 
 
+def test_broken_exif_does_not_lose_the_film(tmp_path):
+    path = put(tmp_path / "a.png", by_pillow(Image.fromarray(GREY), 1, format="PNG", exif=b"Exif\0\0no tags at all"))
+    np.testing.assert_array_equal(read_film(path).pixels, GREY / np.float32(255))
+    assert said(path) == ["with EXIF that cannot be read: taken as upright"]
+
+
 def test_16_bit_colours_keep_all_their_bits(tmp_path):
     deep = np.arange(2048, dtype=np.uint16).reshape(32, 64) * 2
     for name, content in (
@@ -259,6 +265,22 @@ def test_films_that_are_enlarged_are_counted_and_the_smallest_named(tmp_path):
     assert enlarged_films([(Path("a"), Square(9, 5, 64))]) == (
         "1 film is smaller than 64 pixels and enlarged, it is 5 x 9: a",
     )
+
+
+def test_the_reader_study_reads_pictures_as_everyone_does(tmp_path):
+    from cxrbench.benchmark.reader_study.sources import path_source
+
+    square = np.ascontiguousarray(GREY[:, -40:])
+    put(tmp_path / "a", by_pillow(Image.fromarray(square), 1, format="WEBP", lossless=True))
+    put(tmp_path / "b.png", png(square.astype(np.uint16) * 16, 0))
+    put(tmp_path / "notes.txt", b"how they were made")
+    source = path_source("mine", tmp_path, ("All films",))
+    assert source.ids == ["a", "b.png"] and source.side == 40 and source.noticed == []
+    np.testing.assert_array_equal(source.read(0), square)
+    assert source.read(1).max() == 16 and "--white 4095" in source.noticed[0].text
+    put(tmp_path / "c.png", b"no picture")
+    with pytest.raises(InputError, match=r"c\.png cannot be read as an image"):
+        path_source("mine", tmp_path, ("All films",))
 
 
 def test_libraries_print_nothing(tmp_path):

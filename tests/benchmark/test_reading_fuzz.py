@@ -21,6 +21,7 @@ from cxrbench.benchmark.data.reading.films import Film, film_size, is_film, read
 from cxrbench.benchmark.errors import InputError
 
 from .dicom_files import COMPRESSED, compressed_dicom, dicom_bytes, without_each_tag
+from .film_forms import FORMS as OTHER_FORMS
 
 COUNT = int(os.environ.get("CXRBENCH_FUZZ", "40"))
 
@@ -46,6 +47,13 @@ FORMS: dict[str, tuple[str, dict[str, object]]] = {
 }
 
 
+DEEP_COLOURS = (
+    "png 16 bit rgb alpha",
+    "tiff big endian 16 bit rgb contig deflate",
+    "tiff little endian 16 bit rgb contig None",
+)
+
+
 def picture(side: int = 40) -> np.ndarray:
     """uint8 (side, side + 8): a slope with noise, so that compressed streams are not trivial."""
     slope = np.linspace(20, 200, side * (side + 8)).reshape(side, side + 8)
@@ -53,6 +61,8 @@ def picture(side: int = 40) -> np.ndarray:
 
 
 def raster_bytes(form: str) -> bytes:
+    if form in DEEP_COLOURS:
+        return OTHER_FORMS[form](picture(), 1, np.random.default_rng(0))
     mode, options = FORMS[form]
     grey = picture()
     if mode == "I;16":
@@ -110,7 +120,7 @@ def try_all(folder: Path, contents: Iterator[bytes], name: str, capfd: pytest.Ca
     return found
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", [*FORMS, *DEEP_COLOURS])
 def test_a_spoiled_picture_is_read_or_refused_in_one_line(form, tmp_path, capfd):
     whole = raster_bytes(form)
     assert try_all(tmp_path, iter([whole]), ".png", capfd) == ["film"]

@@ -19,7 +19,7 @@ from .dicom import dicom_size, is_dicom, may_be_dicom, read_dicom
 from .grey import Film as Film
 from .grey import luminance, unused_range
 from .quiet import one_line, quiet
-from .rasters import BEGINNINGS, FORMATS, Raster, UnknownFormat, open_raster, read_bytes
+from .rasters import BEGINNINGS, Raster, UnknownFormat, formats, open_raster, read_bytes
 
 _NAMES = "png jpg jpeg jpe jp2 j2k jpx tif tiff bmp gif webp avif pgm ppm pnm pbm dcm dicom"
 FILM_SUFFIXES = frozenset(f".{name}" for name in _NAMES.split())
@@ -59,7 +59,7 @@ def film_size(path: Path) -> tuple[int, int]:
         return dicom_size(path, data)
     quiet()
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=formats()) as image:
             return image.height, image.width
     except Exception as error:  # a decoder may raise anything for a damaged file
         if may_be_dicom(path, data):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from ...errors import InputError
 from ..remarks import Remark
+from .deep import decode_deep
 from .quiet import one_line, quiet
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
@@ -33,6 +35,15 @@ BEGINNINGS = {
 _ORIENTATION = 274  # the number of the tag in EXIF and TIFF
 _BITS, _PHOTOMETRIC, _SUBFILE = 258, 262, 254  # of TIFF
 _REDUCED, _TRANSPARENCY = 1, 4  # bits of _SUBFILE: a preview, or a mask of transparency
+
+
+@cache
+def formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that this Pillow reads: older ones lack AVIF, some builds JPEG2000."""
+    from PIL import Image
+
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 class UnknownFormat(InputError):
@@ -63,19 +74,14 @@ class Raster:
         """uint16 (H, W, 3) of a picture of deep colour: red, green, blue. Alpha is dropped. InputError where it cannot
         be decoded at this depth.
         """
-        import cv2
-
-        try:
-            values = cv2.imdecode(np.frombuffer(self.data, np.uint8), cv2.IMREAD_UNCHANGED)
-        except cv2.error:
-            values = None
+        values = decode_deep(self.data)
         if values is not None and values.dtype == np.uint16 and values.ndim == 3:
             upright = values if self.image.format == "TIFF" else _turned(values, self.turned)
             colours = np.asarray(upright[..., 2::-1])
-            if np.array_equal(
-                colours >> 8, np.asarray(self.image.convert("RGB"))
-            ):  # two decoders agree, as far as one sees
-                return colours
+            seen = np.asarray(self.image.convert("RGB"))
+            rounded = int(self.image.format == "PPM")  # Pillow rounds its values, and cuts those of others
+            if colours.shape == seen.shape and (np.abs((colours >> 8).astype(np.int16) - seen) <= rounded).all():
+                return colours  # two decoders agree, as far as one sees
         raise InputError(f"{self.path} has colours of 16 bits in a form that is not read; write it again as PNG")
 
     def seen_through(self) -> bool:
@@ -117,7 +123,7 @@ def open_raster(path: Path, data: bytes | None = None) -> Raster:
     quiet()
     content = read_bytes(path) if data is None else data
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(content), formats=formats()) as image:
             remarks = _one_picture(image, path)
             return _decoded(image, path, content, remarks)
     except InputError:
@@ -134,7 +140,7 @@ def _unidentified(path: Path, content: bytes) -> InputError:
         return InputError(
             f"{path} cannot be read as an image ({name}, damaged or of a form that is not read: write it again as PNG)"
         )
-    known = ", ".join(FORMATS)
+    known = ", ".join(formats())
     return UnknownFormat(f"{path} cannot be read as an image (unknown or damaged format; known: {known}, DICOM)")
 
 
@@ -142,16 +148,25 @@ def _decoded(image: Any, path: Path, content: bytes, remarks: tuple[Remark, ...]
     from PIL import ImageOps
 
     tags = getattr(image, "tag_v2", {})
-    turned = tags.get(_ORIENTATION, 1) if tags else image.getexif().get(_ORIENTATION, 1)
     bits = _bits(image, tags)
+    turned, said = _orientation(image, tags)
     image.load()
-    turned = turned if turned in range(2, 9) else 1
-    if turned != 1:
-        remarks += (Remark("turned upright as their orientation tag says (EXIF)", str(path)),)
-        if not tags:  # Pillow itself turns TIFF
-            image = ImageOps.exif_transpose(image)
+    if turned != 1 and not tags:  # Pillow itself turns TIFF
+        image = ImageOps.exif_transpose(image)
+    remarks += tuple(Remark(text, str(path)) for text in said)
     deep = image.mode.startswith("I") or image.mode == "F"  # of less depth Pillow inverts them itself
     return Raster(path, image, bits, bool(deep and tags.get(_PHOTOMETRIC) == 0), turned, remarks, content)
+
+
+def _orientation(image: Any, tags: Any) -> tuple[int, list[str]]:
+    """The orientation that is to be undone, 1 to 8, and what to say of it."""
+    try:
+        found = tags.get(_ORIENTATION, 1) if tags else image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # what cameras and programs write besides the picture is often broken
+        return 1, ["with EXIF that cannot be read: taken as upright"]
+    if found not in range(2, 9):
+        return 1, []
+    return found, ["turned upright as their orientation tag says (EXIF)"]
 
 
 def _turned(stored: np.ndarray, orientation: int) -> np.ndarray:
@@ -169,8 +184,10 @@ def _bits(image: Any, tags: Any) -> int:
         return max(tags.get(_BITS, (1,)))
     if image.mode == "F":
         return 32
-    raw = str(image.tile[0].args if image.tile and hasattr(image.tile[0], "args") else "")
-    return 16 if image.mode.startswith("I") or (image.format == "PNG" and ";16" in raw) else 8
+    decoder = image.tile[0][3] if image.tile else ""
+    if image.format == "PPM" and isinstance(decoder, tuple) and isinstance(decoder[-1], int):
+        return 16 if decoder[-1] > 255 else 8
+    return 16 if image.mode.startswith("I") or (image.format == "PNG" and ";16" in str(decoder)) else 8
 
 
 def _one_picture(image: Any, path: Path) -> tuple[Remark, ...]:
