@@ -25,7 +25,7 @@ def pixel_keys(images: np.ndarray) -> list[bytes]:
     return keys
 
 
-def tested_and_learnt(data: Dataset, train: Dataset, test: Dataset) -> dict[str, object]:
+def copies_learnt(data: Dataset, train: Dataset, test: Dataset) -> dict[str, object]:
     """For a record: how many films of `test` have the pixels of a film that `train` was made of; empty where none has.
 
     data: the films of both at the resolution of `test`; those that `train` shows are known by id and `source_ids`.

@@ -95,7 +95,7 @@ def synthesise(job: Synthesise, progress: Progress) -> dict[str, Any]:
         films = task.annotate(teacher, films, real, seed=cell.draw("annotate"), device=job.device)
     test = task.test_set(data, cell.slot)
     refuse_leaks(plugin.name, films, _guarded(plugin.name, "trained_on", provider.trained_on), train, test)
-    checks = check_copies(films, train, test) | ({"provider": said} if said else {})
+    checks = check_copies(films, train, test) | check_real(data, train, test) | ({"provider": said} if said else {})
     checks |= {"noticed": "; ".join(films.info.remarks)} if films.info.remarks else {}
     rate, rounds = _guarded(plugin.name, "sample", lambda: sampling_rate(provider, count, first_seconds=seconds))
     progress.update(0.99, "writing")
@@ -232,6 +232,14 @@ def check_copies(films: Dataset, train: Dataset, test: Dataset) -> dict[str, Any
     }
 
 
+def check_real(data: Dataset, train: Dataset, test: Dataset) -> dict[str, Any]:
+    """Test films with the pixels of a training film, which no model or generator is to blame for; nothing where none has."""
+    from ..data.same_pixels import copies_learnt
+
+    found = copies_learnt(data, train, test)
+    return {"real_films": found} if found else {}
+
+
 def _cost(job: Train, fit: Fit, made: Sampled) -> Cost:
     from ..device import device_name
 
@@ -269,7 +277,7 @@ def run_cell(job: Train, progress: Progress) -> dict[str, Any]:
         count = task.synthetic_count(data, cell.slot) if cell.synthetic_key else 0
         downstream = _downstream(task, arm, trained, seconds, tested=len(test), synthetic=count, device=job.device)
         table = [Value.model_validate(row) for row in task.summarise(scores).to_dict("records")]
-        record = _record(job, store, arm, test, table=table, downstream=downstream, files=files)
+        record = _record(job, store, arm, data, test, table=table, downstream=downstream, files=files)
         (draft / "record.json").write_text(record.model_dump_json(by_alias=True, indent=1), encoding="utf-8")
     return {}
 
@@ -299,6 +307,7 @@ def _record(
     job: Train,
     store: Store,
     arm: Arm,
+    data: Dataset,
     test: Dataset,
     *,
     table: list[Value],
@@ -308,6 +317,7 @@ def _record(
     cell = job.cell
     provided = cell.fit_key is not None and cell.synthetic_key is not None
     made = store.sampled(str(cell.synthetic_key)) if provided else None
+    alone = check_real(data, arm.real, test) if arm.real is not None and made is None else {}
     return Record(
         key=job.key,
         cell=cell.identity,
@@ -319,7 +329,7 @@ def _record(
         environment=environment(job.device, job.threads),
         synthetic_key=cell.synthetic_key,
         fit_key=cell.fit_key,
-        checks={} if made is None else made.checks,
+        checks=alone if made is None else made.checks,
         files=files,
         created=utc_now(),
     )

@@ -58,6 +58,8 @@ MOVES = {
     "benchmark/data/near_copies.py": ALL,  # what a record says of its synthetic films
     "benchmark/data/findings.py": ALL,
     "benchmark/data/splits.py": {OFFICIAL, THREE, CLASSES},
+    "benchmark/data/parts.py": {OFFICIAL, THREE, CLASSES},
+    "benchmark/data/same_pixels.py": ALL,  # what a record says of its real films
     "benchmark/data/organs.py": {THREE, CLASSES},
     "benchmark/data/augmentation.py": {OFFICIAL},
     "benchmark/contracts/task.py": ALL,
@@ -81,8 +83,12 @@ SILENT = (
         "benchmark/contracts/external.py",
         "benchmark/contracts/pictures.py",
         "benchmark/data/contact_sheet.py",
+        "benchmark/data/finding_lists.py",
+        "benchmark/data/people.py",
+        "benchmark/data/reading",
+        "benchmark/data/remarks.py",
     ),
-    *("benchmark/processes.py", *NO_NUMBERS),
+    *("benchmark/console_tables.py", "benchmark/processes.py", *NO_NUMBERS),
 )
 """Rooms and modules that move no key. Films that are drawn or imported have a digest of their own in every key, a provider
 of a folder or a program its own as well."""

@@ -109,13 +109,20 @@ def test_a_dataset_that_cannot_carry_the_protocol_is_one_line(data, message):
     assert "\n" not in str(error.value)
 
 
-def test_the_random_split_that_is_widely_copied_is_recognised():
-    films = 78_468 + 22_432
+@pytest.mark.parametrize(
+    ("train", "test", "found"),
+    [
+        (78_468, 22_433, "train split of dataset nih has 78,468"),
+        (89_687, 22_433, "train split of dataset nih has 89,687"),
+    ],
+)
+def test_the_random_split_that_is_widely_copied_is_recognised(train, test, found):
+    films = train + test
     ids = [f"{number:08d}_000" for number in range(films)]
-    cases = pd.DataFrame({"id": ids, "patient": ids, "split": ["train"] * 78_468 + ["test"] * 22_432})
+    cases = pd.DataFrame({"id": ids, "patient": ids, "split": ["train"] * train + ["test"] * test})
     cases["Mass"] = np.arange(films) % 2
     data = Dataset(DatasetInfo(name="nih", resolution=1, findings=("Mass",)), np.zeros((films, 1, 1), np.uint8), cases)
-    with pytest.raises(InputError, match="the train split of dataset nih has 78,468 films: this is the random split"):
+    with pytest.raises(InputError, match=f"the {found} films: this is the random split"):
         TASK.check(data)
 
 

@@ -253,10 +253,11 @@ class Columns:
         if sign == ":":
             pattern = _compiled(rest, "--only")
             return [pattern.search(value) is not None for value in values]
-        wanted = {value.strip().lower() for value in rest.split("|")}
+        wanted = {value.strip().lower(): value.strip() for value in rest.split("|")}
         there = {value.lower(): value for value in values}
-        for value in wanted - there.keys():
-            raise unknown("value", value, there.values(), f"of column '{name}' for --only")
+        for key, value in wanted.items():
+            if key not in there:
+                raise unknown("value", value, there.values(), f"of column '{name}' for --only")
         return [value.lower() in wanted for value in values]
 
     def keep_rows(self, rows: Sequence[int]) -> None:

@@ -81,8 +81,8 @@ def _leave_out(columns: Columns) -> list[str]:
     """Take the films of `--only`, and with `--uncertain ignore` those without an uncertain finding; ids of the others."""
     out = set(columns.leave_out())
     if columns.options.uncertain == "ignore":
-        rows = range(len(columns.table.rows))
-        unsure = {row for name in _finding_columns(columns) for row in rows if columns.column(name)[row] in _UNCERTAIN}
+        values = [columns.column(name) for name in _finding_columns(columns)]
+        unsure = {row for column in values for row, value in enumerate(column) if value in _UNCERTAIN}
         if unsure - out:
             columns.remarks.append(f"{films_in_words(len(unsure - out))} with an uncertain finding (-1) left out")
         out |= unsure

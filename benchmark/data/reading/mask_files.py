@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,30 @@ class Wanted(Enum):
 
 @dataclass(frozen=True)
 class MaskFile:
-    """values: uint16 (H, W), 0 is outside; or, where `coloured`, colours 0xRRGGBB as uint32 (H, W), black is outside."""
+    """values: uint8 or uint16 (H, W), 0 is outside; or, where `coloured`, colours 0xRRGGBB as uint32 (H, W), black is
+    outside.
+    """
 
     path: Path
     values: np.ndarray
     coloured: bool = False
     remarks: tuple[Remark, ...] = ()
+
+    @cached_property
+    def counts(self) -> tuple[np.ndarray, np.ndarray]:
+        """The values that occur, ascending, and how many pixels have each."""
+        if self.coloured:
+            return np.unique(self.values, return_counts=True)
+        if self.values.dtype == np.uint8:
+            import cv2
+
+            every = (
+                cv2.calcHist([np.ascontiguousarray(self.values)], [0], None, [256], [0, 256]).ravel().astype(np.int64)
+            )
+        else:
+            every = np.bincount(self.values.ravel())
+        there = np.flatnonzero(every)
+        return there, every[there]
 
 
 def read_mask_file(path: Path, wanted: Wanted) -> MaskFile:
@@ -58,12 +77,12 @@ def read_mask_file(path: Path, wanted: Wanted) -> MaskFile:
     if alpha is not None:
         opaque = colours[alpha >= STRONG]
         if len(opaque) and (opaque == opaque[0]).all():  # one colour: what is seen is the alpha
-            return MaskFile(path, alpha.astype(np.uint16), remarks=remarks)
+            return MaskFile(path, alpha, remarks=remarks)
         colours = _on_black(colours, alpha)
     levels = _one_hue(colours)
     if levels is None:
         return MaskFile(path, _packed(colours), coloured=True, remarks=remarks)
-    return MaskFile(path, levels.astype(np.uint16), remarks=remarks)
+    return MaskFile(path, levels, remarks=remarks)
 
 
 def colour_words(colours: Counter[int], most: int = 4) -> str:
@@ -86,9 +105,9 @@ def _palette(image: Any) -> np.ndarray:
 
 
 def _indices(image: Any) -> np.ndarray:
-    """The numbers of an indexed picture, uint16; those of other black colours are 0 too."""
+    """The numbers of an indexed picture, uint8; those of other black colours are 0 too."""
     palette = _palette(image)
-    numbers = np.arange(256, dtype=np.uint16)
+    numbers = np.arange(256, dtype=np.uint8)
     if palette.any():
         used = {int(value) for value in np.flatnonzero(np.bincount(np.asarray(image).ravel(), minlength=256))}
         black = [value for value in used if value < len(palette) and not palette[value].any()]
@@ -97,8 +116,10 @@ def _indices(image: Any) -> np.ndarray:
 
 
 def _grey(image: Any, path: Path) -> np.ndarray:
-    """Whole numbers as stored, uint16; of floats from 0 to 1, their part of 65,535."""
+    """Whole numbers as stored, uint8 or uint16; of floats from 0 to 1, their part of 65,535."""
     values = np.asarray(image)
+    if values.dtype.itemsize == 1:
+        return values.view(np.uint8)
     if values.dtype.kind == "f":
         if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
             raise InputError(f"mask {path} has floats that are not in 0 to 1; save it as whole numbers")

@@ -109,13 +109,8 @@ class Survey:
 
     def add(self, mask: MaskFile) -> None:
         """Count a file. May be called by several threads."""
-        if mask.coloured:
-            values, numbers = np.unique(mask.values, return_counts=True)
-        else:
-            every = np.bincount(mask.values.ravel())
-            values = np.flatnonzero(every)
-            numbers = every[values]
-        top = int(values.max())
+        values, numbers = mask.counts
+        top = int(values[-1])
         with self._lock:
             if mask.coloured:
                 self.coloured = self.coloured or mask
@@ -220,7 +215,7 @@ def shared_rule(survey: Survey, organs: Sequence[str], what: str, ways: Ways) ->
 def labelled(mask: MaskFile, organ: int, declared: Declared) -> np.ndarray:
     """Where an organ of a declared value, flag or colour is, bool (H, W)."""
     if declared.kind == "bits":
-        return np.asarray((mask.values & np.uint16(organ)) != 0)
+        return np.asarray((mask.values & np.asarray(organ & 0xFFFF).astype(mask.values.dtype)) != 0)
     return np.asarray(mask.values == organ)
 
 
@@ -231,11 +226,10 @@ def checked(mask: MaskFile, declared: Declared, ways: Ways) -> MaskFile:
     if declared.kind == "colours":
         return _nearest(mask, known, declared, ways)
     if declared.kind == "bits":
-        rest = int(np.bitwise_or.reduce(mask.values, axis=None)) & ~sum(known)
+        rest = int(np.bitwise_or.reduce(mask.counts[0])) & ~sum(known)
         unexpected = [1 << bit for bit in range(rest.bit_length()) if rest >> bit & 1]
     else:
-        there = np.flatnonzero(np.bincount(mask.values.ravel()))
-        unexpected = [int(value) for value in np.setdiff1d(there, [0, *known])]
+        unexpected = [int(value) for value in np.setdiff1d(mask.counts[0], [0, *known])]
     if unexpected:
         kind = "bit flag" if declared.kind == "bits" else "value"
         raise InputError(
@@ -267,7 +261,7 @@ def _channels(colours: np.ndarray) -> np.ndarray:
 
 
 def _colours_of(mask: MaskFile) -> Counter[int]:
-    values, numbers = np.unique(mask.values, return_counts=True)
+    values, numbers = mask.counts
     return Counter(dict(zip(values.tolist(), numbers.tolist(), strict=True)))
 
 
