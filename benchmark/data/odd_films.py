@@ -46,17 +46,20 @@ def odd_films(films: Dataset) -> dict[str, Any]:
 
 
 def odd_words(found: Mapping[str, Any]) -> list[str]:
-    """`odd_films` in words, a sentence each."""
+    """`odd_films` in words, a sentence each; of a record that anyone may have written, what is not as it should be is 0."""
+    count = {name: value for name, value in found.items() if isinstance(value, int)}
+    films, compared = count.get("films", 0), count.get("compared", 0)
     lines = []
-    if found.get("alike"):
-        of = "" if found["compared"] == found["films"] else " that were compared"
-        several = "" if found["different"] == 1 else f" (copies of {found['different']} films)"
-        lines.append(f"{found['alike']} of {found['compared']} films{of} are copies of one another{several}")
-    if found.get("flat"):
-        black = f", {found['black']} of them black" if found["black"] else ""
-        lines.append(f"{found['flat']} of {found['films']} films of one grey level all over{black}")
-    if found.get("empty"):
-        lines.append(f"masks of {', '.join(found['empty'])} are empty in every film")
+    if count.get("alike"):
+        of = "" if compared == films else " that were compared"
+        several = "" if count.get("different", 1) == 1 else f" (copies of {count['different']} films)"
+        lines.append(f"{count['alike']} of {compared} films{of} are copies of one another{several}")
+    if count.get("flat"):
+        black = f", {count['black']} of them black" if count.get("black") else ""
+        lines.append(f"{count['flat']} of {films} films of one grey level all over{black}")
+    empty = found.get("empty")
+    if isinstance(empty, list) and empty:
+        lines.append(f"masks of {', '.join(map(str, empty))} are empty in every film")
     return lines
 
 

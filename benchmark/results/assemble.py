@@ -289,8 +289,8 @@ def check_words(name: str, value: Any) -> tuple[str, str, bool]:
         if value.get("copies"):
             said += f"; {value['copies']} copies (hash and pixels)"
         return NEAR_COPIES.get(name, words(name)), said, alarm
-    if name == ODD_FILMS and isinstance(value, Mapping) and value:
-        return words(name), "; ".join(odd_words(value)), True
+    if name == ODD_FILMS and isinstance(value, Mapping) and (odd := odd_words(value)):
+        return words(name), "; ".join(odd), True
     if name == REAL_FILMS and isinstance(value, Mapping) and {"copies", "films", "first"} <= value.keys():
         share = f"{value['copies']} of {value['films']}"
         return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.data.odd_films import odd_films, odd_words
 from cxrbench.benchmark.data.overview import overview
 from cxrbench.benchmark.results.assemble import check_words
+from cxrbench.benchmark.runs.steps import check_copies
 
 
 def films(images: np.ndarray, masks: np.ndarray | None = None, organs: tuple[str, ...] = ()) -> Dataset:
@@ -55,6 +57,25 @@ def test_black_films_and_empty_masks_are_counted():
 def test_a_record_says_it_in_words_that_alarm():
     found = odd_films(films(np.repeat(random(1), 3, axis=0)))
     assert check_words("odd_films", found["odd_films"]) == ("odd films", "3 of 3 films are copies of one another", True)
+
+
+def test_a_record_that_is_not_as_it_should_be_is_no_error():
+    for value in (
+        {"alike": 3},
+        {"empty": "heart"},
+        {"flat": "all"},
+        {"alike": None, "films": [1]},
+        {"empty": [1, None]},
+    ):
+        assert "\n" not in check_words("odd_films", value)[1]
+
+
+def test_a_run_keeps_it_beside_the_near_copies():
+    draw = films(random(12))
+    train, test = draw.select(range(6)), draw.select(range(6, 12))
+    made = replace(train, images=np.repeat(train.images[:1], 6, axis=0))
+    assert check_copies(made, train, test)["odd_films"] == {"films": 6, "compared": 6, "alike": 6, "different": 1}
+    assert "odd_films" not in check_copies(train, train, test)
 
 
 def test_the_overview_shows_grey_levels_coverage_sides_and_what_to_look_at():
