@@ -128,6 +128,24 @@ def test_greys_that_jpeg_makes_belong_to_the_nearer_end(tmp_path, options):
     assert reader.settled() and "inside from 128" in reader.said()[0]
 
 
+@pytest.mark.parametrize("quality", [60, 80, 95])
+def test_one_colour_on_black_may_be_a_jpeg_and_two_colours_may_not(tmp_path, quality):
+    reader = read(tmp_path, [disc()] * 2, "red on black", "jpg", quality=quality)
+    assert (reader.read(0, (64, 64))[0] != disc()).mean() < 0.02 and reader.settled()
+    colours = np.zeros((64, 64, 3), dtype=np.uint8)
+    colours[disc(), 0] = 255
+    colours[4:12, 50:60] = (0, 255, 0)
+    Image.fromarray(colours).save(tmp_path / "two.jpg", quality=quality)
+    with pytest.raises(InputError, match="has several colours"):
+        MaskReader([{"heart": tmp_path / "two.jpg"}], ["heart"], ways)
+
+
+def test_labels_in_a_jpeg_are_refused(tmp_path):
+    Image.fromarray(disc().astype(np.uint8) * 2).save(tmp_path / "a.jpg")
+    with pytest.raises(InputError, match="is a JPEG, which does not keep values of labels"):
+        MaskReader([{SHARED: tmp_path / "a.jpg"}], ORGANS, ways)
+
+
 def test_what_a_set_holds_is_decided_by_all_of_its_files(tmp_path):
     """The few that are looked at first are empty; a film in between shows that inside is 255, with jpeg's greys around."""
     empty, whole = np.zeros((64, 64), dtype=bool), disc()

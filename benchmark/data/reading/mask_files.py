@@ -19,8 +19,10 @@ from ..remarks import Remark
 from .rasters import open_raster
 
 STRONG = 128  # a colour channel or an alpha from here on is more on than off
-_OF_ONE_HUE = 48  # colours of one hue differ by at most this in a channel, as jpeg makes them
-_MOST_STRAY = 0.01  # and so many of their pixels may differ by more
+_FEW = 16  # a picture of more colours has been through jpeg, or was smoothed
+_OF_ONE_HUE, _BLURRED = 24, 96  # colours of one hue differ by at most this in a channel, or this where blurred,
+_MOST_STRAY = 0.02  # and then so many of their pixels may differ by more
+_JPEG = b"\xff\xd8\xff"
 
 
 class Wanted(Enum):
@@ -65,6 +67,8 @@ def read_mask_file(path: Path, wanted: Wanted) -> MaskFile:
     can have."""
     raster = open_raster(path)
     image, remarks = raster.image, raster.remarks
+    if wanted is Wanted.LABELS and raster.data.startswith(_JPEG):
+        raise InputError(f"mask {path} is a JPEG, which does not keep values of labels and bit flags; save it as PNG")
     if wanted is Wanted.LABELS and _numbered(image):
         return MaskFile(path, _indices(image), remarks=remarks)
     if image.mode in ("1", "L") or image.mode.startswith("I") or image.mode == "F":
@@ -116,13 +120,17 @@ def _indices(image: Any) -> np.ndarray:
 
 
 def _grey(image: Any, path: Path) -> np.ndarray:
-    """Whole numbers as stored, uint8 or uint16; of floats from 0 to 1, their part of 65,535."""
+    """Whole numbers as stored, uint8 or uint16; of floats from 0 to 1 that are no whole numbers, their part of 65,535."""
     values = np.asarray(image)
     if values.dtype.itemsize == 1:
         return values.view(np.uint8)
     if values.dtype.kind == "f":
-        if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
-            raise InputError(f"mask {path} has floats that are not in 0 to 1; save it as whole numbers")
+        if not np.isfinite(values).all() or values.min() < 0 or values.max() > 65535:
+            raise InputError(f"mask {path} has floats that are not from 0 to 1; save it as whole numbers")
+        if (values == np.rint(values)).all():
+            return values.astype(np.uint16)
+        if values.max() > 1:
+            raise InputError(f"mask {path} has floats up to {values.max():g}; save it as whole numbers, or from 0 to 1")
         return np.rint(values * 65535).astype(np.uint16)
     if values.size and (int(values.min()) < 0 or int(values.max()) > 65535):
         raise InputError(f"mask {path} has values {values.min()} to {values.max()}, expected 0 to 65535")
@@ -152,8 +160,9 @@ def _one_hue(colours: np.ndarray) -> np.ndarray | None:
     top = colours.max(axis=2)
     strong = top >= max(int(top.max()) // 2, 1)
     bright = colours[strong].astype(np.float32) * (np.float32(255) / top[strong][:, None].astype(np.float32))
-    apart = np.abs(bright - np.median(bright, axis=0)).max(axis=1)
-    return top if (apart > _OF_ONE_HUE).mean() <= _MOST_STRAY else None
+    few = len(np.unique(_packed(colours))) <= _FEW
+    other = np.abs(bright - np.median(bright, axis=0)).max(axis=1) > (_OF_ONE_HUE if few else _BLURRED)
+    return top if other.mean() <= (0 if few else _MOST_STRAY) else None
 
 
 def _packed(colours: np.ndarray) -> np.ndarray:
