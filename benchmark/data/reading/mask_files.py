@@ -50,6 +50,8 @@ class MaskFile:
         """The values that occur, ascending, and how many pixels have each."""
         if self.coloured:
             return np.unique(self.values, return_counts=True)
+        if two := _two_values(self.values):
+            return two
         if self.values.dtype == np.uint8:
             import cv2
 
@@ -60,6 +62,15 @@ class MaskFile:
             every = np.bincount(self.values.ravel())
         there = np.flatnonzero(every)
         return there, every[there]
+
+
+def _two_values(values: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """The values that occur and their numbers where there are at most two, as in nearly every mask: no histogram."""
+    if not values.size:
+        return None
+    ends = np.unique([values.min(), values.max()]).astype(np.int64)
+    counts = np.array([np.count_nonzero(values == end) for end in ends], dtype=np.int64)
+    return (ends, counts) if counts.sum() == values.size else None
 
 
 def read_mask_file(path: Path, wanted: Wanted) -> MaskFile:
