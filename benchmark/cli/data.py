@@ -14,6 +14,7 @@ import typer
 
 from ..errors import InputError
 from .options import Json
+from .public_sets import add_public_sets
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
@@ -356,3 +357,6 @@ def _whole(text: str, option: str) -> int:
     if not text.isdecimal():
         raise InputError(f"{option}: expected a whole number, found {text!r}")
     return int(text)
+
+
+add_public_sets(importing, _keep, _pairs)

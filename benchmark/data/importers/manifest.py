@@ -85,7 +85,7 @@ def import_manifest(
         resolution=resolution,
         organs=manifest.organs,
         findings=findings,
-        pixel_mm=_pixel_mm(squares, spacings),
+        pixel_mm=common_pixel_mm(squares, spacings),
         provenance=f"imported from {csv.name}",
         remarks=(
             *manifest.remarks,
@@ -155,7 +155,7 @@ class _MaskReader:
             )
 
 
-def _pixel_mm(squares: Sequence[Square], spacings: Sequence[float | None]) -> float | None:
+def common_pixel_mm(squares: Sequence[Square], spacings: Sequence[float | None]) -> float | None:
     """Side of a pixel of the dataset in mm, where it is known and the same (to 0.1 %) for every film."""
     sides = [
         spacing * square.side / square.resolution
