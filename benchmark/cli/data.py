@@ -141,7 +141,9 @@ def import_manifest_(
     ] = "",
     only: Annotated[
         list[str] | None,
-        typer.Option(help="Take these films alone: Frontal/Lateral=Frontal, View=PA|AP, or path:frontal (a regex)."),
+        typer.Option(
+            help="Take these films alone: view=frontal (also by DICOM headers), View=PA|AP, path:frontal (a regex)."
+        ),
     ] = None,
     id_from: Annotated[
         str | None, typer.Option(help="Where the id is: path (with its folders), path:REGEX or COLUMN:REGEX.")

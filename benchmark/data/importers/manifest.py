@@ -12,6 +12,7 @@ import pandas as pd
 from ...errors import InputError, unknown
 from ...progress import Progress
 from ..dataset import MAX_ORGANS, Dataset, DatasetInfo
+from ..parts import films_in_words
 from ..reading.films import Film, Square, enlarged_films, read_film, read_mask
 from ..remarks import Remark, gathered
 from ..same_pixels import same_pixels
@@ -23,13 +24,14 @@ from .sources import decode_all
 
 @dataclass(frozen=True)
 class _Decoded:
-    """A film fitted into the square, its masks, how it was fitted, and the spacing that its file names."""
+    """A film fitted into the square, its masks, how it was fitted, and what its file says of spacing and view."""
 
     image: np.ndarray
     masks: np.ndarray | None
     square: Square
     spacing_mm: float | None
     remarks: tuple[Remark, ...]
+    frontal: bool | None
 
 
 def import_manifest(
@@ -61,7 +63,7 @@ def import_manifest(
         height, width = film.pixels.shape
         square = Square(height, width, resolution)
         masks = square.masks(reader.read(row, film), len(manifest.organs)) if manifest.organs else None
-        return _Decoded(square.film(film.pixels), masks, square, film.spacing_mm, film.remarks)
+        return _Decoded(square.film(film.pixels), masks, square, film.spacing_mm, film.remarks, film.frontal)
 
     count = len(manifest.rows)
     images = np.empty((count, resolution, resolution), dtype=np.uint8)
@@ -69,14 +71,22 @@ def import_manifest(
     squares: list[Square] = []
     spacings: list[float | None] = []
     remarks: list[Remark] = []
-    for row, decoded in enumerate(decode_all(manifest.rows, decode, progress or Progress(), "films")):
-        images[row] = decoded.image
+    rows: list[Row] = []
+    for row, decoded in zip(
+        manifest.rows, decode_all(manifest.rows, decode, progress or Progress(), "films"), strict=True
+    ):
+        if not _wanted(row, decoded.frontal, manifest.views):
+            continue
+        images[len(rows)] = decoded.image
         if masks is not None and decoded.masks is not None:
-            masks[row] = decoded.masks
+            masks[len(rows)] = decoded.masks
+        rows.append(row)
         remarks += decoded.remarks
         squares.append(decoded.square)
         spacings.append(decoded.spacing_mm or options.pixel_mm)
-    cases = pd.DataFrame([dict(row.values) for row in manifest.rows])
+    left_out = _left_out(manifest.rows, rows)
+    images, masks = images[: len(rows)], None if masks is None else masks[: len(rows)]
+    cases = pd.DataFrame([dict(row.values) for row in rows])
     findings = manifest.findings
     if boxes is not None:
         findings = box_findings(boxes, findings, cases)
@@ -89,14 +99,38 @@ def import_manifest(
         provenance=f"imported from {csv.name}",
         remarks=(
             *manifest.remarks,
+            *left_out,
             *(() if boxes is None else boxes.remarks),
             *gathered(remarks),
-            *enlarged_films(zip([row.film for row in manifest.rows], squares, strict=True)),
+            *enlarged_films(zip([row.film for row in rows], squares, strict=True)),
             *same_pixels(images, cases),
         ),
     )
     table = None if boxes is None else fitted_boxes(boxes, dict(zip(cases["id"], squares, strict=True)))
     return Dataset(info=info, images=images, masks=masks, cases=cases, boxes=table)
+
+
+def _wanted(row: Row, frontal: bool | None, views: str | None) -> bool:
+    """Whether a film is kept whose own header says that it is not frontal; InputError where nobody said."""
+    if frontal is None or frontal or views == "any":
+        return True
+    if views is None:
+        raise InputError(
+            f"manifest: {row.film} is not frontal by its DICOM header; --only view=frontal leaves such films out, --only "
+            "view=any keeps them"
+        )
+    return False
+
+
+def _left_out(every: Sequence[Row], kept: Sequence[Row]) -> list[str]:
+    """What to say of films that were left out by their headers; InputError where none is left."""
+    if not kept:
+        raise InputError("manifest: no film is frontal by its DICOM header; --only view=any keeps the others")
+    there = {row.id for row in kept}
+    gone = [row.film for row in every if row.id not in there]
+    return (
+        [f"{films_in_words(len(gone))} not frontal by the DICOM header left out (the first: {gone[0]})"] if gone else []
+    )
 
 
 class _MaskReader:
