@@ -18,6 +18,7 @@ from .public_sets import add_public_sets
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
+    from ..data.reading.mask_kinds import Declared
 
 app = typer.Typer(no_args_is_help=True, help="Datasets: list, import, verify, show.")
 importing = typer.Typer(no_args_is_help=True, help="Import a download or any csv of films.")
@@ -107,7 +108,7 @@ def import_nih_(
         kept = keep(found.dataset, force=force)
     skipped = {film: f"{done.place} is {done.fault}" for film, done in found.skipped.items()}
     summary = {**_summary(kept), "converted": found.converted, "skipped": skipped}
-    _print_kept(summary, as_json=as_json)
+    _print_kept(kept, summary, as_json=as_json)
 
 
 @importing.command("manifest")
@@ -125,6 +126,12 @@ def import_manifest_(
     mask: Annotated[
         list[str] | None,
         typer.Option(help="Template of the mask: masks/{stem}.png, or one an organ: heart=masks/heart/{stem}.png."),
+    ] = None,
+    masks: Annotated[
+        str | None,
+        typer.Option(
+            help="What masks hold: labels:left_lung=1,right_lung=2,ignore=3, bits:..., colours:heart=#ff0000."
+        ),
     ] = None,
     mask_values: Annotated[
         str,
@@ -190,14 +197,15 @@ def import_manifest_(
 
     name = name or csv.resolve().parent.name
     check_free(name, force=force)
+    said = _declared(masks, mask_values, organs, ignore)
     options = ManifestOptions(
         root=root,
         columns=_pairs(columns, "--columns"),
         path=path,
         masks=tuple(mask or ()),
-        mask_values=mask_values,
-        organs={organ: _whole(value, "--organs") for organ, value in _pairs(organs, "--organs").items()},
-        ignored=[_whole(value, "--ignore") for value in _words(ignore)],
+        mask_values=said.kind,
+        organs=said.organs,
+        ignored=said.ignored,
         boxes=boxes,
         box_columns=_pairs(box_columns, "--box-columns"),
         only=tuple(only or ()),
@@ -216,6 +224,18 @@ def import_manifest_(
     with shown_progress("import manifest") as progress:
         dataset = import_manifest(csv, resolution, name=name, options=options, progress=progress)
     _keep(dataset, force=force, as_json=as_json)
+
+
+def _declared(masks: str | None, kind: str, organs: str, ignore: str) -> Declared:
+    """What masks hold, by `--masks`, or by the three options that say the same."""
+    from ..data.reading.mask_kinds import Declared, parse_declared
+
+    if masks is None:
+        values = {organ: _whole(value, "--organs") for organ, value in _pairs(organs, "--organs").items()}
+        return Declared(kind, values, [_whole(value, "--ignore") for value in _words(ignore)])
+    if organs or ignore:
+        raise InputError("give --masks, or --mask-values, --organs and --ignore, not both")
+    return parse_declared(masks)
 
 
 @app.command()
@@ -252,25 +272,32 @@ def show(
     """Write a contact sheet: films with the outlines of their masks, and boxes."""
     from ..data.catalogue import find_dataset
     from ..data.contact_sheet import contact_sheet
+    from .overview import print_overview
     from .progress_bar import shown_progress
 
     with shown_progress("show") as progress:
         dataset = find_dataset(name, resolution, progress)
     path = contact_sheet(dataset, out or Path(f"{dataset.info.name}.png"), count, columns, seed)
+    print_overview(dataset, remarks=True)
     typer.echo(f"{min(count, len(dataset))} of {len(dataset)} films of {dataset.info.name}: {path}")
 
 
 def _keep(dataset: Dataset, *, force: bool, as_json: bool) -> None:
     from ..data.catalogue import keep
 
-    _print_kept(_summary(keep(dataset, force=force)), as_json=as_json)
+    kept = keep(dataset, force=force)
+    _print_kept(kept, _summary(kept), as_json=as_json)
 
 
-def _print_kept(summary: dict[str, Any], *, as_json: bool) -> None:
+def _print_kept(dataset: Dataset, summary: dict[str, Any], *, as_json: bool) -> None:
+    """What was imported, and what it was understood as."""
+    from .overview import print_overview
+
     if as_json:
         _print_json(summary)
     else:
         _print_summary(summary)
+        print_overview(dataset)
 
 
 def _summary(dataset: Dataset) -> dict[str, Any]:

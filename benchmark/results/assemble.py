@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..contracts.task import ArmName, Slot
+from ..data.odd_films import ODD_FILMS, odd_words
 from ..metrics.scores import AVERAGE, NOT_TAUGHT, finite
 from ..runs.job import Cell
 from ..runs.plan import Plan
@@ -288,6 +289,8 @@ def check_words(name: str, value: Any) -> tuple[str, str, bool]:
         if value.get("copies"):
             said += f"; {value['copies']} copies (hash and pixels)"
         return NEAR_COPIES.get(name, words(name)), said, alarm
+    if name == ODD_FILMS and isinstance(value, Mapping) and (odd := odd_words(value)):
+        return words(name), "; ".join(odd), True
     if name == REAL_FILMS and isinstance(value, Mapping) and {"copies", "films", "first"} <= value.keys():
         share = f"{value['copies']} of {value['films']}"
         return (

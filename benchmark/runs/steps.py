@@ -96,6 +96,7 @@ def synthesise(job: Synthesise, progress: Progress) -> dict[str, Any]:
     test = task.test_set(data, cell.slot)
     refuse_leaks(plugin.name, films, _guarded(plugin.name, "trained_on", provider.trained_on), train, test)
     checks = check_copies(films, train, test) | check_real(data, train, test) | ({"provider": said} if said else {})
+    checks |= {"noticed": "; ".join(films.info.remarks)} if films.info.remarks else {}
     rate, rounds = _guarded(plugin.name, "sample", lambda: sampling_rate(provider, count, first_seconds=seconds))
     progress.update(0.99, "writing")
     facts = Sampled(
@@ -219,13 +220,15 @@ def refuse_leaks(name: str, films: Dataset, trained_on: Sequence[str], train: Da
 
 
 def check_copies(films: Dataset, train: Dataset, test: Dataset) -> dict[str, Any]:
-    """Near copies of test films and of training films among synthetic ones."""
+    """Near copies of test films and of training films among synthetic ones, and what is odd about these."""
     from ..data.near_copies import near_copies
+    from ..data.odd_films import odd_films
 
     train = train.resized(test.resolution)
     return {
         "near_test": near_copies(films, test, train).to_json(),
         "near_train": near_copies(films, train, test).to_json(),
+        **odd_films(films),
     }
 
 

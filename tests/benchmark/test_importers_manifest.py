@@ -287,7 +287,7 @@ def test_unreadable_empty_and_nan_films_are_named(folder):
 def test_a_mask_of_another_size_names_both_sizes(folder):
     _png(folder / "masks/b.png", np.zeros((16, 24), dtype=np.uint8))
     message = _error(_write(folder, PLAIN), ManifestOptions(organs=LUNGS))
-    assert "masks/b.png is 24 x 16, its film b.png is 32 x 32 pixels" in message
+    assert "masks/b.png is 24 x 16, its film is 32 x 32 pixels: expected the same or its aspect" in message
 
 
 @pytest.mark.parametrize(

@@ -234,7 +234,7 @@ def test_bits_stored_and_not_used_are_said_with_the_cure(tmp_path):
     close(inverted, 1 - VALUES / 4095)
     (tmp_path / "films.csv").write_text("path\nfilm.dcm\n")
     film_of(tmp_path, BitsStored=16)
-    assert "--white 4095" in import_manifest(tmp_path / "films.csv", 16).info.remarks[0]
+    assert "--white 4095" in import_manifest(tmp_path / "films.csv", 16).info.remarks[1]
     imported = import_manifest(tmp_path / "films.csv", 16, options=ManifestOptions(white=4095))
     assert imported.images.max() == 255
     with pytest.raises(InputError, match="has values up to 4095, expected 1000 at most"):

@@ -120,9 +120,7 @@ def test_a_jpeg_on_its_side_is_turned_and_its_mask_lies_on_it(tmp_path):
     dataset = import_manifest(tmp_path / "films.csv", 64, options=ManifestOptions(organs={"left_lung": 1}))
     assert dataset.images[0, 4:14, 4:14].min() > 240 and dataset.images[0, 20:].max() < 80
     np.testing.assert_array_equal(dataset.masks[0] > 0, upright == 255)
-    assert dataset.info.remarks == (
-        f"1 film turned upright as their orientation tag says (EXIF) ({tmp_path}/film.jpg)",
-    )
+    assert f"1 film turned upright as their orientation tag says (EXIF) ({tmp_path}/film.jpg)" in dataset.info.remarks
 
 
 def test_broken_exif_does_not_lose_the_film(tmp_path):
@@ -151,12 +149,13 @@ def test_12_bits_in_a_file_of_16_are_said_with_the_cure(tmp_path):
         Image.fromarray(values).save(tmp_path / f"{number}.png")
     (tmp_path / "films.csv").write_text("path\n0.png\n1.png\n2.png\n")
     dataset = import_manifest(tmp_path / "films.csv", 64)
-    assert dataset.info.remarks == (
+    said = (
         "3 films with no value above 6 % of their stored range, 0 to 65535: if 4095 is the most there can be, "
-        f"import with --white 4095 (the first: {tmp_path}/0.png)",
+        f"import with --white 4095 (the first: {tmp_path}/0.png)"
     )
+    assert said in dataset.info.remarks
     cured = import_manifest(tmp_path / "films.csv", 64, options=ManifestOptions(white=4095))
-    assert cured.images[0].max() == 255 and cured.info.remarks == ()
+    assert cured.images[0].max() == 255 and "--white" not in "".join(cured.info.remarks)
 
 
 @pytest.mark.parametrize(

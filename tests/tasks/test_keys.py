@@ -65,6 +65,8 @@ MOVES = {
     "benchmark/contracts/task.py": ALL,
     "benchmark/contracts/provider.py": ALL,  # it makes a dataset of what a provider samples
     "benchmark/contracts/keeping.py": ALL,
+    "benchmark/contracts/ranges.py": ALL,
+    "benchmark/data/odd_films.py": ALL,  # what a record says of its synthetic films
     "benchmark/contracts/label_by.py": ALL,
     "benchmark/training/weights.py": {OFFICIAL, *NIH},
     "benchmark/device.py": ALL,
@@ -82,6 +84,11 @@ SILENT = (
         "benchmark/contracts/conformance.py",
         "benchmark/contracts/external.py",
         "benchmark/contracts/pictures.py",
+        "benchmark/contracts/picture_arrays.py",
+        "benchmark/contracts/picture_masks.py",
+        "benchmark/contracts/picture_sources.py",
+        "benchmark/contracts/picture_tables.py",
+        "benchmark/data/overview.py",
         "benchmark/data/contact_sheet.py",
         "benchmark/data/finding_lists.py",
         "benchmark/data/people.py",

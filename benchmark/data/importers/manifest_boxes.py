@@ -202,14 +202,13 @@ def fitted_boxes(boxes: Boxes, squares: Mapping[str, Square]) -> pd.DataFrame:
     rows = []
     for name, square in squares.items():
         for box in boxes.of.get(name, ()):
-            right, bottom = box.x + box.w, box.y + box.h
-            if min(box.x, box.y) < -_SLACK or right > square.width + _SLACK or bottom > square.height + _SLACK:
+            inside = square.clipped(box.x, box.y, box.w, box.h, _SLACK)
+            if inside is None:
                 raise InputError(
                     f"manifest: box outside the image: line {box.line}: {box.finding} of {name} at "
-                    f"x {box.x:g} to {right:g}, y {box.y:g} to {bottom:g}; the film is "
+                    f"x {box.x:g} to {box.x + box.w:g}, y {box.y:g} to {box.y + box.h:g}; the film is "
                     f"{square.width} x {square.height} pixels"
                 )
-            x, y = max(box.x, 0.0), max(box.y, 0.0)
-            fitted = square.box(x, y, min(right, square.width) - x, min(bottom, square.height) - y)
+            fitted = square.box(*inside)
             rows.append((name, box.finding, *fitted))
     return pd.DataFrame(rows, columns=["id", "finding", "x", "y", "w", "h"])

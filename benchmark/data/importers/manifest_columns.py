@@ -182,11 +182,14 @@ class Columns:
             column = self._shared_mask()
             which = f"column '{column}' is taken for the mask: " if column and column != "mask" else ""
             raise InputError(
-                f"manifest: {which}a mask shared by several organs needs their values: --organs left_lung=1,right_lung=2"
+                f"manifest: {which}a mask shared by several organs needs their values: "
+                "--masks labels:left_lung=1,right_lung=2 (or bits:..., colours:left_lung=#ff0000,...), or "
+                "--organs left_lung=1,right_lung=2"
             )
-        if self.options.organs and not shared:
-            what = "each organ has a mask of its own" if own else "there is none: name it by --mask masks/{id}.png"
-            raise InputError(f"manifest: --organs gives the values of a mask shared by all organs, but {what}")
+        if self.options.organs and not shared and not (own and set(own) <= set(self.options.organs)):
+            lacks = next((organ for organ in own if organ not in self.options.organs), None)
+            what = f"it gives none of {lacks}" if own else "there is none: name it by --mask masks/{id}.png"
+            raise InputError(f"manifest: --organs gives the values of organs in masks, but {what}")
         return tuple(self.options.organs) if shared else tuple(own)
 
     def _own_masks(self) -> list[tuple[str, str | None]]:

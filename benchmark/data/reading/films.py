@@ -30,14 +30,15 @@ _MAX_12_BIT = 4095
 _HAIR = 0.01  # floats this far outside of their range are clipped there: rounding and resampling leave such
 
 
-def read_film(path: Path, white: float | None = None) -> Film:
+def read_film(path: Path, white: float | None = None, data: bytes | None = None) -> Film:
     """A film as grey, upright. Colours become luminance (ITU-R BT.601); alpha is dropped, and said where it shows.
 
-    white: the greatest stored value that there can be, where the file does not say: by default 255, 65535 for files of
-    16 bits, 1 for floats, for DICOM that of its stored bits (a DICOM film with a window is shown by its window). InputError
-    where the file is absent, damaged, empty, no film, more than one, or holds NaN.
+    data: the file's content, where it is not in a file of its own; `path` then names it. white: the greatest stored value
+    that there can be, where the file does not say: by default 255, 65535 for files of 16 bits, 1 for floats, for DICOM that
+    of its stored bits (a DICOM film with a window is shown by its window). InputError where the file is absent, damaged,
+    empty, no film, more than one, or holds NaN.
     """
-    data = read_bytes(path)
+    data = read_bytes(path) if data is None else data
     if is_dicom(data):
         return read_dicom(path, data, white)
     try:
@@ -132,21 +133,6 @@ def _inside(values: np.ndarray, top: float, path: Path) -> tuple[np.ndarray, str
     return values, None
 
 
-def read_mask(path: Path) -> np.ndarray:
-    """A mask's stored values, integers (H, W): palette indices are not turned into colours. InputError as
-    for films.
-    """
-    image = open_raster(path).image
-    values = np.asarray(image)
-    if values.ndim == 3:
-        if (values[..., :3] != values[..., :1]).any():
-            raise InputError(f"mask {path} is coloured ({image.mode}); expected one value per pixel")
-        values = values[..., 0]
-    if values.dtype.kind not in "uib":
-        raise InputError(f"mask {path} has {values.dtype} values; expected integers")
-    return values.astype(np.int64) if values.dtype.kind == "i" else values.astype(np.uint16)
-
-
 @dataclass(frozen=True)
 class Square:
     """How a film of height x width is padded with black to a square, centred, and scaled to `resolution`."""
@@ -184,6 +170,20 @@ class Square:
         scale = self.resolution / self.side
         top, left = self.offset
         return ((x + left) * scale, (y + top) * scale, w * scale, h * scale)
+
+    def clipped(self, x: float, y: float, w: float, h: float, slack: float) -> tuple[float, float, float, float] | None:
+        """A box in pixels of the original, cut at the film's edges, which it may pass by `slack` pixels (rounding); None
+        where it passes them further or has no area.
+        """
+        right, bottom = x + w, y + h
+        if not (
+            w > 0 and h > 0 and min(x, y) >= -slack and right <= self.width + slack and bottom <= self.height + slack
+        ):
+            return None
+        if x >= 0 and y >= 0 and right <= self.width and bottom <= self.height:
+            return x, y, w, h
+        left, top = max(x, 0.0), max(y, 0.0)
+        return left, top, min(right, self.width) - left, min(bottom, self.height) - top
 
     def _padded(self, array: np.ndarray) -> np.ndarray:
         if self.height == self.width:

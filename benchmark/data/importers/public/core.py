@@ -17,11 +17,14 @@ from ....home import home
 from ....progress import Progress
 from ...dataset import Dataset, DatasetInfo
 from ...parts import films_in_words
-from ...reading.films import Film, Square, enlarged_films, read_film
+from ...reading.films import Square, read_film
+from ...reading.masks import MaskReader
+from ...reading.sets import size_lines
 from ...remarks import Remark, gathered
 from ...same_pixels import same_pixels
 from ..manifest import common_pixel_mm
 from ..sources import decode_all
+from . import lungs
 from .labels import Labelled, known_labels
 from .listing import Listing, PublicBox, PublicFilm, PublicOptions
 from .parts import parts_of
@@ -38,7 +41,9 @@ class _Decoded:
     masks: np.ndarray | None
     boxes: list[tuple[str, str, float, float, float, float]]
     square: Square
-    film: Film
+    spacing_mm: float | None
+    frontal: bool | None
+    remarks: tuple[Remark, ...]
 
 
 @contextmanager
@@ -121,7 +126,7 @@ def _there(chosen: PublicSet, films: list[PublicFilm], options: PublicOptions) -
     """The films whose files are there, and the number of the others; InputError for these unless `allow_partial`."""
     there, missing = [], []
     for film in films:
-        lacking = next((path for path in (film.path, *film.mask_files) if not path.is_file()), None)
+        lacking = next((path for path in (film.path, *film.mask_files.values()) if not path.is_file()), None)
         if lacking is None:
             there.append(film)
         else:
@@ -162,8 +167,8 @@ class _Draft:
         self.rows.append(row)
         self.boxes += found.boxes
         self.squares.append(found.square)
-        self.spacings.append(found.film.spacing_mm)
-        self.remarks += found.film.remarks
+        self.spacings.append(found.spacing_mm)
+        self.remarks += found.remarks
 
     @property
     def images(self) -> np.ndarray:
@@ -181,29 +186,27 @@ def _decoded(
     labelled: Labelled,
     info: DatasetInfo,
     options: PublicOptions,
-    draft: _Draft,
+    folder: Path,
+    reader: MaskReader | None,
     progress: Progress,
-) -> list[str]:
-    """The films read into the draft; those that a DICOM header calls lateral are left out, as asked, and said."""
-    films, names = labelled.films, labelled.names
+) -> tuple[_Draft, list[str]]:
+    """The films read into a draft; those that a DICOM header calls lateral are left out, as asked, and said."""
+    films, draft = labelled.films, _Draft(folder, len(labelled.films), info)
     lateral: list[Path] = []
 
-    def decode(film: PublicFilm) -> _Decoded:
-        return _decode(chosen, film, info, names)
+    def decode(row: int) -> _Decoded:
+        return _decode(chosen, films[row], row, info, labelled.names, reader)
 
-    for row, found in enumerate(decode_all(films, decode, progress, "films")):
-        if found.film.frontal is False and options.views == "frontal":
+    for row, found in enumerate(decode_all(range(len(films)), decode, progress, "films")):
+        if found.frontal is False and options.views == "frontal":
             lateral.append(films[row].path)
         else:
             draft.add(row, found)
     if not draft.rows:
         raise InputError(f"{chosen.name}: no film is frontal by its DICOM header; --views all takes the others")
-    if not lateral:
-        return []
-    return [
-        f"{films_in_words(len(lateral))} not frontal by the DICOM header left out (--views all keeps them; the first: "
-        f"{lateral[0]})"
-    ]
+    first = f"the first: {lateral[0]}" if lateral else ""
+    line = f"{films_in_words(len(lateral))} not frontal by the DICOM header left out (--views all keeps them; {first})"
+    return draft, [line] if lateral else []
 
 
 def _dataset(
@@ -215,8 +218,11 @@ def _dataset(
     folder: Path,
     progress: Progress,
 ) -> Dataset:
-    draft = _Draft(folder, len(labelled.films), info)
-    lateral = _decoded(chosen, labelled, info, options, draft, progress)
+    files = [film.mask_files for film in labelled.films]
+    reader = MaskReader(files, listing.organs, _no_way, where=f"{chosen.name}: masks") if any(files) else None
+    draft, lateral = _decoded(chosen, labelled, info, options, folder, reader, progress)
+    while reader and not reader.settled():
+        draft, lateral = _decoded(chosen, labelled, info, options, folder, reader, progress)
     kept = [labelled.films[row] for row in draft.rows]
     cases, said = _cases(chosen, kept, labelled.findings, draft.rows, options)
     boxes = None
@@ -228,19 +234,30 @@ def _dataset(
         *said,
         *lateral,
         *gathered(draft.remarks),
-        *enlarged_films(zip([film.path for film in kept], draft.squares, strict=True)),
+        *(reader.said() if reader else ()),
+        *size_lines(draft.squares, [film.path for film in kept]),
         *same_pixels(draft.images, cases),
     ]
     info = info.changed(pixel_mm=common_pixel_mm(draft.squares, draft.spacings), remarks=tuple(lines))
     return Dataset(info=info, images=draft.images, masks=draft.masks, cases=cases, boxes=boxes)
 
 
-def _decode(chosen: PublicSet, film: PublicFilm, info: DatasetInfo, names: Mapping[str, str]) -> _Decoded:
+def _decode(
+    chosen: PublicSet,
+    film: PublicFilm,
+    number: int,
+    info: DatasetInfo,
+    names: Mapping[str, str],
+    reader: MaskReader | None,
+) -> _Decoded:
     read = read_film(film.path)
     height, width = read.pixels.shape
     square = Square(height, width, info.resolution)
-    masks = None
-    if film.masks is not None:
+    masks, noticed = None, read.remarks
+    if reader is not None:
+        bits, said = reader.read(number, (height, width))
+        masks, noticed = square.masks(_sided(chosen, film, bits, info), len(info.organs)), (*noticed, *said)
+    elif film.masks is not None:
         bits = film.masks()
         rows, columns = bits.shape
         if abs(rows * width - columns * height) > _SHAPE * columns * height:
@@ -250,7 +267,23 @@ def _decode(chosen: PublicSet, film: PublicFilm, info: DatasetInfo, names: Mappi
             )
         masks = Square(rows, columns, info.resolution).masks(bits, len(info.organs))
     boxes = [_fitted(chosen, film, box, square, names) for box in film.boxes]
-    return _Decoded(square.film(read.pixels), masks, boxes, square, read)
+    return _Decoded(square.film(read.pixels), masks, boxes, square, read.spacing_mm, read.frontal, noticed)
+
+
+def _sided(chosen: PublicSet, film: PublicFilm, bits: np.ndarray, info: DatasetInfo) -> np.ndarray:
+    """The bits with the lungs by where they lie, where there are two."""
+    if info.organs != lungs.ORGANS:
+        return bits
+    found = lungs.by_side(bits)
+    if found is None:
+        files = ", ".join(map(str, film.mask_files.values()))
+        raise InputError(f"{chosen.name}: the mask of a lung of {film.id} is empty: {files}")
+    return found
+
+
+def _no_way(text: str) -> str:
+    """Nobody says what the masks of an official set hold."""
+    return "nothing: they are not the official ones"
 
 
 def _fitted(

@@ -51,8 +51,8 @@ class PublicBox:
 @dataclass(frozen=True)
 class PublicFilm:
     """One film as the tables say. labels: "1", "0", "-1" (uncertain) or blank (not mentioned) by the set's name; of a
-    name that is not there 0. view: in the set's word; frontal: None where the tables do not say. masks: reads bit flags
-    uint8 (H, W), bit i is organ i, of the film's shape in any size. mask_files: what must be there for that.
+    name that is not there 0. view: in the set's word; frontal: None where the tables do not say. mask_files: organ
+    to file. masks: where there are no files, bit flags uint8 (H, W), bit i is organ i, of the film's shape in any size.
     """
 
     id: str
@@ -64,7 +64,7 @@ class PublicFilm:
     frontal: bool | None = None
     boxes: Sequence[PublicBox] = ()
     masks: Callable[[], np.ndarray] | None = None
-    mask_files: Sequence[Path] = ()
+    mask_files: Mapping[str, Path] = field(default_factory=dict)
     columns: Mapping[str, object] = field(default_factory=dict)
 
 

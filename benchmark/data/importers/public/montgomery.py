@@ -6,16 +6,15 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 from .files import folder_of
 from .listing import Count, Listing, PublicFilm, PublicOptions
-from .lungs import two_lungs
+from .lungs import ORGANS
 from .shenzhen import FINDING, films_of
 
 FILMS, POSITIVE = 138, 58
-MASKS = ("leftMask", "rightMask")
+MASKS = dict(zip(ORGANS, ("leftMask", "rightMask"), strict=True))
 
 
 def read(source: Path, options: PublicOptions) -> Listing:
@@ -24,14 +23,13 @@ def read(source: Path, options: PublicOptions) -> Listing:
     manual = folder_of("montgomery", source, ("ManualMask",)) if options.masks else None
     films = []
     for film, sick in films_of("montgomery", folder, "MCUCXR"):
-        masks = [] if manual is None else [manual / side / film.name for side in MASKS]
+        masks = {} if manual is None else {organ: manual / side / film.name for organ, side in MASKS.items()}
         films.append(
             PublicFilm(
                 id=film.stem,
                 path=film,
                 patient=film.stem,
                 labels={FINDING: sick},
-                masks=partial(two_lungs, masks) if masks else None,
                 mask_files=masks,
             )
         )
@@ -41,6 +39,6 @@ def read(source: Path, options: PublicOptions) -> Listing:
         labels=(FINDING,),
         counts=[Count("films", len(films), (FILMS,)), Count("films with tuberculosis", positive, (POSITIVE,))],
         provenance="Montgomery County (Jaeger et al. 2014), National Library of Medicine, https://data.lhncbc.nlm.nih.gov/public",
-        organs=("left_lung", "right_lung") if options.masks else (),
+        organs=ORGANS if options.masks else (),
         remarks=("left_lung is the patient's, on the right of the film",) if options.masks else (),
     )

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 from ....errors import InputError
 from ...parts import films_in_words
 from .files import folder_of, optional_folder
 from .listing import Count, Listing, PublicFilm, PublicOptions
-from .lungs import lung_mask
 
 FILMS, POSITIVE, MASKED = 662, 336, 566
-FINDING = "Tuberculosis"
+FINDING, ORGAN = "Tuberculosis", "lungs"
 
 
 def films_of(which: str, folder: Path, prefix: str) -> Iterator[tuple[Path, str]]:
@@ -45,15 +43,14 @@ def read(source: Path, options: PublicOptions) -> Listing:
                 path=film,
                 patient=film.stem,
                 labels={FINDING: sick},
-                masks=None if mask is None else partial(lung_mask, mask),
-                mask_files=() if mask is None else (mask,),
+                mask_files={} if mask is None else {ORGAN: mask},
             )
         )
     positive = sum(film.labels[FINDING] == "1" for film in films)
     counts = [Count("films", len(films), (FILMS,)), Count("films with tuberculosis", positive, (POSITIVE,))]
     remarks = [] if masks or not options.masks else ["no folder 'mask' with the lung masks: films with labels alone"]
     if masks is not None:
-        with_mask = [film for film in films if film.mask_files[0].is_file()]
+        with_mask = [film for film in films if film.mask_files[ORGAN].is_file()]
         counts.append(Count("masks", len(with_mask), (MASKED,)))
         if len(with_mask) < len(films):
             remarks.append(
@@ -66,6 +63,6 @@ def read(source: Path, options: PublicOptions) -> Listing:
         counts=counts,
         provenance="Shenzhen (Jaeger et al. 2014), National Library of Medicine, https://data.lhncbc.nlm.nih.gov/public"
         + ("; lung masks by Stirenko et al. 2018" if masks else ""),
-        organs=("lungs",) if masks else (),
+        organs=(ORGAN,) if masks else (),
         remarks=remarks,
     )
