@@ -264,6 +264,16 @@ def test_vindr_pictures_of_another_size_with_the_original_one(tmp_path):
         imported("vindr", source)
 
 
+def test_vindr_findings_that_one_table_lacks_are_not_read(tmp_path):
+    """Of the films of the other part they are not known, and so not 0."""
+    source = layouts.vindr(tmp_path / "set")
+    path = source / "annotations/image_labels_test.csv"
+    path.write_text(path.read_text().replace("Other disease", "Other diseases"))
+    found = imported("vindr", source)
+    assert not {"Other disease", "Other diseases"} & set(found.info.findings)
+    assert "not in the tables of all parts: Other disease, Other diseases" in said(found)
+
+
 def test_vindr_of_the_challenge(tmp_path):
     """One table of boxes by three readers, with "No finding" as a class; no test labels."""
     source = layouts.vindr(tmp_path / "set")

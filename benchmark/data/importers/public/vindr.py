@@ -8,7 +8,8 @@ boxes alone is read too. The set does not say who is on a film.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ....errors import InputError, unknown
@@ -23,8 +24,17 @@ RULES = ("majority", "any", "all")
 _NOT_LABELS = ("image_id", "rad_id")
 _CORNERS = ("x_min", "y_min", "x_max", "y_max")
 
-Votes = Mapping[str, Sequence[Mapping[str, str]]]
-"""Film to its readers' labels, "1" or "0" by finding."""
+_Rows = defaultdict[str, list[tuple[Table, int]]]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """votes: film to its readers' labels, "1" or "0" by finding. boxes: film to the rows of a table."""
+
+    name: str
+    votes: Mapping[str, Sequence[Mapping[str, str]]]
+    findings: Sequence[str]
+    boxes: _Rows
 
 
 def read(source: Path, options: PublicOptions) -> Listing:
@@ -32,43 +42,55 @@ def read(source: Path, options: PublicOptions) -> Listing:
     if options.readers not in RULES:
         raise unknown("--readers", options.readers, RULES)
     challenge = find_file(source, ("train.csv",))
-    films: list[PublicFilm] = []
-    labels: list[str] = []
-    counts: list[Count] = []
-    differ = 0
-    parts = ["train"] if challenge and not _label_table(source, "train") else ["train", "test"]
-    for part in parts:
-        if options.allow_partial and not challenge and not _label_table(source, part):
-            counts.append(Count(f"films of the {part} set", 0, (FILMS[part],)))
-            continue
-        votes, names, boxes = _of_challenge(challenge) if challenge and len(parts) == 1 else _of_part(source, part)
-        labels += [name for name in names if name not in labels]
-        counts.append(Count(f"films of the {part} set", len(votes), (FILMS[part],)))
-        files = films_below("vindr", [folder_of("vindr", source, (part,))])
-        sizes = _sizes(source, part)
-        for film, rows in votes.items():
-            found = {name: _agreed([row[name] == "1" for row in rows], options.readers) for name in names}
-            differ += any(len({row[name] for row in rows}) > 1 for name in names)
-            films.append(
-                PublicFilm(
-                    id=film,
-                    path=files.get(film, folder_of("vindr", source, (part,)) / f"{film}.dicom"),
-                    patient=film,
-                    labels={name: str(int(there)) for name, there in found.items()},
-                    split=part if len(parts) > 1 else None,
-                    boxes=[
-                        _box(table, row, sizes.get(film)) for table, row in boxes[film] if found[_class(table, row)]
-                    ],
-                )
-            )
+    if challenge and not _label_table(source, "train"):
+        parts, official = [_of_challenge(challenge)], {"train": FILMS["train"]}
+    else:
+        there = [part for part in FILMS if not options.allow_partial or _label_table(source, part)]
+        parts, official = [_of_part(source, part) for part in there], FILMS
+    if not parts:
+        raise InputError(f"vindr: no annotations/image_labels_train.csv in {source}; it comes with the films")
+    labels, remarks = _common(parts)
+    films = [film for part in parts for film in _films(source, part, labels, options, split=len(official) > 1)]
+    found = {part.name: len(part.votes) for part in parts}
+    differ = sum(
+        any(len({row[one] for row in rows}) > 1 for one in labels) for part in parts for rows in part.votes.values()
+    )
     return Listing(
         films=films,
-        labels=_no_finding_first(labels),
-        counts=counts,
+        labels=labels,
+        counts=[Count(f"films of the {name} set", found.get(name, 0), (count,)) for name, count in official.items()],
         provenance=f"VinDr-CXR (Nguyen et al. 2022), readers by {options.readers}; https://physionet.org/content/vindr-cxr",
         with_boxes=True,
-        remarks=_said(differ, options.readers),
+        remarks=[*remarks, *_said(differ, options.readers)],
     )
+
+
+def _films(
+    source: Path, part: _Part, labels: Sequence[str], options: PublicOptions, *, split: bool
+) -> Iterator[PublicFilm]:
+    folder = folder_of("vindr", source, (part.name,))
+    files, sizes = films_below("vindr", [folder]), _sizes(source, part.name)
+    for film, rows in part.votes.items():
+        found = {name: _agreed([row[name] == "1" for row in rows], options.readers) for name in labels}
+        drawn = part.boxes.get(film, ())
+        yield PublicFilm(
+            id=film,
+            path=files.get(film, folder / f"{film}.dicom"),
+            patient=film,
+            labels={name: str(int(there)) for name, there in found.items()},
+            split=part.name if split else None,
+            boxes=[_box(table, row, sizes.get(film)) for table, row in drawn if found.get(_class(table, row))],
+        )
+
+
+def _common(parts: Sequence[_Part]) -> tuple[list[str], list[str]]:
+    """The findings that the tables of all parts have, "No finding" first, and what to say of the others: of a film whose
+    table does not have a finding it is not known."""
+    everything = list(dict.fromkeys(name for part in parts for name in part.findings))
+    common = [name for name in everything if all(name in part.findings for part in parts)]
+    rest = [name for name in everything if name not in common]
+    said = [f"findings not read, for they are not in the tables of all parts: {', '.join(rest)}"] if rest else []
+    return sorted(common, key=lambda name: word_key(name) != word_key(NO_FINDING)), said
 
 
 def _said(differ: int, rule: str) -> list[str]:
@@ -91,13 +113,15 @@ def _label_table(source: Path, part: str) -> Path | None:
     return next((path for folder in places if (path := folder / f"image_labels_{part}.csv").is_file()), None)
 
 
-def _of_part(source: Path, part: str) -> tuple[Votes, list[str], defaultdict[str, list[tuple[Table, int]]]]:
+def _of_part(source: Path, part: str) -> _Part:
     """Labels and boxes of the official tables of a part."""
     path = _label_table(source, part)
     if path is None:
         raise InputError(f"vindr: no annotations/image_labels_{part}.csv in {source}; it comes with the films")
     table = checked_table("vindr", path, ("image_id",))
     names = [name for name in table.header if name.lower() not in _NOT_LABELS]
+    if not names:
+        raise InputError(f"vindr: {path} has no column of a finding: not the official table")
     votes: defaultdict[str, list[Mapping[str, str]]] = defaultdict(list)
     for row, values in enumerate(table.rows):
         whole = {name: values[name].removesuffix(".0") for name in names}
@@ -108,10 +132,10 @@ def _of_part(source: Path, part: str) -> tuple[Votes, list[str], defaultdict[str
         votes[values["image_id"]].append(whole)
     needed = ("image_id", "class_name", *_CORNERS)
     drawn = table_of("vindr", path.parent, (f"annotations_{part}.csv",), needed)
-    return votes, names, _boxes(drawn, votes, names)
+    return _Part(part, votes, names, _boxes(drawn, votes, names))
 
 
-def _of_challenge(path: Path) -> tuple[Votes, list[str], defaultdict[str, list[tuple[Table, int]]]]:
+def _of_challenge(path: Path) -> _Part:
     """Labels from the boxes: a reader who draws one of a finding, or writes "No finding", has seen the film."""
     table = checked_table("vindr", path, ("image_id", "class_name", "rad_id", *_CORNERS))
     names = sorted(set(table.column("class_name")))
@@ -121,12 +145,12 @@ def _of_challenge(path: Path) -> tuple[Votes, list[str], defaultdict[str, list[t
     votes: defaultdict[str, list[Mapping[str, str]]] = defaultdict(list)
     for (film, _), classes in said.items():
         votes[film].append({name: str(int(name in classes)) for name in names})
-    return votes, names, _boxes(table, votes, names)
+    return _Part("train", votes, names, _boxes(table, votes, names))
 
 
-def _boxes(table: Table, votes: Votes, names: Sequence[str]) -> defaultdict[str, list[tuple[Table, int]]]:
+def _boxes(table: Table, votes: Container[str], names: Sequence[str]) -> _Rows:
     """Film to the rows of its boxes; InputError for a film or a finding without labels."""
-    found: defaultdict[str, list[tuple[Table, int]]] = defaultdict(list)
+    found: _Rows = defaultdict(list)
     for row, values in enumerate(table.rows):
         if word_key(values["class_name"]) == word_key(NO_FINDING) or is_blank(values["x_min"]):
             continue
@@ -158,7 +182,3 @@ def _sizes(source: Path, part: str) -> dict[str, tuple[int, int]]:
         return {}
     table = checked_table("vindr", path, ("image_id", "dim0", "dim1"))
     return {row["image_id"]: (int(float(row["dim0"])), int(float(row["dim1"]))) for row in table.rows}
-
-
-def _no_finding_first(names: Sequence[str]) -> list[str]:
-    return sorted(names, key=lambda name: word_key(name) != word_key(NO_FINDING))
