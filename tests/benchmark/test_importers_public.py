@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from cxrbench.benchmark.cli.program import app
@@ -97,9 +98,10 @@ def test_laterals_are_kept_and_said_where_all_views_are_asked_for(tmp_path):
     assert column(found, "view")["patient00001_study1_view2_lateral"] == "Lateral"
 
 
-def test_validation_films_can_test(tmp_path):
+@pytest.mark.parametrize("word", ["valid", "val"])
+def test_validation_films_can_test(tmp_path, word):
     source = layouts.chexpert(tmp_path / "set")
-    found = imported("chexpert", source, uncertain="zeros", split_values={"valid": "test"})
+    found = imported("chexpert", source, uncertain="zeros", split_values={word: "test"})
     assert sorted(found.cases["split"]) == ["test", "train", "train"]
     assert "--split-values" not in said(found)
 
@@ -391,6 +393,14 @@ def test_montgomery_left_lung_is_the_patients(tmp_path, side):
         left, right = (np.argwhere(mask) for mask in masks)
         assert left.min(0).tolist() == [12, 30] and left.max(0).tolist() == [35, 41]
         assert right.min(0).tolist() == [12, 6] and right.max(0).tolist() == [39, 17]
+
+
+def test_a_lung_mask_that_is_empty_is_refused(tmp_path):
+    source = layouts.montgomery(tmp_path / "set")
+    path = source / "MontgomerySet/ManualMask/leftMask/MCUCXR_0001_0.png"
+    Image.fromarray(np.zeros((40, 48), dtype=np.uint8)).save(path)
+    with pytest.raises(InputError, match=r"the mask of a lung of MCUCXR_0001_0 is empty: .*leftMask"):
+        imported("montgomery", source)
 
 
 def test_a_film_without_its_lung_mask(tmp_path):

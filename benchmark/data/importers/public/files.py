@@ -59,11 +59,14 @@ def optional_folder(source: Path, names: Sequence[str]) -> Path | None:
     return next((path for path in below if path.is_dir()), None)
 
 
-def films_below(which: str, roots: Iterable[Path]) -> dict[str, Path]:
-    """The films below folders by their names without an ending. InputError where one is there twice."""
+def films_below(which: str, roots: Sequence[Path]) -> dict[str, Path]:
+    """The films below folders by their names without an ending; of a folder that holds another of them those right in it
+    alone. InputError where one is there twice.
+    """
     found: dict[str, Path] = {}
     for root in roots:
-        for path in sorted(root.rglob("*")):
+        outer = any(other != root and other.is_relative_to(root) for other in roots)
+        for path in sorted(root.glob("*") if outer else root.rglob("*")):
             if is_film(path):
                 first = found.setdefault(path.stem, path)
                 if first != path:

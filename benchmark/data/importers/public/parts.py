@@ -39,7 +39,13 @@ def parts_of(
 
 
 def _official(words: Sequence[str | None], meant: Mapping[str, str]) -> tuple[list[object], list[str]]:
-    parts, remarks = read_parts([word or "" for word in words], [word is None for word in words], meant)
+    written, blank = [word or "" for word in words], [word is None for word in words]
+    plain, _ = read_parts(written, blank)
+    asked: dict[str, str] = {}
+    for word, part in meant.items():  # a word of the set, or the part that it is read as
+        same = [one for one, read in zip(written, plain, strict=True) if read == word.lower()]
+        asked |= dict.fromkeys([word] if word in written or not same else same, part)
+    parts, remarks = read_parts(written, blank, asked)
     if "test" not in parts and "val" in parts:
         remarks.append("no film tests; --split-values val=test tests on those that validate")
     return list(parts), remarks

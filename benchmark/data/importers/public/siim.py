@@ -27,8 +27,7 @@ _NONE = ("-1", "-1.0")
 def read(source: Path, options: PublicOptions) -> Listing:
     """The films of the table; their masks are those of the pneumothorax, empty where there is none."""
     table = table_of("siim", source, tuple(STAGES), ("ImageId", "EncodedPixels"))
-    roots = [one for one in folders(source) if one != source and "test" not in one.name.lower()]
-    files = films_below("siim", roots)
+    files = films_below("siim", [one for one in folders(source) if one == source or "test" not in one.name.lower()])
     runs: dict[str, list[np.ndarray]] = {}
     for row, values in enumerate(table.rows):
         found = runs.setdefault(values["ImageId"], [])
