@@ -14,6 +14,7 @@ import typer
 
 from ..errors import InputError
 from .options import Json
+from .public_sets import add_public_sets
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
@@ -147,7 +148,9 @@ def import_manifest_(
     ] = "",
     only: Annotated[
         list[str] | None,
-        typer.Option(help="Take these films alone: Frontal/Lateral=Frontal, View=PA|AP, or path:frontal (a regex)."),
+        typer.Option(
+            help="Take these films alone: view=frontal (also by DICOM headers), View=PA|AP, path:frontal (a regex)."
+        ),
     ] = None,
     id_from: Annotated[
         str | None, typer.Option(help="Where the id is: path (with its folders), path:REGEX or COLUMN:REGEX.")
@@ -383,3 +386,6 @@ def _whole(text: str, option: str) -> int:
     if not text.isdecimal():
         raise InputError(f"{option}: expected a whole number, found {text!r}")
     return int(text)
+
+
+add_public_sets(importing, _keep, _pairs)

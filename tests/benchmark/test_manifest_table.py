@@ -468,3 +468,45 @@ def test_boxes_of_films_that_were_left_out_go_with_them(films):
 def test_boxes_that_are_none_are_one_line(films, header, line, mapping, message):
     boxes = _table(films, header, line, name="boxes.csv")
     assert message in _error(_table(films, "path", "images/a.png"), boxes=boxes, box_columns=mapping)
+
+
+# ------------------------------------------------------------------------------------------------------------------- views
+
+
+@pytest.fixture
+def views(tmp_path):
+    """Four DICOM films (PA, LL, one that does not say, AP), a table with boxes beside them."""
+    from .dicom_files import dataset, values_of
+
+    for number, (name, view) in enumerate((("a", "PA"), ("b", "LL"), ("c", None), ("d", "AP"))):
+        dataset(np.roll(values_of(), number), **({"ViewPosition": view} if view else {})).save_as(
+            tmp_path / f"{name}.dcm"
+        )
+    _table(tmp_path, "id,finding,x,y,w,h", "a,Mass,1,1,4,4", "b,Nodule,1,1,4,4", name="boxes.csv")
+    return _table(tmp_path, "path,view_of_table", "a.dcm,PA", "b.dcm,PA", "c.dcm,PA", "d.dcm,PA")
+
+
+def test_a_film_that_is_lateral_by_its_header_is_refused_with_the_ways(views):
+    assert "b.dcm is not frontal by its DICOM header; --only view=frontal leaves" in _error(views)
+
+
+def test_films_that_are_lateral_by_their_headers_are_left_out_and_said(views):
+    found = _read(views, only=("view=frontal",), boxes=views.with_name("boxes.csv"))
+    assert found.ids == ["a", "c", "d"] and len(found.images) == 3
+    assert "1 film not frontal by the DICOM header left out" in _said(found) and "b.dcm" in _said(found)
+    assert found.info.findings == ("Mass",) and list(found.boxes["id"]) == ["a"]
+    kept = _read(views, only=("view=any",))
+    assert kept.ids == ["a", "b", "c", "d"] and "LATERAL" in _said(kept)
+    assert (kept.images[[0, 2, 3]] == found.images).all()
+
+
+def test_nothing_is_left_of_lateral_films(views):
+    assert "no film is frontal by its DICOM header; --only view=any" in _error(
+        views, only=("path=b.dcm", "view=frontal")
+    )
+
+
+def test_frontal_films_by_a_column_of_views(films):
+    lines = ("images/a.png,PA", "images/b.png,L", "images/c.png,")
+    found = _read(_table(films, "path,View Position", *lines), only=("view=frontal",))
+    assert found.ids == ["a"] and "2 films left out by --only 'view=frontal'" in _said(found)

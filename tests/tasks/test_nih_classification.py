@@ -84,7 +84,7 @@ def split_of(data: Dataset, **changed: str) -> Dataset:
     ("data", "message"),
     [
         (hospital(findings=()), "dataset hospital has no findings"),
-        (hospital(findings=("Mass", "Covid")), "Covid of dataset hospital is none of the 14: Atelectasis, "),
+        (hospital(findings=("Mass", "average")), "dataset hospital has a finding 'average', the name of the mean"),
         (
             replace(hospital(), cases=hospital().cases.drop(columns="split")),
             "dataset hospital has no column 'split' with train and test; found id, patient, Mass, Nodule, Hernia",
@@ -428,6 +428,23 @@ def test_a_finding_with_one_label_value_among_the_tested_is_absent_and_not_a_hal
         table = TASK.summarise(scores).set_index(["metric", "structure"])["value"]
         assert ("auc", "Nodule") not in table.index
         assert table["auc", "average"] == pytest.approx((table["auc", "Mass"] + table["auc", "Hernia"]) / 2)
+
+
+def test_findings_other_than_the_14_come_after_them_by_name():
+    data = hospital(findings=("Tuberculosis", "Mass", "Lung Opacity"))
+    data = with_cases(data, **{"Lung Opacity": data.cases["Mass"]})
+    TASK.check(data)
+    assert TASK.structures(data) == ("Mass", "Lung Opacity", "Tuberculosis")
+    test = TASK.test_set(data, slot())
+    truth = test.cases[["Mass", "Lung Opacity", "Tuberculosis"]].to_numpy()
+    scores = TASK.score(Predictions(tuple(test.ids), {"logits": (2.0 * truth - 1).astype(np.float32)}), test)
+    table = TASK.summarise(scores).set_index(["metric", "structure"])["value"]["auc"]
+    assert table.to_dict() == {"Mass": 1, "Lung Opacity": 1, "Tuberculosis": 1, "average": 1}
+    assert [plot.title for plot in TASK.plots({"real": scores.assign(seed=0)})] == [
+        "Mass",
+        "Lung Opacity",
+        "Tuberculosis",
+    ]
 
 
 def test_predictions_of_other_films_or_another_shape_are_refused():

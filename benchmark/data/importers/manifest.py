@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from ...errors import InputError
 from ...progress import Progress
 from ..dataset import Dataset, DatasetInfo
 from ..organs import organ_name
+from ..parts import films_in_words
 from ..reading.films import Square, read_film
 from ..reading.mask_kinds import Declared
 from ..reading.masks import MaskReader
@@ -48,7 +50,10 @@ def import_manifest(
     films = _read_films(manifest, reader, resolution, options.white, progress or Progress())
     while not reader.settled():
         films = _read_films(manifest, reader, resolution, options.white, progress or Progress())
-    cases = pd.DataFrame([dict(row.values) for row in manifest.rows])
+    kept, left_out = _frontal(manifest, films)
+    films = films if not left_out else films.select(kept)
+    rows = [manifest.rows[number] for number in kept]
+    cases = pd.DataFrame([dict(row.values) for row in rows])
     findings = manifest.findings
     if boxes is not None:
         findings = box_findings(boxes, findings, cases)
@@ -57,12 +62,13 @@ def import_manifest(
         resolution=resolution,
         organs=reader.organs,
         findings=findings,
-        pixel_mm=_pixel_mm(films.squares, [spacing or options.pixel_mm for spacing in films.spacings]),
+        pixel_mm=common_pixel_mm(films.squares, [spacing or options.pixel_mm for spacing in films.spacings]),
         provenance=f"imported from {csv.name}",
         remarks=(
             *manifest.remarks,
+            *left_out,
             *(() if boxes is None else boxes.remarks),
-            *films.said([row.film for row in manifest.rows]),
+            *films.said([row.film for row in rows]),
             *reader.said(),
             *same_pixels(films.images, cases),
         ),
@@ -79,9 +85,26 @@ def _read_films(
 
     def decode(number: int) -> FittedFilm:
         film = read_film(rows[number].film, white)
+        if film.frontal is False and manifest.views != "any":
+            if manifest.views is None:
+                raise InputError(
+                    f"manifest: {rows[number].film} is not frontal by its DICOM header; --only view=frontal leaves such "
+                    "films out, --only view=any keeps them"
+                )
+            return fitted_film(replace(film, remarks=()), number, None, resolution)
         return fitted_film(film, number, masks if manifest.organs else None, resolution)
 
     return read_films(decode, len(rows), resolution, progress, with_masks=bool(manifest.organs))
+
+
+def _frontal(manifest: Manifest, films: Films) -> tuple[list[int], list[str]]:
+    """The numbers of the films to keep, and what to say of those that their own headers call lateral."""
+    out = [] if manifest.views == "any" else [row for row, frontal in enumerate(films.frontal) if frontal is False]
+    kept = sorted(set(range(len(manifest.rows))) - set(out))
+    if not kept:
+        raise InputError("manifest: no film is frontal by its DICOM header; --only view=any keeps the others")
+    first = f" (the first: {manifest.rows[out[0]].film})" if out else ""
+    return kept, [f"{films_in_words(len(out))} not frontal by the DICOM header left out{first}"] if out else []
 
 
 def _mask_reader(manifest: Manifest, options: ManifestOptions) -> MaskReader:
@@ -106,8 +129,8 @@ def _ways(text: str) -> str:
     return f"--masks {text}"
 
 
-def _pixel_mm(squares: Sequence[Square], spacings: Sequence[float | None]) -> float | None:
-    """Side of a pixel of the dataset in mm, where it is known and the same (to 0.1 %) for every film."""
+def common_pixel_mm(squares: Sequence[Square], spacings: Sequence[float | None]) -> float | None:
+    """Side of a pixel of a dataset in mm, where it is known and the same (to 0.1 %) for every film."""
     sides = [
         spacing * square.side / square.resolution
         for square, spacing in zip(squares, spacings, strict=True)

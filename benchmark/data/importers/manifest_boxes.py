@@ -184,7 +184,8 @@ def _check_pixels(path: Path, boxes: Mapping[str, Sequence[Box]]) -> None:
 
 def box_findings(boxes: Boxes, findings: tuple[str, ...], cases: pd.DataFrame) -> tuple[str, ...]:
     """The findings of the set; where the manifest names none, those of the boxes (a film without a box has none)."""
-    names = sorted({box.finding for some in boxes.of.values() for box in some})
+    ids = set(cases["id"])  # films may have been left out by what their files say
+    names = sorted({box.finding for one, some in boxes.of.items() if one in ids for box in some})
     if findings:
         for name in names:
             if name not in findings:

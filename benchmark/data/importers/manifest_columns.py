@@ -46,6 +46,7 @@ _NEAR: Mapping[str, frozenset[str]] = {
 _MASK_FILE = _words("maskpath maskfile maskfilename maskname maskimage maskimg maskpng maskdir maskurl")
 _VIEWS = _words("frontallateral viewposition view views projection vp position")
 _LATERAL = _words("lateral lat l ll rl latl latr leftlateral")
+_FRONTAL = _words("frontal pa ap posteroanterior anteroposterior aphorizontal appa apsupine aperect")
 _LATERAL_IN_PATH = re.compile(r"(?i)(?<![a-z])lateral(?![a-z])")
 _ORGANS = ("left_lung", "right_lung", "lungs", "heart", "left_clavicle", "right_clavicle")
 
@@ -56,7 +57,9 @@ def column_key(name: str) -> str:
 
 
 class Columns:
-    """A table read with the user's mapping. `remarks`: what was noticed so far."""
+    """A table read with the user's mapping. `remarks`: what was noticed so far. `views`: "frontal" or "any" where `--only`
+    leaves that to what the films' own headers say.
+    """
 
     def __init__(self, table: Table, options: ManifestOptions) -> None:
         self.table, self.options = table, options
@@ -64,6 +67,7 @@ class Columns:
         self.root = options.root or table.path.parent
         self.used: set[str] = set()
         self.remarks: list[str] = list(table.remarks)
+        self.views: str | None = None
         for ours, theirs in options.columns.items():
             if theirs not in self.header:
                 raise unknown("column", theirs, self.header, f"given for {ours}")
@@ -249,6 +253,8 @@ class Columns:
         if match is None:
             raise InputError(f"manifest: --only must look like COLUMN=VALUE or COLUMN:REGEX, found '{text}'")
         name, sign, rest = match[1].strip(), match[2], match[3].strip()
+        if name.lower() == "view" and sign == "=" and rest.lower() in ("frontal", "any"):
+            return self._of_view(rest.lower())
         values = self.film_texts() if name == "path" else self.column(name)
         if sign == ":":
             pattern = _compiled(rest, "--only")
@@ -259,6 +265,14 @@ class Columns:
             if key not in there:
                 raise unknown("value", value, there.values(), f"of column '{name}' for --only")
         return [value.lower() in wanted for value in values]
+
+    def _of_view(self, view: str) -> list[bool]:
+        """Whether each row is frontal by a column of views, where there is one; headers are for the films' reader."""
+        self.views = view
+        name = next((one for one in self.header if column_key(one) in _VIEWS), None)
+        if view == "any" or name is None:
+            return [True] * len(self.table.rows)
+        return [column_key(value) in _FRONTAL for value in self.column(name)]
 
     def keep_rows(self, rows: Sequence[int]) -> None:
         """Go on with these rows alone."""

@@ -32,7 +32,8 @@ class ManifestOptions:
     box_columns: Mapping[str, str] = field(default_factory=dict)
     """Our name of a column of boxes to the table's: {"id": "image_id", "x_max": "right"}."""
     only: Sequence[str] = ()
-    """Films to take: "COLUMN=VALUE", also "COLUMN=VALUE|OTHER", or "COLUMN:REGEX" (`path` for the film's path)."""
+    """Films to take: "COLUMN=VALUE", also "COLUMN=VALUE|OTHER", or "COLUMN:REGEX" (`path` for the film's path).
+    "view=frontal": by a column of views and by DICOM headers; "view=any" takes what these call lateral, else refused."""
     id_from: str | None = None
     """Where the id is, if in no column: "path" (folders too), or "path:REGEX" or "COLUMN:REGEX", its groups joined."""
     patient_from: str | None = None

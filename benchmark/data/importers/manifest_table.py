@@ -35,7 +35,8 @@ class Row:
 @dataclass(frozen=True)
 class Manifest:
     """A checked manifest: rows, organs in bit order, findings in order of `cases` columns. remarks: what was noticed,
-    a line each. left_out: the ids of films that the user left out.
+    a line each. left_out: the ids of films that the user left out. views: "frontal" or "any" where the user says what
+    becomes of films that their own headers call lateral.
     """
 
     rows: tuple[Row, ...]
@@ -43,6 +44,7 @@ class Manifest:
     findings: tuple[str, ...]
     remarks: tuple[str, ...] = ()
     left_out: frozenset[str] = frozenset()
+    views: str | None = None
 
 
 def read_manifest(path: Path, options: ManifestOptions) -> Manifest:
@@ -74,7 +76,7 @@ def read_manifest(path: Path, options: ManifestOptions) -> Manifest:
     if error := missing_files([file for row in rows for file in (row.film, *row.masks.values())], columns.root):
         raise error
     remarks = tuple(dict.fromkeys([*columns.remarks, *columns.unused()]))
-    return Manifest(rows, organs, tuple(findings), remarks, frozenset(left_out) - set(ids))
+    return Manifest(rows, organs, tuple(findings), remarks, frozenset(left_out) - set(ids), columns.views)
 
 
 def _leave_out(columns: Columns) -> list[str]:

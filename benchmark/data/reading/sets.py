@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,24 +17,36 @@ from .masks import MaskReader
 
 @dataclass(frozen=True)
 class FittedFilm:
-    """A film in its square, uint8 (R, R), its masks as bit flags, the square, the spacing that the file names."""
+    """A film in its square, uint8 (R, R), its masks as bit flags, the square, the spacing and view that the file names."""
 
     image: np.ndarray
     masks: np.ndarray | None
     square: Square
     spacing_mm: float | None
     remarks: tuple[Remark, ...]
+    frontal: bool | None = None
 
 
 @dataclass(frozen=True)
 class Films:
-    """images: uint8 (N, R, R). masks: bit flags of the same shape, or None. squares, spacings, remarks: of each film."""
+    """images: uint8 (N, R, R). masks: bit flags of the same shape, or None. squares, spacings, frontal: of each film.
+    remarks: of all.
+    """
 
     images: np.ndarray
     masks: np.ndarray | None
     squares: list[Square]
     spacings: list[float | None]
     remarks: list[Remark]
+    frontal: list[bool | None] = field(default_factory=list)
+
+    def select(self, rows: Sequence[int]) -> Films:
+        """The films of these numbers, with the remarks of all."""
+        masks = None if self.masks is None else self.masks[list(rows)]
+        squares, spacings = [self.squares[row] for row in rows], [self.spacings[row] for row in rows]
+        return Films(
+            self.images[list(rows)], masks, squares, spacings, self.remarks, [self.frontal[row] for row in rows]
+        )
 
     def said(self, files: Sequence[Path | str]) -> tuple[str, ...]:
         """What was noticed, a line each: of the files, and of their sizes."""
@@ -48,7 +60,7 @@ def fitted_film(film: Film, number: int, masks: MaskReader | None, resolution: i
     if masks is not None:
         flags, noticed = masks.read(number, (height, width))
         bits, remarks = square.masks(flags, len(masks.organs)), (*remarks, *noticed)
-    return FittedFilm(square.film(film.pixels), bits, square, film.spacing_mm, remarks)
+    return FittedFilm(square.film(film.pixels), bits, square, film.spacing_mm, remarks, film.frontal)
 
 
 def read_films(
@@ -65,6 +77,7 @@ def read_films(
         films.squares.append(film.square)
         films.spacings.append(film.spacing_mm)
         films.remarks.extend(film.remarks)
+        films.frontal.append(film.frontal)
     return films
 
 
