@@ -24,6 +24,8 @@ from ..benchmark.errors import InputError
 MAX_FILES, MAX_BYTES, MAX_DEPTH = 256, 24 << 20, 4
 JSON_BYTES, TEXT_BYTES = 16 << 20, 64 << 10
 JSON_DEPTH, JSON_INTEGER = 24, 2**63
+BYTE_ORDER_MARK = "\ufeff"
+WINDOWS_LINE_ENDS = "has Windows line ends (CRLF); write it with LF, and clone with core.autocrlf=false or input"
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # names that Windows cannot write
 _TAG = re.compile(r"<\s*[A-Za-z/!?]|&#|&[A-Za-z]{1,31};", re.ASCII)
@@ -148,8 +150,19 @@ def read_text(path: Path, limit: int = TEXT_BYTES) -> str:
         raise Refused(f"{shown(path.name)} is not UTF-8") from None
 
 
+def line_problem(text: str) -> str | None:
+    """What a program of Windows did to a text: a byte order mark before it, or its line ends."""
+    if text.startswith(BYTE_ORDER_MARK):
+        return "begins with a byte order mark (U+FEFF); save it as UTF-8 without one"
+    if "\r\n" in text:
+        return WINDOWS_LINE_ENDS
+    return None
+
+
 def text_problem(text: str, *, lines: bool = False) -> str | None:
     """Why a text may not be shown: control, invisible or direction-changing characters, markup, not normal form."""
+    if lines and (problem := line_problem(text)):
+        return problem
     for character in "" if text.isascii() and text.isprintable() else text:
         hidden = unicodedata.category(character) in _HIDING or not character.isprintable()
         if hidden and not (lines and character in "\n\t"):
@@ -219,8 +232,8 @@ def first_error(error: ValidationError) -> str:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """A TOML file."""
-    text = read_text(path)
+    """A TOML file; a byte order mark before it, as some editors write it, is no part of it."""
+    text = read_text(path).removeprefix(BYTE_ORDER_MARK)
     _check_depth(text, shown(path.name))
     try:
         return tomllib.loads(text)

@@ -4,15 +4,15 @@ The official lists of ChestX-ray14 divide the films by patient: 86,524 train, 25
 validate. Three downstream models: a DenseNet-121 on entire films, one on lung regions, and their fusion. AUC per finding
 and its mean over them. Sizes are shares of the training patients, because synthetic films matter where real ones are
 scarce. Synthetic films add what `synthetic_share` says: as many as there are real ones, so that the arms of a size see
-equal numbers; the mixed arm takes half of every batch from each, in as many steps as REAL.
-Any other dataset with findings and a `split` column of train and test runs by the same rules.
+equal numbers; the mixed arm takes half of every batch from each, in as many steps as REAL. Any other dataset with findings,
+whatever their names, and a `split` of train and test runs by the same rules.
 """
 
 from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -135,9 +135,8 @@ class NihClassification(Task):
         name = data.info.name
         if not data.info.findings:
             raise InputError(f"{self.name}: dataset {name} has no findings")
-        strange = [finding for finding in data.info.findings if finding not in FINDINGS]
-        if strange:
-            raise InputError(f"{self.name}: {strange[0]} of dataset {name} is none of the 14: {', '.join(FINDINGS)}")
+        if AVERAGE in data.info.findings:
+            raise InputError(f"{self.name}: dataset {name} has a finding '{AVERAGE}', the name of the mean; rename it")
         splits = train_and_test(self.name, data)
         patients = data.cases["patient"].astype(str)
         if patients[splits == "train"].nunique() < 2:
@@ -153,7 +152,7 @@ class NihClassification(Task):
     def structures(self, data: Dataset) -> tuple[str, ...]:
         """The findings with both label values among the test films: of others there is no AUC."""
         test = data.cases[data.cases["split"].astype(str) == "test"]
-        return tuple(one for one in FINDINGS if one in data.info.findings and test[one].nunique() == 2)
+        return tuple(one for one in in_order(data.info.findings) if test[one].nunique() == 2)
 
     def slots(self, data: Dataset) -> list[Slot]:
         """Sizes x arms; a share of the patients that holds no finding, or fewer than two patients, is left out."""
@@ -286,7 +285,7 @@ class NihClassification(Task):
         return illustrations(model, test, self._trained_structures(test))
 
     def _trained_structures(self, films: Dataset) -> tuple[str, ...]:
-        return tuple(one for one in FINDINGS if one in films.info.findings)
+        return in_order(films.info.findings)
 
     # ---------------------------------------------------------------------- scores
 
@@ -320,7 +319,7 @@ class NihClassification(Task):
         from ..benchmark.metrics.auc_bootstrap import bootstrap_auc
         from ..benchmark.metrics.classification import average_precision, calibration
 
-        structures = [finding for finding in FINDINGS if (scores["structure"] == finding).any()]
+        structures = in_order(scores["structure"].unique())
         found = class_scores(scores.assign(seed=0), structures)
         logits = found.logits[0]
         drawn = bootstrap_auc(found.truth, [logits], found.patients, resamples=RESAMPLES, seed=0)
@@ -352,7 +351,7 @@ class NihClassification(Task):
 
         first = {arm: one[one["seed"] == one["seed"].min()] for arm, one in scores.items() if len(one)}
         plots = []
-        for finding in FINDINGS:
+        for finding in in_order(name for one in first.values() for name in one["structure"].unique()):
             curves = {}
             for arm, one in first.items():
                 mine = one[one["structure"] == finding]
@@ -377,6 +376,12 @@ class NihClassification(Task):
         from .models.sdfn import load_classifier
 
         return load_classifier(path, len(self._trained_structures(data)), self.settings.classifier)
+
+
+def in_order(findings: Iterable[str]) -> tuple[str, ...]:
+    """Findings in the order of all tables: those of the 14 in theirs, then any others by name."""
+    names = set(findings)
+    return (*(one for one in FINDINGS if one in names), *sorted(names.difference(FINDINGS)))
 
 
 def labels_of(films: Dataset, structures: Sequence[str]) -> np.ndarray:

@@ -14,9 +14,11 @@ import typer
 
 from ..errors import InputError
 from .options import Json
+from .public_sets import add_public_sets
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
+    from ..data.reading.mask_kinds import Declared
 
 app = typer.Typer(no_args_is_help=True, help="Datasets: list, import, verify, show.")
 importing = typer.Typer(no_args_is_help=True, help="Import a download or any csv of films.")
@@ -106,7 +108,7 @@ def import_nih_(
         kept = keep(found.dataset, force=force)
     skipped = {film: f"{done.place} is {done.fault}" for film, done in found.skipped.items()}
     summary = {**_summary(kept), "converted": found.converted, "skipped": skipped}
-    _print_kept(summary, as_json=as_json)
+    _print_kept(kept, summary, as_json=as_json)
 
 
 @importing.command("kermany")
@@ -144,6 +146,12 @@ def import_manifest_(
         list[str] | None,
         typer.Option(help="Template of the mask: masks/{stem}.png, or one an organ: heart=masks/heart/{stem}.png."),
     ] = None,
+    masks: Annotated[
+        str | None,
+        typer.Option(
+            help="What masks hold: labels:left_lung=1,right_lung=2,ignore=3, bits:..., colours:heart=#ff0000."
+        ),
+    ] = None,
     mask_values: Annotated[
         str,
         typer.Option(help="What a mask of all organs holds: labels (a value each) or bits (a bit flag each)."),
@@ -151,8 +159,32 @@ def import_manifest_(
     organs: Annotated[str, typer.Option(help="Organs of that mask: left_lung=1,right_lung=2,heart=4.")] = "",
     ignore: Annotated[str, typer.Option(help="Values or bit flags of that mask to leave out: 8,16.")] = "",
     boxes: Annotated[
-        Path | None, typer.Option(help="A csv id,finding,x,y,w,h in pixels of the original films.")
+        Path | None,
+        typer.Option(help="A table of boxes in pixels of the original films: id, finding and x,y,w,h or corners."),
     ] = None,
+    box_columns: Annotated[
+        str, typer.Option(help="Names of its columns where they differ: id=image,finding=class,x_min=left,x_max=right.")
+    ] = "",
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Take these films alone: view=frontal (also by DICOM headers), View=PA|AP, path:frontal (a regex)."
+        ),
+    ] = None,
+    id_from: Annotated[
+        str | None, typer.Option(help="Where the id is: path (with its folders), path:REGEX or COLUMN:REGEX.")
+    ] = None,
+    patient_from: Annotated[
+        str | None,
+        typer.Option(help="Where the patient is: COLUMN, path:REGEX, COLUMN:REGEX; id: each film is another person."),
+    ] = None,
+    uncertain: Annotated[
+        str | None,
+        typer.Option(help="What a finding of -1 is: zeros, ones, or ignore (film left out); a blank one is then 0."),
+    ] = None,
+    split_values: Annotated[
+        str, typer.Option(help="What words of the column split mean: holdout=test,blank=train; or none.")
+    ] = "",
     split: Annotated[
         str | None, typer.Option(help="Draw train and test by patient: patients:0.5 trains on half of them.")
     ] = None,
@@ -179,20 +211,27 @@ def import_manifest_(
     """
     from ..data.catalogue import check_free
     from ..data.importers.manifest import import_manifest
-    from ..data.importers.manifest_table import ManifestOptions
+    from ..data.importers.manifest_options import ManifestOptions
     from .progress_bar import shown_progress
 
     name = name or csv.resolve().parent.name
     check_free(name, force=force)
+    said = _declared(masks, mask_values, organs, ignore)
     options = ManifestOptions(
         root=root,
         columns=_pairs(columns, "--columns"),
         path=path,
         masks=tuple(mask or ()),
-        mask_values=mask_values,
-        organs={organ: _whole(value, "--organs") for organ, value in _pairs(organs, "--organs").items()},
-        ignored=[_whole(value, "--ignore") for value in _words(ignore)],
+        mask_values=said.kind,
+        organs=said.organs,
+        ignored=said.ignored,
         boxes=boxes,
+        box_columns=_pairs(box_columns, "--box-columns"),
+        only=tuple(only or ()),
+        id_from=id_from,
+        patient_from=patient_from,
+        uncertain=uncertain,
+        split_values=_pairs(split_values, "--split-values"),
         split=split,
         fold=fold,
         seed=seed,
@@ -204,6 +243,18 @@ def import_manifest_(
     with shown_progress("import manifest") as progress:
         dataset = import_manifest(csv, resolution, name=name, options=options, progress=progress)
     _keep(dataset, force=force, as_json=as_json)
+
+
+def _declared(masks: str | None, kind: str, organs: str, ignore: str) -> Declared:
+    """What masks hold, by `--masks`, or by the three options that say the same."""
+    from ..data.reading.mask_kinds import Declared, parse_declared
+
+    if masks is None:
+        values = {organ: _whole(value, "--organs") for organ, value in _pairs(organs, "--organs").items()}
+        return Declared(kind, values, [_whole(value, "--ignore") for value in _words(ignore)])
+    if organs or ignore:
+        raise InputError("give --masks, or --mask-values, --organs and --ignore, not both")
+    return parse_declared(masks)
 
 
 @app.command()
@@ -240,25 +291,32 @@ def show(
     """Write a contact sheet: films with the outlines of their masks, and boxes."""
     from ..data.catalogue import find_dataset
     from ..data.contact_sheet import contact_sheet
+    from .overview import print_overview
     from .progress_bar import shown_progress
 
     with shown_progress("show") as progress:
         dataset = find_dataset(name, resolution, progress)
     path = contact_sheet(dataset, out or Path(f"{dataset.info.name}.png"), count, columns, seed)
+    print_overview(dataset, remarks=True)
     typer.echo(f"{min(count, len(dataset))} of {len(dataset)} films of {dataset.info.name}: {path}")
 
 
 def _keep(dataset: Dataset, *, force: bool, as_json: bool) -> None:
     from ..data.catalogue import keep
 
-    _print_kept(_summary(keep(dataset, force=force)), as_json=as_json)
+    kept = keep(dataset, force=force)
+    _print_kept(kept, _summary(kept), as_json=as_json)
 
 
-def _print_kept(summary: dict[str, Any], *, as_json: bool) -> None:
+def _print_kept(dataset: Dataset, summary: dict[str, Any], *, as_json: bool) -> None:
+    """What was imported, and what it was understood as."""
+    from .overview import print_overview
+
     if as_json:
         _print_json(summary)
     else:
         _print_summary(summary)
+        print_overview(dataset)
 
 
 def _summary(dataset: Dataset) -> dict[str, Any]:
@@ -283,6 +341,7 @@ def _summary(dataset: Dataset) -> dict[str, Any]:
         "boxes": None if dataset.boxes is None else len(dataset.boxes),
         "pixel_mm": dataset.info.pixel_mm,
         "provenance": dataset.info.provenance,
+        "remarks": list(dataset.info.remarks),
         **columns,
         "official_splits": official,
         "digest": dataset.digest,
@@ -315,6 +374,7 @@ def _print_summary(summary: dict[str, Any]) -> None:
     lines += [("left out", place) for place in list(summary.get("skipped", {}).values())[:_LISTED]]
     if len(summary.get("skipped", {})) > _LISTED:
         lines.append(("left out", f"{len(summary['skipped'])} files in all (--json names every one)"))
+    lines += [("note", remark) for remark in summary["remarks"]]
     if summary["provenance"]:
         lines.append(("about", summary["provenance"]))
     lines += [("digest", summary["digest"]), ("in", summary["folder"])]
@@ -345,3 +405,6 @@ def _whole(text: str, option: str) -> int:
     if not text.isdecimal():
         raise InputError(f"{option}: expected a whole number, found {text!r}")
     return int(text)
+
+
+add_public_sets(importing, _keep, _pairs)

@@ -90,6 +90,9 @@ def _tell(study: Study, out: Path, resolution: int) -> None:
     print(f"study {study.id}: {study.films} films of {study.side} pixels, {len(study.classes)} classes")
     for source in study.sources:
         print(f"  {source.name}: {source.films} films ({source.made_by})")
+    for source in study.sources:
+        for line in source.remarks:
+            print(f"note: {source.name}: {line}", file=sys.stderr)
     print(f"page  {page} ({page.stat().st_size / 1e6:.1f} MB): give this file to the readers, and nothing else")
     print(f"key   {out / KEY}: keep it from them")
     print(f"then  cxrbench reader-study score {out} answers-{study.id}-*.csv")

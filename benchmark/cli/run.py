@@ -56,6 +56,7 @@ def run(
 ) -> None:
     """Measure how useful a provider's synthetic films are."""
     from ..runs.request import Request, prepare
+    from .overview import look_at_folder
     from .progress_bar import shown_progress
 
     request = Request(
@@ -77,6 +78,7 @@ def run(
     with shown_progress("preparing films") as progress:
         prepared = prepare(request, progress)
     say(_header(prepared))
+    look_at_folder(prepared, sys.stderr)
     if dry_run:
         _show_foresight(prepared)
         show_plan(prepared, as_json)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -112,18 +113,27 @@ class ExternalProvider(Provider):
 
 
 class FolderProvider(ExternalProvider):
-    """Films made by any program: a dataset folder, or `images/*.png` with masks, labels.csv or boxes.csv beside them.
+    """Films made by any program: a dataset folder, or pictures or arrays with masks, labels.csv or boxes.csv beside them.
 
-    masks/*.png: bit flags, bit i is organ i of the training set; or masks/<organ>/*.png (an organ without a folder is
-    one that the films do not show). labels.csv: a column `id` (or `file`), and a 0/1 column for every finding of the
-    training set or a column `findings` with their names and `|` between. boxes.csv: id, finding, x, y, w, h in pixels of
-    the png. trained_on.txt, also beside dataset.json: ids of the real cases that the films were learnt from, one a line.
-    Nothing is fitted.
+    Pictures of any format, in images/ or in the folder itself, flat, nested, or a folder for every finding; or .npz
+    (arr_0, and arr_1 for classes, as guided-diffusion writes) or .npy; or a dataset of 🤗 `datasets` on disk. classes.txt
+    names classes that are numbers, one a line. Films that are not square are padded with black.
+
+    masks/<organ>/*.png: 0 outside (an organ without a folder is one that the films do not show); or masks/*.png: bit
+    flags, bit i is organ i of the training set. Masks of labels or colours need a file masks.toml beside them with a line
+    `masks = "labels:left_lung=1,right_lung=2"` (also bits:..., colours:left_lung=#ff0000,...). labels.csv (or the one
+    table that there is): a column `id` (or `file`, `file_name`, `img_savename`, ...), and a 0/1 column for every finding
+    of the training set or a column `findings` with their names. boxes.csv: id, finding, x, y, w, h in pixels of the film.
+    trained_on.txt, also beside dataset.json: ids of the real cases that the films were learnt from, one a line.
+    Nothing is fitted. What was noticed is in `facts`.
     """
+
+    noticed: tuple[str, ...] = ()
 
     def sample(self, n: int, *, seed: int) -> Iterator[Batch]:
         """`n` of the folder's films, drawn without replacement. ProviderError when there are fewer."""
-        films = self._films()
+        films = films_of_folder(Path(self.argument), self.train)
+        self.noticed = films.info.remarks
         if len(films) < n:
             raise ProviderError(f"folder {self.argument} has {len(films)} films, expected at least {n}")
         rows = np.sort(np.random.default_rng(seed).permutation(len(films))[:n])
@@ -134,11 +144,31 @@ class FolderProvider(ExternalProvider):
         """The ids of the folder's trained_on.txt."""
         return read_trained_on(Path(self.argument))
 
-    def _films(self) -> Dataset:
-        folder = Path(self.argument)
-        if (folder / "dataset.json").is_file():
+    def facts(self) -> Mapping[str, float | int | str]:
+        """What was noticed when the films were read last."""
+        return {"noticed": "; ".join(self.noticed)} if self.noticed else {}
+
+
+def films_of_folder(folder: Path, train: Dataset, progress: Progress | None = None) -> Dataset:
+    """The films of a dataset folder as it is, or of any other folder (`pictures.read_pictures`). ProviderError where they
+    cannot be read."""
+    if _is_dataset(folder):
+        try:
             return load_dataset(folder)
-        return read_pictures(folder, self.train)
+        except InputError as error:
+            raise ProviderError(str(error)) from None
+    return read_pictures(folder, train, progress)
+
+
+def _is_dataset(folder: Path) -> bool:
+    """Whether a folder has a dataset.json of ours, and not one with labels alone, as StyleGAN and EDM write it."""
+    try:
+        found = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError):
+        return True
+    return not (isinstance(found, dict) and "labels" in found and "resolution" not in found)
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,13 @@ from ..errors import InputError, ProviderError
 from ..progress import Progress
 from ..training.history import History
 from .keeping import load_attributes, networks_among, save_attributes
+from .ranges import cure_of, cut_words, is_inside
 
 if TYPE_CHECKING:
     from torch import nn
 
 NETWORKS = "networks.safetensors"
+HAIR = 1e-3  # a quarter of a grey level: films this far outside of [0, 1] are cut there
 
 
 @dataclass(frozen=True)
@@ -217,6 +219,7 @@ class Collector:
     expected: int
     _parts: list[_Kept] = field(default_factory=list)
     _count: int = 0
+    _ends: tuple[float, float] = (0.0, 1.0)
     _organs: tuple[str, ...] | None = None
     _annotations: frozenset[Annotation] | None = None
 
@@ -237,7 +240,10 @@ class Collector:
         self._require(bool(np.isfinite(images).all()), "images with", "finite values", "NaN or infinity")
         if images.size:
             low, high = float(images.min()), float(images.max())
-            self._require(low >= 0 and high <= 1, "images in", "values in [0, 1]", f"[{low:.4g}, {high:.4g}]")
+            cure = f" ({known})" if (known := cure_of(low, high)) else ""
+            right = is_inside(low, high, HAIR)
+            self._require(right, "images in", f"values in [0, 1]{cure}", f"[{low:.4g}, {high:.4g}]")
+            self._ends = (min(low, self._ends[0]), max(high, self._ends[1]))
         kept = self._kept(batch)
         self._require(
             self._annotations in (None, kept),
@@ -263,7 +269,7 @@ class Collector:
         given = batch.source_ids if batch.source_ids is not None else [[]] * len(images)
         self._parts.append(
             _Kept(
-                images=np.rint(images[:, 0] * 255).astype(np.uint8),
+                images=np.rint(images[:, 0].clip(0, 1) * 255).astype(np.uint8),
                 masks=pack_masks(batch.masks) if Annotation.MASKS in kept and batch.masks is not None else None,
                 labels=batch.labels,
                 boxes=batch.boxes,
@@ -352,6 +358,7 @@ class Collector:
             findings=findings,
             pixel_mm=self.train.info.pixel_mm,
             provenance=f"sampled from {self.provider}",
+            remarks=cut_words(*self._ends),
         )
         boxes = self._boxes(ids) if Annotation.BOXES in kept else None
         return Dataset(info=info, images=images, cases=cases, masks=masks, boxes=boxes)

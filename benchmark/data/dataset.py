@@ -47,6 +47,8 @@ class DatasetInfo(BaseModel):
     pixel_mm: float | None = None
     """Side of a pixel in mm at this resolution; None where it is not known."""
     provenance: str = ""
+    remarks: tuple[str, ...] = ()
+    """What was noticed when it was imported, a line each (`remarks.gathered`); no part of the digest."""
     digest: str = ""
     truth: str = ""
     files: dict[str, str] = {}

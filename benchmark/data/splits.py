@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .. import digest
 from ..errors import InputError
+from .parts import PARTS, films_in_words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -185,8 +187,10 @@ NIH_LISTS = OfficialLists(
 )
 """NIH ChestX-ray14 as its owner publishes it: train_val_list.txt trains, test_list.txt tests."""
 
-RANDOM_NIH_LISTS = (78_468, 11_218, 22_432)
-"""Train, validation and test films of the random 70/10/20 split copied with re-implementations of CheXNet."""
+RANDOM_NIH_LISTS = (78_468, 11_219, 22_433)
+"""Train, validation and test films of the random 70/10/20 split copied with re-implementations of CheXNet; together all
+112,120."""
+_RANDOM_COUNTED = (11_218, 22_432, 78_468 + 11_218)  # as `wc -l` counts them: the files end without a new line
 
 
 def ids_digest(ids: Sequence[str]) -> str:
@@ -214,7 +218,7 @@ def check_not_random(where: str, count: int) -> None:
     together. `where` names the list in the error.
     """
     train, validation, test = RANDOM_NIH_LISTS
-    if count in (train, validation, test, train + validation):
+    if count in (train, validation, test, train + validation, *_RANDOM_COUNTED):
         raise InputError(
             f"nih: {where} has {count:,} films: this is the random split copied with re-implementations of CheXNet "
             f"({train:,} / {validation:,} / {test:,}), not the official one; "
@@ -293,7 +297,7 @@ def hold_out_patients(films: Dataset, share: float, *, seed: int) -> tuple[np.nd
 def train_and_test(task: str, data: Dataset) -> pd.Series:
     """The column `split` of a dataset, text (N,), with films to train and to test on and no patient in both.
 
-    InputError names the task, and what is missing or shared.
+    InputError names the task, and what is missing, of no known part, or shared.
     """
     name = data.info.name
     if "split" not in data.cases:
@@ -303,6 +307,13 @@ def train_and_test(task: str, data: Dataset) -> pd.Series:
     for wanted in ("train", "test"):
         if not (splits == wanted).any():
             raise InputError(f"{task}: no case of dataset {name} has split '{wanted}'")
+    strange = splits[~splits.isin(PARTS)]
+    if len(strange):
+        words = ", ".join(f"'{word}' ({films_in_words(count)})" for word, count in sorted(Counter(strange).items())[:5])
+        raise InputError(
+            f"{task}: dataset {name} has split {words}, which is none of {', '.join(PARTS)}: these films would be left "
+            "out in silence; import it again and say what they are (--split-values holdout=test)"
+        )
     patients = data.cases["patient"].astype(str)
     shared = sorted(set(patients[splits == "train"]) & set(patients[splits == "test"]))
     if shared:

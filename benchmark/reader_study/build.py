@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import digest
+from ..data.remarks import gathered
 from ..errors import InputError
 from ..files import new_folder
 from ..home import home
@@ -155,6 +156,7 @@ def _described(source: Source, drawn: Sequence[Drawn]) -> StudySource:
         resolution=source.side,
         films=sum(film.source is source for film in drawn),
         digest=source.digest,
+        remarks=list(gathered(source.noticed)),
     )
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..data.findings import LOCALISED, NO_FINDING
+from ..data.reading.films import film_size, is_film, read_film
+from ..data.remarks import Remark
 from ..errors import InputError, StoreError, unknown
 from ..progress import Progress
 from ..runs.record import Record
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
 
 ALL_FILMS = "All films"
 """The one class of films without findings."""
-
-PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class Source:
     origins: Sequence[frozenset[str]]
     read: Callable[[int], np.ndarray]
     digest: str = ""
+    noticed: list[Remark] = field(default_factory=list)
+    """What `read` noticed about files, filled as films are read."""
 
 
 def dataset_source(name: str, films: Dataset, *, kind: str = SYNTHETIC, made_by: str) -> Source:
@@ -86,13 +88,14 @@ def path_source(name: str, path: Path, classes: Sequence[str]) -> Source:
     if not folders and len(classes) == 1:
         folders = {classes[0]: path}
     found = [(one, file) for one, folder in folders.items() for file in sorted(folder.iterdir())]
-    found = [(one, file) for one, file in found if file.suffix.lower() in PICTURES]
+    found = [(one, file) for one, file in found if is_film(file)]
     if not found:
         raise InputError(
             f"--source {name}={path}: no dataset.json and no pictures; expected sub-folders {', '.join(classes)} "
-            f"with {', '.join(one[1:] for one in PICTURES[:3])} files"
+            "with png, jpg, tif or DICOM files"
         )
     shown = np.array([one for one, _ in found])
+    noticed: list[Remark] = []
     return Source(
         name=name,
         kind=SYNTHETIC,
@@ -102,18 +105,13 @@ def path_source(name: str, path: Path, classes: Sequence[str]) -> Source:
         shows={one: shown == one for one in classes},
         alone=np.ones(len(found), dtype=bool),
         origins=[frozenset()] * len(found),
-        read=lambda row: _picture(found[row][1]),
+        read=lambda row: _picture(found[row][1], noticed),
+        noticed=noticed,
     )
 
 
 def _side_of(file: Path) -> int:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(file) as picture:
-            width, height = picture.size
-    except (OSError, UnidentifiedImageError):
-        raise InputError(f"{file}: expected a readable picture; remove it or write it again") from None
+    height, width = film_size(file)
     if width != height:
         raise InputError(
             f"{file}: expected a square film, found {width} x {height}; crop it (a frame tells the source)"
@@ -121,10 +119,10 @@ def _side_of(file: Path) -> int:
     return width
 
 
-def _picture(file: Path) -> np.ndarray:
-    from ..data.importers.films import read_film
-
-    return np.rint(255 * read_film(file).pixels).astype(np.uint8)
+def _picture(file: Path, noticed: list[Remark]) -> np.ndarray:
+    film = read_film(file)
+    noticed += film.remarks
+    return np.rint(255 * film.pixels).astype(np.uint8)
 
 
 def store_sources(

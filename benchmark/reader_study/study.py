@@ -33,7 +33,8 @@ the page that they open: give them study.html alone. Keep this folder; `cxrbench
 
 
 class StudySource(Strict):
-    """Where films of a study come from. `digest` is that of the dataset (empty for a folder of pictures)."""
+    """Where films of a study come from. `digest` is that of the dataset (empty for a folder of pictures); `remarks`: what
+    was noticed about its files."""
 
     name: str
     kind: str
@@ -41,6 +42,7 @@ class StudySource(Strict):
     resolution: int
     films: int
     digest: str = ""
+    remarks: list[str] = Field(default_factory=list)
 
 
 class Study(Strict):

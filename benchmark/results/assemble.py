@@ -12,6 +12,7 @@ import numpy as np
 
 from ..contracts.task import ArmName, Slot
 from ..data.copies import originals
+from ..data.odd_films import ODD_FILMS, odd_words
 from ..metrics.scores import AVERAGE, NOT_TAUGHT, finite
 from ..runs.job import Cell
 from ..runs.plan import Plan
@@ -45,6 +46,7 @@ from .rows import (
 if TYPE_CHECKING:
     pass
 
+REAL_FILMS = "real_films"
 NEAR_COPIES = {"near_test": "nearest test film", "near_train": "nearest training film"}
 NEAR_COPY_ALARM = 0.01
 
@@ -261,7 +263,7 @@ def _checks(harvest: Harvest) -> list[CheckRow]:
 
 def check_words(name: str, value: Any) -> tuple[str, str, bool]:
     """Label, sentence and alarm of a check of a record. A search for near copies (`flagged` of `films` lie below the first
-    percentile of real distances, `p` by chance) alarms at p < 0.01."""
+    percentile of real distances, `p` by chance) alarms at p < 0.01; so do test films that are copies of training films."""
     if isinstance(value, Mapping) and {"flagged", "films", "p"} <= value.keys():
         share = f"{value['flagged']} of {value['films']} below the 1st percentile"
         alarm = value["p"] < NEAR_COPY_ALARM
@@ -269,6 +271,15 @@ def check_words(name: str, value: Any) -> tuple[str, str, bool]:
         if value.get("copies"):
             said += f"; {value['copies']} copies (hash and pixels)"
         return NEAR_COPIES.get(name, words(name)), said, alarm
+    if name == ODD_FILMS and isinstance(value, Mapping) and (odd := odd_words(value)):
+        return words(name), "; ".join(odd), True
+    if name == REAL_FILMS and isinstance(value, Mapping) and {"copies", "films", "first"} <= value.keys():
+        share = f"{value['copies']} of {value['films']}"
+        return (
+            "real test films",
+            f"{share} have the pixels of a training film ({' is '.join(value['first'])}): a leak",
+            True,
+        )
     return words(name), _plain_words(value), False
 
 

@@ -96,7 +96,8 @@ def synthesise(job: Synthesise, progress: Progress) -> dict[str, Any]:
         films = task.annotate(teacher, films, real, seed=cell.draw("annotate"), device=job.device)
     test = task.test_set(data, cell.slot)
     refuse_leaks(plugin.name, films, _guarded(plugin.name, "trained_on", provider.trained_on), train, test)
-    checks = check_copies(films, train, test) | ({"provider": said} if said else {})
+    checks = check_copies(films, train, test) | check_real(data, train, test) | ({"provider": said} if said else {})
+    checks |= {"noticed": "; ".join(films.info.remarks)} if films.info.remarks else {}
     rate, rounds = _guarded(plugin.name, "sample", lambda: sampling_rate(provider, count, first_seconds=seconds))
     progress.update(0.99, "writing")
     facts = Sampled(
@@ -220,14 +221,24 @@ def refuse_leaks(name: str, films: Dataset, trained_on: Sequence[str], train: Da
 
 
 def check_copies(films: Dataset, train: Dataset, test: Dataset) -> dict[str, Any]:
-    """Near copies of test films and of training films among synthetic ones."""
+    """Near copies of test films and of training films among synthetic ones, and what is odd about these."""
     from ..data.near_copies import near_copies
+    from ..data.odd_films import odd_films
 
     train = train.resized(test.resolution)
     return {
         "near_test": near_copies(films, test, train).to_json(),
         "near_train": near_copies(films, train, test).to_json(),
+        **odd_films(films),
     }
+
+
+def check_real(data: Dataset, train: Dataset, test: Dataset) -> dict[str, Any]:
+    """Test films with the pixels of a training film, which no model or generator is to blame for; nothing where none has."""
+    from ..data.same_pixels import copies_learnt
+
+    found = copies_learnt(data, train, test)
+    return {"real_films": found} if found else {}
 
 
 def _cost(job: Train, fit: Fit, made: Sampled) -> Cost:
@@ -269,7 +280,7 @@ def run_cell(job: Train, progress: Progress) -> dict[str, Any]:
             task, arm, trained, seconds, tested=len(test), synthetic=count, real=real, device=job.device
         )
         table = [Value.model_validate(row) for row in task.summarise(scores).to_dict("records")]
-        record = _record(job, store, arm, test, table=table, downstream=downstream, files=files)
+        record = _record(job, store, arm, data, test, table=table, downstream=downstream, files=files)
         (draft / "record.json").write_text(record.model_dump_json(by_alias=True, indent=1), encoding="utf-8")
     return {}
 
@@ -308,6 +319,7 @@ def _record(
     job: Train,
     store: Store,
     arm: Arm,
+    data: Dataset,
     test: Dataset,
     *,
     table: list[Value],
@@ -317,6 +329,7 @@ def _record(
     cell = job.cell
     provided = cell.fit_key is not None and cell.synthetic_key is not None
     made = store.sampled(str(cell.synthetic_key)) if provided else None
+    alone = check_real(data, arm.real, test) if arm.real is not None and made is None else {}
     return Record(
         key=job.key,
         cell=cell.identity,
@@ -328,7 +341,7 @@ def _record(
         environment=environment(job.device, job.threads),
         synthetic_key=cell.synthetic_key,
         fit_key=cell.fit_key,
-        checks={} if made is None else made.checks,
+        checks=alone if made is None else made.checks,
         files=files,
         created=utc_now(),
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 
 from ...benchmark import digest
 from ..entry import DIGESTS, RUNS
+from ..untrusted import WINDOWS_LINE_ENDS
 from .finding import Finding, Level
 from .subject import Subject
 
@@ -27,4 +29,7 @@ def check(subject: Subject) -> Iterator[Finding]:
         yield Finding(Level.ERROR, NAME, DIGESTS, f"names {ascii(name)[1:-1][:120]}, which is not there")
     for name in sorted(named.keys() & sealed.keys()):
         if digest.of_file(sealed[name]) != named[name]:
-            yield Finding(Level.ERROR, NAME, name, f"was changed after it was packed (sha256 is not that of {DIGESTS})")
+            data = sealed[name].read_bytes()
+            as_packed = hashlib.sha256(data.replace(b"\r\n", b"\n")).hexdigest() == named[name]
+            changed = f"was changed after it was packed (sha256 is not that of {DIGESTS})"
+            yield Finding(Level.ERROR, NAME, name, WINDOWS_LINE_ENDS if as_packed else changed)

@@ -20,9 +20,10 @@ import numpy as np
 from cxrbench.baselines.controls import Classical, CopyTrain, Degraded, Noise
 from cxrbench.benchmark import exact
 from cxrbench.benchmark.data.augmentation import elastic_field, paper_augmentation, warp
-from cxrbench.benchmark.data.importers.films import Square, read_film, read_mask
 from cxrbench.benchmark.data.near_copies import difference_hash, near_copies
 from cxrbench.benchmark.data.phantom import boxes_like, cohort, hard, jsrt_like, nih_like
+from cxrbench.benchmark.data.reading.films import Square, read_film
+from cxrbench.benchmark.data.reading.mask_files import Wanted, read_mask_file
 from cxrbench.benchmark.data.resize import resample, resize_films, resize_masks
 from cxrbench.benchmark.draws import Draw
 from cxrbench.benchmark.metrics import classification, localisation, segmentation
@@ -118,7 +119,7 @@ def importers() -> Iterator[bytes]:
             pixels = read_film(place / name).pixels
             yield Square(*pixels.shape, 64).film(pixels).tobytes()
         Image.fromarray(np.asarray(films.masks)[0]).save(place / "mask.png")
-        mask = read_mask(place / "mask.png").astype(np.uint8)
+        mask = read_mask_file(place / "mask.png", Wanted.LABELS).values.astype(np.uint8)
         yield Square(*mask.shape, 64).masks(mask, 3).tobytes()
         yield from dicom(place / "film.dcm", deep)
 

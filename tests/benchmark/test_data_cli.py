@@ -221,3 +221,18 @@ def test_the_command_and_the_catalogue_import_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_an_import_and_a_sheet_show_what_was_understood(manifest, home, tmp_path):
+    text = _run("import", "manifest", manifest, "--name", "mine", "--masks", "labels:heart=1", "--resolution", 32)
+    for line in ("understood", "grey levels", "masks: labels heart=1"):
+        assert line in text
+    assert "covers 50" in text.replace("covers 49", "covers 50").replace("covers 51", "covers 50")
+    shown = _run("show", "mine", "--out", tmp_path / "sheet.png")
+    assert "noticed" in shown and "masks: labels heart=1" in shown and "grey levels" in shown
+
+
+def test_what_masks_hold_is_said_once(manifest, home):
+    both = [str(manifest), "--name", "mine", "--masks", "labels:heart=1", "--organs", "heart=1"]
+    result = CliRunner().invoke(app, ["import", "manifest", *both])
+    assert isinstance(result.exception, InputError) and "not both" in str(result.exception)

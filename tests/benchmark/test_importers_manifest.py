@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxrbench.benchmark.data.importers.films import read_film
 from cxrbench.benchmark.data.importers.manifest import import_manifest
-from cxrbench.benchmark.data.importers.manifest_table import ManifestOptions
+from cxrbench.benchmark.data.importers.manifest_options import ManifestOptions
+from cxrbench.benchmark.data.reading.films import read_film
 from cxrbench.benchmark.errors import InputError
 
 LUNGS = {"left_lung": 1, "right_lung": 2}
@@ -286,7 +286,7 @@ def test_unreadable_empty_and_nan_films_are_named(folder):
 def test_a_mask_of_another_size_names_both_sizes(folder):
     _png(folder / "masks/b.png", np.zeros((16, 24), dtype=np.uint8))
     message = _error(_write(folder, PLAIN), ManifestOptions(organs=LUNGS))
-    assert "masks/b.png is 24 x 16, its film b.png is 32 x 32 pixels" in message
+    assert "masks/b.png is 24 x 16, its film is 32 x 32 pixels: expected the same or its aspect" in message
 
 
 @pytest.mark.parametrize(

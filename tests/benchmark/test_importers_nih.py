@@ -311,12 +311,13 @@ def test_a_box_list_of_another_length_is_not_the_official_one(download):
     assert "has 3 boxes, expected 2: not the official list" in _error(download)
 
 
-def test_the_widely_copied_random_split_is_recognised_whatever_its_rows_look_like(download):
-    rows = "".join(f"{patient:08d}_000.png 0 1 0\n" for patient in range(22_432))
-    (download / "test_list.txt").write_text(rows)
+@pytest.mark.parametrize("end", ["\n", ""])  # the files end without a new line, so that `wc -l` counts one less
+def test_the_widely_copied_random_split_is_recognised_whatever_its_rows_look_like(download, end):
+    rows = "\n".join(f"{patient:08d}_000.png 0 1 0" for patient in range(22_433))
+    (download / "test_list.txt").write_text(rows + end)
     message = _error(download)
-    assert "test_list.txt has 22,432 films: this is the random split" in message
-    assert "CheXNet (78,468 / 11,218 / 22,432), not the official one" in message
+    assert "test_list.txt has 22,433 films: this is the random split" in message
+    assert "CheXNet (78,468 / 11,219 / 22,433), not the official one" in message
 
 
 def test_patients_in_both_lists_are_named(download):

@@ -342,3 +342,21 @@ def test_every_provider_of_the_package_has_the_name_of_its_entry_point():
     found = {name: plugin.load().name for name, plugin in plugins(PROVIDERS).items() if "cxrbench" in plugin.module}
     assert len(found) == 23 and all(name == said for name, said in found.items())
     assert Given.name == ""
+
+
+def test_films_a_hair_outside_of_0_to_1_are_cut_and_said(train):
+    images = np.full((N, 1, SIDE, SIDE), 0.5, dtype=np.float32)
+    images[0, 0, 0, :2] = -0.0005, 1.0008
+    made = sampled(train, films(N, images=images))
+    assert made.images[0, 0, :2].tolist() == [0, 255]
+    assert made.info.remarks == ("values -0.0005 to 1.0008, a hair outside of 0 to 1, were cut there",)
+    assert sampled(train, films(N)).info.remarks == ()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "cure"), [(-1, 1, r"\(x \+ 1\) / 2"), (0, 255, "x / 255"), (-3, 9, r"in \[0, 1\]$")]
+)
+def test_films_of_another_range_are_refused_with_the_cure(train, low, high, cure):
+    images = np.linspace(low, high, N * SIDE * SIDE, dtype=np.float32).reshape(N, 1, SIDE, SIDE)
+    with pytest.raises(ProviderError, match=cure):
+        sampled(train, films(N, images=images))

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cxrbench.benchmark.data.phantom.dataset import phantom_dataset
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.runs.chains import Outcome
 from cxrbench.benchmark.runs.request import Prepared, Request, execute, prepare
@@ -297,3 +298,23 @@ def test_a_failed_cell_stops_only_what_starts_from_it():
     assert errors["finetune full"] == errors["synthetic full"] == "RuntimeError: told to fail"
     assert errors["placebo finetune full"] == errors["placebo synthetic full"] == "RuntimeError: told to fail"
     assert errors["placebo mixed full"] == ""
+
+
+def test_test_films_that_are_training_films_too_are_in_the_records_of_all_arms(tmp_path):
+    films = phantom_dataset(32).select(range(12), name="copies")
+    images = np.array(films.images)
+    parts = list(films.cases["split"])
+    one, other = parts.index("train"), parts.index("test")
+    images[other] = images[one]
+    pair = [films.ids[other], films.ids[one]]
+    replace(films, images=images).save(tmp_path / "copies")
+    prepared, outcomes = run(toy(arms=("real", "synthetic"), data=str(tmp_path / "copies")))
+    assert not any(outcome.error for outcome in outcomes)
+    count = parts.count("test")
+    for cell in prepared.plan.cells:
+        checks = prepared.store.record(cell.key).checks
+        assert checks["real_films"] == {"copies": 1, "films": count, "first": pair}
+        assert ("near_test" in checks) == (cell.slot.arm == "synthetic")
+    films.save(tmp_path / "whole")
+    clean, _ = run(toy(arms=("real",), data=str(tmp_path / "whole")))
+    assert [clean.store.record(cell.key).checks for cell in clean.plan.cells] == [{}, {}]

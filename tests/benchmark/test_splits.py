@@ -8,9 +8,12 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from cxrbench.benchmark.data import splits
+from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.errors import InputError
 
 
@@ -151,6 +154,20 @@ def test_a_draw_depends_on_names_and_seed_alone():
     assert splits.drawn(["x", "y"], 0) == sorted("xy", key=lambda name: hashlib.sha256(f"0/{name}".encode()).digest())
 
 
+def _split_set(*parts: str) -> Dataset:
+    cases = pd.DataFrame({"id": list("abcdef")[: len(parts)], "patient": list("123456")[: len(parts)], "split": parts})
+    info = DatasetInfo(name="d", resolution=1)
+    return Dataset(info=info, images=np.zeros((len(parts), 1, 1), np.uint8), cases=cases)
+
+
+def test_films_of_no_known_part_are_refused_and_never_left_out_in_silence():
+    known = _split_set("train", "test", "val", "none")
+    assert list(splits.train_and_test("t", known)) == ["train", "test", "val", "none"]
+    message = r"t: dataset d has split '' \(1 film\), 'holdout' \(2 films\), which is none of train, val, test, none"
+    with pytest.raises(InputError, match=message):
+        splits.train_and_test("t", _split_set("train", "test", "holdout", "holdout", ""))
+
+
 NIH_TRAIN = ["00000001_000", "00000001_001", "00000002_000"]
 NIH_TEST = ["00000003_000", "00000004_000"]
 NIH_SMALL = splits.OfficialLists(
@@ -190,7 +207,10 @@ def test_lists_that_are_not_the_official_ones_are_refused(train, test, message):
         splits.check_nih_lists(train, test, NIH_SMALL)
 
 
-@pytest.mark.parametrize("count", [78_468, 11_218, 22_432, 78_468 + 11_218])
+@pytest.mark.parametrize(
+    "count",
+    [78_468, 11_219, 22_433, 78_468 + 11_219, 11_218, 22_432, 78_468 + 11_218],  # the last three as `wc -l` counts
+)
 def test_the_random_split_of_nih_is_recognised_by_its_counts(count):
     ids = [f"{patient:08d}_000" for patient in range(count)]
     for train, test in ((ids, NIH_TEST), (NIH_TRAIN, ids)):
@@ -202,6 +222,7 @@ def test_the_pinned_counts_of_nih_add_up():
     official = splits.NIH_LISTS
     assert official.train + official.test == official.films == 112_120
     assert not {official.train, official.test} & set(splits.RANDOM_NIH_LISTS)
+    assert splits.RANDOM_NIH_LISTS == (78_468, 11_219, 22_433) and sum(splits.RANDOM_NIH_LISTS) == official.films
 
 
 @pytest.mark.real_data

@@ -60,11 +60,15 @@ MOVES = {
     "benchmark/data/near_copies.py": ALL,  # what a record says of its synthetic films
     "benchmark/data/findings.py": ALL,
     "benchmark/data/splits.py": ALL,
+    "benchmark/data/parts.py": ALL,
+    "benchmark/data/same_pixels.py": ALL,  # what a record says of its real films
     "benchmark/data/organs.py": {THREE, CLASSES},
     "benchmark/data/augmentation.py": {OFFICIAL},
     "benchmark/contracts/task.py": ALL,
     "benchmark/contracts/provider.py": ALL,  # it makes a dataset of what a provider samples
     "benchmark/contracts/keeping.py": ALL,
+    "benchmark/contracts/ranges.py": ALL,
+    "benchmark/data/odd_films.py": ALL,  # what a record says of its synthetic films
     "benchmark/contracts/label_by.py": ALL,
     "benchmark/training/weights.py": {OFFICIAL, *NIH},
     "benchmark/device.py": ALL,
@@ -82,7 +86,16 @@ SILENT = (
         "benchmark/contracts/conformance.py",
         "benchmark/contracts/external.py",
         "benchmark/contracts/pictures.py",
+        "benchmark/contracts/picture_arrays.py",
+        "benchmark/contracts/picture_masks.py",
+        "benchmark/contracts/picture_sources.py",
+        "benchmark/contracts/picture_tables.py",
+        "benchmark/data/overview.py",
         "benchmark/data/contact_sheet.py",
+        "benchmark/data/finding_lists.py",
+        "benchmark/data/people.py",
+        "benchmark/data/reading",
+        "benchmark/data/remarks.py",
     ),
     *("benchmark/console_tables.py", "benchmark/processes.py", *NO_NUMBERS),
 )

@@ -84,7 +84,7 @@ def split_of(data: Dataset, **changed: str) -> Dataset:
     ("data", "message"),
     [
         (hospital(findings=()), "dataset hospital has no findings"),
-        (hospital(findings=("Mass", "Covid")), "Covid of dataset hospital is none of the 14: Atelectasis, "),
+        (hospital(findings=("Mass", "average")), "dataset hospital has a finding 'average', the name of the mean"),
         (
             replace(hospital(), cases=hospital().cases.drop(columns="split")),
             "dataset hospital has no column 'split' with train and test; found id, patient, Mass, Nodule, Hernia",
@@ -109,13 +109,20 @@ def test_a_dataset_that_cannot_carry_the_protocol_is_one_line(data, message):
     assert "\n" not in str(error.value)
 
 
-def test_the_random_split_that_is_widely_copied_is_recognised():
-    films = 78_468 + 22_432
+@pytest.mark.parametrize(
+    ("train", "test", "found"),
+    [
+        (78_468, 22_433, "train split of dataset nih has 78,468"),
+        (89_687, 22_433, "train split of dataset nih has 89,687"),
+    ],
+)
+def test_the_random_split_that_is_widely_copied_is_recognised(train, test, found):
+    films = train + test
     ids = [f"{number:08d}_000" for number in range(films)]
-    cases = pd.DataFrame({"id": ids, "patient": ids, "split": ["train"] * 78_468 + ["test"] * 22_432})
+    cases = pd.DataFrame({"id": ids, "patient": ids, "split": ["train"] * train + ["test"] * test})
     cases["Mass"] = np.arange(films) % 2
     data = Dataset(DatasetInfo(name="nih", resolution=1, findings=("Mass",)), np.zeros((films, 1, 1), np.uint8), cases)
-    with pytest.raises(InputError, match="the train split of dataset nih has 78,468 films: this is the random split"):
+    with pytest.raises(InputError, match=f"the {found} films: this is the random split"):
         TASK.check(data)
 
 
@@ -421,6 +428,23 @@ def test_a_finding_with_one_label_value_among_the_tested_is_absent_and_not_a_hal
         table = TASK.summarise(scores).set_index(["metric", "structure"])["value"]
         assert ("auc", "Nodule") not in table.index
         assert table["auc", "average"] == pytest.approx((table["auc", "Mass"] + table["auc", "Hernia"]) / 2)
+
+
+def test_findings_other_than_the_14_come_after_them_by_name():
+    data = hospital(findings=("Tuberculosis", "Mass", "Lung Opacity"))
+    data = with_cases(data, **{"Lung Opacity": data.cases["Mass"]})
+    TASK.check(data)
+    assert TASK.structures(data) == ("Mass", "Lung Opacity", "Tuberculosis")
+    test = TASK.test_set(data, slot())
+    truth = test.cases[["Mass", "Lung Opacity", "Tuberculosis"]].to_numpy()
+    scores = TASK.score(Predictions(tuple(test.ids), {"logits": (2.0 * truth - 1).astype(np.float32)}), test)
+    table = TASK.summarise(scores).set_index(["metric", "structure"])["value"]["auc"]
+    assert table.to_dict() == {"Mass": 1, "Lung Opacity": 1, "Tuberculosis": 1, "average": 1}
+    assert [plot.title for plot in TASK.plots({"real": scores.assign(seed=0)})] == [
+        "Mass",
+        "Lung Opacity",
+        "Tuberculosis",
+    ]
 
 
 def test_predictions_of_other_films_or_another_shape_are_refused():

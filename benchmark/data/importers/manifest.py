@@ -2,43 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ...errors import InputError, unknown
+from ...errors import InputError
 from ...progress import Progress
-from ..dataset import MAX_ORGANS, Dataset, DatasetInfo
-from .films import Film, Square, read_film, read_mask
-from .manifest_table import ManifestOptions, Row, read_manifest, read_table
-from .sources import decode_all
-
-_BOX_SLACK = 1.0  # a box may reach this many pixels over the edge (rounding); it is cut there
-
-
-@dataclass(frozen=True)
-class _Decoded:
-    """A film fitted into the square, its masks, how it was fitted, and the spacing that its file names."""
-
-    image: np.ndarray
-    masks: np.ndarray | None
-    square: Square
-    spacing_mm: float | None
-
-
-@dataclass(frozen=True)
-class _Box:
-    """A line of the csv of boxes, in pixels of the original film."""
-
-    line: int
-    finding: str
-    x: float
-    y: float
-    w: float
-    h: float
+from ..dataset import Dataset, DatasetInfo
+from ..organs import organ_name
+from ..parts import films_in_words
+from ..reading.films import Square, read_film
+from ..reading.mask_kinds import Declared
+from ..reading.masks import MaskReader
+from ..reading.sets import Films, FittedFilm, fitted_film, read_films
+from ..same_pixels import same_pixels
+from .manifest_boxes import box_findings, fitted_boxes, read_boxes
+from .manifest_options import ManifestOptions
+from .manifest_table import Manifest, read_manifest
 
 
 def import_manifest(
@@ -59,160 +42,95 @@ def import_manifest(
     if not 16 <= resolution <= 4096:
         raise InputError(f"manifest: the resolution must be 16 to 4096 pixels, found {resolution}")
     manifest = read_manifest(csv, options)
-    reader = _MaskReader(manifest.organs, options)
-    boxes = None if options.boxes is None else _read_boxes(options.boxes, [row.id for row in manifest.rows])
-
-    def decode(row: Row) -> _Decoded:
-        film = read_film(row.film, options.white)
-        height, width = film.pixels.shape
-        square = Square(height, width, resolution)
-        masks = square.masks(reader.read(row, film), len(manifest.organs)) if manifest.organs else None
-        return _Decoded(square.film(film.pixels), masks, square, film.spacing_mm)
-
-    count = len(manifest.rows)
-    images = np.empty((count, resolution, resolution), dtype=np.uint8)
-    masks = np.empty_like(images) if manifest.organs else None
-    squares: list[Square] = []
-    spacings: list[float | None] = []
-    for row, decoded in enumerate(decode_all(manifest.rows, decode, progress or Progress(), "films")):
-        images[row] = decoded.image
-        if masks is not None and decoded.masks is not None:
-            masks[row] = decoded.masks
-        squares.append(decoded.square)
-        spacings.append(decoded.spacing_mm or options.pixel_mm)
-    cases = pd.DataFrame([dict(row.values) for row in manifest.rows])
+    reader = _mask_reader(manifest, options)
+    ids = [row.id for row in manifest.rows]
+    boxes = None
+    if options.boxes is not None:
+        boxes = read_boxes(options.boxes, ids, options.box_columns, manifest.left_out)
+    films = _read_films(manifest, reader, resolution, options.white, progress or Progress())
+    while not reader.settled():
+        films = _read_films(manifest, reader, resolution, options.white, progress or Progress())
+    kept, left_out = _frontal(manifest, films)
+    films = films if not left_out else films.select(kept)
+    rows = [manifest.rows[number] for number in kept]
+    cases = pd.DataFrame([dict(row.values) for row in rows])
     findings = manifest.findings
     if boxes is not None:
-        findings = _box_findings(boxes, findings, cases)
+        findings = box_findings(boxes, findings, cases)
     info = DatasetInfo(
         name=name or csv.resolve().parent.name,
         resolution=resolution,
-        organs=manifest.organs,
+        organs=reader.organs,
         findings=findings,
-        pixel_mm=_pixel_mm(squares, spacings),
+        pixel_mm=common_pixel_mm(films.squares, [spacing or options.pixel_mm for spacing in films.spacings]),
         provenance=f"imported from {csv.name}",
+        remarks=(
+            *manifest.remarks,
+            *left_out,
+            *(() if boxes is None else boxes.remarks),
+            *films.said([row.film for row in rows]),
+            *reader.said(),
+            *same_pixels(films.images, cases),
+        ),
     )
-    table = None if boxes is None else _fitted_boxes(boxes, dict(zip(cases["id"], squares, strict=True)))
-    return Dataset(info=info, images=images, masks=masks, cases=cases, boxes=table)
+    table = None if boxes is None else fitted_boxes(boxes, dict(zip(cases["id"], films.squares, strict=True)))
+    return Dataset(info=info, images=films.images, masks=films.masks, cases=cases, boxes=table)
 
 
-class _MaskReader:
-    """Reads the mask files of a row to bit flags; bit i is organ i."""
+def _read_films(
+    manifest: Manifest, masks: MaskReader, resolution: int, white: float | None, progress: Progress
+) -> Films:
+    """Every film of a manifest with its masks."""
+    rows = manifest.rows
 
-    def __init__(self, organs: Sequence[str], options: ManifestOptions) -> None:
-        self.organs, self.options = organs, options
-        if len(organs) > MAX_ORGANS:
-            raise InputError(f"manifest: at most {MAX_ORGANS} organs, found {len(organs)}")
-        if options.mask_values not in ("labels", "bits"):
-            raise unknown("kind of mask values", options.mask_values, ("labels", "bits"))
-        values = list(options.organs.values())
-        for organ, value in options.organs.items():
-            if value < 1 or values.count(value) > 1 or value in options.ignored:
-                raise InputError(f"manifest: organ {organ}={value}: expected a value of its own, 1 or more")
-            if options.mask_values == "bits" and value & (value - 1):
-                raise InputError(f"manifest: organ {organ}={value}: a bit flag must be 1, 2, 4, 8, ...")
-
-    def read(self, row: Row, film: Film) -> np.ndarray:
-        bits = np.zeros(film.pixels.shape, dtype=np.uint8)
-        for organ, file in row.masks.items():
-            values = read_mask(file)
-            if values.shape != film.pixels.shape:
-                found, expected = (f"{shape[1]} x {shape[0]}" for shape in (values.shape, film.pixels.shape))
-                raise InputError(f"manifest: mask {file} is {found}, its film {row.film.name} is {expected} pixels")
-            if organ:  # a binary file: grey levels between, as jpeg makes them, belong to the nearer end
-                inside = values >= max((int(values.max()) + 1) // 2, 1)
-                bits |= inside.astype(np.uint8) << np.uint8(self.organs.index(organ))
-            else:
-                self._check(values, file)
-                bits |= self._shared(values)
-        return bits
-
-    def _shared(self, values: np.ndarray) -> np.ndarray:
-        as_bits = self.options.mask_values == "bits"
-        bits = np.zeros(values.shape, dtype=np.uint8)
-        for bit, organ in enumerate(self.organs):
-            value = self.options.organs[organ]
-            there = (values & value) != 0 if as_bits else values == value
-            bits |= there.astype(np.uint8) << np.uint8(bit)
-        return bits
-
-    def _check(self, values: np.ndarray, file: Path) -> None:
-        """Refuse a value that no organ has: it may be an organ that was forgotten."""
-        known = [*self.options.organs.values(), *self.options.ignored]
-        if self.options.mask_values == "bits":
-            rest = int(np.bitwise_or.reduce(values, axis=None)) & ~sum(known)
-            unexpected = [1 << bit for bit in range(rest.bit_length()) if rest >> bit & 1]
-        else:
-            unexpected = [int(value) for value in np.setdiff1d(np.unique(values), [0, *known])]
-        if unexpected:
-            kind = "bit flag" if self.options.mask_values == "bits" else "value"
-            raise InputError(
-                f"manifest: mask {file} has {kind} {unexpected[0]}, which no organ has "
-                f"({_listed(self.options.organs)}); name it in --organs, or in --ignore {unexpected[0]}"
-            )
-
-
-def _read_boxes(path: Path, ids: Sequence[str]) -> dict[str, list[_Box]]:
-    """Boxes by id, in pixels of the original films."""
-    rows = read_table(path)
-    known = set(ids)
-    boxes: dict[str, list[_Box]] = {}
-    for name in ("id", "finding", "x", "y", "w", "h"):
-        if name not in rows[0]:
-            raise InputError(f"manifest: {path} needs the columns id,finding,x,y,w,h; it has {', '.join(rows[0])}")
-    for line, row in enumerate(rows, start=2):
-        if row["id"] not in known:
-            raise InputError(f"manifest: line {line} of {path}: id '{row['id']}' is no film of the manifest")
-        try:
-            x, y, w, h = (float(row[name]) for name in ("x", "y", "w", "h"))
-        except ValueError:
-            raise InputError(f"manifest: line {line} of {path}: x, y, w, h must be numbers") from None
-        if not np.isfinite([x, y, w, h]).all() or w <= 0 or h <= 0 or not row["finding"]:
-            raise InputError(f"manifest: line {line} of {path}: expected a finding and a box with w, h above 0")
-        boxes.setdefault(row["id"], []).append(_Box(line, row["finding"], x, y, w, h))
-    return boxes
-
-
-def _box_findings(boxes: Mapping[str, list[_Box]], findings: tuple[str, ...], cases: pd.DataFrame) -> tuple[str, ...]:
-    """The findings of the set; where the manifest names none, those of the boxes (a film without a box has
-    none).
-    """
-    names = sorted({box.finding for some in boxes.values() for box in some})
-    if findings:
-        for name in names:
-            if name not in findings:
-                raise unknown("finding", name, findings, "in the csv of boxes")
-        return findings
-    for name in names:
-        with_box = {one for one, some in boxes.items() if any(box.finding == name for box in some)}
-        cases[name] = [int(one in with_box) for one in cases["id"]]
-    return tuple(names)
-
-
-def _fitted_boxes(boxes: Mapping[str, list[_Box]], squares: Mapping[str, Square]) -> pd.DataFrame:
-    """The table of boxes in pixels of the dataset; a box that leaves its film is an error."""
-    rows = []
-    for name, square in squares.items():
-        for box in boxes.get(name, ()):
-            right, bottom = box.x + box.w, box.y + box.h
-            if (
-                min(box.x, box.y) < -_BOX_SLACK
-                or right > square.width + _BOX_SLACK
-                or bottom > square.height + _BOX_SLACK
-            ):
+    def decode(number: int) -> FittedFilm:
+        film = read_film(rows[number].film, white)
+        if film.frontal is False and manifest.views != "any":
+            if manifest.views is None:
                 raise InputError(
-                    f"manifest: box outside the image: line {box.line}: {box.finding} of {name} at "
-                    f"x {box.x:g} to {right:g}, y {box.y:g} to {bottom:g}; the film is "
-                    f"{square.width} x {square.height} pixels"
+                    f"manifest: {rows[number].film} is not frontal by its DICOM header; --only view=frontal leaves such "
+                    "films out, --only view=any keeps them"
                 )
-            x, y = max(box.x, 0.0), max(box.y, 0.0)
-            fitted = square.box(x, y, min(right, square.width) - x, min(bottom, square.height) - y)
-            rows.append((name, box.finding, *fitted))
-    return pd.DataFrame(rows, columns=["id", "finding", "x", "y", "w", "h"])
+            return fitted_film(replace(film, remarks=()), number, None, resolution)
+        return fitted_film(film, number, masks if manifest.organs else None, resolution)
+
+    return read_films(decode, len(rows), resolution, progress, with_masks=bool(manifest.organs))
 
 
-def _pixel_mm(squares: Sequence[Square], spacings: Sequence[float | None]) -> float | None:
-    """Side of a pixel of the dataset in mm, where it is known and the same (to 0.1 %) for every film."""
+def _frontal(manifest: Manifest, films: Films) -> tuple[list[int], list[str]]:
+    """The numbers of the films to keep, and what to say of those that their own headers call lateral."""
+    out = [] if manifest.views == "any" else [row for row, frontal in enumerate(films.frontal) if frontal is False]
+    kept = sorted(set(range(len(manifest.rows))) - set(out))
+    if not kept:
+        raise InputError("manifest: no film is frontal by its DICOM header; --only view=any keeps the others")
+    first = f" (the first: {manifest.rows[out[0]].film})" if out else ""
+    return kept, [f"{films_in_words(len(out))} not frontal by the DICOM header left out{first}"] if out else []
+
+
+def _mask_reader(manifest: Manifest, options: ManifestOptions) -> MaskReader:
+    """The reader of the masks, in the order of the rows, for organs in their usual spelling; what the files hold may be
+    said by the options."""
+    named = {organ: organ_name(organ) for organ in (*manifest.organs, *options.organs)}
+    organs = tuple(named[organ] for organ in manifest.organs)
+    if len(set(organs)) < len(organs):
+        raise InputError(f"manifest: masks of {', '.join(manifest.organs)}: two of them are one organ")
+    declared = None
+    if options.organs:
+        values = {named[organ]: value for organ, value in options.organs.items()}
+        declared = Declared(options.mask_values, values, options.ignored)
+    files = [{named.get(organ, organ): file for organ, file in row.masks.items()} for row in manifest.rows]
+    return MaskReader(files, organs, _ways, declared)
+
+
+def _ways(text: str) -> str:
+    """How a person says what masks hold."""
+    if text.startswith("ignore="):
+        return f"name it in --masks, or there as {text} (in --organs, or in --ignore {text.removeprefix('ignore=')})"
+    return f"--masks {text}"
+
+
+def common_pixel_mm(squares: Sequence[Square], spacings: Sequence[float | None]) -> float | None:
+    """Side of a pixel of a dataset in mm, where it is known and the same (to 0.1 %) for every film."""
     sides = [
         spacing * square.side / square.resolution
         for square, spacing in zip(squares, spacings, strict=True)
@@ -221,7 +139,3 @@ def _pixel_mm(squares: Sequence[Square], spacings: Sequence[float | None]) -> fl
     if len(sides) < len(squares) or max(sides) - min(sides) > 1e-3 * max(sides):
         return None
     return float(np.median(sides))
-
-
-def _listed(organs: Mapping[str, int]) -> str:
-    return ", ".join(f"{organ}={value}" for organ, value in organs.items())

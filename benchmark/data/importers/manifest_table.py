@@ -1,58 +1,25 @@
-"""The csv of a manifest: columns found or mapped, path templates filled in, every row checked before a
-film is opened.
+"""The table of a manifest: its columns read (`manifest_columns`), every row checked before a film is opened, and what
+was noticed on the way.
 """
 
 from __future__ import annotations
 
-import csv
-import difflib
-import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import InputError, unknown
-from .. import splits
+from .. import people, splits
+from ..finding_lists import flags_of_columns, flags_of_lists
+from ..parts import films_in_words, read_parts
+from ..reading.tables import is_blank, read_table
+from .manifest_columns import FINDING, Columns, checked_ids, film_id, missing_files
+from .manifest_options import ManifestOptions
 
-NO_FINDING = "no finding"
-_FINDING, _MASK = "finding_", "mask_"
-_FIELD = re.compile(r"\{([^{}]+)\}")
-
-
-@dataclass(frozen=True)
-class ManifestOptions:
-    """How a csv is to be read. Defaults suit a csv that already has the columns id, path, patient, split,
-    mask, ...
-    """
-
-    root: Path | None = None
-    """Folder that paths are relative to; the csv's own by default."""
-    columns: Mapping[str, str] = field(default_factory=dict)
-    """Our name of a column to the csv's: {"id": "stem"}."""
-    path: str | None = None
-    """Template of the film's path, such as "images/{stem}.png"."""
-    masks: Sequence[str] = ()
-    """Templates: one "masks/{stem}.png", or one an organ: "heart=masks/heart/{stem}.png"."""
-    mask_values: str = "labels"
-    """What a mask shared by all organs holds: "labels" (one value an organ) or "bits" (one bit an organ)."""
-    organs: Mapping[str, int] = field(default_factory=dict)
-    """Organ to its label value, or to its bit flag (1, 2, 4, ...)."""
-    ignored: Sequence[int] = ()
-    """Values or bit flags of a shared mask that are known and not wanted."""
-    boxes: Path | None = None
-    """A csv id,finding,x,y,w,h in pixels of the original film."""
-    split: str | None = None
-    """"patients:0.5": half of the patients, drawn by seed, train."""
-    fold: str | None = None
-    """"patients:3": three folds of patients, drawn by seed."""
-    seed: int = 0
-    white: float | None = None
-    """The stored value that is white (default 255, or 65535 for 16 bit files)."""
-    pixel_mm: float | None = None
-    """Side of a pixel of the original files in mm, where the files do not say it."""
-    keep: Sequence[str] = ()
-    """Further columns to take over as they are."""
-    allow_shared_patients: bool = False
+_FLAGS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
+_UNCERTAIN = ("-1", "-1.0")
+_POLICIES = {"zeros": 0, "ones": 1, "ignore": 0}
 
 
 @dataclass(frozen=True)
@@ -67,209 +34,196 @@ class Row:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A checked manifest: rows, organs in bit order, findings in order of `cases` columns."""
+    """A checked manifest: rows, organs in bit order, findings in order of `cases` columns. remarks: what was noticed,
+    a line each. left_out: the ids of films that the user left out. views: "frontal" or "any" where the user says what
+    becomes of films that their own headers call lateral.
+    """
 
     rows: tuple[Row, ...]
     organs: tuple[str, ...]
     findings: tuple[str, ...]
-
-
-def read_table(path: Path) -> list[dict[str, str]]:
-    """The rows of a csv with a header, as text. InputError where it is absent, empty or not regular."""
-    if not path.is_file():
-        raise InputError(f"manifest: {path} does not exist")
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            reader = csv.DictReader(handle, strict=True)
-            header = [name.strip() for name in reader.fieldnames or []]
-            reader.fieldnames = header
-            rows = list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"manifest: {path} is not a csv in UTF-8 ({error})") from None
-    if not rows:
-        raise InputError(f"manifest: {path} has no rows")
-    repeated = [name for name in header if header.count(name) > 1]
-    if repeated:
-        raise InputError(f"manifest: {path} has two columns {repeated[0]!r}")
-    for number, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            raise InputError(f"manifest: line {number} of {path} does not have the {len(header)} fields of the header")
-    return [{name: value.strip() for name, value in row.items()} for row in rows]
+    remarks: tuple[str, ...] = ()
+    left_out: frozenset[str] = frozenset()
+    views: str | None = None
 
 
 def read_manifest(path: Path, options: ManifestOptions) -> Manifest:
     """The rows of a manifest, all that can be checked without opening a film checked."""
-    table = _Table(path, read_table(path), options)
-    ids = table.ids()
-    patients = table.column("patient") if table.has("patient") else ids
-    organs = table.organs()
+    columns = Columns(read_table(path), options)
+    share, folds = _drawn("split", options.split), _drawn("fold", options.fold)
+    left_out = _leave_out(columns)
+    findings = _findings(columns)
+    ids = checked_ids(_ids(columns), columns.table.places, path)
+    patients = _patients(columns, ids)
+    organs = columns.organs()
     values: dict[str, list[object]] = {"id": list(ids), "patient": list(patients)}
-    for name, parts in (("split", table.split(patients)), ("fold", table.folds(patients))):
+    for name, parts in (("split", _split(columns, patients, share)), ("fold", _folds(columns, patients, folds))):
         if parts is not None:
             if not options.allow_shared_patients:
-                _check_patients(name, patients, parts)
+                _check_patients(name, patients, parts, columns.remarks)
             values[name] = parts
-    findings = table.findings()
     for name, flags in findings.items():
         if name in values or name in options.keep:
             raise InputError(f"manifest: a finding cannot be called {name!r}: it is the name of another column")
         values[name] = list(flags)
     for name in options.keep:
-        values[name] = list(table.column(name))
-    films, masks = table.films(), table.masks(organs)
+        values[name] = list(columns.column(name))
+    films, masks = columns.films(), columns.masks(organs)
     rows = tuple(
         Row(ids[row], films[row], masks[row], {name: column[row] for name, column in values.items()})
         for row in range(len(ids))
     )
-    missing = [file for row in rows for file in (row.film, *row.masks.values()) if not file.is_file()]
-    if missing:
-        count = f"{len(missing)} files are" if len(missing) > 1 else "a file is"
-        raise InputError(f"manifest: {count} missing: {missing[0]}{' (the first)' if len(missing) > 1 else ''}")
-    return Manifest(rows, organs, tuple(findings))
+    if error := missing_files([file for row in rows for file in (row.film, *row.masks.values())], columns.root):
+        raise error
+    remarks = tuple(dict.fromkeys([*columns.remarks, *columns.unused()]))
+    return Manifest(rows, organs, tuple(findings), remarks, frozenset(left_out) - set(ids), columns.views)
 
 
-class _Table:
-    """The text of a manifest with its column mapping."""
+def _leave_out(columns: Columns) -> list[str]:
+    """Take the films of `--only`, and with `--uncertain ignore` those without an uncertain finding; ids of the others."""
+    out = set(columns.leave_out())
+    if columns.options.uncertain == "ignore":
+        values = [columns.column(name) for name in _finding_columns(columns)]
+        unsure = {row for column in values for row, value in enumerate(column) if value in _UNCERTAIN}
+        if unsure - out:
+            columns.remarks.append(f"{films_in_words(len(unsure - out))} with an uncertain finding (-1) left out")
+        out |= unsure
+    if not out:
+        return []
+    if len(out) == len(columns.table.rows):
+        raise InputError("manifest: no film is left by --only and --uncertain ignore")
+    ids = _ids(columns)
+    columns.keep_rows([row for row in range(len(ids)) if row not in out])
+    return [ids[row] for row in out]
 
-    def __init__(self, path: Path, rows: list[dict[str, str]], options: ManifestOptions) -> None:
-        self.path, self.rows, self.options = path, rows, options
-        self.header = list(rows[0])
-        self.root = options.root or path.parent
-        for ours, theirs in options.columns.items():
-            if theirs not in self.header:
-                raise unknown("column", theirs, self.header, f"given for {ours}")
 
-    def has(self, name: str) -> bool:
-        return self.options.columns.get(name, name) in self.header
+def _ids(columns: Columns) -> list[str]:
+    """The ids of films: taken as the user says, from the column, or from the file's name."""
+    source = columns.options.id_from
+    if source is None and columns.has("id"):
+        return ["" if is_blank(value) else value for value in columns.column("id")]
+    if source is None:
+        return [film_id(Path(text)) for text in columns.film_texts()]
+    if "id" in columns.options.columns:
+        raise InputError("manifest: give the id by --columns id=... or by --id-from, not both")
+    values = columns.taken_from(source, "--id-from")
+    if source == "path":
+        values = [str(Path(value).with_name(film_id(Path(value)))) for value in values]
+    return [value.strip("/.").replace("/", "_") for value in values]
 
-    def column(self, name: str) -> list[str]:
-        theirs = self.options.columns.get(name, name)
-        if theirs not in self.header:
-            near = difflib.get_close_matches(name, self.header, n=3, cutoff=0.5)
-            guess = f" Did you mean {' or '.join(near)} (--columns {name}={near[0]})?" if near else ""
-            raise InputError(f"manifest: {self.path} has no column '{name}'.{guess} It has: {', '.join(self.header)}")
-        return [row[theirs] for row in self.rows]
 
-    def filled(self, template: str) -> list[Path]:
-        """A path template with the columns of every row."""
-        for name in _FIELD.findall(template):
-            if not self.has(name):
-                raise unknown("column", name, self.header, f"in the template {template}")
-        columns = self.options.columns
+def _patients(columns: Columns, ids: Sequence[str]) -> list[str]:
+    """One name a person. InputError where parts are drawn or kept apart by patient and nothing says who is on a film."""
+    options, places = columns.options, columns.table.places
+    if options.patient_from is None and not columns.has("patient"):
+        _check_needless(columns)
+        return list(ids)
+    if options.patient_from is not None and "patient" in options.columns:
+        raise InputError("manifest: give the patient by --columns patient=... or by --patient-from, not both")
+    if options.patient_from == "id":
+        return list(ids)
+    source = options.patient_from
+    values = columns.column("patient") if source is None else columns.taken_from(source, "--patient-from", ids)
+    names, remarks = people.one_name_each(values, places)
+    columns.remarks += remarks
+    return names
 
-        def path(row: dict[str, str]) -> Path:
-            return self.root / _FIELD.sub(lambda match: row[columns.get(match[1], match[1])], template)
 
-        return [path(row) for row in self.rows]
-
-    def films(self) -> list[Path]:
-        if self.options.path:
-            return self.filled(self.options.path)
-        return self._paths("path")
-
-    def _paths(self, name: str) -> list[Path]:
-        values = self.column(name)
-        for number, value in enumerate(values, start=2):
-            if not value:
-                what = "missing mask" if name.startswith("mask") else "missing path"
-                raise InputError(f"manifest: {what}: line {number} of {self.path} has nothing in column '{name}'")
-        return [self.root / value for value in values]
-
-    def ids(self) -> list[str]:
-        ids = self.column("id") if self.has("id") else [path.stem for path in self.films()]
-        seen: dict[str, int] = {}
-        for number, name in enumerate(ids, start=2):
-            if not name:
-                raise InputError(f"manifest: line {number} of {self.path} has no id")
-            if name in seen:
-                raise InputError(f"manifest: duplicate id '{name}' in lines {seen[name]} and {number} of {self.path}")
-            seen[name] = number
-        return ids
-
-    def organs(self) -> tuple[str, ...]:
-        """Organs in bit order: those given, else those that have a mask of their own."""
-        own = [name for name, _ in self._own_masks()]
-        shared = self._shared_mask()
-        if own and shared:
-            raise InputError("manifest: give one mask for all organs or one an organ, not both")
-        if shared and not self.options.organs:
-            raise InputError(
-                "manifest: a mask shared by several organs needs their values: --organs left_lung=1,right_lung=2"
-            )
-        if self.options.organs and not shared:
-            what = "each organ has a mask of its own" if own else "there is none: name it by --mask masks/{id}.png"
-            raise InputError(f"manifest: --organs gives the values of a mask shared by all organs, but {what}")
-        return tuple(self.options.organs) if shared else tuple(own)
-
-    def _own_masks(self) -> list[tuple[str, str | None]]:
-        """Organ and template (None: the column mask_<organ>)."""
-        given = [template.split("=", 1) for template in self.options.masks if "=" in template]
-        if given:
-            return [(organ, template) for organ, template in given]
-        named = [name for name in (*self.options.columns, *self.header) if name.startswith(_MASK)]
-        return [(name.removeprefix(_MASK), None) for name in dict.fromkeys(named)] if not self._shared_mask() else []
-
-    def _shared_mask(self) -> bool:
-        return any("=" not in template for template in self.options.masks) or (
-            not self.options.masks and self.has("mask")
+def _check_needless(columns: Columns) -> None:
+    """There is no patient: said, or refused where it would have to be known."""
+    options = columns.options
+    near = people.near_names(columns.header)
+    drawn = next(
+        (f"--{name} {text}" for name, text in (("split", options.split), ("fold", options.fold)) if text), None
+    )
+    kept = next((f"a column '{name}'" for name in ("split", "fold") if columns.has(name)), None)
+    guess = f"; did you mean '{near[0]}' (--columns 'patient={near[0]}')?" if near else ""
+    if not near and people.names_in_paths(columns.film_texts()):
+        guess = r"; the paths seem to name it (--patient-from 'path:(patient\d+)')."
+    if drawn or (kept and near):
+        raise InputError(
+            f"manifest: {drawn or kept} needs a column 'patient', so that nobody is in train and in test{guess or '.'} "
+            "Where every film is of another person say --patient-from id"
         )
-
-    def masks(self, organs: Sequence[str]) -> list[dict[str, Path]]:
-        if not organs:
-            return [{} for _ in self.rows]
-        if self._shared_mask():
-            if len(self.options.masks) > 1:
-                raise InputError("manifest: only one mask file can be shared by all organs")
-            files = self.filled(self.options.masks[0]) if self.options.masks else self._paths("mask")
-            return [{"": file} for file in files]
-        columns = [
-            (organ, self.filled(template) if template else self._paths(_MASK + organ))
-            for organ, template in self._own_masks()
-        ]
-        return [{organ: files[row] for organ, files in columns} for row in range(len(self.rows))]
-
-    def findings(self) -> dict[str, list[int]]:
-        """Finding to 0/1 a row, from `finding_<Name>` columns or from a column of names with '|' between."""
-        named = [name for name in (*self.options.columns, *self.header) if name.startswith(_FINDING)]
-        if named:
-            return {name.removeprefix(_FINDING): self._flags(name) for name in dict.fromkeys(named)}
-        if not self.has("findings"):
-            return {}
-        sets = [{one.strip() for one in value.split("|")} - {""} for value in self.column("findings")]
-        names = sorted({name for one in sets for name in one if name.lower() != NO_FINDING})
-        return {name: [int(name in one) for one in sets] for name in names}
-
-    def _flags(self, name: str) -> list[int]:
-        flags = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
-        values = self.column(name)
-        for number, value in enumerate(values, start=2):
-            if value not in flags:
-                raise InputError(f"manifest: line {number}: column '{name}' must be 0 or 1, found {value!r}")
-        return [flags[value] for value in values]
-
-    def split(self, patients: Sequence[str]) -> list[object] | None:
-        if self.options.split:
-            share = _drawn("split", self.options.split)
-            return list(splits.patient_split(patients, share, self.options.seed))
-        return list(self.column("split")) if "split" in self.options.columns or self.has("split") else None
-
-    def folds(self, patients: Sequence[str]) -> list[object] | None:
-        if self.options.fold:
-            count = _drawn("fold", self.options.fold)
-            if count != int(count):
-                raise InputError(f"manifest: the number of folds must be whole, found {count}")
-            return list(splits.patient_folds(patients, int(count), self.options.seed))
-        if not ("fold" in self.options.columns or self.has("fold")):
-            return None
-        values = self.column("fold")
-        wrong = [value for value in values if not value.isdecimal()]
-        if wrong:
-            raise InputError(f"manifest: column 'fold' must hold whole numbers from 0, found {wrong[0]!r}")
-        return [int(value) for value in values]
+    columns.remarks.append(f"no column 'patient': every film counts as a person of its own{guess}")
 
 
-def _drawn(option: str, text: str) -> float:
-    """The number of "patients:0.5"."""
+def _finding_columns(columns: Columns) -> list[str]:
+    named = [name for name in (*columns.options.columns, *columns.header) if name.startswith(FINDING)]
+    return list(dict.fromkeys(named))
+
+
+def _findings(columns: Columns) -> dict[str, list[int]]:
+    """Finding to 0/1 a row, from `finding_<Name>` columns or from a column of lists of names."""
+    if columns.options.uncertain is not None and columns.options.uncertain not in _POLICIES:
+        raise unknown("--uncertain", columns.options.uncertain, _POLICIES)
+    names, places = _finding_columns(columns), columns.table.places
+    if names:
+        found = {name.removeprefix(FINDING): _flags(columns, name) for name in names}
+        findings, remarks = flags_of_columns(found, places)
+    elif columns.has("findings"):
+        findings, remarks = flags_of_lists(columns.column("findings"), places)
+    else:
+        return {}
+    columns.remarks += remarks
+    return findings
+
+
+def _flags(columns: Columns, name: str) -> list[int]:
+    """A column of 0 and 1; -1 and nothing by the policy, which is said with their numbers."""
+    policy, values = columns.options.uncertain, columns.column(name)
+    flags, taken = [], Counter[str]()
+    for row, value in enumerate(values):
+        kind = "uncertain (-1)" if value in _UNCERTAIN else "blank" if is_blank(value) else ""
+        if kind and policy is not None:
+            taken[kind] += 1
+            flags.append(_POLICIES[policy] if value in _UNCERTAIN else 0)
+        elif value.lower() in _FLAGS:
+            flags.append(_FLAGS[value.lower()])
+        else:
+            way = f" ({kind}; --uncertain zeros, ones or ignore says what -1 is, and blank is then 0)" if kind else ""
+            where = columns.table.places([row])
+            raise InputError(f"manifest: {where}: column '{columns.name(name)}' must be 0 or 1, found {value!r}{way}")
+    for kind, count in sorted(taken.items()):
+        meant = 0 if kind == "blank" else _POLICIES[str(policy)]
+        columns.remarks.append(f"finding {name.removeprefix(FINDING)}: {count} {kind} taken for {meant}")
+    return flags
+
+
+def _split(columns: Columns, patients: Sequence[str], share: float | None) -> list[object] | None:
+    if share is not None:
+        return list(splits.patient_split(patients, share, columns.options.seed))
+    if not columns.has("split"):
+        if columns.options.split_values:
+            raise InputError("manifest: --split-values is for a column 'split', and there is none")
+        return None
+    values = columns.column("split")
+    parts, remarks = read_parts(values, [is_blank(value) for value in values], columns.options.split_values)
+    columns.remarks += remarks
+    return list(parts)
+
+
+def _folds(columns: Columns, patients: Sequence[str], count: float | None) -> list[object] | None:
+    if count is not None:
+        if count != int(count):
+            raise InputError(f"manifest: the number of folds must be whole, found {count}")
+        return list(splits.patient_folds(patients, int(count), columns.options.seed))
+    if not columns.has("fold"):
+        return None
+    values = [value.removesuffix(".0") for value in columns.column("fold")]
+    wrong = [row for row, value in enumerate(values) if not value.isdecimal()]
+    if wrong:
+        where = columns.table.places(wrong)
+        raise InputError(
+            f"manifest: column 'fold' must hold whole numbers from 0, found {values[wrong[0]]!r} in {where}"
+        )
+    return [int(value) for value in values]
+
+
+def _drawn(option: str, text: str | None) -> float | None:
+    """The number of "patients:0.5"; None where nothing is drawn."""
+    if text is None:
+        return None
     unit, _, number = text.partition(":")
     try:
         if unit == "patients":
@@ -281,16 +235,17 @@ def _drawn(option: str, text: str) -> float:
     )
 
 
-def _check_patients(column: str, patients: Sequence[str], parts: Sequence[object]) -> None:
-    """Refuse a patient in two parts: a test film of a person seen in training is a leak."""
+def _check_patients(column: str, patients: Sequence[str], parts: Sequence[object], remarks: Sequence[str]) -> None:
+    """Refuse a patient in two parts: a test film of a person seen in training is a leak. The error says which
+    spellings were taken for one person.
+    """
     part_of: dict[str, object] = {}
-    shared = sorted(
-        {patient for patient, part in zip(patients, parts, strict=True) if part_of.setdefault(patient, part) != part}
-    )
+    used = [(patient, part) for patient, part in zip(patients, parts, strict=True) if part != "none"]
+    shared = sorted({patient for patient, part in used if part_of.setdefault(patient, part) != part})
     if shared:
         raise InputError(
             f"manifest: {len(shared)} patients are in more than one {column}, the first: {shared[0]}; "
             f"correct the "
             f"column, draw one by --{column} patients:{'0.5' if column == 'split' else '3'}, "
-            "or say --allow-shared-patients"
+            f"or say --allow-shared-patients{''.join(f'; {text}' for text in remarks if people.IS_ONE in text)}"
         )

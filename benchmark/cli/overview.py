@@ -1,0 +1,51 @@
+"""The small table of what films were understood as: after an import, beside a contact sheet, before a run on a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from ..errors import InputError, ProviderError
+
+if TYPE_CHECKING:
+    from ..data.dataset import Dataset
+    from ..runs.request import Prepared
+
+SCHEME = "folder:"
+
+
+def print_overview(films: Dataset, file: IO[str] | None = None, *, remarks: bool = False) -> None:
+    """Print what films were understood as and, with `remarks`, what was noticed when they were read."""
+    from rich.console import Console
+
+    from ..console_tables import as_text, cell, table
+    from ..data.overview import overview
+
+    lines: Iterable[Sequence[str]] = overview(films)
+    if remarks:
+        lines = [*lines, *(("noticed", remark) for remark in films.info.remarks)]
+    made = table(("", "understood"), left=2)
+    for what, found in lines:
+        made.add_row(cell(what), cell(found, "bold red" if found.endswith("?") or what == "look at" else ""))
+    Console(file=file, soft_wrap=True).print(as_text(made), end="")
+
+
+def look_at_folder(prepared: Prepared, file: IO[str]) -> None:
+    """Before the first use of a folder of films: read it as the run will, and print what it was understood as. InputError
+    where it cannot be read, before anything is trained."""
+    from ..contracts.external import films_of_folder
+    from ..runs.job import Synthesise
+    from .progress_bar import shown_progress
+
+    plan = prepared.plan
+    assert plan.generator is not None  # a run has one
+    plugin = plan.generator.plugin
+    if not plugin.spec.startswith(SCHEME) or not any(isinstance(step, Synthesise) for step in prepared.left):
+        return
+    try:
+        with shown_progress("reading the folder of films") as progress:
+            films = films_of_folder(Path(plugin.argument), plan.fit_data, progress)
+    except ProviderError as error:
+        raise InputError(f"provider {plugin.name}: {error}") from None
+    print_overview(films, file, remarks=True)
