@@ -4,8 +4,7 @@ The official lists of ChestX-ray14 divide the films by patient: 86,524 train, 25
 validate. Three downstream models: a DenseNet-121 on entire films, one on lung regions, and their fusion. AUC per finding
 and its mean over them. Sizes are shares of the training patients, because synthetic films matter where real ones are
 scarce. Synthetic films add what `synthetic_share` says: as many as there are real ones, so that the arms of a size see
-equal numbers; the mixed arm takes half of every batch from each, in as many steps as REAL. Any other dataset with findings,
-whatever their names, and a `split` of train and test runs by the same rules.
+equal numbers; a mixed batch is half of each. Any other dataset with findings and a `split` runs by the same rules.
 """
 
 from __future__ import annotations
@@ -129,8 +128,6 @@ class NihClassification(Task):
         Metric("brier", "Brier score", higher_is_better=False, decimals=3),
     )
 
-    # ---------------------------------------------------------------------- films
-
     def check(self, data: Dataset) -> None:
         name = data.info.name
         if not data.info.findings:
@@ -145,9 +142,7 @@ class NihClassification(Task):
             for part in ("train", "test"):
                 check_not_random(f"the {part} split of dataset {name}", int((splits == part).sum()))
         if not self.structures(data):
-            raise InputError(
-                f"{self.name}: no finding of dataset {name} has films with and without it among the tested"
-            )
+            raise InputError(f"{self.name}: no finding of {name} has films with and without it among the tested")
 
     def structures(self, data: Dataset) -> tuple[str, ...]:
         """The findings with both label values among the test films: of others there is no AUC."""
@@ -161,8 +156,8 @@ class NihClassification(Task):
 
     def curve_sizes(self, data: Dataset) -> tuple[str, ...]:
         """All training patients, half of them and so on while at least 32 films are left, and the shares of `fractions`."""
-        films = len(rows_of(data, FULL, 0)[0])
-        return curve_of_shares(films, LEAST, self.settings.fractions, lambda size: self._carries(data, size))
+        count = len(rows_of(data, FULL, 0)[0])
+        return curve_of_shares(count, LEAST, self.settings.fractions, lambda size: self._carries(data, size))
 
     def _carries(self, data: Dataset, size: str) -> bool:
         films = data.cases.iloc[rows_of(data, size, 0)[0]]
@@ -170,8 +165,9 @@ class NihClassification(Task):
 
     def training_set(self, data: Dataset, slot: Slot) -> Dataset:
         rows, _ = rows_of(data, slot.size, slot.seed)
-        films = data.select(rows, name=f"{data.info.name}, {slot.size} training set")
-        return films.resized(self.settings.fit_resolution)
+        return data.select(rows, name=f"{data.info.name}, {slot.size} training set").resized(
+            self.settings.fit_resolution
+        )
 
     def validation_set(self, data: Dataset, slot: Slot) -> Dataset:
         _, rows = rows_of(data, slot.size, slot.seed)
@@ -186,8 +182,8 @@ class NihClassification(Task):
         return "" if official else "the official test list of NIH ChestX-ray14"
 
     def synthetic_count(self, data: Dataset, slot: Slot) -> int:
-        s = self.settings
-        count = max(s.synthetic_least, round(s.synthetic_share * len(rows_of(data, slot.size, slot.seed)[0])))
+        s, films = self.settings, len(rows_of(data, slot.size, slot.seed)[0])
+        count = max(s.synthetic_least, round(s.synthetic_share * films))
         return min(count, s.synthetic_most) if s.synthetic_most else count
 
     # ---------------------------------------------------------------------- training

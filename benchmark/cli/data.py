@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InputError
+from .kermany import add_kermany
 from .options import Json
 from .public_sets import add_public_sets
 
@@ -109,25 +110,6 @@ def import_nih_(
     skipped = {film: f"{done.place} is {done.fault}" for film, done in found.skipped.items()}
     summary = {**_summary(kept), "converted": found.converted, "skipped": skipped}
     _print_kept(kept, summary, as_json=as_json)
-
-
-@importing.command("kermany")
-def import_kermany_(
-    source: Annotated[Path, typer.Argument(help="Folder with metadata.csv, images/ and masks/.")],
-    resolution: Annotated[int, typer.Option(help="Pixels a side to keep (16 to 4096).")] = 256,
-    name: Annotated[str, typer.Option(help="Name of the dataset.")] = "kermany_lungs",
-    force: Force = False,
-    as_json: Json = False,
-) -> None:
-    """247 real paediatric films with lung masks (CC BY 4.0), split like JSRT."""
-    from ..data.catalogue import check_free
-    from ..data.importers.kermany import import_kermany
-    from .progress_bar import shown_progress
-
-    check_free(name, force=force)
-    with shown_progress("import kermany") as progress:
-        dataset = import_kermany(source, resolution, name=name, progress=progress)
-    _keep(dataset, force=force, as_json=as_json)
 
 
 @importing.command("manifest")
@@ -407,4 +389,5 @@ def _whole(text: str, option: str) -> int:
     return int(text)
 
 
+add_kermany(importing, _keep)
 add_public_sets(importing, _keep, _pairs)
