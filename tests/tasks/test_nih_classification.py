@@ -98,7 +98,7 @@ def split_of(data: Dataset, **changed: str) -> Dataset:
         (hospital(train=1), "at least 2 patients must train, one of them validates; hospital has 1"),
         (
             with_cases(hospital(), Mass=0, Nodule=1, Hernia=0),
-            "no finding of dataset hospital has films with and without it among the tested",
+            "no finding of hospital has films with and without it among the tested",
         ),
     ],
 )
