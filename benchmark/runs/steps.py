@@ -206,8 +206,8 @@ def _curve(history: History) -> Curve:
 
 
 def refuse_leaks(name: str, films: Dataset, trained_on: Sequence[str], train: Dataset, test: Dataset) -> None:
-    """ProviderError with the ids where a provider has learnt from test films, or its films show pixels of them. A name that is
-    no case's id is taken for the case whose id it is without folder, ending, quotes and case (`images/PHLN002.png`)."""
+    """ProviderError with the ids where a provider has learnt from test films, or its films show pixels of them. A name that
+    is no case's id is taken for the case whose id it is without folder, ending, quotes and case (`images/PHLN002.png`)."""
     held = set(test.ids)
     bare = {_bare(name): name for name in (*test.ids, *train.ids)}  # one of a training film is no leak
 
