@@ -6,6 +6,7 @@ the set writes it, in one spelling. Whatever was read otherwise than written is 
 
 from __future__ import annotations
 
+import ast
 import difflib
 import re
 from collections import Counter
@@ -18,6 +19,7 @@ from .reading.tables import is_blank
 
 _SEPARATORS = ("|", ";", ",")
 _NO_DISEASE = ("supportdevices",)  # what a film of CheXpert may show besides "No Finding"
+_DICTIONARY = re.compile(r"""\{\s*(?:'[^']*'|"[^"]*")\s*:.*\}""", re.DOTALL)
 _QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"")
 _LIST = re.compile(r"\[(.*)\]|\{(.*)\}|\((.*)\)", re.DOTALL)
 
@@ -46,6 +48,8 @@ def split_lists(values: Sequence[str]) -> tuple[list[tuple[str, ...]], list[str]
 def _names(value: str, separator: str) -> tuple[str, ...]:
     if is_blank(value):
         return ()
+    if _DICTIONARY.fullmatch(value):
+        return _true_ones(value)
     inner = _LIST.fullmatch(value)
     if inner is None:
         parts = value.split(separator)
@@ -56,6 +60,19 @@ def _names(value: str, separator: str) -> tuple[str, ...]:
     names = [part.strip() for part in parts if not is_blank(part)]
     whole = [piece for name in names for piece in _pieces(name)]
     return tuple(dict.fromkeys(whole))
+
+
+def _true_ones(value: str) -> tuple[str, ...]:
+    """The names of a dictionary, as Python or JSON write it, whose values are 1 or true."""
+    try:
+        plain = re.sub(r"\b(true|false)\b", lambda word: word[0].title(), value)
+        named = {str(name).strip(): flag for name, flag in ast.literal_eval(plain).items()}
+    except (ValueError, SyntaxError, AttributeError, MemoryError, RecursionError):
+        named = {value: None}
+    other = [f"{name}: {flag!r}" for name, flag in named.items() if flag not in (0, 1)]
+    if other:
+        raise InputError(f"manifest: findings as a dictionary must have 0 or 1 for each, found {other[0][:80]}")
+    return tuple(name for name, flag in named.items() if flag)
 
 
 def _pieces(name: str) -> list[str]:

@@ -16,7 +16,8 @@ from .reading.tables import is_blank
 IS_ONE = "taken for one person each"
 """In the remark about several spellings of a person."""
 
-_WHOLE = re.compile(r"([+-]?\d+)(?:\.0*)?")
+_WHOLE = re.compile(r"([+-]?\d+)(?:[.,]0*)?")
+_AS_TEXT = re.compile(r"=\"(.*)\"|'(?=\d)(.*)")  # how spreadsheets keep a number as text
 _ROUNDED = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d+")
 _NAMED = 3  # so many persons with several spellings are named
 _WORDS = ("patient", "subject", "participant", "person", "anonpatient", "deidpatient", "empipatient")
@@ -66,7 +67,9 @@ def one_name_each(values: Sequence[str], places: Callable[[Sequence[int]], str])
 
 
 def _without_point(value: str) -> str:
-    """A whole number without the `.0` that a column of floats gives it."""
+    """A whole number without the `.0` that a column of floats gives it, or a spreadsheet's signs that it is text."""
+    if text := _AS_TEXT.fullmatch(value):
+        value = (text[1] if text[1] is not None else text[2]).strip()
     match = _WHOLE.fullmatch(value)
     return match[1] if match else value
 
@@ -82,7 +85,7 @@ def _remarks(values: Sequence[str], whole: Sequence[str], names: Sequence[str]) 
     remarks = []
     floats = sum(value != one for value, one in zip(values, whole, strict=True))
     if floats:
-        remarks.append(f"patients: {floats} numbers written with a decimal point read as whole ones (123.0 is 123)")
+        remarks.append(f"patients: {floats} numbers written as 123.0 or as text of a spreadsheet read as whole ones")
     forms: dict[str, list[str]] = {}
     for value, name in zip(values, names, strict=True):
         seen = forms.setdefault(name, [])

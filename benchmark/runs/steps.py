@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 import platform
+import re
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -206,10 +207,16 @@ def _curve(history: History) -> Curve:
 
 
 def refuse_leaks(name: str, films: Dataset, trained_on: Sequence[str], train: Dataset, test: Dataset) -> None:
-    """ProviderError with the ids where a provider has learnt from test films, or its films show pixels of them."""
+    """ProviderError with the ids where a provider has learnt from test films, or its films show pixels of them. A name that
+    is no case's id is taken for the case whose id it is without folder, ending, quotes and case (`images/PHLN002.png`)."""
     held = set(test.ids)
-    shown = {str(source) for row in films.cases.get("source_ids", ()) for source in row}
-    seen = {str(case) for case in trained_on} | set(train.ids)
+    bare = {_bare(name): name for name in (*test.ids, *train.ids)}  # one of a training film is no leak
+
+    def cases(names: Iterable[object]) -> set[str]:
+        return {name if name in held else bare.get(_bare(name), name) for name in map(str, names)}
+
+    shown = cases(source for row in films.cases.get("source_ids", ()) for source in row)
+    seen = cases(trained_on) | set(train.ids)
     seen |= {str(source) for row in train.cases.get("source_ids", ()) for source in row}
     for used, how in ((seen, "fitted on"), (shown, "showing in its samples")):
         leaked = sorted(used & held)
@@ -218,6 +225,12 @@ def refuse_leaks(name: str, films: Dataset, trained_on: Sequence[str], train: Da
             raise ProviderError(
                 f"provider {name}: refused (leak): {how} {len(leaked)} films of the test set {test.info.name}: {listed}"
             )
+
+
+def _bare(name: str) -> str:
+    """An id, or a file's name that has it, without what people add: folder, ending, quotes, blanks, case."""
+    last = re.split(r"[\\/]", name.strip().strip("\"'").strip())[-1]
+    return re.sub(r"\.(png|jpe?g|tiff?|dcm|dicom|bmp|webp|gif|img|npy)$", "", last, flags=re.IGNORECASE).casefold()
 
 
 def check_copies(films: Dataset, train: Dataset, test: Dataset) -> dict[str, Any]:

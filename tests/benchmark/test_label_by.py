@@ -331,6 +331,19 @@ def test_a_test_film_that_was_learnt_from_or_shown_is_named(trained_on, shown, t
     assert re.fullmatch(rf"provider x: refused \(leak\): {message}", str(error.value))
 
 
+@pytest.mark.parametrize("name", ["e01.png", "images/e01.PNG", "C:\\films\\e01.dcm", '"e01"', " E01 ", "./e01"])
+def test_a_test_film_is_known_by_its_file_too(name):
+    films, train, test = parts()
+    with pytest.raises(ProviderError, match=r"fitted on 1 films of the test set the test films: e01"):
+        refuse_leaks("x", films, [name], train, test)
+
+
+def test_a_file_that_may_be_a_training_film_is_no_leak():
+    films, train, test = parts()
+    train.cases["id"] = [f"a/{name}" for name in ("e01", *train.ids[1:])]
+    refuse_leaks("x", films, ["b/e01.png"], train, test)
+
+
 def test_a_training_film_that_is_tested_too_is_a_leak():
     films, _, test = parts()
     with pytest.raises(ProviderError, match="fitted on 1 films of the test set the test films: e00"):

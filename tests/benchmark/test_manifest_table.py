@@ -254,6 +254,8 @@ def _rows(rows) -> str:
         ["[Mass, Edema]", "[Edema]", "['No Finding']"],
         ["{'Mass', 'Edema'}", "{'Edema'}", "()"],
         ["Mass|Edema", "Edema", ""],
+        ["{'Mass': 1, 'Edema': 1}", "{'Mass': 0, 'Edema': 1}", "{'Mass': 0, 'Edema': 0}"],
+        ['{"Mass": true, "Edema": true}', '{"Mass": false, "Edema": true}', ""],
         ["Mass, Edema", "Edema", "No Finding"],
         ["Mass;edema", "EDEMA", "nan"],
         ["mass | Pulmonary Edema", "Oedema", "normal"],
@@ -510,3 +512,8 @@ def test_frontal_films_by_a_column_of_views(films):
     lines = ("images/a.png,PA", "images/b.png,L", "images/c.png,")
     found = _read(_table(films, "path,View Position", *lines), only=("view=frontal",))
     assert found.ids == ["a"] and "2 films left out by --only 'view=frontal'" in _said(found)
+
+
+def test_a_dictionary_of_findings_has_0_or_1_for_each():
+    with pytest.raises(InputError, match="findings as a dictionary must have 0 or 1 for each, found Mass: -1"):
+        flags_of_lists(["{'Mass': -1, 'Edema': 1}"], _rows)

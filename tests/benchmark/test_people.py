@@ -24,6 +24,8 @@ def _places(rows) -> str:
     "spellings",
     [
         ("123", "123.0"),
+        ("123", "123,0"),
+        ("123", '="123"', "'123"),
         ("123", "00123"),
         ("00123", "123.0", "123."),
         ("p01", "P01"),
@@ -45,7 +47,7 @@ def test_names_that_no_one_writes_otherwise_stay_as_they_are():
 def test_a_column_of_floats_is_one_of_numbers():
     names, remarks = one_name_each(["123.0", "9.0"], _places)
     assert names == ["123", "9"]
-    assert remarks == ["patients: 2 numbers written with a decimal point read as whole ones (123.0 is 123)"]
+    assert remarks == ["patients: 2 numbers written as 123.0 or as text of a spreadsheet read as whole ones"]
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=20), st.randoms())

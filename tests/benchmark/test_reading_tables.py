@@ -113,6 +113,17 @@ def test_a_parquet_file_is_a_table_whatever_its_name(tmp_path):
     ]
 
 
+def test_the_index_of_a_parquet_file_is_a_column_where_it_has_a_name(tmp_path):
+    frame = pd.DataFrame({"path": ["a.png", "b.png"], "patient": ["1", "2"]})
+    frame.set_index("patient").to_parquet(tmp_path / "t.parquet")
+    assert [dict(row) for row in read_table(tmp_path / "t.parquet").rows] == [
+        {"patient": "1", "path": "a.png"},
+        {"patient": "2", "path": "b.png"},
+    ]
+    frame.to_parquet(tmp_path / "u.parquet")
+    assert list(read_table(tmp_path / "u.parquet").rows[0]) == ["path", "patient"]
+
+
 def test_an_excel_file_is_a_table(tmp_path):
     pytest.importorskip("openpyxl")
     with pd.ExcelWriter(tmp_path / "t.xlsx") as book:

@@ -19,7 +19,12 @@ from .quiet import one_line, quiet
 
 _LATIN, _BIG = (b"\x02\x00", b"\x08\x00"), b"\x00\x08"  # the first group of a file without a preamble, by byte order
 _PLUGINS = {"JPEG 2000": "pylibjpeg-openjpeg", "High-Throughput": "pylibjpeg-openjpeg", "JPEG": "pylibjpeg-libjpeg"}
-_VIEWS = {"LL": "LATERAL", "RL": "LATERAL", "LLD": "DECUBITUS", "RLD": "DECUBITUS", "LLO": "OBLIQUE", "RLO": "OBLIQUE"}
+_VIEWS = {
+    **dict.fromkeys(("LL", "RL", "LAT"), "LATERAL"),
+    **dict.fromkeys(("LLD", "RLD"), "DECUBITUS"),
+    **dict.fromkeys(("LLO", "RLO", "LAO", "RAO", "LPO", "RPO"), "OBLIQUE"),
+}
+_KINDS = {"DECUB": "DECUBITUS", "OBLIQ": "OBLIQUE", "LATERAL": "LATERAL"}  # beginnings of words
 
 
 def is_dicom(data: bytes) -> bool:
@@ -166,10 +171,11 @@ def _view(data: Any) -> tuple[str | None, list[str]]:
     for name in (named, meaning):
         plain = name.replace("-", "").replace("_", " ").replace("POSTERO", "P").replace("ANTERO", "A")
         plain = plain.replace("ANTERIOR", "A").replace("POSTERIOR", "P").strip()
-        if plain.split(" ")[0] in ("PA", "AP"):
-            return plain.split(" ")[0], []
-        kinds = {"DECUB": "DECUBITUS", "OBLIQ": "OBLIQUE", "LAT": "LATERAL"}
-        view = _VIEWS.get(plain) or next((kind for part, kind in kinds.items() if part in plain), None)
+        words = plain.split()
+        view = next((_VIEWS[one] for one in words if one in _VIEWS), None)
+        view = next((kind for part, kind in _KINDS.items() if any(one.startswith(part) for one in words)), view)
+        if view is None and words and words[0] in ("PA", "AP"):
+            return words[0], []
         if view:
             return view, [f"of another view than a frontal one ({view}, by the file's {name})"]
     return None, []

@@ -279,6 +279,8 @@ def _parquet(path: Path, data: bytes) -> list[list[str]]:
         frame = pd.read_parquet(io.BytesIO(data))
     except Exception as error:  # a damaged file can raise anything that Arrow knows
         raise InputError(f"{path} cannot be read as a parquet file ({_first_line(error)})") from None
+    if any(name is not None for name in frame.index.names):  # a column that pandas was told to index by
+        frame = frame.reset_index()
     rows = [list(frame.columns), *frame.itertuples(index=False, name=None)]
     return [[_text(value) for value in row] for row in rows]
 
