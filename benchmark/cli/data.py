@@ -14,7 +14,7 @@ import typer
 
 from ..errors import InputError
 from .kermany import add_kermany
-from .options import Json
+from .options import AllowPartial, DrawnFold, DrawnSplit, DrawSeed, Force, Json, Resolution
 from .public_sets import add_public_sets
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ importing = typer.Typer(no_args_is_help=True, help="Import a download or any csv
 app.add_typer(importing, name="import")
 
 _LISTED = 20  # so many left out files are printed
-
-Force = Annotated[bool, typer.Option("--force", help="Replace a dataset of this name.")]
 
 
 @app.command("list")
@@ -84,9 +82,7 @@ def import_nih_(
         Path, typer.Argument(help="Folder with the films (images_*/ or images_*.tar.gz) and the tables, as downloaded.")
     ],
     resolution: Annotated[int, typer.Option(help="Pixels a side to keep (16 to 1024).")] = 256,
-    allow_partial: Annotated[
-        bool, typer.Option("--allow-partial", help="Import the films that are there; records then say partial.")
-    ] = False,
+    allow_partial: AllowPartial = False,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave out empty, truncated and damaged files; they are named.")
     ] = False,
@@ -115,7 +111,7 @@ def import_nih_(
 @importing.command("manifest")
 def import_manifest_(
     csv: Annotated[Path, typer.Argument(help="A csv with a header, one film a line.")],
-    resolution: Annotated[int, typer.Option(help="Pixels a side to keep; films are padded to a square.")] = 256,
+    resolution: Resolution = 256,
     name: Annotated[str | None, typer.Option(help="Name of the dataset; default: the csv's folder.")] = None,
     root: Annotated[Path | None, typer.Option(help="Folder that paths are relative to; default: the csv's.")] = None,
     columns: Annotated[
@@ -167,11 +163,9 @@ def import_manifest_(
     split_values: Annotated[
         str, typer.Option(help="What words of the column split mean: holdout=test,blank=train; or none.")
     ] = "",
-    split: Annotated[
-        str | None, typer.Option(help="Draw train and test by patient: patients:0.5 trains on half of them.")
-    ] = None,
-    fold: Annotated[str | None, typer.Option(help="Draw folds by patient: patients:3.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of those draws.")] = 0,
+    split: DrawnSplit = None,
+    fold: DrawnFold = None,
+    seed: DrawSeed = 0,
     keep: Annotated[str, typer.Option(help="Further columns to take over: view,age.")] = "",
     white: Annotated[
         float | None, typer.Option(help="Stored value that is white; default 255, or 65535 for 16 bit files.")

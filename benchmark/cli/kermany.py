@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Json
+from .options import Force, Json, Resolution
 
 
 def add_kermany(app: typer.Typer, keep: Callable[..., None]) -> None:
@@ -17,9 +17,9 @@ def add_kermany(app: typer.Typer, keep: Callable[..., None]) -> None:
     @app.command("kermany")
     def import_kermany(
         source: Annotated[Path, typer.Argument(help="Folder with metadata.csv, images/ and masks/.")],
-        resolution: Annotated[int, typer.Option(help="Pixels a side to keep (16 to 4096).")] = 256,
+        resolution: Resolution = 256,
         name: Annotated[str, typer.Option(help="Name of the dataset.")] = "kermany_lungs",
-        force: Annotated[bool, typer.Option("--force", help="Replace a dataset of this name.")] = False,
+        force: Force = False,
         as_json: Json = False,
     ) -> None:
         """247 real paediatric films with lung masks (CC BY 4.0), split like JSRT."""

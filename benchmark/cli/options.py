@@ -17,3 +17,14 @@ SetEvery = Annotated[
     list[str] | None, typer.Option("--set", help="key=value of every provider, task.key=value of the task.")
 ]
 MeasuringLimit = Annotated[float | None, typer.Option(help="Seconds that one measurement may take.")]
+
+Force = Annotated[bool, typer.Option("--force", help="Replace a dataset of this name.")]
+Resolution = Annotated[int, typer.Option(help="Pixels a side to keep; films are padded to a square.")]
+DrawnSplit = Annotated[
+    str | None, typer.Option("--split", help="Draw train and test by patient: patients:0.5 trains on half of them.")
+]
+DrawnFold = Annotated[str | None, typer.Option("--fold", help="Draw folds by patient: patients:3.")]
+DrawSeed = Annotated[int, typer.Option("--seed", help="Seed of those draws.")]
+AllowPartial = Annotated[
+    bool, typer.Option("--allow-partial", help="Import the films that are there; records then say partial.")
+]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..data.importers.public.sets import SETS, PublicSet
-from .options import Json
+from .options import AllowPartial, DrawnFold, DrawnSplit, DrawSeed, Force, Json, Resolution
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
@@ -29,7 +29,7 @@ def add_public_sets(app: typer.Typer, keep: Keep, pairs: Callable[[str, str], di
 def _command(chosen: PublicSet, keep: Keep, pairs: Callable[[str, str], dict[str, str]]) -> Callable[..., None]:
     def command(
         source: Annotated[Path, typer.Argument(help="The folder as downloaded: tables and films.")],
-        resolution: Annotated[int, typer.Option(help="Pixels a side to keep; films are padded to a square.")] = 256,
+        resolution: Resolution = 256,
         name: Annotated[str, typer.Option(help="Name of the dataset.")] = chosen.name.replace("-", "_"),
         views: Annotated[str, typer.Option(help="frontal (PA and AP alone) or all.")] = "frontal",
         findings: Annotated[str, typer.Option(help="Findings to keep: Edema,Pleural Effusion; default: all.")] = "",
@@ -44,16 +44,12 @@ def _command(chosen: PublicSet, keep: Keep, pairs: Callable[[str, str], dict[str
         masks: Annotated[
             bool, typer.Option("--masks/--no-masks", help="Read lung masks. Montgomery, Shenzhen.")
         ] = True,
-        split: Annotated[
-            str | None, typer.Option(help="Draw train and test by patient: patients:0.5 trains on half of them.")
-        ] = None,
-        fold: Annotated[str | None, typer.Option(help="Draw folds by patient: patients:3.")] = None,
+        split: DrawnSplit = None,
+        fold: DrawnFold = None,
         split_values: Annotated[str, typer.Option(help="What words of the official split mean: val=test.")] = "",
-        seed: Annotated[int, typer.Option(help="Seed of those draws.")] = 0,
-        allow_partial: Annotated[
-            bool, typer.Option("--allow-partial", help="Import the films that are there; records then say partial.")
-        ] = False,
-        force: Annotated[bool, typer.Option("--force", help="Replace a dataset of this name.")] = False,
+        seed: DrawSeed = 0,
+        allow_partial: AllowPartial = False,
+        force: Force = False,
         as_json: Json = False,
     ) -> None:
         from ..data.importers.public.listing import PublicOptions

@@ -197,7 +197,10 @@ def vindr(root: Path) -> Path:
         "t1": [{"Cardiomegaly", "Pleural effusion"}, {"Cardiomegaly"}, {"Cardiomegaly", "Pneumonia"}],
         "t2": [{"No finding"}, {"No finding"}, {"Atelectasis"}],
     }
-    flags = lambda there: {name: int(name in there) for name in VINDR}  # noqa: E731
+
+    def flags(there: set[str]) -> dict[str, int]:
+        return {name: int(name in there) for name in VINDR}
+
     rows = [
         {"image_id": one, "rad_id": f"R{n}", **flags(there)}
         for one, all_of in readers.items()
@@ -208,7 +211,10 @@ def vindr(root: Path) -> Path:
         root / "annotations/image_labels_test.csv", ["image_id", *VINDR], [{"image_id": "e1", **flags({"Atelectasis"})}]
     )
     corners = ("x_min", "y_min", "x_max", "y_max")
-    box = lambda one, name, *at: {"image_id": one, "class_name": name, **dict(zip(corners, at, strict=False))}  # noqa: E731
+
+    def box(one: str, name: str, *at: int) -> dict[str, object]:
+        return {"image_id": one, "class_name": name, **dict(zip(corners, at, strict=False))}
+
     drawn = [
         box("t1", "Cardiomegaly", 10, 20, 30, 40) | {"rad_id": "R0"},
         box("t1", "Cardiomegaly", 12, 20, 30, 40) | {"rad_id": "R1"},

@@ -65,6 +65,7 @@ def write_pictures(folder: Path, train: Dataset, *, per_organ: bool) -> None:
         else:
             (folder / "masks").mkdir(exist_ok=True)
             cv2.imwrite(str(folder / "masks" / f"{name}.png"), train.masks[index])
+            (folder / "masks.toml").write_text('masks = "bits:left_lung=1,heart=2"\n')
 
 
 @pytest.mark.parametrize("per_organ", [False, True])

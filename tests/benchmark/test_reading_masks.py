@@ -213,6 +213,8 @@ def test_bit_flags_are_known_by_values_that_no_label_has(tmp_path):
         ([0, 8], "has the value 8, which no organ has"),
         ([0, 1], "may be labels or bit flags of left_lung, right_lung, heart, or one mask of several"),
         ([0, 1, 2, 3], "may be labels or bit flags"),
+        ([0, 1, 2, 3, 4], "may be labels or bit flags"),
+        ([0, 1, 2, 3, 4, 5, 6, 7], "may be labels or bit flags"),
         ([0, 1, 2, 5], "may be labels or bit flags"),
         ([0, 4], "may be labels or bit flags"),
     ],
@@ -221,6 +223,12 @@ def test_masks_of_all_organs_that_may_be_two_things_are_refused_with_the_ways_to
     with pytest.raises(InputError, match=message) as caught:
         shared(tmp_path, values)
     assert "say labels:left_lung=1,right_lung=2,heart=3" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_labels_of_more_organs_than_are_asked_for_are_no_bit_flags(tmp_path):
+    """1 left lung, 2 right lung, 3 heart, for a training set of lungs: as flags the heart would be both lungs."""
+    with pytest.raises(InputError, match="may be labels or bit flags of left_lung, right_lung"):
+        shared(tmp_path, [0, 1, 2, 3], ORGANS[:2])
 
 
 def test_one_mask_of_one_organ_needs_no_words(tmp_path):

@@ -203,7 +203,10 @@ def shared_rule(survey: Survey, organs: Sequence[str], what: str, ways: Ways) ->
         )
     union = int(np.bitwise_or.reduce(np.array(inside, dtype=np.int64))) if inside else 0
     alone = all((1 << bit) in inside for bit in range(count) if union >> bit & 1)
-    if not inside or (alone and len(inside) > 1 and (inside[-1] > count or inside == [1, 2])):
+    numbered = len(inside) > 2 and inside == list(
+        range(1, len(inside) + 1)
+    )  # as labels are; [1, 2] is the same as either
+    if not inside or (alone and not numbered and len(inside) > 1 and (inside[-1] > count or inside == [1, 2])):
         return flags
     bits = ways("bits:" + ",".join(f"{organ}={1 << bit}" for bit, organ in enumerate(organs)))
     raise InputError(

@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ....errors import InputError
@@ -19,35 +20,31 @@ FILMS, POSITIVE, MASKED = 662, 336, 566
 FINDING, ORGAN = "Tuberculosis", "lungs"
 
 
-def films_of(which: str, folder: Path, prefix: str) -> Iterator[tuple[Path, str]]:
-    """The films of a folder by name and "1" where the name says tuberculosis; InputError for another name."""
+def films_of(which: str, folder: Path, prefix: str) -> Iterator[PublicFilm]:
+    """The films of a folder, each of another person, with tuberculosis where the name ends in 1. InputError for others."""
     for path in sorted(folder.glob("*.png")):
         match = re.fullmatch(rf"{prefix}_\d{{4}}_([01])", path.stem)
         if path.name.startswith("."):
             continue
         if match is None:
             raise InputError(f"{which}: {path} is no film of the set: expected names such as {prefix}_0001_0.png")
-        yield path, match[1]
+        yield PublicFilm(id=path.stem, path=path, patient=path.stem, labels={FINDING: match[1]})
+
+
+def counts_of(films: Sequence[PublicFilm], official: int, positive: int) -> list[Count]:
+    """Films and films with tuberculosis, beside the official numbers."""
+    sick = sum(film.labels[FINDING] == "1" for film in films)
+    return [Count("films", len(films), (official,)), Count("films with tuberculosis", sick, (positive,))]
 
 
 def read(source: Path, options: PublicOptions) -> Listing:
     """The films that have a mask (`lungs`: both in one), or with `masks` off, or where there are none, all films."""
     folder = folder_of("shenzhen", source, ("CXR_png",))
     masks = optional_folder(source, ("mask", "masks", "ManualMask")) if options.masks else None
-    films = []
-    for film, sick in films_of("shenzhen", folder, "CHNCXR"):
-        mask = None if masks is None else masks / f"{film.stem}_mask.png"
-        films.append(
-            PublicFilm(
-                id=film.stem,
-                path=film,
-                patient=film.stem,
-                labels={FINDING: sick},
-                mask_files={} if mask is None else {ORGAN: mask},
-            )
-        )
-    positive = sum(film.labels[FINDING] == "1" for film in films)
-    counts = [Count("films", len(films), (FILMS,)), Count("films with tuberculosis", positive, (POSITIVE,))]
+    films = list(films_of("shenzhen", folder, "CHNCXR"))
+    if masks is not None:
+        films = [replace(film, mask_files={ORGAN: masks / f"{film.id}_mask.png"}) for film in films]
+    counts = counts_of(films, FILMS, POSITIVE)
     remarks = [] if masks or not options.masks else ["no folder 'mask' with the lung masks: films with labels alone"]
     if masks is not None:
         with_mask = [film for film in films if film.mask_files[ORGAN].is_file()]
