@@ -13,6 +13,7 @@ from ..benchmark.contracts.task import Predictions
 from ..benchmark.data.dataset import Dataset
 from ..benchmark.data.findings import LOCALISED
 from ..benchmark.errors import InputError
+from ..benchmark.metrics.changes import Changes
 from ..benchmark.metrics.localisation import SCORE, false_positives_per_image
 from ..benchmark.metrics.scores import AVERAGE
 from .box_split import BOX_COLUMNS, CORNERS
@@ -142,3 +143,23 @@ def _table(
     table.insert(0, "id", np.array(ids, dtype=object)[image])
     table.insert(1, "finding", np.array(findings, dtype=object)[finding])
     return table.assign(score=score.astype(np.float64))
+
+
+def detection_changes(said: Predictions, other: Predictions, scores: Sequence[pd.DataFrame]) -> Changes:
+    """A statement is what is said of a film at the chosen checkpoint, all its boxes; a change of a test box between hit and
+    missed is right where it is hit now (`scores`: the case scores of both, or none)."""
+    first, second = (_boxes_by_film(one) for one in (said, other))
+    films = range(len(said.ids))
+    changed = sum(first.get(film, b"") != second.get(film, b"") for film in films)
+    if not scores:
+        return Changes(len(films), changed)
+    now, before = (one.loc[one["metric"] == "cl", "value"].to_numpy() for one in scores)
+    moved = (now != before) & ~np.isnan(now) & ~np.isnan(before)
+    return Changes(len(films), changed, int(moved.sum()), int((now > before)[moved].sum()))
+
+
+def _boxes_by_film(said: Predictions) -> dict[int, bytes]:
+    """The boxes of the chosen checkpoint as bytes, by the row of their film."""
+    chosen = said.arrays["step"] == CHOSEN
+    image, box = said.arrays["image"][chosen], said.arrays["box"][chosen]
+    return {int(film): box[image == film].tobytes() for film in np.unique(image)}

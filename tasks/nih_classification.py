@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -35,13 +35,14 @@ from ..benchmark.contracts.task import (
     Trained,
 )
 from ..benchmark.data.dataset import Annotation, Dataset, concatenate
-from ..benchmark.data.findings import FINDINGS
 from ..benchmark.data.sizes import FULL
 from ..benchmark.data.splits import NIH_LISTS, check_not_random, ids_digest, train_and_test
 from ..benchmark.digest import derive_seed
 from ..benchmark.errors import InputError
+from ..benchmark.metrics.changes import Changes, rank_changes
 from ..benchmark.metrics.scores import AVERAGE, RESAMPLES, class_scores
 from ..benchmark.progress import Progress
+from .labelled_films import bare, in_order, labels_of
 from .models import sdfn_settings
 from .models.sdfn_settings import ClassifierSettings, Kind
 from .patient_shares import curve_of_shares, planned_sizes, rows_of
@@ -310,6 +311,10 @@ class NihClassification(Task):
                 )
         return pd.concat(parts, ignore_index=True)
 
+    def changes(self, said: Predictions, other: Predictions, test: Dataset | None) -> Changes:
+        truth = None if test is None else labels_of(test, self._trained_structures(test))
+        return rank_changes(said.arrays["logits"], other.arrays["logits"], truth)
+
     def summarise(self, scores: pd.DataFrame) -> pd.DataFrame:
         """AUC per finding and its mean with 95 % intervals (patients resampled), average precision, calibration."""
         from ..benchmark.metrics.auc_bootstrap import bootstrap_auc
@@ -372,29 +377,3 @@ class NihClassification(Task):
         from .models.sdfn import load_classifier
 
         return load_classifier(path, len(self._trained_structures(data)), self.settings.classifier)
-
-
-def in_order(findings: Iterable[str]) -> tuple[str, ...]:
-    """Findings in the order of all tables: those of the 14 in theirs, then any others by name."""
-    names = set(findings)
-    return (*(one for one in FINDINGS if one in names), *sorted(names.difference(FINDINGS)))
-
-
-def labels_of(films: Dataset, structures: Sequence[str]) -> np.ndarray:
-    """0/1 labels float32 (N, structures); InputError where the films lack one."""
-    if missing := [finding for finding in structures if finding not in films.cases]:
-        raise InputError(f"dataset {films.info.name} has no labels of {', '.join(missing)}")
-    return films.cases[list(structures)].to_numpy(dtype=np.float32)
-
-
-def bare(films: Dataset) -> Dataset:
-    """The films with their findings alone, so that real and synthetic ones can be put together."""
-    columns = ["id", "patient", *films.info.findings]
-    return replace(
-        films,
-        info=films.info.changed(organs=()),
-        masks=None,
-        boxes=None,
-        cases=films.cases[columns],
-        folder=None,
-    )

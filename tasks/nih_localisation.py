@@ -41,6 +41,7 @@ from ..benchmark.data.findings import LOCALISED
 from ..benchmark.data.sizes import FULL
 from ..benchmark.digest import derive_seed
 from ..benchmark.errors import InputError
+from ..benchmark.metrics.changes import Changes
 from ..benchmark.metrics.localisation import SCORE, best_detection, correct_localisation
 from ..benchmark.metrics.scores import AVERAGE
 from ..benchmark.progress import Progress
@@ -57,6 +58,7 @@ from .box_split import (
 )
 from .detections import (
     CHOSEN,
+    detection_changes,
     detection_table,
     false_positives,
     predicted,
@@ -358,9 +360,14 @@ class NihLocalisation(Task):
                 values = met[column].astype(np.float64).where(known)
                 labels = {"case": cases, "patient": patients, "structure": tested["finding"], "metric": metric}
                 parts.append(pd.DataFrame(labels | {"value": values}))
-        order = {name: place for place, name in enumerate(LOCALISED)}
         scores = pd.concat(parts, ignore_index=True)
-        return scores.sort_values("structure", key=lambda names: names.map(order), kind="stable", ignore_index=True)
+        return scores.sort_values(
+            "structure", key=lambda names: names.map(LOCALISED.index), kind="stable", ignore_index=True
+        )
+
+    def changes(self, said: Predictions, other: Predictions, test: Dataset | None) -> Changes:
+        scores = [] if test is None else [self.score(one, test) for one in (said, other)]
+        return detection_changes(said, other, scores)
 
     def without_unscored(self, predictions: Predictions, test: Dataset) -> Predictions:
         return without_unseen(predictions)
@@ -372,11 +379,7 @@ class NihLocalisation(Task):
         `cl_window_<i>`: each finding's best checkpoint in the window, and as average the best mean of one checkpoint:
         chosen on the test set, as in the paper's table.
         """
-        return self.in_table_order(summary(scores, self._windows()))
-
-    def _windows(self) -> list[tuple[int, ...]]:
-        settings = self.settings.detector
-        return [detector_settings.checkpoints_of(middle, settings) for middle in settings.windows]
+        return self.in_table_order(summary(scores, detector_settings.windows_of(self.settings.detector)))
 
     def paired_metrics(self) -> tuple[str, ...]:
         return ("cl",)

@@ -22,6 +22,7 @@ from ..benchmark.data.dataset import Annotation, Dataset
 from ..benchmark.data.splits import PinnedSplit, hold_out_patients, is_jsrt_like
 from ..benchmark.digest import derive_seed
 from ..benchmark.errors import InputError
+from ..benchmark.metrics.changes import Changes, label_changes
 from ..benchmark.metrics.segmentation import confusion, dice_from_counts, hausdorff_cases, jaccard_from_counts
 from ..benchmark.progress import Progress
 from .examples import REAL_HELD_OUT, SYNTHETIC_HELD_OUT, Examples, hold_out_last, not_showing, paint
@@ -264,6 +265,10 @@ class SegmentationTask(Task):
             parts.append(wide.melt(id_vars=["case", "structure"], var_name="metric", value_name="value"))
         scores = pd.concat(parts, ignore_index=True)
         return scores.astype({"value": np.float64})[["case", "structure", "metric", "value"]]
+
+    def changes(self, said: Predictions, other: Predictions, test: Dataset | None) -> Changes:
+        truth = None if test is None else self.label_maps(test, self.structures(test))
+        return label_changes(said.arrays["labels"], other.arrays["labels"], truth)
 
     def summarise(self, scores: pd.DataFrame) -> pd.DataFrame:
         """J and DSC pooled over the test films (as in the paper's tables), means over films, misses.

@@ -21,6 +21,7 @@ from ..errors import InputError
 from ..progress import Progress
 
 if TYPE_CHECKING:
+    from ..metrics.changes import Changes
     from ..significance.rules import PairingRule
     from ..training.history import History
 
@@ -278,6 +279,11 @@ class Task(ABC):
         """Case scores: columns `case, structure, metric, value` (long form, float64), from predictions and truth alone.
 
         NaN for a structure that the model was never taught: it is then absent from the table, not zero."""
+
+    def changes(self, said: Predictions, other: Predictions, test: Dataset | None) -> Changes | None:
+        """How a model's predictions differ from another's of the same films, and how often the changes are right where the
+        test films are given: for the check of entries. None where a task does not tell."""
+        return None
 
     def without_unscored(self, predictions: Predictions, test: Dataset) -> Predictions:
         """The predictions without what no score depends on, which an entry may leave out; all of them by default."""

@@ -76,3 +76,8 @@ def checkpoints_of(middle: int, settings: DetectorSettings) -> tuple[int, ...]:
     """The steps of the checkpoints in the window [s - check_every, s + check_every] about a step s."""
     steps = (middle - settings.check_every, middle, middle + settings.check_every)
     return tuple(step for step in steps if 0 < step <= settings.steps)
+
+
+def windows_of(settings: DetectorSettings) -> list[tuple[int, ...]]:
+    """The steps of the checkpoints in every window of the settings."""
+    return [checkpoints_of(middle, settings) for middle in settings.windows]

@@ -16,6 +16,7 @@ from cxrbench.benchmark import digest
 from cxrbench.benchmark.contracts.task import ArmName, Headline, Metric, Predictions, Slot, Task
 from cxrbench.benchmark.data.copies import copies
 from cxrbench.benchmark.data.dataset import Annotation, Dataset, DatasetInfo
+from cxrbench.benchmark.metrics.changes import Changes, label_changes
 from cxrbench.benchmark.registry import Plugin
 from cxrbench.benchmark.results.assemble import assemble
 from cxrbench.benchmark.results.curve import FoundCurve
@@ -91,6 +92,10 @@ class Squares(Task):
         average = {"metric": "dsc", "structure": "average", "value": table["value"].mean()}
         return pd.concat([table, pd.DataFrame([average])], ignore_index=True)
 
+    def changes(self, said: Predictions, other: Predictions, test: Dataset | None) -> Changes:
+        truth = None if test is None else drawn_labels(test, 0.0, 0)
+        return label_changes(said.arrays["labels"], other.arrays["labels"], truth)
+
     def paired_metrics(self) -> tuple[str, ...]:
         return ("dsc",)
 
@@ -144,9 +149,11 @@ def make_run(
     films: Dataset | None = None,
     placebos: bool = True,
     curve: FoundCurve | None = None,
+    forged: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
 ) -> Made:
     """A finished run, made by hand. `draw`: another one gives other predictions; `missing`: (arm, seed) without a record;
-    `placebos`: without, it is of an older protocol."""
+    `placebos`: without, it is of an older protocol; `forged`: predictions of the provider's arms, made of those of REAL (of
+    its seed) and the truth."""
     data, task = films or squares(), Squares()
     provider = ProviderIdentity(name=name, spec=f"{name}.py:{name}", code=digest.of_json([name]), settings={})
     store, cells = Store(folder / "store"), []
@@ -178,8 +185,13 @@ def make_run(
             cell = Cell(key=key_of(identity), identity=identity, fit_key=fit, synthetic_key=made)
             cells.append(cell)
             if (cell.arm, seed) not in missing:
-                share = wrong.get(cell.arm, wrong["real"])
-                _keep(store, task, data, cell, drawn_labels(task.test_set(data, slot), share, 100 * draw + len(cells)))
+                share, test = wrong.get(cell.arm, wrong["real"]), task.test_set(data, slot)
+                labels = drawn_labels(test, share, 100 * draw + len(cells))
+                if slot.arm is ArmName.REAL:
+                    real = labels
+                elif provided and forged is not None:
+                    labels = forged(real, drawn_labels(test, 0.0, 0))
+                _keep(store, task, data, cell, labels)
     for path in (store.root / "records").rglob("record.json"):
         record = Record.model_validate_json(path.read_bytes())
         if record.cost is not None:

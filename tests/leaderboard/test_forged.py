@@ -1,0 +1,72 @@
+"""Predictions made from those of another cell, and honest ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cxrbench.benchmark.metrics.changes import Changes, label_changes, rank_changes
+from cxrbench.leaderboard.checks import check_entry
+
+
+def with_one_pixel(real: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    said = real.copy()
+    said[0, 0, 0] = (said[0, 0, 0] + 1) % 3
+    return said
+
+
+def half_of_the_errors_mended(real: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    wrong = np.argwhere(real != truth)[::2]
+    said = real.copy()
+    said[tuple(wrong.T)] = truth[tuple(wrong.T)]
+    return said
+
+
+def a_third_of_the_changes_wrong(real: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    said = half_of_the_errors_mended(real, truth)
+    right = np.argwhere(real == truth)[:: real.size // max(1, int((said != real).sum() // 2))]
+    said[tuple(right.T)] = (truth[tuple(right.T)] + 1) % 3
+    return said
+
+
+def found(folder, sources) -> list[str]:
+    verdict = check_entry(folder, sources=sources)
+    return [one.message for one in verdict.findings if one.check == "beside_real" and one.level == "review"]
+
+
+def test_predictions_of_real_with_a_pixel_changed_wait_for_a_review(pack_system, sources):
+    (words,) = found(pack_system(forged=with_one_pixel), sources)
+    assert "it differs from real in 0.05% of what it predicts; two trainings differ in at least 0.1%" in words
+
+
+def test_without_the_films_too_few_changes_are_seen(pack_system, without_films):
+    assert len(found(pack_system(forged=with_one_pixel), without_films)) == 1
+
+
+def test_predictions_of_real_with_errors_mended_wait_for_a_review(pack_system, sources):
+    (words,) = found(pack_system(forged=half_of_the_errors_mended), sources)
+    assert "of what it predicts otherwise than real (" in words and "100% is right" in words
+
+
+def test_honest_predictions_and_those_that_err_in_both_directions_pass(pack_system, sources):
+    assert found(pack_system(), sources) == []
+    assert found(pack_system("other", draw=1, forged=a_third_of_the_changes_wrong), sources) == []
+
+
+def test_a_real_training_that_failed_accuses_nobody(pack_system, sources):
+    """An arm is right nearly wherever it differs from a model that found nothing: that is much, and no forgery."""
+    assert found(pack_system(wrong={"real": 0.4, "synthetic": 0.002}), sources) == []
+
+
+@pytest.mark.parametrize(("truth", "judged", "right"), [(None, 0, 0), ([[0, 1, 2, 2]], 2, 1)])
+def test_changes_of_label_maps(truth, judged, right):
+    said, other = np.array([[0, 1, 1, 2]]), np.array([[0, 0, 2, 2]])
+    assert label_changes(said, other, None if truth is None else np.array(truth)) == Changes(4, 2, judged, right)
+
+
+def test_changes_of_ranks_ignore_the_scale_and_ask_for_the_direction():
+    truth = np.array([[0], [1], [0], [1]])
+    other = np.array([[0.1], [0.2], [0.3], [0.4]])
+    assert rank_changes(10 * other - 3, other, truth) == Changes(4, 0, 0, 0)
+    assert rank_changes(other + truth, other, truth) == Changes(4, 2, 2, 2)  # 1 goes past 2
+    assert rank_changes(-other, other, truth) == Changes(4, 4, 4, 2)
