@@ -361,9 +361,7 @@ class NihLocalisation(Task):
                 labels = {"case": cases, "patient": patients, "structure": tested["finding"], "metric": metric}
                 parts.append(pd.DataFrame(labels | {"value": values}))
         scores = pd.concat(parts, ignore_index=True)
-        return scores.sort_values(
-            "structure", key=lambda names: names.map(LOCALISED.index), kind="stable", ignore_index=True
-        )
+        return scores.iloc[np.argsort(scores["structure"].map(LOCALISED.index), kind="stable")].reset_index(drop=True)
 
     def changes(self, said: Predictions, other: Predictions, test: Dataset | None) -> Changes:
         scores = [] if test is None else [self.score(one, test) for one in (said, other)]

@@ -380,7 +380,13 @@ def test_a_finding_names_check_place_and_reason(entry, sources):
 def test_a_check_is_found_by_being_there(entry, sources, tmp_path, monkeypatch):
     """In the order of their names, those that compute numbers again last."""
     assert [one.NAME for one in checks()] == sorted(one.NAME for one in checks())
-    assert {one.NAME for one in checks() if one.RECOMPUTES} == {"aggregates", "duplicates", "scores", "splits"}
+    assert {one.NAME for one in checks() if one.RECOMPUTES} == {
+        "aggregates",
+        "beside_real",
+        "duplicates",
+        "scores",
+        "splits",
+    }
     (tmp_path / "billing.py").write_text(
         "from cxrbench.leaderboard.checks.finding import Finding, Level\n"
         "NAME, RECOMPUTES = 'billing', False\n"
