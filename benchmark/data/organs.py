@@ -38,6 +38,20 @@ def organ_name(text: str) -> str:
     return organ_called(text, KNOWN_ORGANS) or text
 
 
+def organ_in(text: str, organs: Iterable[str]) -> tuple[str, str] | None:
+    """The organ that a file's name holds beside other words, and the rest of the name: `0001_left_lung` is of `left_lung`
+    and `0001`. The longest name of an organ counts. None where it holds none.
+    """
+    for organ in sorted(organs, key=len, reverse=True):
+        words = [re.escape(word) for word in re.split(r"[\W_]+", organ) if word]
+        for order in (words, words[::-1]):
+            found = re.search(r"(?<![a-z])" + r"[\W_]*".join(order) + r"(?![a-z])", text, flags=re.IGNORECASE)
+            if found is not None:
+                rest = f"{text[: found.start()].rstrip('_-. ')}_{text[found.end() :].lstrip('_-. ')}"
+                return organ, rest.strip("_-. ")
+    return None
+
+
 def _keys(text: str) -> set[str]:
     """What two spellings of one name have in common: their letters, in the order of the text or of the words."""
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text.strip())

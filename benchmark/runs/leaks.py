@@ -32,7 +32,10 @@ def refuse_named(name: str, films: Dataset, trained_on: Sequence[str], others: I
 
     _refuse(name, cases(trained_on), "fitted on", test)
     _refuse(
-        name, cases(source for row in films.cases.get("source_ids", ()) for source in row), "showing in its samples", test
+        name,
+        cases(source for row in films.cases.get("source_ids", ()) for source in row),
+        "showing in its samples",
+        test,
     )
 
 

@@ -26,8 +26,8 @@ from cxrbench.benchmark.runs import asked, examine
 from cxrbench.benchmark.runs import chains as execution
 from cxrbench.benchmark.runs.chains import Outcome
 from cxrbench.benchmark.runs.job import Job
-from cxrbench.benchmark.runs.request import Prepared, Request, choose_label_by, execute, prepare
 from cxrbench.benchmark.runs.leaks import of_no_case, refuse_leaks
+from cxrbench.benchmark.runs.request import Prepared, Request, choose_label_by, execute, prepare
 from cxrbench.benchmark.runs.store import Level
 from cxrbench.benchmark.runs.worker import perform
 from cxrbench.tasks.nih_classification import NihClassification

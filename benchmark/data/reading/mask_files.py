@@ -64,6 +64,14 @@ class MaskFile:
         return there, every[there]
 
 
+@dataclass(frozen=True, eq=False)
+class MaskArray:
+    """A mask that is no file of its own. path: the file that it is in. values: (H, W), numbers or bool."""
+
+    path: Path
+    values: np.ndarray
+
+
 def _two_values(values: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """The values that occur and their numbers where there are at most two, as in nearly every mask: no histogram."""
     if not values.size:
@@ -73,9 +81,13 @@ def _two_values(values: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     return (ends, counts) if counts.sum() == values.size else None
 
 
-def read_mask_file(path: Path, wanted: Wanted) -> MaskFile:
+def read_mask_file(path: Path | MaskArray, wanted: Wanted) -> MaskFile:
     """A mask's values. InputError where the file is absent, empty, damaged, or holds other than whole numbers that a mask
     can have."""
+    if isinstance(path, MaskArray):
+        if wanted is Wanted.COLOURS or path.values.dtype.kind not in "buif":
+            raise InputError(f"mask {path.path} has no colours: expected labels, bit flags, or an array an organ")
+        return MaskFile(path.path, _whole(path.values, path.path))
     raster = open_raster(path)
     image, remarks = raster.image, raster.remarks
     if wanted is Wanted.LABELS and raster.data.startswith(_JPEG):
@@ -84,7 +96,7 @@ def read_mask_file(path: Path, wanted: Wanted) -> MaskFile:
         return MaskFile(path, _indices(image), remarks=remarks)
     if image.mode in ("1", "L") or image.mode.startswith("I") or image.mode == "F":
         if wanted is not Wanted.COLOURS and "transparency" not in image.info:
-            return MaskFile(path, _grey(image, path), remarks=remarks)
+            return MaskFile(path, _whole(np.asarray(image), path), remarks=remarks)
         image = image.convert("L") if image.mode == "1" else image
     colours, alpha = _colours(image)
     if wanted is Wanted.COLOURS:
@@ -130,10 +142,9 @@ def _indices(image: Any) -> np.ndarray:
     return numbers[np.asarray(image)]
 
 
-def _grey(image: Any, path: Path) -> np.ndarray:
+def _whole(values: np.ndarray, path: Path) -> np.ndarray:
     """Whole numbers as stored, uint8 or uint16; of floats from 0 to 1 that are no whole numbers, their part of 65,535."""
-    values = np.asarray(image)
-    if values.dtype.itemsize == 1:
+    if values.dtype.itemsize == 1 and values.dtype.kind in "bu":
         return values.view(np.uint8)
     if values.dtype.kind == "f":
         if not np.isfinite(values).all() or values.min() < 0 or values.max() > 65535:
