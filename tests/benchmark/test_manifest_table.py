@@ -18,6 +18,7 @@ from cxrbench.benchmark.data.finding_lists import flags_of_lists
 from cxrbench.benchmark.data.findings import FINDINGS, NO_FINDING, known_finding
 from cxrbench.benchmark.data.importers.manifest import import_manifest
 from cxrbench.benchmark.data.importers.manifest_options import ManifestOptions
+from cxrbench.benchmark.data.reading.views import view_of
 from cxrbench.benchmark.errors import InputError
 
 SIDE = 32
@@ -512,6 +513,36 @@ def test_frontal_films_by_a_column_of_views(films):
     lines = ("images/a.png,PA", "images/b.png,L", "images/c.png,")
     found = _read(_table(films, "path,View Position", *lines), only=("view=frontal",))
     assert found.ids == ["a"] and "2 films left out by --only 'view=frontal'" in _said(found)
+
+
+def test_frontal_views_in_several_words_are_kept_and_those_left_out_are_named(films):
+    views = ("PA Erect", "Posteroanterior (PA)", "AP Supine", "LPO", "COSTAL", "AP LLD")
+    for number in range(len(views)):
+        _film(films / f"images/v{number}.png", np.full((8, 8), 20 * number, np.uint8))
+    table = _table(films, "path,view", *(f"images/v{number}.png,{view}" for number, view in enumerate(views)))
+    found = _read(table, only=("view=frontal",))
+    assert found.ids == ["v0", "v1", "v2"]
+    assert "3 films left out by --only 'view=frontal': LPO 1, COSTAL 1, AP LLD 1" in _said(found)
+    assert "3 films of other views by column 'view', LPO 1, COSTAL 1, AP LLD 1 (--only 'view=" in _said(_read(table))
+
+
+@pytest.mark.parametrize(
+    ("text", "view"),
+    [
+        ("postero-anterior oblique", "OBLIQUE"),
+        ("antero-posterior left lateral decubitus", "DECUBITUS"),
+        ("PA/LAT", "LATERAL"),
+        ("BILATERAL FRONTAL", "FRONTAL"),
+        ("AP_horizontal", "AP"),
+        ("APSupine", "AP"),
+        ("Left Lateral", "LATERAL"),
+        ("L", "LATERAL"),
+        ("COSTAL", None),
+        ("", None),
+    ],
+)
+def test_views_in_words(text, view):
+    assert view_of(text) == view
 
 
 def test_a_dictionary_of_findings_has_0_or_1_for_each():

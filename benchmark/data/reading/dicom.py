@@ -16,15 +16,10 @@ from .dicom_shown import SHOWN, shown, shown_colour
 from .dicom_values import numbers, word
 from .grey import MOST_PIXELS, Film
 from .quiet import one_line, quiet
+from .views import FRONTAL, view_of
 
 _LATIN, _BIG = (b"\x02\x00", b"\x08\x00"), b"\x00\x08"  # the first group of a file without a preamble, by byte order
 _PLUGINS = {"JPEG 2000": "pylibjpeg-openjpeg", "High-Throughput": "pylibjpeg-openjpeg", "JPEG": "pylibjpeg-libjpeg"}
-_VIEWS = {
-    **dict.fromkeys(("LL", "RL", "LAT"), "LATERAL"),
-    **dict.fromkeys(("LLD", "RLD"), "DECUBITUS"),
-    **dict.fromkeys(("LLO", "RLO", "LAO", "RAO", "LPO", "RPO"), "OBLIQUE"),
-}
-_KINDS = {"DECUB": "DECUBITUS", "OBLIQ": "OBLIQUE", "LATERAL": "LATERAL"}  # beginnings of words
 
 
 def is_dicom(data: bytes) -> bool:
@@ -169,13 +164,9 @@ def _view(data: Any) -> tuple[str | None, list[str]]:
     sequence = data.get("ViewCodeSequence")
     meaning = word(sequence[0], "CodeMeaning") if sequence else ""
     for name in (named, meaning):
-        plain = name.replace("-", "").replace("_", " ").replace("POSTERO", "P").replace("ANTERO", "A")
-        plain = plain.replace("ANTERIOR", "A").replace("POSTERIOR", "P").strip()
-        words = plain.split()
-        view = next((_VIEWS[one] for one in words if one in _VIEWS), None)
-        view = next((kind for part, kind in _KINDS.items() if any(one.startswith(part) for one in words)), view)
-        if view is None and words and words[0] in ("PA", "AP"):
-            return words[0], []
+        view = view_of(name)
+        if view in FRONTAL:
+            return view, []
         if view:
             return view, [f"of another view than a frontal one ({view}, by the file's {name})"]
     return None, []

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..remarks import Remark
+from .views import FRONTAL
 
 MOST_PIXELS = 2 * 89_478_485
 """A file that claims more is refused before it fills the memory (Pillow's limit)."""
@@ -19,18 +20,19 @@ class Film:
     """pixels: float32 (H, W) in [0, 1], 1 is white. spacing_mm: side of a pixel where the file says it,
     else None. remarks: what was noticed, for `remarks.gathered`.
 
-    view: PA, AP, LATERAL, OBLIQUE or DECUBITUS where the file says it (DICOM), else None.
+    view: as `views.view_of`, where the file says it (DICOM), else None. turned: brought upright as EXIF says.
     """
 
     pixels: np.ndarray
     spacing_mm: float | None = None
     remarks: tuple[Remark, ...] = ()
     view: str | None = None
+    turned: bool = False
 
     @property
     def frontal(self) -> bool | None:
         """Whether the film is PA or AP; None where the file does not say."""
-        return None if self.view is None else self.view in ("PA", "AP")
+        return None if self.view is None else self.view in FRONTAL
 
 
 def luminance(colours: np.ndarray) -> np.ndarray:
