@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..data.dataset import Dataset, DatasetInfo
+from ..data.importers.manifest_boxes import boxes_said
 from ..data.reading.masks import MaskReader
 from ..data.reading.sets import Films, FittedFilm, fitted_film, read_films
 from ..errors import InputError, ProviderError
@@ -88,6 +89,9 @@ def _read(folder: Path, train: Dataset, progress: Progress) -> Dataset:
     findings = () if labels is None else train.info.findings
     if labels is not None:
         cases[list(findings)] = labels
+    if boxes is not None:
+        turned = [one for one, is_turned in zip(pictures.ids, films.turned, strict=True) if is_turned]
+        of_boxes = (*of_boxes, *boxes_said(boxes, cases, turned))
     taken = [*pictures.taken, *of_masks, *(one for one in (table, of_films) if one)]
     remarks = (
         *pictures.remarks,

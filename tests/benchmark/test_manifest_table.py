@@ -476,6 +476,23 @@ def test_boxes_that_are_none_are_one_line(films, header, line, mapping, message)
 # ------------------------------------------------------------------------------------------------------------------- views
 
 
+def test_boxes_of_a_finding_that_a_film_is_said_not_to_have_are_said(films):
+    path = _table(films, "path,finding_Mass", "images/a.png,0", "images/b.png,1")
+    boxes = _table(films, "id,finding,x,y,w,h", "a,Mass,4,6,8,10", "b,Mass,4,6,8,10", name="boxes.csv")
+    assert "1 film with a box of Mass and without it by the labels: a" in _said(_read(path, boxes=boxes))
+
+
+def test_boxes_are_in_pixels_of_the_upright_film(films):
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(np.zeros((SIDE, 2 * SIDE), np.uint8)).save(films / "images/a.png", exif=exif)
+    boxes = _table(films, "id,finding,x,y,w,h", f"a,Mass,0,{SIDE},4,{SIDE}", name="boxes.csv")
+    found = _read(_table(films, "path", "images/a.png"), boxes=boxes)
+    assert "1 film with boxes turned upright as EXIF says: boxes taken in pixels of the upright film (a)" in _said(
+        found
+    )
+
+
 @pytest.fixture
 def views(tmp_path):
     """Four DICOM films (PA, LL, one that does not say, AP), a table with boxes beside them."""

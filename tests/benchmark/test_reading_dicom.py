@@ -443,6 +443,19 @@ def test_spacing_is_told_where_it_is_whole(tmp_path):
     assert film_of(tmp_path, PixelSpacing=[0, 0]).spacing_mm is None
 
 
+@pytest.mark.parametrize(
+    ("tags", "shape"),
+    [
+        ({"PixelSpacing": [0.4, 0.2]}, "2 times as high as wide, PixelSpacing"),
+        ({"PixelAspectRatio": [1, 2]}, "2 times as wide as high, PixelAspectRatio"),
+        ({"PixelSpacing": [0.2, 0.2], "PixelAspectRatio": [1, 2]}, ""),
+    ],
+)
+def test_pixels_that_are_not_square_are_said(tmp_path, tags, shape):
+    line = f"with pixels that are not square ({shape}): read as stored, and so out of shape"
+    assert said(film_of(tmp_path, **tags)) == ([line] if shape else [])
+
+
 def test_a_byte_more_or_a_header_of_its_own_kind_is_read(tmp_path):
     """Excess bytes at the end; numbers with blanks, as devices write them."""
     close(film_of(tmp_path, PixelData=VALUES.tobytes() + b"\0\0"), VALUES / 4095)

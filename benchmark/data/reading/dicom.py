@@ -14,12 +14,13 @@ from ...errors import InputError
 from ..remarks import Remark
 from .dicom_shown import SHOWN, shown, shown_colour
 from .dicom_values import numbers, word
-from .grey import MOST_PIXELS, Film
+from .grey import MOST_PIXELS, Film, oblong_pixels
 from .quiet import one_line, quiet
 from .views import FRONTAL, view_of
 
 _LATIN, _BIG = (b"\x02\x00", b"\x08\x00"), b"\x00\x08"  # the first group of a file without a preamble, by byte order
 _PLUGINS = {"JPEG 2000": "pylibjpeg-openjpeg", "High-Throughput": "pylibjpeg-openjpeg", "JPEG": "pylibjpeg-libjpeg"}
+_SQUARE = 0.01  # pixels whose sides differ by less are square
 
 
 def is_dicom(data: bytes) -> bool:
@@ -93,7 +94,7 @@ def _film(path: Path, data: Any, white: float | None) -> Film:
     else:
         grey, said = shown(raw, data, white)
     view, view_said = _view(data)
-    said = [*said, *view_said, *_turned(data)]
+    said = [*said, *view_said, *_turned(data), *_oblong(data)]
     return Film(grey, _spacing(data), tuple(Remark(text, where) for text in said), view)
 
 
@@ -180,6 +181,16 @@ def _turned(data: Any) -> list[str]:
     rows, columns = (str(one)[:1] for one in orientation)
     if {rows, columns} <= set("LRHF") and rows and columns and (rows, columns) != ("L", "F"):
         return [f"kept mirrored or turned (PatientOrientation {rows}\\{columns}; upright is L\\F): read as kept"]
+    return []
+
+
+def _oblong(data: Any) -> list[str]:
+    """What to say of pixels that are not square (PS3.3 C.7.6.3.1.7; spacings and ratios name rows first)."""
+    for tag in ("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"):
+        found = numbers(data, tag)
+        if len(found) == 2 and min(found) > 0:
+            ratio = found[0] / found[1]
+            return [oblong_pixels(ratio, tag)] if abs(ratio - 1) > _SQUARE else []
     return []
 
 

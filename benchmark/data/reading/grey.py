@@ -61,6 +61,20 @@ def unused_range(lowest: float, highest: float, low: float, top: float) -> str |
     return None
 
 
+def white_too_low(highest: float, white: float | None) -> str:
+    """What to do about a film that is brighter than white. white: as it was said, or None."""
+    if white is None:
+        return "say which value is white by --white"
+    return f"--white {white:g} is too low: it must be the most there can be in any film, {highest:g} or more"
+
+
+def oblong_pixels(ratio: float, why: str) -> str:
+    """What to say of a film whose pixels are `ratio` times as high as wide."""
+    higher = ratio > 1
+    shape = f"{max(ratio, 1 / ratio):.3g} times as {'high as wide' if higher else 'wide as high'}"
+    return f"with pixels that are not square ({shape}, {why}): read as stored, and so out of shape"
+
+
 def _fitting(highest: float, top: float) -> float:
     """The largest value of the least depth that holds `highest`: 4,095 for 12 bits in a file of 16."""
     if top <= 1:
