@@ -11,6 +11,7 @@ from ..data.organs import KNOWN_ORGANS, organ_called, organ_in
 from ..data.reading.mask_files import MaskArray
 from ..data.reading.mask_kinds import Declared, Ways, parse_declared
 from ..data.reading.masks import SHARED, MaskReader
+from ..data.reading.names import one_spelling
 from ..errors import InputError, ProviderError
 from .picture_folders import film_files, mask_root, organ_of
 from .picture_sources import Pictures, finding_of
@@ -105,12 +106,12 @@ def _of_names(
 ) -> dict[str, list[Path]] | None:
     """The files of each organ that files' names hold beside the film's (`0001_left_lung.png`); None where files have the
     films' names, or hold no organ."""
-    known = {_bare_key(file.relative_to(root).with_suffix("").name) for file in files}
+    known = {_bare_key(one_spelling(file.relative_to(root).with_suffix("").name)) for file in files}
     if all(key.rpartition("/")[2] in known for key in pictures.keys):
         return None
     found: dict[str, dict[str, Path]] = {}
     for file in files:
-        one = organ_in(file.stem, {*organs, *KNOWN_ORGANS})
+        one = organ_in(one_spelling(file.stem), {*organs, *KNOWN_ORGANS})
         if one is None:
             return None
         first = found.setdefault(one[0], {}).setdefault(_bare_key(one[1]), file)
@@ -148,7 +149,7 @@ def _matched(pictures: Pictures, root: Path, files: Sequence[Path], organ: str) 
     """The file of each film, by its path or its name, which may end in `_mask` or the organ."""
     known: dict[str, Path] = {}
     for file in files:
-        key = file.relative_to(root).with_suffix("").as_posix()
+        key = one_spelling(file.relative_to(root).with_suffix("").as_posix())
         ending = next((end for end in (*_ENDINGS, f"_{organ}") if organ + end and key.endswith(end)), "")
         for name in (key, key.removesuffix(ending)):
             known.setdefault(name, file)

@@ -13,6 +13,7 @@ from ..data.findings import NO_FINDING, known_finding, word_key
 from ..data.reading.films import Film, read_film
 from ..data.reading.grey import luminance
 from ..data.reading.mask_files import MaskArray
+from ..data.reading.names import one_spelling
 from ..errors import ProviderError
 from .picture_arrays import numbers_of, read_arrays
 from .picture_folders import IMAGES, check_same_names, film_files, is_masks
@@ -73,8 +74,8 @@ def finding_of(name: str, findings: Sequence[str]) -> str | None:
 
 
 def _of_files(folder: Path, root: Path, files: Sequence[Path], findings: Sequence[str]) -> Pictures:
-    keys = [path.relative_to(root).with_suffix("").as_posix() for path in files]
-    stems = [path.stem for path in files]
+    keys = [one_spelling(path.relative_to(root).with_suffix("").as_posix()) for path in files]
+    stems = [one_spelling(path.stem) for path in files]
     ids = stems if len(set(stems)) == len(stems) else keys
     if len(set(ids)) < len(ids):
         twice = next(key for key in keys if keys.count(key) > 1)

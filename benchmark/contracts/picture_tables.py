@@ -14,6 +14,7 @@ from ..data.findings import NO_FINDING
 from ..data.importers.manifest_boxes import fitted_boxes, read_boxes
 from ..data.importers.manifest_columns import FINDING, column_key
 from ..data.reading.films import FILM_SUFFIXES, Square
+from ..data.reading.names import one_spelling
 from ..data.reading.tables import Table, is_blank, read_table
 from ..errors import InputError, ProviderError
 from .picture_folders import IMAGES
@@ -129,10 +130,11 @@ def _table(file: Path) -> Table:
 def _finder(pictures: Pictures) -> Callable[[str], int | None]:
     """From what a table calls a film to its number: the id, the path in the folder, the file's name."""
     rows = range(len(pictures.ids))
-    known = dict(zip(pictures.ids, rows, strict=True)) | dict(zip(pictures.keys, rows, strict=True))
+    known = dict(zip(map(one_spelling, pictures.ids), rows, strict=True))
+    known |= dict(zip(map(one_spelling, pictures.keys), rows, strict=True))
 
     def find(text: str) -> int | None:
-        path = text.strip().replace("\\", "/")
+        path = one_spelling(text.strip().replace("\\", "/"))
         suffix = Path(path).suffix
         stem = path.removesuffix(suffix) if suffix.lower() in FILM_SUFFIXES else path
         parts = stem.split("/")

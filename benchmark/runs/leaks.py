@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 
 from ..data.dataset import Dataset
@@ -64,4 +65,4 @@ def _listed(names: Sequence[str]) -> str:
 def _bare(name: str) -> str:
     """An id, or a file's name that has it, without what people add: folder, ending, quotes, commas, blanks, case."""
     last = re.split(r"[\\/]", name.strip().strip("\"'").rstrip(",;").strip("\"'").strip())[-1]
-    return _SUFFIX.sub("", last).casefold()
+    return _SUFFIX.sub("", unicodedata.normalize("NFC", last)).casefold()

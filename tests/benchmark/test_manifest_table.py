@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,16 @@ def test_a_table_with_semicolons_windows_paths_and_old_letters_is_read(films):
 def test_a_path_of_a_windows_drive_is_one_line(films):
     message = _error(_table(films, "path", r"C:\films\a.png"))
     assert r"'C:\films\a.png' is a path of a Windows drive" in message and "--root" in message
+
+
+@pytest.mark.parametrize("forms", [("NFD", "NFC"), ("NFC", "NFD")])
+def test_a_file_whose_name_has_its_accents_spelled_otherwise_is_found(films, forms):
+    there, written = (unicodedata.normalize(form, "Größe/Müller.png") for form in forms)
+    _film(films / there, np.eye(SIDE, dtype=np.uint8) * 200)
+    boxes = _table(
+        films, "id,finding,x,y,w,h", unicodedata.normalize(forms[0], "Müller,Mass,1,1,4,4"), name="boxes.csv"
+    )
+    assert len(_read(_table(films, "path", written), boxes=boxes).boxes) == 1
 
 
 def test_a_missing_file_says_what_is_there_instead(films):
@@ -560,6 +571,29 @@ def test_frontal_views_in_several_words_are_kept_and_those_left_out_are_named(fi
 )
 def test_views_in_words(text, view):
     assert view_of(text) == view
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Mass\nEdema",
+        "Mass\r\nEdema",
+        "Mass;\nEdema\n",
+        "array(['Mass', 'Edema'], dtype=object)",
+        "array(['Mass', 'Edema'],\n      dtype='<U5')",
+        "['Mass'\n 'Edema']",
+        "np.array(['Mass', 'Edema'])",
+        "[Mass,\n Edema]",
+    ],
+)
+def test_lines_and_numpys_arrays_of_findings_are_lists(value):
+    flags, said = flags_of_lists([value, "Mass"], _rows)
+    assert flags == {"Edema": [1, 0], "Mass": [1, 1]}
+    assert not any("\n" in line for line in said)
+
+
+def test_an_empty_array_of_findings_is_a_film_without_any():
+    assert flags_of_lists(["array([], dtype=object)", "Mass"], _rows)[0] == {"Mass": [0, 1]}
 
 
 def test_a_dictionary_of_findings_has_0_or_1_for_each():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -275,6 +276,17 @@ def test_labels_in_any_table_beside_the_films_are_read(tmp_path, name, text):
     made = read_pictures(tmp_path, train)
     np.testing.assert_array_equal(made.labels(), train.labels())
     assert not any(line.startswith("not read") for line in made.info.remarks)
+
+
+def test_names_with_accents_in_either_spelling_are_one(tmp_path):
+    train = films(findings=True)
+    write(tmp_path, train.images, unicodedata.normalize("NFD", "images/fö{}.png"))
+    write(tmp_path, organ(train, 0), unicodedata.normalize("NFC", "masks/left_lung/fö{}.png"))
+    write(tmp_path, organ(train, 1), unicodedata.normalize("NFC", "masks/right_lung/fö{}.png"))
+    text = lines("file_name,findings", "{}.png,{}").replace("f", "fö").replace("föile", "file").replace("föind", "find")
+    (tmp_path / "labels.csv").write_text(unicodedata.normalize("NFC", text))
+    made = read_pictures(tmp_path, train)
+    assert same(made, train) and (made.labels() == train.labels()).all()
 
 
 @pytest.mark.parametrize("name", ["Boxes.csv", "boxes.xlsx", "boxes.parquet", "boxes.jsonl"])

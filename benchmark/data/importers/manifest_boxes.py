@@ -18,6 +18,7 @@ from ..finding_lists import spellings
 from ..findings import NO_FINDING
 from ..parts import films_in_words
 from ..reading.films import Square
+from ..reading.names import one_spelling
 from ..reading.tables import Table, is_blank, read_table
 from .manifest_columns import column_key
 
@@ -128,13 +129,14 @@ def _columns(table: Table, ids: Sequence[str], mapping: Mapping[str, str]) -> tu
 
 def _finder(ids: Sequence[str], left_out: frozenset[str]) -> Callable[[str], str | None]:
     """From what a table of boxes calls a film to its id: the id itself, a file's name or path, a number as 12.0."""
-    known = {*ids, *left_out}
+    known = {one_spelling(one): one for one in (*ids, *left_out)}
 
     def find(text: str) -> str | None:
+        text = one_spelling(text)
         name = text.replace("\\", "/").rpartition("/")[2]
         for one in (text, name, name.rpartition(".")[0], text.removesuffix(".0")):
             if one in known:
-                return one
+                return known[one]
         return None
 
     return find

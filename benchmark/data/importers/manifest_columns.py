@@ -16,6 +16,7 @@ from pathlib import Path
 from ...errors import InputError, unknown
 from ..findings import NO_FINDING, known_finding
 from ..parts import films_in_words
+from ..reading.names import existing
 from ..reading.tables import Table, is_blank
 from ..reading.views import FRONTAL, view_of
 from .manifest_options import ManifestOptions
@@ -164,7 +165,7 @@ class Columns:
                     f"manifest: '{text}' is a path of a Windows drive, which is not here; give paths below a folder, "
                     "and the folder by --root"
                 )
-            files.append(file)
+            files.append(existing(file))
         if turned:
             self.remarks.append(f"{what}: {turned} paths with backslashes read as folders")
         return files
