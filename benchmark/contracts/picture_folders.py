@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from ..data.organs import KNOWN_ORGANS, organ_called, organ_in
+from ..data.organs import KNOWN_ORGANS, organ_called, organs_in
 from ..data.reading.films import is_film
 from ..errors import ProviderError
 
@@ -35,8 +35,7 @@ def is_masks(name: str, organs: Sequence[str] = ()) -> bool:
 def organ_of(name: str, organs: Sequence[str]) -> str | None:
     """The organ that a folder or an array is called by, alone or with a word for masks (`left_lung_masks`)."""
     organ = organ_called(name, organs)
-    found = None if organ else organ_in(name, organs)
-    return found[0] if found and _of_masks(found[1]) else organ
+    return organ or next((one for one, rest in organs_in(name, organs) if _of_masks(rest)), None)
 
 
 def _of_masks(name: str) -> bool:
@@ -101,23 +100,29 @@ def _parts_of_one(one: str, other: str) -> bool:
 
 
 def not_read(folder: Path, taken: Collection[Path], organs: Sequence[str]) -> tuple[str, ...]:
-    """What lies in a folder, or beside its films, and was not read, a line for folders and one for files."""
-    rooms = [folder, *(folder / name for name in IMAGES if (folder / name) in taken)]
-    below = [path for room in rooms if room.is_dir() for path in sorted(room.iterdir())]
-    others = [path for path in below if not path.name.startswith(".") and not _is_taken(path, taken)]
-    folders = [path.relative_to(folder).as_posix() + "/" for path in others if path.is_dir() and any(path.iterdir())]
-    files = [
-        path.relative_to(folder).as_posix() for path in others if path.is_file() and path.suffix.lower() in _NO_FILM
-    ]
-    files = [name for name in files if name not in _OURS]
+    """The folders, tables and arrays of a folder that were not read, a line for folders and one for files. taken: files
+    and folders that were."""
+    read = set(taken)
+    above = {parent for one in read for parent in one.parents}
+    folders, files = [], []
+
+    def look(place: Path) -> None:
+        for path in sorted(place.iterdir()):
+            name = path.relative_to(folder).as_posix()
+            if path.name.startswith(".") or path in read or name in _OURS:
+                continue
+            if path in above:
+                look(path)
+            elif path.is_dir() and any(path.iterdir()):
+                folders.append(f"{name}/")
+            elif path.suffix.lower() in _NO_FILM and path.is_file():
+                files.append(name)
+
+    look(folder)
     lines = [f"not read: {_listed(names)}" for names in (folders, files) if names]
-    if folders and not organs and any(is_masks(Path(name).name) for name in folders):
+    if not organs and any(is_masks(Path(name).name) and film_files(folder / name) for name in folders):
         lines[0] += " (the training set has no masks)"
     return tuple(lines)
-
-
-def _is_taken(path: Path, taken: Collection[Path]) -> bool:
-    return any(one == path or one.is_relative_to(path) for one in taken)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..data.dataset import Dataset
-from ..data.organs import KNOWN_ORGANS, organ_called, organ_in
+from ..data.organs import KNOWN_ORGANS, organ_called, organs_in
 from ..data.reading.mask_files import MaskArray
 from ..data.reading.mask_kinds import Declared, Ways, parse_declared
 from ..data.reading.masks import SHARED, MaskReader
@@ -106,25 +106,30 @@ def _of_names(
 ) -> dict[str, list[Path]] | None:
     """The files of each organ that files' names hold beside the film's (`0001_left_lung.png`); None where files have the
     films' names, or hold no organ."""
-    known = {_bare_key(one_spelling(file.relative_to(root).with_suffix("").name)) for file in files}
-    if all(key.rpartition("/")[2] in known for key in pictures.keys):
+    stems = [key.rpartition("/")[2] for key in pictures.keys]
+    known = {_bare_key(one_spelling(file.stem)) for file in files}
+    films = set(stems)
+    if films <= known:
         return None
     found: dict[str, dict[str, Path]] = {}
     for file in files:
-        one = organ_in(one_spelling(file.stem), {*organs, *KNOWN_ORGANS})
-        if one is None:
+        held = [
+            (organ, _bare_key(rest)) for organ, rest in organs_in(one_spelling(file.stem), (*organs, *KNOWN_ORGANS))
+        ]
+        if not held:
             return None
-        first = found.setdefault(one[0], {}).setdefault(_bare_key(one[1]), file)
+        organ, stem = next((one for one in held if one[1] in films), held[0])
+        first = found.setdefault(organ, {}).setdefault(stem, file)
         if first is not file:
-            raise ProviderError(f"{root}: {first.name} and {file.name} are both {one[0]} of {one[1]}")
+            raise ProviderError(f"{root}: {first.name} and {file.name} are both {organ} of {stem}")
     columns = {}
     for organ in (one for one in organs if one in found):
-        without = [key for key in pictures.keys if key.rpartition("/")[2] not in found[organ]]
+        without = [stem for stem in stems if stem not in found[organ]]
         if without:
             raise ProviderError(
-                f"{root}: no mask of {organ} of {len(without)} of {len(pictures.keys)} films, the first is {without[0]}"
+                f"{root}: no mask of {organ} of {len(without)} of {len(stems)} films, the first is {without[0]}"
             )
-        columns[organ] = [found[organ][key.rpartition("/")[2]] for key in pictures.keys]
+        columns[organ] = [found[organ][stem] for stem in stems]
     return columns or None
 
 

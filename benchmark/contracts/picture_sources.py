@@ -60,9 +60,11 @@ def find_pictures(folder: Path, findings: Sequence[str], organs: Sequence[str] =
         return _of_arrays(root)
     if any(folder.glob("*.parquet")):
         return _of_tables(folder)
+    named = [path.name for path in sorted(root.iterdir()) if path.is_dir() and is_masks(path.name) and film_files(path)]
+    found = f"only {', '.join(named)}, taken for masks by the name" if named else "neither"
     raise ProviderError(
         f"{folder}: expected dataset.json or images/*.png (also other pictures, nested or not, .npz, .npy or a dataset of "
-        "🤗 datasets), found neither"
+        f"🤗 datasets), found {found}"
     )
 
 

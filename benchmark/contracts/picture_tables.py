@@ -21,6 +21,7 @@ from .picture_folders import IMAGES
 from .picture_sources import Pictures, finding_of
 
 BOXES = "boxes"
+_CALLED = ("labels", "metadata", BOXES)
 _TABLES = (".csv", ".tsv", ".xlsx", ".parquet", ".jsonl")
 _PERHAPS = (".txt", ".json")  # tables where they are called so, and can be read as one
 _FILM_COLUMNS = (
@@ -61,14 +62,16 @@ def find_boxes(folder: Path) -> Path | None:
 
 
 def _tables(folder: Path) -> list[Path]:
-    rooms = [folder, *(folder / name for name in IMAGES if (folder / name).is_dir())]
-    files = [path for room in rooms for path in sorted(room.iterdir()) if path.is_file()]
+    """The tables of a folder, and those beside the films in images/ that are called as ours are."""
+    files = [path for path in sorted(folder.iterdir()) if path.is_file()]
+    for room in (folder / name for name in IMAGES if (folder / name).is_dir()):
+        files += [path for path in sorted(room.iterdir()) if path.stem.lower() in _CALLED and path.is_file()]
     return [path for path in files if path.suffix.lower() in _TABLES or _is_table(path)]
 
 
 def _is_table(path: Path) -> bool:
     """Whether a text file called labels, metadata or boxes is a table with a column for the film."""
-    if path.suffix.lower() not in _PERHAPS or path.stem.lower() not in ("labels", "metadata", BOXES):
+    if path.suffix.lower() not in _PERHAPS or path.stem.lower() not in _CALLED:
         return False
     try:
         return len(table := read_table(path).header) > 1 and bool(_columns_of(table, _FILM_COLUMNS))

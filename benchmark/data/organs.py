@@ -38,18 +38,20 @@ def organ_name(text: str) -> str:
     return organ_called(text, KNOWN_ORGANS) or text
 
 
-def organ_in(text: str, organs: Iterable[str]) -> tuple[str, str] | None:
-    """The organ that a file's name holds beside other words, and the rest of the name: `0001_left_lung` is of `left_lung`
-    and `0001`. The longest name of an organ counts. None where it holds none.
+def organs_in(text: str, organs: Iterable[str]) -> list[tuple[str, str]]:
+    """The organs that a name holds beside other words, each with the rest of the name, longest first: `0001_left_lung` is
+    of `left_lung` and `0001`.
     """
-    for organ in sorted(organs, key=len, reverse=True):
+    found = []
+    for organ in sorted(set(organs), key=lambda one: (-len(one), one)):
         words = [re.escape(word) for word in re.split(r"[\W_]+", organ) if word]
         for order in (words, words[::-1]):
-            found = re.search(r"(?<![a-z])" + r"[\W_]*".join(order) + r"(?![a-z])", text, flags=re.IGNORECASE)
-            if found is not None:
-                rest = f"{text[: found.start()].rstrip('_-. ')}_{text[found.end() :].lstrip('_-. ')}"
-                return organ, rest.strip("_-. ")
-    return None
+            match = re.search(r"(?<![a-z])" + r"[\W_]*".join(order) + r"(?![a-z])", text, flags=re.IGNORECASE)
+            if match is not None:
+                rest = f"{text[: match.start()].rstrip('_-. ')}_{text[match.end() :].lstrip('_-. ')}"
+                found.append((organ, rest.strip("_-. ")))
+                break
+    return found
 
 
 def _keys(text: str) -> set[str]:

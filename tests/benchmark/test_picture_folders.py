@@ -15,7 +15,7 @@ from cxrbench.benchmark.contracts import pictures
 from cxrbench.benchmark.contracts.picture_folders import is_masks
 from cxrbench.benchmark.contracts.pictures import read_pictures
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
-from cxrbench.benchmark.data.organs import organ_in
+from cxrbench.benchmark.data.organs import organs_in
 from cxrbench.benchmark.errors import ProviderError
 
 ORGANS = ("left_lung", "right_lung")
@@ -131,10 +131,11 @@ def test_what_is_not_read_is_named(tmp_path):
     write(tmp_path, train.images, "overlay/f{}.png")
     np.save(tmp_path / "more.npy", train.images)
     (tmp_path / "labels.json").write_text('{"f0": "Mass"}')
+    (tmp_path / "images/notes.csv").write_text("a,b\n1,2\n")
     made = read_pictures(tmp_path, train)
     assert len(made) == COUNT
     assert "not read: overlay/, segmentation/ (the training set has no masks)" in made.info.remarks
-    assert "not read: labels.json, more.npy" in made.info.remarks
+    assert "not read: images/notes.csv, labels.json, more.npy" in made.info.remarks
 
 
 # ------------------------------------------------------------------------------------------------------- names of organs
@@ -153,16 +154,24 @@ def test_an_organ_in_a_files_name_is_the_organ(tmp_path):
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("0001_left_lung", ("left_lung", "0001")),
-        ("LeftLung-0001", ("left_lung", "0001")),
-        ("a_lung left_b", ("left_lung", "a_b")),
-        ("0001_lungs", ("lungs", "0001")),
-        ("heartless_1", None),
-        ("0001", None),
+        ("0001_left_lung", [("left_lung", "0001")]),
+        ("LeftLung-0001", [("left_lung", "0001")]),
+        ("a_lung left_b", [("left_lung", "a_b")]),
+        ("lungs_01_heart", [("heart", "lungs_01"), ("lungs", "01_heart")]),
+        ("heartless_1", []),
+        ("0001", []),
     ],
 )
-def test_the_organ_in_a_name(text, found):
-    assert organ_in(text, ("left_lung", "lungs", "heart")) == found
+def test_the_organs_in_a_name(text, found):
+    assert organs_in(text, ("left_lung", "lungs", "heart")) == found
+
+
+def test_a_film_may_be_called_after_an_organ(tmp_path):
+    train = films()
+    write(tmp_path, train.images, "images/lungs_{}.png")
+    write(tmp_path, organ(train, 0), "masks/lungs_{}_left_lung.png")
+    write(tmp_path, organ(train, 1), "masks/lungs_{}_right_lung.png")
+    assert same(read_pictures(tmp_path, train), train)
 
 
 def test_masks_toml_may_lie_in_masks(tmp_path):

@@ -429,7 +429,10 @@ def test_views_are_told_and_those_that_are_not_frontal_are_said(tmp_path, view, 
 
 def test_films_that_are_kept_mirrored_or_turned_are_said(tmp_path):
     assert said(film_of(tmp_path, PatientOrientation=["L", "F"])) == []
-    assert said(film_of(tmp_path, PatientOrientation=["A", "F"])) == []
+    side = film_of(tmp_path, PatientOrientation=["A", "F"])
+    assert said(side) == [
+        "seen from the side by their PatientOrientation (A\\F; a frontal film has L\\F): read as kept"
+    ]
     assert said(film_of(tmp_path, PatientOrientation="")) == []
     mirrored = film_of(tmp_path, PatientOrientation=["R", "F"])
     assert said(mirrored) == ["kept mirrored or turned (PatientOrientation R\\F; upright is L\\F): read as kept"]

@@ -174,13 +174,17 @@ def _view(data: Any) -> tuple[str | None, list[str]]:
 
 
 def _turned(data: Any) -> list[str]:
-    """What to say of a frontal film whose rows do not run to the patient's left and its columns to the feet."""
+    """What to say of a film whose rows do not run to the patient's left and its columns to the feet."""
     orientation = data.get("PatientOrientation")
     if not orientation or isinstance(orientation, str) or len(orientation) != 2:
         return []
     rows, columns = (str(one)[:1] for one in orientation)
     if {rows, columns} <= set("LRHF") and rows and columns and (rows, columns) != ("L", "F"):
         return [f"kept mirrored or turned (PatientOrientation {rows}\\{columns}; upright is L\\F): read as kept"]
+    if {rows, columns} & set("AP"):
+        return [
+            f"seen from the side by their PatientOrientation ({rows}\\{columns}; a frontal film has L\\F): read as kept"
+        ]
     return []
 
 
