@@ -61,9 +61,10 @@ def mask_root(folder: Path, organs: Sequence[str], is_class: Callable[[str], boo
     rooms = [folder, *(folder / name for name in IMAGES)]
     below = [path for room in rooms if room.is_dir() for path in sorted(room.iterdir()) if path.is_dir()]
     called = [path for path in below if path.name.lower() in MASKS]
-    below = [path for path in below if path not in called and not is_class(path.name) and film_files(path)]
+    below = [path for path in below if path not in called and not is_class(path.name)]
     of_organs = [path for path in below if path.parent == folder and organ_of(path.name, organs) is not None]
-    others = [path for path in below if _of_masks(path.name)]
+    of_organs = [path for path in of_organs if film_files(path)]
+    others = [path for path in below if _of_masks(path.name) and film_files(path)]
     found = called or [*([folder] if of_organs else []), *others]
     if len(found) > 1:
         names = ", ".join(path.name for path in (called or [*of_organs, *others]))
