@@ -10,14 +10,16 @@ FRONTAL = ("PA", "AP", "FRONTAL")
 _LONG = (
     (re.compile(r"POSTER(?:O|IOR)[\W_]*ANTERIOR"), "PA"),
     (re.compile(r"ANTER(?:O|IOR)[\W_]*POSTERIOR"), "AP"),
+    (re.compile(r"\bP[\W_]A\b"), "PA"),
+    (re.compile(r"\bA[\W_]P\b"), "AP"),
     (re.compile(r"\b(PA|AP)(?=(SUPINE|ERECT|HORIZONTAL|PORTABLE|PA|AP)\b)"), r"\1 "),
 )
 _CODES = {
-    **dict.fromkeys(("LL", "RL", "LAT", "LATL", "LATR"), "LATERAL"),
+    **dict.fromkeys(("LL", "RL", "LAT", "LATL", "LATR", "LLAT", "RLAT"), "LATERAL"),
     **dict.fromkeys(("LLD", "RLD"), "DECUBITUS"),
     **dict.fromkeys(("LLO", "RLO", "LAO", "RAO", "LPO", "RPO"), "OBLIQUE"),
 }
-_KINDS = {"DECUB": "DECUBITUS", "OBLIQ": "OBLIQUE", "LATERAL": "LATERAL"}  # beginnings of words
+_KINDS = {"DECUB": "DECUBITUS", "OBLIQ": "OBLIQUE", "LATERO": "LATERAL", "LATERAL": "LATERAL"}  # beginnings of words
 
 
 def view_of(text: str) -> str | None:
