@@ -6,11 +6,8 @@ system that all of them see. A chain is the steps of one fold, size and seed tha
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -20,13 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..processes import surroundings
+from ..processes import Apart, Ended, end_all, last_line, surroundings
 from ..schema import utc_now
 from .job import Job, Order, Step, Synthesise, Train
 from .record import Failure
 from .store import Store
 
-_running: set[subprocess.Popen[str]] = set()
 _stopped = threading.Event()
 _STEPS = (Synthesise, Train)
 
@@ -46,29 +42,12 @@ def run_job(job: Job, time_limit: float | None) -> Outcome:
     """Do one job in a fresh process. A hang, an exit or a crash becomes an Outcome with an error, never an exception."""
     step = job if isinstance(job, _STEPS) else None
     store = None if step is None else Store(step.work.store)
-    with (
-        tempfile.TemporaryDirectory(prefix="cxrbench-job-") as scratch,
-        tempfile.TemporaryFile("w+", errors="replace") as noise,
-    ):
+    with tempfile.TemporaryDirectory(prefix="cxrbench-job-") as scratch:
         progress = None if step is None or store is None else store.progress(step.key)
         order = Order(job=job, outcome=Path(scratch) / "outcome.json", progress=progress)
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", f"{__package__}.worker"],
-            stdin=subprocess.PIPE,
-            stdout=noise,
-            stderr=noise,
-            text=True,
-            start_new_session=True,
-            env=surroundings(job.threads),
-        )
-        _running.add(process)
-        try:
-            code = _wait(process, order, time_limit)
-        finally:
-            _kill(process)
-            _running.discard(process)
-        noise.seek(0)
-        said = noise.read()[-4000:]
+        apart = Apart([sys.executable, "-P", "-m", f"{__package__}.worker"], environment=surroundings(job.threads))
+        apart.give(order.model_dump_json() + "\n", last=False)
+        ended = apart.wait(time_limit)
         found = _read_outcome(order.outcome)
     if progress is not None:
         progress.unlink(missing_ok=True)
@@ -76,49 +55,29 @@ def run_job(job: Job, time_limit: float | None) -> Outcome:
     if found is not None and "ok" in found:
         return Outcome(key, job.label, value=found["ok"])
     who = f"provider {job.name}: " if job.name and found is None else ""
-    error, detail, bad_input = _reason(found, code, said, time_limit)
+    error, detail, bad_input = _reason(found, ended, time_limit)
     if step is not None and store is not None:
         failure = Failure(key=key, step=job.label, message=who + error, detail=detail, created=utc_now())
         store.fail(failure)
     return Outcome(key, job.label, who + error, bad_input)
 
 
-def _reason(
-    found: Mapping[str, Any] | None, code: int | None, said: str, time_limit: float | None
-) -> tuple[str, str, bool]:
+def _reason(found: Mapping[str, Any] | None, ended: Ended, time_limit: float | None) -> tuple[str, str, bool]:
     """Why a job failed: the line, details for the store, and whether the user's input is to blame."""
     if found is not None:
         return found["error"], found["detail"], found["input"]
-    if code is None:
+    said = "\n".join(part for part in (ended.output[-4000:], ended.errors[-4000:]) if part)
+    if ended.code is None:
         return (
-            f"took more than the time limit of {time_limit:.0f} s and was stopped (raise it with --time-limit)",
+            f"took more than the time limit of {time_limit:.0f} s and was stopped (raise it with --time-limit; the same "
+            "command goes on from what its trainings have kept)",
             said,
             False,
         )
-    last = said.strip().splitlines()[-1:] or ["nothing was said"]
-    how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
-    return f"the process {how}: {last[0]}", said, False
-
-
-def _wait(process: subprocess.Popen[str], order: Order, time_limit: float | None) -> int | None:
-    """Exit code, or None when the time limit was reached."""
-    assert process.stdin is not None
-    try:
-        process.stdin.write(order.model_dump_json() + "\n")
-        process.stdin.flush()
-    except BrokenPipeError:
-        return process.wait()
-    try:
-        return process.wait(timeout=time_limit)
-    except subprocess.TimeoutExpired:
-        return None
-
-
-def _kill(process: subprocess.Popen[str]) -> None:
-    """End a process and everything it started."""
-    with contextlib.suppress(ProcessLookupError):  # it ended by itself, and so did its children
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    how = f"was killed by signal {-ended.code}" if ended.code < 0 else f"exited with code {ended.code}"
+    if ended.code == -signal.SIGSEGV:
+        how += " (one that writes into its training set, which is read-only, may end so: change a copy)"
+    return f"the process {how}: {last_line(ended.errors or ended.output)}", said, False
 
 
 def _read_outcome(path: Path) -> dict[str, Any] | None:
@@ -134,8 +93,7 @@ def _read_outcome(path: Path) -> dict[str, Any] | None:
 def stop_all() -> None:
     """Stop every running step (for Ctrl-C); the store keeps what was finished."""
     _stopped.set()
-    for process in list(_running):
-        _kill(process)
+    end_all()
 
 
 def step_done(step: Step) -> bool:

@@ -25,7 +25,7 @@ from .plan import Plan, make_plan
 from .schedule import Schedule
 from .store import Store
 
-PRESETS = {"quick": 1800.0, "standard": 4 * 3600.0, "paper": 7 * 86400.0}
+PRESETS = {"quick": 1800.0, "standard": 86400.0, "paper": 7 * 86400.0}
 """The presets, with the seconds one step may take before it is stopped."""
 TASK_PREFIX = "task."
 

@@ -91,6 +91,10 @@ class Store:
         """How synthetic films were sampled; StoreError when that is missing or not valid."""
         return read_json(self.path(Level.SYNTHETIC, key) / SAMPLED, Sampled)
 
+    def checkpoints(self, key: str) -> Path:
+        """The folder in which the trainings of a running step keep their states."""
+        return self.root / "checkpoints" / key
+
     def progress(self, key: str) -> Path:
         """The file in which a running step says how far it is."""
         return self.root / "progress" / f"{key}.json"

@@ -94,3 +94,10 @@ class Recipe(ABC):
     @abstractmethod
     def batch_size(self, images_seen: int) -> int:
         """Size of the next batch."""
+
+    def state(self) -> Mapping[str, Tensor]:
+        """What it has learnt besides its networks and optimisers, by name, for checkpoints; nothing by default."""
+        return {}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027  # most have nothing to put back
+        """Put a kept `state` back."""
