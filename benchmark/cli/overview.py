@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 SCHEME = "folder:"
 
 
-def print_overview(films: Dataset, file: IO[str] | None = None, *, remarks: bool = False) -> None:
-    """Print what films were understood as and, with `remarks`, what was noticed when they were read."""
+def print_overview(
+    films: Dataset, file: IO[str] | None = None, *, remarks: bool = False, noticed: Sequence[str] = ()
+) -> None:
+    """Print what films were understood as and, with `remarks`, what was noticed when they were read, and what else was."""
     from rich.console import Console
 
     from ..console_tables import as_text, cell, table
@@ -24,7 +26,7 @@ def print_overview(films: Dataset, file: IO[str] | None = None, *, remarks: bool
 
     lines: Iterable[Sequence[str]] = overview(films)
     if remarks:
-        lines = [*lines, *(("noticed", remark) for remark in films.info.remarks)]
+        lines = [*lines, *(("noticed", remark) for remark in (*films.info.remarks, *noticed))]
     made = table(("", "understood"), left=2)
     for what, found in lines:
         made.add_row(cell(what), cell(found, "bold red" if found.endswith("?") or what == "look at" else ""))
@@ -33,17 +35,27 @@ def print_overview(films: Dataset, file: IO[str] | None = None, *, remarks: bool
 
 def look_at_folder(prepared: Prepared, file: IO[str]) -> None:
     """Before the first use of a folder of films: read it as the run will, and print what it was understood as. InputError
-    where it cannot be read, before anything is trained."""
+    where it cannot be read, or was made of test films, before anything is trained."""
     from ..contracts.external import films_of_folder
+    from ..contracts.pictures import read_trained_on
     from ..runs.job import Synthesise
+    from ..runs.leaks import of_no_case, refuse_named
     from .progress_bar import shown_progress
 
     plan, plugin = prepared.plan, prepared.plan.provider_plugin
-    if not plugin.spec.startswith(SCHEME) or not any(isinstance(step, Synthesise) for step in prepared.left):
+    slots = [step.cell.slot for step in prepared.left if isinstance(step, Synthesise)]
+    if not plugin.spec.startswith(SCHEME) or not slots:
         return
+    folder = Path(plugin.argument)
     try:
         with shown_progress("reading the folder of films") as progress:
-            films = films_of_folder(Path(plugin.argument), plan.fit_data, progress)
+            films = films_of_folder(folder, plan.fit_data, progress)
+        learnt_from = read_trained_on(folder)
     except ProviderError as error:
         raise InputError(f"provider {plugin.name}: {error}") from None
-    print_overview(films, file, remarks=True)
+    print_overview(films, file, remarks=True, noticed=of_no_case(learnt_from, plan.data))
+    for slot in {slot.fold: slot for slot in slots}.values():
+        try:
+            refuse_named(plugin.name, films, learnt_from, plan.data.ids, plan.task.test_set(plan.data, slot))
+        except ProviderError as error:
+            raise InputError(str(error)) from None

@@ -119,11 +119,12 @@ class FolderProvider(ExternalProvider):
     (arr_0, and arr_1 for classes, as guided-diffusion writes) or .npy; or a dataset of 🤗 `datasets` on disk. classes.txt
     names classes that are numbers, one a line. Films that are not square are padded with black.
 
-    masks/<organ>/*.png: 0 outside (an organ without a folder is one that the films do not show); or masks/*.png: bit
-    flags, bit i is organ i of the training set. Masks of labels or colours need a file masks.toml beside them with a line
-    `masks = "labels:left_lung=1,right_lung=2"` (also bits:..., colours:left_lung=#ff0000,...). labels.csv (or the one
-    table that there is): a column `id` (or `file`, `file_name`, `img_savename`, ...), and a 0/1 column for every finding
-    of the training set or a column `findings` with their names. boxes.csv: id, finding, x, y, w, h in pixels of the film.
+    masks/<organ>/*.png, or masks/0001_<organ>.png: 0 outside (an organ without files is one that the films do not show);
+    or masks/*.png: bit flags, bit i is organ i of the training set; or arrays of these names. Masks of labels or colours
+    need a file masks.toml beside them with a line `masks = "labels:left_lung=1,right_lung=2"` (also bits:...,
+    colours:left_lung=#ff0000,...). labels.csv (or metadata.jsonl, or the one table that there is): a column `id` (or
+    `file`, `file_name`, `Image Index`, ...), and a 0/1 column for every finding of the training set or a column `findings`
+    with their names. boxes.csv: id, finding, x, y, w, h in pixels of the film, upright. What is not read is said.
     trained_on.txt, also beside dataset.json: ids of the real cases that the films were learnt from, one a line.
     Nothing is fitted. What was noticed is in `facts`.
     """

@@ -1,16 +1,21 @@
-"""Films in arrays and tables: .npz as guided-diffusion writes it, .npy, and the Arrow files of 🤗 `datasets`."""
+"""Films in arrays: .npz as guided-diffusion writes it, and .npy; masks and labels in arrays beside them.
+
+What an array holds is told by its name and its shape. What both leave open is refused.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..data.reading.quiet import one_line
 from ..errors import ProviderError
+from .picture_folders import is_masks
 from .ranges import cure_of, cut_words, is_inside
 
 _FILMS, _LABELS = ("arr_0", "images", "samples", "films", "x"), ("arr_1", "labels", "label", "y")
@@ -20,65 +25,170 @@ _BLOCK = 256
 
 @dataclass(frozen=True)
 class Arrays:
-    """films: (N, H, W), (N, H, W, C) or, with `channels_first`, (N, C, H, W). white: the whole number that is white."""
+    """films: (N, H, W), (N, H, W, C) or, with `channels_first`, (N, C, H, W). white: the whole number that is white.
+    names: of the films, where each is a file. masks: name of an array of masks to its file and the array (N, H, W).
+    taken: the files that were read.
+    """
 
     films: np.ndarray
     channels_first: bool
     white: float
     classes: list[Any] | None
     remarks: tuple[str, ...]
+    names: list[str] | None
+    masks: Mapping[str, tuple[Path, np.ndarray]]
+    taken: tuple[Path, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Array:
+    """An array, its name, and the file that it is in."""
+
+    name: str
+    path: Path
+    values: np.ndarray
+
+    @property
+    def words(self) -> str:
+        shape = " x ".join(map(str, self.values.shape))
+        return f"{self.path.name if self.path.suffix == '.npy' else f'{self.path.name} {self.name}'} ({shape})"
 
 
 def read_arrays(folder: Path) -> Arrays:
-    """The arrays of a folder's .npz and .npy files as one. ProviderError for damage, other shapes and other ranges."""
-    films: list[np.ndarray] = []
-    labels: list[np.ndarray] = []
-    named: list[str] = []
-    for path in sorted(folder.glob("*.np[yz]")):
-        if path.suffix == ".npy":
-            target = labels if "label" in path.stem.lower() else films
-            target.append(_load(path))
-        else:
-            arrays = _members(path)
-            film = next((arrays[name] for name in _FILMS if name in arrays), None)
-            if film is None:
-                found = ", ".join(arrays) or "nothing"
-                raise ProviderError(f"{path}: expected films in arr_0 (or images), found {found}")
-            films.append(film)
-            labels += [arrays[name] for name in _LABELS if name in arrays][:1]
-        named.append(path.name)
-    where = f"{folder}/{named[0]}"
-    if any(film.ndim == 0 for film in films):
+    """The arrays of a folder's .npz and .npy files as one. ProviderError for damage, other shapes and other ranges, and
+    where it cannot be told which of them are films."""
+    arrays = [one for path in sorted(folder.glob("*.np[yz]")) for one in _arrays(path)]
+    masks = [one for one in arrays if _is_masks(one)]
+    labels = [one for one in arrays if one not in masks and _is_called(one, _LABELS)]
+    films = [one for one in arrays if one not in masks and one not in labels]
+    where = f"{folder}/{arrays[0].path.name if arrays else 'its arrays'}"
+    films, others = _films_of(films, where)
+    names = _one_a_file(films, where)
+    values = [one.values for one in films]
+    if names:
+        values = [one[None] for one in values]
+    if any(one.ndim == 0 for one in values):
         raise ProviderError(f"{where}: expected films, found a single value")
-    first = _shaped(films, where)
-    white, remarks = _range(films, where)
-    whole = films[0] if len(films) == 1 else np.concatenate(films)
-    classes = None
-    if labels:
-        table = np.concatenate(labels)
-        if len(table) != len(whole):
-            raise ProviderError(f"{where}: {len(whole)} films but {len(table)} labels")
-        if table.dtype.kind not in "biu" and not (table.dtype.kind == "f" and (table == np.rint(table)).all()):
-            raise ProviderError(
-                f"{where}: labels are {table.dtype}, expected whole numbers: classes, or 0 and 1 a finding"
-            )
-        classes = table.astype(np.int64).tolist()
-    return Arrays(whole, first, white, classes, (f"films of {', '.join(named)}: {_words(whole)}", *remarks))
+    first = _shaped(values, where)
+    white, remarks = _range(values, where)
+    whole = values[0] if len(values) == 1 else np.concatenate(values)
+    files = ", ".join(dict.fromkeys(one.path.name for one in films))
+    of_masks = _masks_of(masks, len(whole), where)
+    remarks = (f"films of {files}: {_words(whole)}", *remarks, *(f"not read: {one.words}" for one in others))
+    taken = tuple(dict.fromkeys(one.path for one in arrays))
+    return Arrays(whole, first, white, _classes(labels, len(whole), where), remarks, names, of_masks, taken)
 
 
-def _load(path: Path) -> np.ndarray:
+def _arrays(path: Path) -> list[_Array]:
     try:
-        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-    except Exception as error:  # a damaged file may raise anything that zip and numpy know
-        raise ProviderError(f"{path} cannot be read as an array ({_line(error)})") from None
-
-
-def _members(path: Path) -> dict[str, np.ndarray]:
-    try:
+        if path.suffix == ".npy":
+            return [_Array(path.stem, path, np.asarray(np.load(path, mmap_mode="r", allow_pickle=False)))]
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files if name in (*_FILMS, *_LABELS)}
+            return [_Array(name, path, _numbers(file, name)) for name in file.files]
     except Exception as error:  # a damaged file may raise anything that zip and numpy know
-        raise ProviderError(f"{path} cannot be read as arrays ({_line(error)})") from None
+        kind = "an array" if path.suffix == ".npy" else "arrays"
+        raise ProviderError(f"{path} cannot be read as {kind} ({one_line(error)})") from None
+
+
+def _numbers(file: Any, name: str) -> np.ndarray:
+    """An array of a .npz; one of Python's objects, which are never loaded, without values."""
+    try:
+        return np.asarray(file[name])
+    except ValueError as error:
+        if name in (*_FILMS, *_LABELS) or "pickle" not in str(error):
+            raise
+        return np.zeros((), dtype=np.uint8)
+
+
+def _is_called(one: _Array, names: Sequence[str]) -> bool:
+    """Whether an array has one of these names; `label` may be a part of a .npy file's."""
+    name = one.name.lower()
+    return name in names or (names is _LABELS and one.path.suffix == ".npy" and "label" in name)
+
+
+def _is_masks(one: _Array) -> bool:
+    """Whether an array is of masks: called so, and of labels those that have the shape of pictures."""
+    if _is_called(one, _LABELS):
+        return one.values.ndim > 2 and one.name != "arr_1"
+    return is_masks(one.name)
+
+
+def _films_of(arrays: Sequence[_Array], where: str) -> tuple[list[_Array], list[_Array]]:
+    """The films, and what is neither films nor masks nor labels. ProviderError where that may be films too."""
+    in_files = [one for one in arrays if one.path.suffix == ".npy"]
+    called = [one for one in in_files if re.match(rf"({'|'.join(_FILMS)})[\W_\d]*$", one.name.lower())]
+    films = called or in_files
+    others = [one for one in in_files if one not in films]
+    for path in dict.fromkeys(one.path for one in arrays if one.path.suffix == ".npz"):
+        inside = [one for one in arrays if one.path == path]
+        film = next((one for name in _FILMS for one in inside if one.name == name), None)
+        if film is None:
+            found = ", ".join(one.name for one in inside) or "nothing"
+            raise ProviderError(f"{path}: expected films in arr_0 (or images), found {found}")
+        films = [*films, film]
+        others += [one for one in inside if one is not film]
+    second = next((one for one in others if one.values.ndim > 2), None)
+    if second is not None:
+        raise ProviderError(
+            f"{where}: {second.words} has the shape of films or masks: call masks `masks` (or by their organ), and move "
+            "what is neither away"
+        )
+    return films, others
+
+
+def _one_a_file(films: Sequence[_Array], where: str) -> list[str] | None:
+    """The names of films, where each file holds one: (H, W), or (H, W, C) with C 3 or 4; else None. ProviderError for
+    several files (3, H, W), which may be three films or the colours of one."""
+    shapes = [one.values.shape for one in films if one.path.suffix == ".npy"]
+    if not shapes or len(shapes) < len(films):
+        return None
+    if all(len(shape) == 3 and shape[2] in (3, 4) and min(shape[:2]) > 4 for shape in shapes) or (
+        len(shapes) > 1 and all(len(shape) == 2 for shape in shapes)
+    ):
+        return [one.path.stem for one in films]
+    if len(shapes) > 1 and all(len(shape) == 3 and shape[0] in (3, 4) and min(shape[1:]) > 4 for shape in shapes):
+        raise ProviderError(
+            f"{where}: {len(shapes)} files of shape {shapes[0]}: is each {shapes[0][0]} films or one in colours? Save "
+            "colours as (H, W, C), or all films in one file (N, H, W)"
+        )
+    return None
+
+
+def _masks_of(masks: Sequence[_Array], count: int, where: str) -> dict[str, tuple[Path, np.ndarray]]:
+    """Arrays of masks (N, H, W) by their names. ProviderError for other numbers and shapes."""
+    found: dict[str, tuple[Path, np.ndarray]] = {}
+    for one in masks:
+        values = one.values
+        if values.ndim == 4 and 1 in (values.shape[1], values.shape[-1]):
+            values = values[..., 0] if values.shape[-1] == 1 else values[:, 0]
+        if values.ndim != 3 or len(values) != count or one.name in found:
+            raise ProviderError(
+                f"{where}: {one.words}: expected masks of {count} films, one array of shape ({count}, H, W), or one an "
+                "organ (left_lung, right_lung, ...)"
+            )
+        found[one.name] = (one.path, values)
+    return found
+
+
+def _classes(labels: Sequence[_Array], count: int, where: str) -> list[Any] | None:
+    """What films were made for, of arrays of whole numbers."""
+    if not labels:
+        return None
+    if any(one.values.ndim not in (1, 2) for one in labels):
+        raise ProviderError(
+            f"{where}: {labels[0].words} has the shape of films or masks, expected classes (N) or flags (N, F): "
+            "call masks `masks`, or by their organ"
+        )
+    try:
+        table = np.concatenate([one.values for one in labels])
+    except ValueError:
+        raise ProviderError(f"{where}: labels of several shapes: {', '.join(one.words for one in labels)}") from None
+    if len(table) != count:
+        raise ProviderError(f"{where}: {count} films but {len(table)} labels")
+    if table.dtype.kind not in "biu" and not (table.dtype.kind == "f" and (table == np.rint(table)).all()):
+        raise ProviderError(f"{where}: labels are {table.dtype}, expected whole numbers: classes, or 0 and 1 a finding")
+    classes: list[Any] = table.astype(np.int64).tolist()
+    return classes
 
 
 def _shaped(films: Sequence[np.ndarray], where: str) -> bool:
@@ -140,122 +250,3 @@ def numbers_of(file: Path) -> list[str] | None:
         return None
     except (OSError, UnicodeDecodeError):
         raise ProviderError(f"{file}: expected a text file in UTF-8") from None
-
-
-# ------------------------------------------------------------------------------------------------------------- Arrow
-
-
-@dataclass(frozen=True)
-class Tabled:
-    """Films in rows of a table. film: a row to its name and content."""
-
-    count: int
-    film: Callable[[int], tuple[Path, bytes]]
-    classes: list[Any] | None
-    remarks: tuple[str, ...]
-
-
-def is_arrow(folder: Path) -> bool:
-    """Whether a folder is what `save_to_disk` of 🤗 `datasets` writes."""
-    return (folder / "dataset_dict.json").is_file() or (
-        (folder / "state.json").is_file() and any(folder.glob("*.arrow"))
-    )
-
-
-def pictures_of_tables(folder: Path) -> Tabled:
-    """The pictures in Arrow or parquet files of 🤗 `datasets`. ProviderError where there are none or several splits."""
-    if (folder / "dataset_dict.json").is_file():
-        splits = sorted(path.name for path in folder.iterdir() if path.is_dir() and is_arrow(path))
-        if len(splits) != 1:
-            raise ProviderError(f"{folder}: expected one split, found {', '.join(splits) or 'none'}: name its folder")
-        folder = folder / splits[0]
-    table = _table(folder)
-    column = next((field.name for field in table.schema if _is_picture(field.type)), None)
-    if column is None:
-        raise ProviderError(f"{folder}: no column of pictures among {', '.join(table.column_names)}")
-    others = [field.name for field in table.schema if _is_picture(field.type) and field.name != column]
-    cells = table.column(column)
-
-    def film(row: int) -> tuple[Path, bytes]:
-        cell = cells[row].as_py() or {}
-        name = f"row-{row:06d}{Path(cell.get('path') or '').suffix}"
-        data = cell.get("bytes")
-        if data is None:
-            path = folder / str(cell.get("path") or "")
-            if not path.is_file():
-                raise ProviderError(f"{folder}: row {row} has neither a picture nor the path of one")
-            data = path.read_bytes()
-        return folder / name, data
-
-    remarks = [f"films of the column '{column}' of {folder.name}"]
-    remarks += [f"the column '{name}' of pictures was not read" for name in others]
-    return Tabled(table.num_rows, film, _classes(table, folder), tuple(remarks))
-
-
-def _table(folder: Path) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet
-
-    try:
-        files = sorted(folder.glob("*.arrow"))
-        if (folder / "state.json").is_file():
-            state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-            files = [folder / one["filename"] for one in state.get("_data_files", [])] or files
-            if state.get("_indices_files") or state.get("_indices_data_files"):
-                raise ProviderError(
-                    f"{folder}: rows were chosen or shuffled: call flatten_indices() before save_to_disk()"
-                )
-        if files:
-            return pa.concat_tables([_stream(path) for path in files])
-        return pa.concat_tables([pyarrow.parquet.read_table(path) for path in sorted(folder.glob("*.parquet"))])
-    except ProviderError:
-        raise
-    except Exception as error:  # a damaged file may raise anything that Arrow knows
-        raise ProviderError(f"{folder} cannot be read as a dataset of 🤗 datasets ({_line(error)})") from None
-
-
-def _stream(path: Path) -> Any:
-    import pyarrow as pa
-
-    return pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
-
-
-def _is_picture(kind: Any) -> bool:
-    import pyarrow as pa
-
-    return bool(pa.types.is_struct(kind) and {kind.field(i).name for i in range(kind.num_fields)} >= {"bytes", "path"})
-
-
-def _classes(table: Any, folder: Path) -> list[Any] | None:
-    """What films were made for, of a column `label`, `labels` or `findings`: names, where the features name them."""
-    column = next((name for name in ("findings", "labels", "label") if name in table.column_names), None)
-    if column is None:
-        return None
-    values: list[Any] = table.column(column).to_pylist()
-    if any(value is None for value in values):
-        raise ProviderError(f"{folder}: the column '{column}' has nothing in row {values.index(None)}")
-    names = _names(table, folder, column)
-    if names is None:
-        return values
-
-    def named(value: Any) -> Any:
-        return [named(one) for one in value] if isinstance(value, list) else names[value]
-
-    return [named(value) for value in values]
-
-
-def _names(table: Any, folder: Path, column: str) -> list[str] | None:
-    try:
-        if (folder / "dataset_info.json").is_file():
-            features = json.loads((folder / "dataset_info.json").read_text(encoding="utf-8"))["features"]
-        else:
-            features = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
-        feature = features[column]
-        feature = feature[0] if isinstance(feature, list) else feature.get("feature", feature)
-        return list(map(str, feature["names"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
-        return None
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0] or type(error).__name__

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from ..data.findings import NO_FINDING, known_finding, word_key
-from ..data.reading.films import Film, is_film, read_film
+from ..data.reading.films import Film, read_film
 from ..data.reading.grey import luminance
+from ..data.reading.mask_files import MaskArray
+from ..data.reading.names import one_spelling
 from ..errors import ProviderError
-from .picture_arrays import is_arrow, numbers_of, pictures_of_tables, read_arrays
+from .picture_arrays import numbers_of, read_arrays
+from .picture_folders import IMAGES, check_same_names, film_files, is_masks
+from .picture_rows import is_arrow, pictures_of_tables
 
-IMAGES, MASKS = ("images", "films"), ("masks", "mask")
 _MASK_ENDINGS = ("_mask", "-mask", "_masks", "_seg", "_segmentation", "_label")
 
 Class = str | int | Sequence[str] | Sequence[int]
@@ -25,7 +28,8 @@ Class = str | int | Sequence[str] | Sequence[int]
 @dataclass(frozen=True)
 class Pictures:
     """Films that can be read one by one. ids: unique names. places: where each is, for messages. keys: paths without
-    suffixes, by which masks and tables name them. classes: what each film was made for, where it says so.
+    suffixes, by which masks and tables name them. classes: what each film was made for, where it says so. masks: beside
+    the films in their own files, by the name of the array. taken: the files and folders that were read.
     """
 
     ids: Sequence[str]
@@ -34,39 +38,34 @@ class Pictures:
     read: Callable[[int], Film]
     classes: Sequence[Class] | None = None
     remarks: tuple[str, ...] = ()
+    masks: Mapping[str, Sequence[MaskArray]] = field(default_factory=dict)
+    taken: tuple[Path, ...] = ()
 
 
-def find_pictures(folder: Path, findings: Sequence[str]) -> Pictures:
+def find_pictures(folder: Path, findings: Sequence[str], organs: Sequence[str] = ()) -> Pictures:
     """The films of a folder. ProviderError where there are none, or it cannot be told what they are."""
     if is_arrow(folder):
         return _of_tables(folder)
+
+    def is_class(name: str) -> bool:
+        return finding_of(name, findings) is not None
+
     root = next((folder / name for name in IMAGES if (folder / name).is_dir()), folder)
-    files = film_files(root)
+    files = film_files(root, lambda name: is_masks(name, organs) and not is_class(name))
     if files:
+        if root == folder:
+            check_same_names(root, files, is_class)
         return _of_files(folder, root, files, findings)
     if any(root.glob("*.np[yz]")):
         return _of_arrays(root)
     if any(folder.glob("*.parquet")):
         return _of_tables(folder)
+    named = [path.name for path in sorted(root.iterdir()) if path.is_dir() and is_masks(path.name) and film_files(path)]
+    found = f"only {', '.join(named)}, taken for masks by the name" if named else "neither"
     raise ProviderError(
         f"{folder}: expected dataset.json or images/*.png (also other pictures, nested or not, .npz, .npy or a dataset of "
-        "🤗 datasets), found neither"
+        f"🤗 datasets), found {found}"
     )
-
-
-def film_files(root: Path) -> list[Path]:
-    """The pictures below a folder, sorted; not those in hidden folders and in folders of masks."""
-    found = []
-    for path in sorted(root.rglob("*")):
-        folders = path.relative_to(root).parts[:-1]
-        hidden = any(name.startswith(".") or name.lower() in MASKS for name in folders)
-        if (
-            not hidden
-            and path.suffix.lower() not in (".csv", ".txt", ".json", ".toml", ".npz", ".npy")
-            and is_film(path)
-        ):
-            found.append(path)
-    return found
 
 
 def finding_of(name: str, findings: Sequence[str]) -> str | None:
@@ -77,8 +76,8 @@ def finding_of(name: str, findings: Sequence[str]) -> str | None:
 
 
 def _of_files(folder: Path, root: Path, files: Sequence[Path], findings: Sequence[str]) -> Pictures:
-    keys = [path.relative_to(root).with_suffix("").as_posix() for path in files]
-    stems = [path.stem for path in files]
+    keys = [one_spelling(path.relative_to(root).with_suffix("").as_posix()) for path in files]
+    stems = [one_spelling(path.stem) for path in files]
     ids = stems if len(set(stems)) == len(stems) else keys
     if len(set(ids)) < len(ids):
         twice = next(key for key in keys if keys.count(key) > 1)
@@ -93,7 +92,7 @@ def _of_files(folder: Path, root: Path, files: Sequence[Path], findings: Sequenc
     def read(row: int) -> Film:
         return read_film(files[row])
 
-    return Pictures(ids, [str(path) for path in files], keys, read, classes, remarks)
+    return Pictures(ids, [str(path) for path in files], keys, read, classes, remarks, taken=tuple(files))
 
 
 def _classes_of_folders(
@@ -145,7 +144,7 @@ def _listed_classes(folder: Path) -> Callable[[Path, Sequence[Path]], list[Class
 
 def _of_arrays(root: Path) -> Pictures:
     arrays = read_arrays(root)
-    ids = [f"{number:06d}" for number in range(len(arrays.films))]
+    ids = arrays.names or [f"{number:06d}" for number in range(len(arrays.films))]
 
     def read(row: int) -> Film:
         film = np.asarray(arrays.films[row])
@@ -157,7 +156,8 @@ def _of_arrays(root: Path) -> Pictures:
         return Film(film.astype(np.float32) / np.float32(arrays.white))
 
     places = [f"{root} film {number}" for number in range(len(ids))]
-    return Pictures(ids, places, ids, read, arrays.classes, arrays.remarks)
+    masks = {name: [MaskArray(path, one) for one in of_films] for name, (path, of_films) in arrays.masks.items()}
+    return Pictures(ids, places, ids, read, arrays.classes, arrays.remarks, masks, arrays.taken)
 
 
 def _grey(colours: np.ndarray) -> np.ndarray:
@@ -177,7 +177,8 @@ def _of_tables(folder: Path) -> Pictures:
 
     count = found.count
     ids = [f"{number:06d}" for number in range(count)]
-    return Pictures(ids, [f"{folder} row {number}" for number in range(count)], ids, read, found.classes, found.remarks)
+    places = [f"{folder} row {number}" for number in range(count)]
+    return Pictures(ids, places, ids, read, found.classes, found.remarks, taken=tuple(found.files))
 
 
 def class_flags(classes: Sequence[Class], folder: Path, findings: Sequence[str]) -> tuple[np.ndarray | None, str]:

@@ -12,35 +12,33 @@ import pandas as pd
 from ..data.finding_lists import check_no_finding, split_lists
 from ..data.findings import NO_FINDING
 from ..data.importers.manifest_boxes import fitted_boxes, read_boxes
+from ..data.importers.manifest_columns import FINDING, column_key
 from ..data.reading.films import FILM_SUFFIXES, Square
+from ..data.reading.names import one_spelling
 from ..data.reading.tables import Table, is_blank, read_table
 from ..errors import InputError, ProviderError
+from .picture_folders import IMAGES
 from .picture_sources import Pictures, finding_of
 
-_TABLES = (".csv", ".tsv", ".xlsx", ".parquet")
+BOXES = "boxes"
+_CALLED = ("labels", "metadata", BOXES)
+_TABLES = (".csv", ".tsv", ".xlsx", ".parquet", ".jsonl")
+_PERHAPS = (".txt", ".json")  # tables where they are called so, and can be read as one
 _FILM_COLUMNS = (
-    "id",
-    "file",
-    "filename",
-    "file_name",
-    "img_savename",
-    "synthetic_filename",
-    "path",
-    "image_path",
-    "image",
-    "img",
+    *("id", "file", "filename", "imgsavename", "syntheticfilename", "path", "imagepath", "image", "img", "imageindex"),
+    *("imageid", "imagename", "imagefile", "imagefilename", "filepath", "film", "filmpath", "imgpath"),
 )
-"""What programs call the film: 🤗 ImageFolder `file_name`, CheXGenBench `img_savename` and `synthetic_filename`."""
-_LISTS = ("findings", "finding", "labels", "label", "class", "Finding Labels")
+"""What programs call the film, in small letters without blanks and underscores: 🤗 ImageFolder `file_name`, CheXGenBench
+`img_savename` and `synthetic_filename`, NIH `Image Index`."""
+_LISTS = ("findings", "finding", "labels", "label", "class", "findinglabels", "findinglabel")
 _DICTIONARY = "chexpert_labels"
 _FLAGS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 
 
 def find_table(folder: Path) -> Path | None:
-    """The table of labels of a folder: labels.csv, metadata.csv, or the one table that there is besides boxes. ProviderError
-    where there are several."""
-    tables = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in _TABLES and path.is_file()]
-    tables = [path for path in tables if path.stem.lower() != "boxes"]
+    """The table of labels of a folder: labels.csv, metadata.csv, or the one table that there is besides boxes, beside the
+    films or above them. ProviderError where there are several."""
+    tables = [path for path in _tables(folder) if path.stem.lower() != BOXES]
     for name in ("labels", "metadata"):
         named = [path for path in tables if path.stem.lower() == name]
         if named:
@@ -49,9 +47,41 @@ def find_table(folder: Path) -> Path | None:
     else:
         tables = [path for path in tables if path.suffix.lower() != ".parquet"]  # it may hold the films
     if len(tables) > 1:
-        names = ", ".join(path.name for path in tables)
-        raise ProviderError(f"{folder}: which of {names} has the labels? Call it labels.csv")
+        names = ", ".join(path.relative_to(folder).as_posix() for path in tables)
+        raise ProviderError(f"{folder}: which of {names} has the labels? Call it labels.csv, and move the others away")
     return tables[0] if tables else None
+
+
+def find_boxes(folder: Path) -> Path | None:
+    """The table of boxes: boxes.csv, or another table of that name. ProviderError where there are several."""
+    tables = [path for path in _tables(folder) if path.stem.lower() == BOXES]
+    if len(tables) > 1:
+        names = ", ".join(path.relative_to(folder).as_posix() for path in tables)
+        raise ProviderError(f"{folder}: which of {names} has the boxes? Expected one table")
+    return tables[0] if tables else None
+
+
+def _tables(folder: Path) -> list[Path]:
+    """The tables of a folder, and those beside the films in images/ that are called as ours are."""
+    files = [path for path in sorted(folder.iterdir()) if path.is_file()]
+    for room in (folder / name for name in IMAGES if (folder / name).is_dir()):
+        files += [path for path in sorted(room.iterdir()) if path.stem.lower() in _CALLED and path.is_file()]
+    return [path for path in files if path.suffix.lower() in _TABLES or _is_table(path)]
+
+
+def _is_table(path: Path) -> bool:
+    """Whether a text file called labels, metadata or boxes is a table with a column for the film."""
+    if path.suffix.lower() not in _PERHAPS or path.stem.lower() not in _CALLED:
+        return False
+    try:
+        return len(table := read_table(path).header) > 1 and bool(_columns_of(table, _FILM_COLUMNS))
+    except InputError:
+        return False
+
+
+def _columns_of(header: Sequence[str], words: Sequence[str]) -> list[str]:
+    """The columns that have one of some names, whatever their case, blanks and underscores, in the order of the names."""
+    return [name for word in words for name in header if column_key(name) == word]
 
 
 def read_labels(file: Path, pictures: Pictures, findings: tuple[str, ...]) -> tuple[np.ndarray | None, tuple[str, ...]]:
@@ -59,8 +89,9 @@ def read_labels(file: Path, pictures: Pictures, findings: tuple[str, ...]) -> tu
     labels. ProviderError for a finding that is unknown for a film: unknown is not absent."""
     table = _table(file)
     column = _film_column(table, pictures)
-    lists = next((name for name in _LISTS if name in table.header), None)
-    flags = {finding: name for name in table.header if (finding := finding_of(name, findings)) and name != lists}
+    lists = next(iter(_columns_of(table.header, _LISTS)), None)
+    named = {name: finding_of(name.removeprefix(FINDING), findings) for name in table.header if name != lists}
+    flags = {finding: name for name, finding in named.items() if finding}
     remarks: list[str] = list(table.remarks)
     if lists is None and not flags and _DICTIONARY not in table.header:
         return None, (f"{file.name} has no labels (its columns: {', '.join(table.header)})",)
@@ -102,10 +133,11 @@ def _table(file: Path) -> Table:
 def _finder(pictures: Pictures) -> Callable[[str], int | None]:
     """From what a table calls a film to its number: the id, the path in the folder, the file's name."""
     rows = range(len(pictures.ids))
-    known = dict(zip(pictures.ids, rows, strict=True)) | dict(zip(pictures.keys, rows, strict=True))
+    known = dict(zip(map(one_spelling, pictures.ids), rows, strict=True))
+    known |= dict(zip(map(one_spelling, pictures.keys), rows, strict=True))
 
     def find(text: str) -> int | None:
-        path = text.strip().replace("\\", "/")
+        path = one_spelling(text.strip().replace("\\", "/"))
         suffix = Path(path).suffix
         stem = path.removesuffix(suffix) if suffix.lower() in FILM_SUFFIXES else path
         parts = stem.split("/")
@@ -115,7 +147,7 @@ def _finder(pictures: Pictures) -> Callable[[str], int | None]:
 
 
 def _film_column(table: Table, pictures: Pictures) -> str:
-    there = [name for name in _FILM_COLUMNS if name in table.header]
+    there = _columns_of(table.header, _FILM_COLUMNS)
     if not there:
         raise ProviderError(
             f"{table.path}: expected a column 'id' or 'file', found {', '.join(table.header) or 'nothing'}"

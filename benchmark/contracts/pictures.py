@@ -14,13 +14,15 @@ import numpy as np
 import pandas as pd
 
 from ..data.dataset import Dataset, DatasetInfo
+from ..data.importers.manifest_boxes import boxes_said
 from ..data.reading.masks import MaskReader
 from ..data.reading.sets import Films, FittedFilm, fitted_film, read_films
 from ..errors import InputError, ProviderError
 from ..progress import Progress
+from .picture_folders import not_read
 from .picture_masks import masks_of
 from .picture_sources import Pictures, class_flags, find_pictures
-from .picture_tables import find_table, read_films_boxes, read_labels
+from .picture_tables import find_boxes, find_table, read_films_boxes, read_labels
 
 BOX_COLUMNS = ["id", "finding", "x", "y", "w", "h"]
 MOST_KEPT = 2**30  # bytes of films and masks that are kept for the next time
@@ -71,20 +73,26 @@ def _bytes(films: Dataset) -> int:
 
 
 def _read(folder: Path, train: Dataset, progress: Progress) -> Dataset:
-    pictures = find_pictures(folder, train.info.findings)
-    masks, said = masks_of(folder, pictures, train)
-    labels, noticed = _labels(folder, pictures, train.info.findings)
+    pictures = find_pictures(folder, train.info.findings, train.organs)
+    masks, said, of_masks = masks_of(folder, pictures, train)
+    table = find_table(folder) if train.info.findings else None
+    labels, noticed = _labels(folder, table, pictures, train.info.findings)
     films = _films(pictures, masks, train.resolution, progress)
     while masks is not None and not masks.settled():
         films = _films(pictures, masks, train.resolution, progress)
     boxes: pd.DataFrame | None = None
     of_boxes: tuple[str, ...] = ()
-    if train.boxes is not None and (folder / "boxes.csv").is_file():
-        boxes, of_boxes = read_films_boxes(folder / "boxes.csv", pictures, films.squares)
+    of_films = find_boxes(folder) if train.boxes is not None else None
+    if of_films is not None:
+        boxes, of_boxes = read_films_boxes(of_films, pictures, films.squares)
     cases = pd.DataFrame({"id": list(pictures.ids), "patient": list(pictures.ids)})
     findings = () if labels is None else train.info.findings
     if labels is not None:
         cases[list(findings)] = labels
+    if boxes is not None:
+        turned = [one for one, is_turned in zip(pictures.ids, films.turned, strict=True) if is_turned]
+        of_boxes = (*of_boxes, *boxes_said(boxes, cases, turned))
+    taken = [*pictures.taken, *of_masks, *(one for one in (table, of_films) if one)]
     remarks = (
         *pictures.remarks,
         *films.said(pictures.places),
@@ -92,6 +100,7 @@ def _read(folder: Path, train: Dataset, progress: Progress) -> Dataset:
         *(masks.said() if masks else ()),
         *noticed,
         *of_boxes,
+        *not_read(folder, taken, train.organs),
     )
     info = DatasetInfo(
         name=folder.name,
@@ -112,11 +121,12 @@ def _films(pictures: Pictures, masks: MaskReader | None, resolution: int, progre
     return read_films(decode, len(pictures.ids), resolution, progress, with_masks=masks is not None)
 
 
-def _labels(folder: Path, pictures: Pictures, findings: tuple[str, ...]) -> tuple[np.ndarray | None, tuple[str, ...]]:
+def _labels(
+    folder: Path, table: Path | None, pictures: Pictures, findings: tuple[str, ...]
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """Labels uint8 (N, F) of a table, else of what the films were made for, and what was noticed."""
     if not findings:
         return None, ()
-    table = find_table(folder)
     if table is not None:
         labels, remarks = read_labels(table, pictures, findings)
         if labels is not None:

@@ -22,14 +22,19 @@ _NO_DISEASE = ("supportdevices",)  # what a film of CheXpert may show besides "N
 _DICTIONARY = re.compile(r"""\{\s*(?:'[^']*'|"[^"]*")\s*:.*\}""", re.DOTALL)
 _QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"")
 _LIST = re.compile(r"\[(.*)\]|\{(.*)\}|\((.*)\)", re.DOTALL)
+_ARRAY = re.compile(
+    r"(?:np\.|numpy\.)?(?:array|Index|set|frozenset|tuple|list)\((.*?)(?:,\s*dtype=[^()]*)?\)", re.DOTALL
+)
+_LINES = re.compile(r"[\r\n\v\f\u2028\u2029]+")
 
 
 def split_lists(values: Sequence[str]) -> tuple[list[tuple[str, ...]], list[str]]:
     """The names in each field of a column, and what was noticed.
 
     A field is a list as Python, JSON or numpy write it, or names with `|`, `;` or `,` between: which of these is
-    decided for the whole column, so that a name may hold one of the later ones.
+    decided for the whole column, so that a name may hold one of the later ones. Line breaks separate names too.
     """
+    values = [array[1].strip() if (array := _ARRAY.fullmatch(value.strip())) else value for value in values]
     plain = [value for value in values if not is_blank(value) and not _LIST.fullmatch(value)]
     separator = next((one for one in _SEPARATORS if any(one in value for value in plain)), _SEPARATORS[0])
     found = [_names(value, separator) for value in values]
@@ -39,6 +44,9 @@ def split_lists(values: Sequence[str]) -> tuple[list[tuple[str, ...]], list[str]
         remarks.append(f"findings: {films_in_words(listed)} with a list in brackets")
     if separator != "|":
         remarks.append(f"findings: names with '{separator}' between")
+    lines = sum(bool(_LINES.search(value)) and not _LIST.fullmatch(value) for value in values)
+    if lines:
+        remarks.append(f"findings: {films_in_words(lines)} with names in several lines")
     blank = sum(is_blank(value) for value in values)
     if blank:
         remarks.append(f"findings: {films_in_words(blank)} with nothing there, taken for films without a finding")
@@ -52,11 +60,11 @@ def _names(value: str, separator: str) -> tuple[str, ...]:
         return _true_ones(value)
     inner = _LIST.fullmatch(value)
     if inner is None:
-        parts = value.split(separator)
+        parts = [part for line in _LINES.split(value) for part in line.split(separator)]
     else:
         text = next(group for group in inner.groups() if group is not None)
         quoted = [one or other for one, other in _QUOTED.findall(text)]
-        parts = quoted or text.split(",")
+        parts = quoted or _LINES.sub(" ", text).split(",")
     names = [part.strip() for part in parts if not is_blank(part)]
     whole = [piece for name in names for piece in _pieces(name)]
     return tuple(dict.fromkeys(whole))

@@ -38,6 +38,22 @@ def organ_name(text: str) -> str:
     return organ_called(text, KNOWN_ORGANS) or text
 
 
+def organs_in(text: str, organs: Iterable[str]) -> list[tuple[str, str]]:
+    """The organs that a name holds beside other words, each with the rest of the name, longest first: `0001_left_lung` is
+    of `left_lung` and `0001`.
+    """
+    found = []
+    for organ in sorted(set(organs), key=lambda one: (-len(one), one)):
+        words = [re.escape(word) for word in re.split(r"[\W_]+", organ) if word]
+        for order in (words, words[::-1]):
+            match = re.search(r"(?<![a-z])" + r"[\W_]*".join(order) + r"(?![a-z])", text, flags=re.IGNORECASE)
+            if match is not None:
+                rest = f"{text[: match.start()].rstrip('_-. ')}_{text[match.end() :].lstrip('_-. ')}"
+                found.append((organ, rest.strip("_-. ")))
+                break
+    return found
+
+
 def _keys(text: str) -> set[str]:
     """What two spellings of one name have in common: their letters, in the order of the text or of the words."""
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text.strip())

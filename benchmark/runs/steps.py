@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import math
 import platform
-import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any
@@ -26,6 +25,7 @@ from ..registry import Plugin, find_provider, find_task
 from ..schema import utc_now
 from ..settings import restore
 from .job import Cell, Synthesise, Train, Work
+from .leaks import of_no_case, refuse_leaks
 from .record import Cost, Curve, Downstream, Environment, Fit, Record, Sampled, Value
 from .store import FIT, SAMPLED, Level, Store
 
@@ -98,12 +98,14 @@ def synthesise(job: Synthesise, progress: Progress) -> dict[str, Any]:
         real = train.resized(task.settings.resolution)
         films = task.annotate(teacher, films, real, seed=cell.draw("annotate"), device=job.device)
     test = task.test_set(data, cell.slot)
-    refuse_leaks(plugin.name, films, _guarded(plugin.name, "trained_on", provider.trained_on), train, test)
+    learnt_from = _guarded(plugin.name, "trained_on", provider.trained_on)
+    refuse_leaks(plugin.name, films, learnt_from, train, test)
+    noticed = (*films.info.remarks, *of_no_case(learnt_from, data))
     checks = check_copies(films, train, test) | check_real(data, train, test) | ({"provider": said} if said else {})
     rate, rounds, repeats = _guarded(
         plugin.name, "sample", lambda: sampling_rate(provider, count, first_seconds=seconds)
     )
-    noticed = [*films.info.remarks, *(() if repeats else (UNSTEADY,))]
+    noticed += () if repeats else (UNSTEADY,)
     checks |= {"noticed": "; ".join(noticed)} if noticed else {}
     progress.update(0.99, "writing")
     facts = Sampled(
@@ -208,33 +210,6 @@ def _keep_timeline(name: str, provider: Provider, path: Path) -> None:
 def _curve(history: History) -> Curve:
     rate = history.images_per_second or None
     return Curve(rows=history.rows, images_per_second=rate, precision=history.precision)
-
-
-def refuse_leaks(name: str, films: Dataset, trained_on: Sequence[str], train: Dataset, test: Dataset) -> None:
-    """ProviderError with the ids where a provider has learnt from test films, or its films show pixels of them. A name that
-    is no case's id is taken for the case whose id it is without folder, ending, quotes and case (`images/PHLN002.png`)."""
-    held = set(test.ids)
-    bare = {_bare(name): name for name in (*test.ids, *train.ids)}  # one of a training film is no leak
-
-    def cases(names: Iterable[object]) -> set[str]:
-        return {name if name in held else bare.get(_bare(name), name) for name in map(str, names)}
-
-    shown = cases(source for row in films.cases.get("source_ids", ()) for source in row)
-    seen = cases(trained_on) | set(train.ids)
-    seen |= {str(source) for row in train.cases.get("source_ids", ()) for source in row}
-    for used, how in ((seen, "fitted on"), (shown, "showing in its samples")):
-        leaked = sorted(used & held)
-        if leaked:
-            listed = ", ".join(leaked[:5]) + (" ..." if len(leaked) > 5 else "")
-            raise ProviderError(
-                f"provider {name}: refused (leak): {how} {len(leaked)} films of the test set {test.info.name}: {listed}"
-            )
-
-
-def _bare(name: str) -> str:
-    """An id, or a file's name that has it, without what people add: folder, ending, quotes, blanks, case."""
-    last = re.split(r"[\\/]", name.strip().strip("\"'").strip())[-1]
-    return re.sub(r"\.(png|jpe?g|tiff?|dcm|dicom|bmp|webp|gif|img|npy)$", "", last, flags=re.IGNORECASE).casefold()
 
 
 def check_copies(films: Dataset, train: Dataset, test: Dataset) -> dict[str, Any]:

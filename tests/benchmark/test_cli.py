@@ -10,7 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 TOYS = Path(__file__).parents[1] / "toys"
 CXRBENCH = [sys.executable, "-m", "cxrbench.benchmark.cli"]
@@ -53,6 +55,23 @@ def test_a_dry_run_shows_the_cells_and_does_nothing(tmp_path, home):
     assert len(plan["steps"]) == 8 and plan["expected_seconds"] > 0
     assert not any(step["in_store"] for step in plan["steps"])
     assert not (tmp_path / "runs").exists() and not (home / "store" / "records").exists()
+
+
+@pytest.mark.parametrize(("learnt_from", "code"), [("images/PHLN002.png", 2), ("nonsense", 0)])
+def test_a_dry_run_refuses_a_leak_as_the_run_does_and_names_ids_of_no_case(tmp_path, learnt_from, code):
+    folder = tmp_path / "films"
+    for place in ("images", "masks/left_lung", "masks/right_lung"):
+        (folder / place).mkdir(parents=True)
+        for number in range(8):
+            Image.fromarray(np.eye(32, k=number, dtype=np.uint8) * 255).save(folder / place / f"{number}.png")
+    (folder / "trained_on.txt").write_text(f"{learnt_from}\n")
+    arguments = [*TOY, "--dry-run"]
+    arguments[2] = f"folder:{folder}"
+    done = cxrbench(*arguments, cwd=tmp_path)
+    said = " ".join(done.stderr.split())
+    assert done.returncode == code, said
+    assert ("refused (leak): fitted on 1 films of the test set phantom: PHLN002" in said) == (code == 2)
+    assert ("trained_on: 1 id of no case of phantom, so not checked: nonsense" in said) == (code == 0)
 
 
 def test_failed_cells_are_shown_and_the_exit_code_is_1(tmp_path):

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from cxrbench.benchmark.cli.program import app
 from cxrbench.benchmark.data.catalogue import find_dataset
 from cxrbench.benchmark.data.importers.public import chexpert as chexpert_set
+from cxrbench.benchmark.data.importers.public import padchest as padchest_set
 from cxrbench.benchmark.data.importers.public.core import import_public
 from cxrbench.benchmark.data.importers.public.listing import PublicOptions
 from cxrbench.benchmark.data.importers.public.sets import SETS, public_set
@@ -218,6 +219,26 @@ def test_padchest(tmp_path):
     assert (found.images[1] == Square(30, 36, 32).film(read)).all()
 
 
+@pytest.mark.parametrize(
+    ("name", "findings"),
+    [
+        ("segmental atelectasis", ["Atelectasis"]),
+        ("atelectasis basal", ["Atelectasis"]),
+        ("empyema", ["Effusion"]),
+        ("hydropneumothorax", ["Effusion", "Pneumothorax"]),
+        ("reticular interstitial pattern", ["Infiltration"]),
+        ("consolidation", ["Consolidation", "Infiltration"]),
+        ("asbestosis signs", ["Fibrosis"]),
+        ("COVID 19", ["Pneumonia"]),
+        ("hiatal hernia", ["Hernia"]),
+        ("subcutaneous emphysema", []),
+        ("breast mass", []),
+    ],
+)
+def test_padchest_names_below_a_finding_in_its_tree_are_that_finding(name, findings):
+    assert padchest_set._findings([name]) == findings
+
+
 def test_padchest_with_findings_of_its_own(tmp_path):
     found = imported("padchest", layouts.padchest(tmp_path / "set"), findings=["Scoliosis", "pleural effusion"])
     assert set(found.info.findings) == {"scoliosis", "Effusion"}
@@ -354,6 +375,13 @@ def test_siim(tmp_path):
     expected = np.zeros((32, 32), dtype=np.uint8)
     expected[8:16, 16:24] = 1
     assert not found.masks[0].any() and (found.masks[1] == expected).all()
+
+
+def test_siim_films_that_a_uid_names_without_an_ending_are_two(tmp_path):
+    source = layouts.siim(tmp_path / "set", [("1.2.276.0", "-1"), ("1.2.276.1", "-1")])
+    for path in source.rglob("*.png"):
+        path.rename(path.with_suffix(""))
+    assert imported("siim", source).ids == ["1.2.276.0", "1.2.276.1"]
 
 
 @pytest.mark.parametrize("runs", ["1 2 3", "a b", "1048570 7", "5 -2", ""])

@@ -26,8 +26,8 @@ from cxrbench.benchmark.runs import asked, examine
 from cxrbench.benchmark.runs import chains as execution
 from cxrbench.benchmark.runs.chains import Outcome
 from cxrbench.benchmark.runs.job import Job
+from cxrbench.benchmark.runs.leaks import of_no_case, refuse_leaks
 from cxrbench.benchmark.runs.request import Prepared, Request, choose_label_by, execute, prepare
-from cxrbench.benchmark.runs.steps import refuse_leaks
 from cxrbench.benchmark.runs.store import Level
 from cxrbench.benchmark.runs.worker import perform
 from cxrbench.tasks.nih_classification import NihClassification
@@ -332,7 +332,7 @@ def test_a_test_film_that_was_learnt_from_or_shown_is_named(trained_on, shown, t
     assert re.fullmatch(rf"provider x: refused \(leak\): {message}", str(error.value))
 
 
-@pytest.mark.parametrize("name", ["e01.png", "images/e01.PNG", "C:\\films\\e01.dcm", '"e01"', " E01 ", "./e01"])
+@pytest.mark.parametrize("name", ["e01.png", "images/e01.PNG", "C:\\films\\e01.dcm", '"e01"', "e01,", " E01 ", "./e01"])
 def test_a_test_film_is_known_by_its_file_too(name):
     films, train, test = parts()
     with pytest.raises(ProviderError, match=r"fitted on 1 films of the test set the test films: e01"):
@@ -343,6 +343,13 @@ def test_a_file_that_may_be_a_training_film_is_no_leak():
     films, train, test = parts()
     train.cases["id"] = [f"a/{name}" for name in ("e01", *train.ids[1:])]
     refuse_leaks("x", films, ["b/e01.png"], train, test)
+
+
+def test_names_of_no_case_are_said_for_nothing_is_checked_by_them():
+    _, train, _ = parts()
+    assert of_no_case(["t01", "images/T02.png"], train) == ()
+    said = of_no_case(["t01", "a", "b", "c", "d", "e", "f"], train)
+    assert said == ("trained_on: 6 ids of no case of tiny, so not checked: a, b, c, d, e ...",)
 
 
 def test_a_training_film_that_is_tested_too_is_a_leak():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from cxrbench.benchmark.data.finding_lists import flags_of_lists
 from cxrbench.benchmark.data.findings import FINDINGS, NO_FINDING, known_finding
 from cxrbench.benchmark.data.importers.manifest import import_manifest
 from cxrbench.benchmark.data.importers.manifest_options import ManifestOptions
+from cxrbench.benchmark.data.reading.views import view_of
 from cxrbench.benchmark.errors import InputError
 
 SIDE = 32
@@ -75,6 +77,16 @@ def test_a_table_with_semicolons_windows_paths_and_old_letters_is_read(films):
 def test_a_path_of_a_windows_drive_is_one_line(films):
     message = _error(_table(films, "path", r"C:\films\a.png"))
     assert r"'C:\films\a.png' is a path of a Windows drive" in message and "--root" in message
+
+
+@pytest.mark.parametrize("forms", [("NFD", "NFC"), ("NFC", "NFD")])
+def test_a_file_whose_name_has_its_accents_spelled_otherwise_is_found(films, forms):
+    there, written = (unicodedata.normalize(form, "Größe/Müller.png") for form in forms)
+    _film(films / there, np.eye(SIDE, dtype=np.uint8) * 200)
+    boxes = _table(
+        films, "id,finding,x,y,w,h", unicodedata.normalize(forms[0], "Müller,Mass,1,1,4,4"), name="boxes.csv"
+    )
+    assert len(_read(_table(films, "path", written), boxes=boxes).boxes) == 1
 
 
 def test_a_missing_file_says_what_is_there_instead(films):
@@ -475,6 +487,23 @@ def test_boxes_that_are_none_are_one_line(films, header, line, mapping, message)
 # ------------------------------------------------------------------------------------------------------------------- views
 
 
+def test_boxes_of_a_finding_that_a_film_is_said_not_to_have_are_said(films):
+    path = _table(films, "path,finding_Mass", "images/a.png,0", "images/b.png,1")
+    boxes = _table(films, "id,finding,x,y,w,h", "a,Mass,4,6,8,10", "b,Mass,4,6,8,10", name="boxes.csv")
+    assert "1 film with a box of Mass and without it by the labels: a" in _said(_read(path, boxes=boxes))
+
+
+def test_boxes_are_in_pixels_of_the_upright_film(films):
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(np.zeros((SIDE, 2 * SIDE), np.uint8)).save(films / "images/a.png", exif=exif)
+    boxes = _table(films, "id,finding,x,y,w,h", f"a,Mass,0,{SIDE},4,{SIDE}", name="boxes.csv")
+    found = _read(_table(films, "path", "images/a.png"), boxes=boxes)
+    assert "1 film with boxes turned upright as EXIF says: boxes taken in pixels of the upright film (a)" in _said(
+        found
+    )
+
+
 @pytest.fixture
 def views(tmp_path):
     """Four DICOM films (PA, LL, one that does not say, AP), a table with boxes beside them."""
@@ -512,6 +541,62 @@ def test_frontal_films_by_a_column_of_views(films):
     lines = ("images/a.png,PA", "images/b.png,L", "images/c.png,")
     found = _read(_table(films, "path,View Position", *lines), only=("view=frontal",))
     assert found.ids == ["a"] and "2 films left out by --only 'view=frontal'" in _said(found)
+
+
+def test_frontal_views_in_several_words_are_kept_and_those_left_out_are_named(films):
+    views = ("PA Erect", "Posteroanterior (PA)", "AP Supine", "LPO", "COSTAL", "AP LLD")
+    for number in range(len(views)):
+        _film(films / f"images/v{number}.png", np.full((8, 8), 20 * number, np.uint8))
+    table = _table(films, "path,view", *(f"images/v{number}.png,{view}" for number, view in enumerate(views)))
+    found = _read(table, only=("view=frontal",))
+    assert found.ids == ["v0", "v1", "v2"]
+    assert "3 films left out by --only 'view=frontal': LPO 1, COSTAL 1, AP LLD 1" in _said(found)
+    assert "3 films of other views by column 'view', LPO 1, COSTAL 1, AP LLD 1 (--only 'view=" in _said(_read(table))
+
+
+@pytest.mark.parametrize(
+    ("text", "view"),
+    [
+        ("postero-anterior oblique", "OBLIQUE"),
+        ("antero-posterior left lateral decubitus", "DECUBITUS"),
+        ("PA/LAT", "LATERAL"),
+        ("BILATERAL FRONTAL", "FRONTAL"),
+        ("AP_horizontal", "AP"),
+        ("APSupine", "AP"),
+        ("Left Lateral", "LATERAL"),
+        ("L", "LATERAL"),
+        ("LLAT", "LATERAL"),
+        ("P.A.", "PA"),
+        ("A-P", "AP"),
+        ("COSTAL", None),
+        ("", None),
+    ],
+)
+def test_views_in_words(text, view):
+    assert view_of(text) == view
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Mass\nEdema",
+        "Mass\r\nEdema",
+        "Mass;\nEdema\n",
+        "array(['Mass', 'Edema'], dtype=object)",
+        "array(['Mass', 'Edema'],\n      dtype='<U5')",
+        "['Mass'\n 'Edema']",
+        "np.array(['Mass', 'Edema'])",
+        "[Mass,\n Edema]",
+    ],
+)
+def test_lines_and_numpys_arrays_of_findings_are_lists(value):
+    flags, said = flags_of_lists([value, "Mass"], _rows)
+    assert flags == {"Edema": [1, 0], "Mass": [1, 1]}
+    assert not any("\n" in line for line in said)
+
+
+def test_an_empty_array_of_findings_is_a_film_without_any():
+    assert flags_of_lists(["array([], dtype=object)", "Mass"], _rows)[0] == {"Mass": [0, 1]}
 
 
 def test_a_dictionary_of_findings_has_0_or_1_for_each():

@@ -429,7 +429,10 @@ def test_views_are_told_and_those_that_are_not_frontal_are_said(tmp_path, view, 
 
 def test_films_that_are_kept_mirrored_or_turned_are_said(tmp_path):
     assert said(film_of(tmp_path, PatientOrientation=["L", "F"])) == []
-    assert said(film_of(tmp_path, PatientOrientation=["A", "F"])) == []
+    side = film_of(tmp_path, PatientOrientation=["A", "F"])
+    assert said(side) == [
+        "seen from the side by their PatientOrientation (A\\F; a frontal film has L\\F): read as kept"
+    ]
     assert said(film_of(tmp_path, PatientOrientation="")) == []
     mirrored = film_of(tmp_path, PatientOrientation=["R", "F"])
     assert said(mirrored) == ["kept mirrored or turned (PatientOrientation R\\F; upright is L\\F): read as kept"]
@@ -441,6 +444,19 @@ def test_spacing_is_told_where_it_is_whole(tmp_path):
     assert film_of(tmp_path, PixelSpacing="", ImagerPixelSpacing=[0.1, 0.1]).spacing_mm == 0.1
     assert film_of(tmp_path, PixelSpacing=[0.2, 0.4]).spacing_mm is None
     assert film_of(tmp_path, PixelSpacing=[0, 0]).spacing_mm is None
+
+
+@pytest.mark.parametrize(
+    ("tags", "shape"),
+    [
+        ({"PixelSpacing": [0.4, 0.2]}, "2 times as high as wide, PixelSpacing"),
+        ({"PixelAspectRatio": [1, 2]}, "2 times as wide as high, PixelAspectRatio"),
+        ({"PixelSpacing": [0.2, 0.2], "PixelAspectRatio": [1, 2]}, ""),
+    ],
+)
+def test_pixels_that_are_not_square_are_said(tmp_path, tags, shape):
+    line = f"with pixels that are not square ({shape}): read as stored, and so out of shape"
+    assert said(film_of(tmp_path, **tags)) == ([line] if shape else [])
 
 
 def test_a_byte_more_or_a_header_of_its_own_kind_is_read(tmp_path):

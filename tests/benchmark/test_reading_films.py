@@ -306,3 +306,43 @@ def test_libraries_print_nothing(tmp_path):
     names = [str(path) for path in sorted(tmp_path.iterdir())]
     done = subprocess.run([sys.executable, "-c", code, *names], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
+
+
+# ------------------------------------------------------------------------------------------- signs, depth, shape of pixels
+
+
+def test_signed_tiff_of_8_bits_is_refused_where_it_has_values_below_0(tmp_path):
+    path = put(tmp_path / "a.tif", by_tifffile(np.array([[-100, 0], [50, 100]], dtype=np.int8), 1))
+    assert "has signed values of 8 bits, some of them below 0; save it as unsigned numbers" in refused(path)
+    path = put(tmp_path / "b.tif", by_tifffile(np.array([[0, 1], [50, 127]], dtype=np.int8), 1))
+    assert read_film(path).pixels[1, 1] == np.float32(127 / 255)
+
+
+def test_unsigned_tiff_of_32_bits_has_no_values_below_0(tmp_path):
+    values = np.array([[0, 1], [5, 4_000_000_000]], dtype=np.uint32)
+    path = put(tmp_path / "a.tif", by_tifffile(values, 1))
+    assert "has values 0 to 4e+09, expected 0 to 65535; say which value is white by --white" in refused(path)
+    np.testing.assert_allclose(read_film(path, 4e9).pixels, values / 4e9, rtol=1e-6)
+
+
+def test_a_white_that_is_too_low_is_said_to_be(tmp_path):
+    Image.fromarray(GREY).save(tmp_path / "a.png")
+    assert "--white 128 is too low: it must be the most there can be in any film, 255 or more" in refused(
+        tmp_path / "a.png", 128
+    )
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "bmp"])
+@pytest.mark.parametrize(("dpi", "turn"), [((100, 200), 1), ((200, 100), 6), ((100, 100), 1), ((96.01, 96), 1)])
+def test_pixels_that_are_not_square_are_said(tmp_path, suffix, dpi, turn):
+    if suffix == "bmp" and turn > 1:
+        pytest.skip("no EXIF")
+    exif = Image.Exif()
+    exif[274] = turn
+    Image.fromarray(GREY).save(tmp_path / f"a.{suffix}", dpi=dpi, **({"exif": exif} if turn > 1 else {}))
+    found = [line for line in said(tmp_path / f"a.{suffix}") if "square" in line]
+    expected = (
+        "with pixels that are not square (2 times as wide as high, by the file's density): read as stored, and so out of "
+        "shape"
+    )
+    assert found == ([expected] if 200 in dpi else [])

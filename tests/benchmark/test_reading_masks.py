@@ -53,6 +53,13 @@ def stacked(mask: np.ndarray, *bands: int | str) -> Image.Image:
     return Image.fromarray(np.stack(values, axis=-1), {2: "LA", 3: "RGB", 4: "RGBA"}[len(bands)])
 
 
+def overlay(mask: np.ndarray, alpha: int) -> Image.Image:
+    """Red of some alpha over nothing."""
+    image = stacked(mask, "mask", 0, 0, "mask")
+    image.putalpha(Image.fromarray(mask.astype(np.uint8) * np.uint8(alpha)))
+    return image
+
+
 FORMS: dict[str, Callable[[np.ndarray], Image.Image]] = {
     "0 and 1": lambda mask: Image.fromarray(mask.astype(np.uint8)),
     "0 and 255": lambda mask: Image.fromarray(mask.astype(np.uint8) * 255),
@@ -66,6 +73,8 @@ FORMS: dict[str, Callable[[np.ndarray], Image.Image]] = {
     "grey with alpha all over": lambda mask: stacked(mask, "mask", 255),
     "alpha is the mask, on black": lambda mask: stacked(mask, 0, "mask"),
     "alpha is the mask, in red": lambda mask: stacked(mask, 255, 0, 0, "mask"),
+    "alpha is the mask, half seen through": lambda mask: overlay(mask, 100),
+    "palette, all black": lambda mask: indexed(mask, [(0, 0, 0)] * 256, 1),
     "red on black": lambda mask: stacked(mask, "mask", 0, 0),
     "yellow on black with alpha": lambda mask: stacked(mask, "mask", "mask", 0, 255),
 }
@@ -229,6 +238,49 @@ def test_labels_of_more_organs_than_are_asked_for_are_no_bit_flags(tmp_path):
     """1 left lung, 2 right lung, 3 heart, for a training set of lungs: as flags the heart would be both lungs."""
     with pytest.raises(InputError, match="may be labels or bit flags of left_lung, right_lung"):
         shared(tmp_path, [0, 1, 2, 3], ORGANS[:2])
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_labels_in_a_palette_that_was_padded_with_black_are_kept(tmp_path, full):
+    values = np.arange(64, dtype=np.uint8).reshape(8, 8) // 16
+    image = Image.fromarray(values, "P")
+    image.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0] + ([0, 0, 255] if full else [0] * 3) + [0] * 756)
+    image.save(tmp_path / "a.png")
+    said = parse_declared("labels:left_lung=1,right_lung=2,heart=3")
+    reader = MaskReader([{SHARED: tmp_path / "a.png"}], ORGANS, ways, said)
+    bits, remarks = reader.read(0, (8, 8))
+    np.testing.assert_array_equal(bits, np.array([0, 1, 2, 4])[values])
+    texts = [remark.text for remark in remarks]
+    assert texts == ([] if full else ["with masks that show numbers beside 0 in black: the numbers taken"])
+    colours = MaskReader([{SHARED: tmp_path / "a.png"}], ["heart"], ways, parse_declared("colours:heart=#0000ff"))
+    with pytest.raises(
+        InputError, match="which no organ has" if full else "shows numbers beside 0 in black: say labels"
+    ):
+        colours.read(0, (8, 8))
+
+
+def test_alpha_of_several_degrees_below_solid_is_refused(tmp_path):
+    alpha = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8))
+    image = Image.new("RGBA", (8, 8), (255, 0, 0, 255))
+    image.putalpha(alpha)
+    image.save(tmp_path / "a.png")
+    with pytest.raises(
+        InputError, match=r"seen through in several degrees \(alpha 0 to 63\); expected alpha 0 outside"
+    ):
+        MaskReader([{"heart": tmp_path / "a.png"}], ["heart"], ways)
+
+
+def test_a_colour_that_is_half_seen_through_is_that_colour(tmp_path):
+    overlay(square_mask(), 127).save(tmp_path / "a.png")
+    reader = MaskReader([{SHARED: tmp_path / "a.png"}], ["heart"], ways, parse_declared("colours:heart=#ff0000"))
+    np.testing.assert_array_equal(reader.read(0, (32, 32))[0], square_mask())
+
+
+def test_labels_of_a_pgm_of_two_bits_are_its_numbers(tmp_path):
+    (tmp_path / "a.pgm").write_bytes(b"P5\n4 1\n3\n\x00\x01\x02\x03")
+    said = parse_declared("labels:left_lung=1,right_lung=2,heart=3")
+    reader = MaskReader([{SHARED: tmp_path / "a.pgm"}], ORGANS, ways, said)
+    assert reader.read(0, (1, 4))[0].tolist() == [[0, 1, 2, 4]]
 
 
 def test_one_mask_of_one_organ_needs_no_words(tmp_path):

@@ -19,7 +19,7 @@ from ..reading.mask_kinds import Declared
 from ..reading.masks import MaskReader
 from ..reading.sets import Films, FittedFilm, fitted_film, read_films
 from ..same_pixels import same_pixels
-from .manifest_boxes import box_findings, fitted_boxes, read_boxes
+from .manifest_boxes import box_findings, boxes_said, fitted_boxes, read_boxes
 from .manifest_options import ManifestOptions
 from .manifest_table import Manifest, read_manifest
 
@@ -57,6 +57,8 @@ def import_manifest(
     findings = manifest.findings
     if boxes is not None:
         findings = box_findings(boxes, findings, cases)
+    table = None if boxes is None else fitted_boxes(boxes, dict(zip(cases["id"], films.squares, strict=True)))
+    turned = [one for one, is_turned in zip(cases["id"], films.turned, strict=True) if is_turned]
     info = DatasetInfo(
         name=name or csv.resolve().parent.name,
         resolution=resolution,
@@ -68,12 +70,12 @@ def import_manifest(
             *manifest.remarks,
             *left_out,
             *(() if boxes is None else boxes.remarks),
+            *(() if table is None else boxes_said(table, cases, turned)),
             *films.said([row.film for row in rows]),
             *reader.said(),
             *same_pixels(films.images, cases),
         ),
     )
-    table = None if boxes is None else fitted_boxes(boxes, dict(zip(cases["id"], films.squares, strict=True)))
     return Dataset(info=info, images=films.images, masks=films.masks, cases=cases, boxes=table)
 
 

@@ -6,7 +6,7 @@ Columns have our names, are mapped by the user, or are known by their names (`im
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +18,12 @@ from ..finding_lists import spellings
 from ..findings import NO_FINDING
 from ..parts import films_in_words
 from ..reading.films import Square
+from ..reading.names import one_spelling
 from ..reading.tables import Table, is_blank, read_table
 from .manifest_columns import column_key
 
 _SLACK = 1.0  # a box may reach this many pixels over the edge (rounding); it is cut there
+_NAMED = 5
 _WORDS = {
     ours: text.split()
     for ours, text in {
@@ -127,13 +129,14 @@ def _columns(table: Table, ids: Sequence[str], mapping: Mapping[str, str]) -> tu
 
 def _finder(ids: Sequence[str], left_out: frozenset[str]) -> Callable[[str], str | None]:
     """From what a table of boxes calls a film to its id: the id itself, a file's name or path, a number as 12.0."""
-    known = {*ids, *left_out}
+    known = {one_spelling(one): one for one in (*ids, *left_out)}
 
     def find(text: str) -> str | None:
+        text = one_spelling(text)
         name = text.replace("\\", "/").rpartition("/")[2]
         for one in (text, name, name.rpartition(".")[0], text.removesuffix(".0")):
             if one in known:
-                return one
+                return known[one]
         return None
 
     return find
@@ -195,6 +198,30 @@ def box_findings(boxes: Boxes, findings: tuple[str, ...], cases: pd.DataFrame) -
         with_box = {one for one, some in boxes.of.items() if any(box.finding == name for box in some)}
         cases[name] = [int(one in with_box) for one in cases["id"]]
     return tuple(names)
+
+
+def boxes_said(table: pd.DataFrame, cases: pd.DataFrame, turned: Collection[str] = ()) -> tuple[str, ...]:
+    """What to say of boxes of findings that a film does not have by its labels, and of boxes on films that were `turned`
+    upright (their ids). table: `id`, `finding`; cases: `id` and a column a finding."""
+    lines = []
+    for name in sorted(set(table["finding"]) & set(cases.columns)):
+        without = set(cases["id"][cases[name] == 0])
+        wrong = list(dict.fromkeys(one for one in table["id"][table["finding"] == name] if one in without))
+        if wrong:
+            lines.append(
+                f"{films_in_words(len(wrong))} with a box of {name} and without it by the labels: {_first(wrong)}"
+            )
+    on = [one for one in dict.fromkeys(table["id"]) if one in set(turned)]
+    if on:
+        lines.append(
+            f"{films_in_words(len(on))} with boxes turned upright as EXIF says: boxes taken in pixels of the upright film "
+            f"({_first(on)})"
+        )
+    return tuple(lines)
+
+
+def _first(ids: Sequence[str]) -> str:
+    return ", ".join(ids[:_NAMED]) + (", ..." if len(ids) > _NAMED else "")
 
 
 def fitted_boxes(boxes: Boxes, squares: Mapping[str, Square]) -> pd.DataFrame:

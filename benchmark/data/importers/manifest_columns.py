@@ -10,13 +10,15 @@ import difflib
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ...errors import InputError, unknown
 from ..findings import NO_FINDING, known_finding
 from ..parts import films_in_words
+from ..reading.names import existing
 from ..reading.tables import Table, is_blank
+from ..reading.views import FRONTAL, view_of
 from .manifest_options import ManifestOptions
 
 FINDING, MASK = "finding_", "mask_"
@@ -45,8 +47,6 @@ _NEAR: Mapping[str, frozenset[str]] = {
 """Words for a column of ours, in small letters without blanks and underscores."""
 _MASK_FILE = _words("maskpath maskfile maskfilename maskname maskimage maskimg maskpng maskdir maskurl")
 _VIEWS = _words("frontallateral viewposition view views projection vp position")
-_LATERAL = _words("lateral lat l ll rl latl latr leftlateral")
-_FRONTAL = _words("frontal pa ap posteroanterior anteroposterior aphorizontal appa apsupine aperect")
 _LATERAL_IN_PATH = re.compile(r"(?i)(?<![a-z])lateral(?![a-z])")
 _ORGANS = ("left_lung", "right_lung", "lungs", "heart", "left_clavicle", "right_clavicle")
 
@@ -165,7 +165,7 @@ class Columns:
                     f"manifest: '{text}' is a path of a Windows drive, which is not here; give paths below a folder, "
                     "and the folder by --root"
                 )
-            files.append(file)
+            files.append(existing(file))
         if turned:
             self.remarks.append(f"{what}: {turned} paths with backslashes read as folders")
         return files
@@ -243,7 +243,9 @@ class Columns:
             if not fits:
                 raise InputError(f"manifest: no film fits --only '{condition}'")
             if len(fits) < len(kept):
-                self.remarks.append(f"{films_in_words(len(kept) - len(fits))} left out by --only '{condition}'")
+                by_view = condition.partition("=")[0].strip().lower() == "view" and self._view_column() is not None
+                views = f": {self._views(sorted(kept - fits))}" if by_view else ""
+                self.remarks.append(f"{films_in_words(len(kept) - len(fits))} left out by --only '{condition}'{views}")
             kept = fits
         return [row for row in range(len(self.table.rows)) if row not in kept]
 
@@ -269,10 +271,19 @@ class Columns:
     def _of_view(self, view: str) -> list[bool]:
         """Whether each row is frontal by a column of views, where there is one; headers are for the films' reader."""
         self.views = view
-        name = next((one for one in self.header if column_key(one) in _VIEWS), None)
+        name = self._view_column()
         if view == "any" or name is None:
             return [True] * len(self.table.rows)
-        return [column_key(value) in _FRONTAL for value in self.column(name)]
+        return [view_of(value) in FRONTAL for value in self.column(name)]
+
+    def _view_column(self) -> str | None:
+        return next((one for one in self.header if column_key(one) in _VIEWS), None)
+
+    def _views(self, rows: Iterable[int]) -> str:
+        """The views of some rows by the column of them, the commonest first, each with its number."""
+        values = self.table.column(str(self._view_column()))
+        found = Counter(values[row] or "nothing" for row in rows).most_common()
+        return ", ".join(f"{value} {count}" for value, count in found[:_LISTED]) + (", ..." if found[_LISTED:] else "")
 
     def keep_rows(self, rows: Sequence[int]) -> None:
         """Go on with these rows alone."""
@@ -300,13 +311,17 @@ class Columns:
         return [*self._laterals(), *lines]
 
     def _laterals(self) -> list[str]:
-        for name in self.header:
-            values = self.table.column(name) if column_key(name) in _VIEWS else []
-            other = [value for value in values if column_key(value) not in _LATERAL and not is_blank(value)]
-            count = sum(column_key(value) in _LATERAL for value in values)
-            if count:
-                way = f" (--only '{name}={'|'.join(sorted(set(other)))}' leaves them out)" if other else ""
-                return [f"{films_in_words(count)} taken from the side by column '{name}'{way}"]
+        """What to say of films that are not frontal by a column of views, else by their paths."""
+        name = self._view_column()
+        values = [] if name is None else self.table.column(name)
+        views = [view_of(value) for value in values]
+        other = [row for row, view in enumerate(views) if view not in FRONTAL and not is_blank(values[row])]
+        if other and any(views):
+            frontal = sorted({value for value, view in zip(values, views, strict=True) if view in FRONTAL})
+            way = f" (--only '{name}={'|'.join(frontal)}' leaves them out)" if frontal else ""
+            if all(views[row] == "LATERAL" for row in other):
+                return [f"{films_in_words(len(other))} taken from the side by column '{name}'{way}"]
+            return [f"{films_in_words(len(other))} of other views by column '{name}', {self._views(other)}{way}"]
         count = sum(_LATERAL_IN_PATH.search(text) is not None for text in self.film_texts())
         return [f"{films_in_words(count)} with 'lateral' in the path (--only 'path:frontal')"] if count else []
 

@@ -14,17 +14,13 @@ from ...errors import InputError
 from ..remarks import Remark
 from .dicom_shown import SHOWN, shown, shown_colour
 from .dicom_values import numbers, word
-from .grey import MOST_PIXELS, Film
+from .grey import MOST_PIXELS, Film, oblong_pixels
 from .quiet import one_line, quiet
+from .views import FRONTAL, view_of
 
 _LATIN, _BIG = (b"\x02\x00", b"\x08\x00"), b"\x00\x08"  # the first group of a file without a preamble, by byte order
 _PLUGINS = {"JPEG 2000": "pylibjpeg-openjpeg", "High-Throughput": "pylibjpeg-openjpeg", "JPEG": "pylibjpeg-libjpeg"}
-_VIEWS = {
-    **dict.fromkeys(("LL", "RL", "LAT"), "LATERAL"),
-    **dict.fromkeys(("LLD", "RLD"), "DECUBITUS"),
-    **dict.fromkeys(("LLO", "RLO", "LAO", "RAO", "LPO", "RPO"), "OBLIQUE"),
-}
-_KINDS = {"DECUB": "DECUBITUS", "OBLIQ": "OBLIQUE", "LATERAL": "LATERAL"}  # beginnings of words
+_SQUARE = 0.01  # pixels whose sides differ by less are square
 
 
 def is_dicom(data: bytes) -> bool:
@@ -98,7 +94,7 @@ def _film(path: Path, data: Any, white: float | None) -> Film:
     else:
         grey, said = shown(raw, data, white)
     view, view_said = _view(data)
-    said = [*said, *view_said, *_turned(data)]
+    said = [*said, *view_said, *_turned(data), *_oblong(data)]
     return Film(grey, _spacing(data), tuple(Remark(text, where) for text in said), view)
 
 
@@ -169,26 +165,36 @@ def _view(data: Any) -> tuple[str | None, list[str]]:
     sequence = data.get("ViewCodeSequence")
     meaning = word(sequence[0], "CodeMeaning") if sequence else ""
     for name in (named, meaning):
-        plain = name.replace("-", "").replace("_", " ").replace("POSTERO", "P").replace("ANTERO", "A")
-        plain = plain.replace("ANTERIOR", "A").replace("POSTERIOR", "P").strip()
-        words = plain.split()
-        view = next((_VIEWS[one] for one in words if one in _VIEWS), None)
-        view = next((kind for part, kind in _KINDS.items() if any(one.startswith(part) for one in words)), view)
-        if view is None and words and words[0] in ("PA", "AP"):
-            return words[0], []
+        view = view_of(name)
+        if view in FRONTAL:
+            return view, []
         if view:
             return view, [f"of another view than a frontal one ({view}, by the file's {name})"]
     return None, []
 
 
 def _turned(data: Any) -> list[str]:
-    """What to say of a frontal film whose rows do not run to the patient's left and its columns to the feet."""
+    """What to say of a film whose rows do not run to the patient's left and its columns to the feet."""
     orientation = data.get("PatientOrientation")
     if not orientation or isinstance(orientation, str) or len(orientation) != 2:
         return []
     rows, columns = (str(one)[:1] for one in orientation)
     if {rows, columns} <= set("LRHF") and rows and columns and (rows, columns) != ("L", "F"):
         return [f"kept mirrored or turned (PatientOrientation {rows}\\{columns}; upright is L\\F): read as kept"]
+    if {rows, columns} & set("AP"):
+        return [
+            f"seen from the side by their PatientOrientation ({rows}\\{columns}; a frontal film has L\\F): read as kept"
+        ]
+    return []
+
+
+def _oblong(data: Any) -> list[str]:
+    """What to say of pixels that are not square (PS3.3 C.7.6.3.1.7; spacings and ratios name rows first)."""
+    for tag in ("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"):
+        found = numbers(data, tag)
+        if len(found) == 2 and min(found) > 0:
+            ratio = found[0] / found[1]
+            return [oblong_pixels(ratio, tag)] if abs(ratio - 1) > _SQUARE else []
     return []
 
 

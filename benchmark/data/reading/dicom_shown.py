@@ -10,7 +10,7 @@ import numpy as np
 from ... import exact
 from ...errors import InputError
 from .dicom_values import element, loose_numbers, numbers, word
-from .grey import luminance, unused_range
+from .grey import luminance, unused_range, white_too_low
 
 SHOWN = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 """Photometric interpretations that are read."""
@@ -91,7 +91,7 @@ def shown_colour(raw: np.ndarray, data: Any, white: float | None) -> tuple[np.nd
     grey = luminance(colours)
     top = white or float(2 ** min(bits, 16) - 1)
     lowest, highest = float(grey.min()), float(grey.max())
-    _check_below(highest, top)
+    _check_below(highest, top, white)
     unused = unused_range(lowest, highest, 0, top)
     return np.divide(grey, np.float32(top), dtype=np.float32), [*said, unused] if unused else said
 
@@ -174,7 +174,7 @@ def _stored_range(lowest: float, highest: float, data: Any, white: float | None)
     bits = numbers(data, "BitsStored")
     signed = numbers(data, "PixelRepresentation")[:1] == (1,)
     if white:
-        _check_below(highest, white)
+        _check_below(highest, white, white)
         if lowest >= 0:
             return 0.0, white
     if "PixelData" not in data or not bits:
@@ -183,11 +183,9 @@ def _stored_range(lowest: float, highest: float, data: Any, white: float | None)
     return low, white or top
 
 
-def _check_below(highest: float, top: float) -> None:
+def _check_below(highest: float, top: float, white: float | None) -> None:
     if highest > top:
-        raise InputError(
-            f"it has values up to {highest:g}, expected {top:g} at most: say which value is white by --white"
-        )
+        raise InputError(f"it has values up to {highest:g}, expected {top:g} at most: {white_too_low(highest, white)}")
 
 
 def _cut(grey: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from ..remarks import Remark
 from ..resize import resample, resize_masks
 from .dicom import dicom_size, is_dicom, may_be_dicom, read_dicom
 from .grey import Film as Film
-from .grey import luminance, unused_range
+from .grey import luminance, oblong_pixels, unused_range, white_too_low
 from .quiet import one_line, quiet
 from .rasters import BEGINNINGS, Raster, UnknownFormat, formats, open_raster, read_bytes
 
@@ -83,6 +83,9 @@ def _film_of(raster: Raster, white: float | None) -> Film:
     remarks = list(raster.remarks)
     if raster.seen_through():
         remarks.append(Remark("with transparent parts: alpha dropped, the colours below it taken", where))
+    ratio = raster.oblong()
+    if ratio is not None:
+        remarks.append(Remark(oblong_pixels(ratio, "by the file's density"), where))
     values, top = _stored(raster, white)
     if values.dtype.kind == "f":
         values, said = _inside(values, top, raster.path)
@@ -91,7 +94,7 @@ def _film_of(raster: Raster, white: float | None) -> Film:
     if lowest < 0 or highest > top:
         raise InputError(
             f"{where} has values {lowest:g} to {highest:g}, expected 0 to {top:g}; "
-            + ("say which value is white by --white" if lowest >= 0 else "films have no values below 0")
+            + ("films have no values below 0" if lowest < 0 else white_too_low(highest, white))
         )
     unused = unused_range(lowest, highest, 0, top)
     if unused:
@@ -99,7 +102,7 @@ def _film_of(raster: Raster, white: float | None) -> Film:
     pixels = np.divide(values, np.float32(top), dtype=np.float32)
     if raster.white_is_zero:
         pixels = 1 - pixels
-    return Film(pixels, remarks=tuple(remarks))
+    return Film(pixels, remarks=tuple(remarks), turned=raster.turned != 1)
 
 
 def _stored(raster: Raster, white: float | None) -> tuple[np.ndarray, float]:
@@ -108,7 +111,7 @@ def _stored(raster: Raster, white: float | None) -> tuple[np.ndarray, float]:
     if image.mode == "F":
         return np.asarray(image, dtype=np.float32), white or 1.0
     if image.mode.startswith("I"):
-        return np.asarray(image), white or float(_MAX_12_BIT if raster.bits == 12 else _MAX_16_BIT)
+        return raster.whole(), white or float(_MAX_12_BIT if raster.bits == 12 else _MAX_16_BIT)
     if raster.deep_colour:
         return luminance(raster.colours()), white or float(_MAX_16_BIT)
     try:

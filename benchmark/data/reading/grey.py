@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..remarks import Remark
+from .views import FRONTAL
 
 MOST_PIXELS = 2 * 89_478_485
 """A file that claims more is refused before it fills the memory (Pillow's limit)."""
@@ -19,18 +20,19 @@ class Film:
     """pixels: float32 (H, W) in [0, 1], 1 is white. spacing_mm: side of a pixel where the file says it,
     else None. remarks: what was noticed, for `remarks.gathered`.
 
-    view: PA, AP, LATERAL, OBLIQUE or DECUBITUS where the file says it (DICOM), else None.
+    view: as `views.view_of`, where the file says it (DICOM), else None. turned: brought upright as EXIF says.
     """
 
     pixels: np.ndarray
     spacing_mm: float | None = None
     remarks: tuple[Remark, ...] = ()
     view: str | None = None
+    turned: bool = False
 
     @property
     def frontal(self) -> bool | None:
         """Whether the film is PA or AP; None where the file does not say."""
-        return None if self.view is None else self.view in ("PA", "AP")
+        return None if self.view is None else self.view in FRONTAL
 
 
 def luminance(colours: np.ndarray) -> np.ndarray:
@@ -57,6 +59,20 @@ def unused_range(lowest: float, highest: float, low: float, top: float) -> str |
     if low < 0 and highest - lowest < (top - low) / 2:
         return f"with values in less than half of their stored range, {low:g} to {top:g}, and so of little contrast"
     return None
+
+
+def white_too_low(highest: float, white: float | None) -> str:
+    """What to do about a film that is brighter than white. white: as it was said, or None."""
+    if white is None:
+        return "say which value is white by --white"
+    return f"--white {white:g} is too low: it must be the most there can be in any film, {highest:g} or more"
+
+
+def oblong_pixels(ratio: float, why: str) -> str:
+    """What to say of a film whose pixels are `ratio` times as high as wide."""
+    higher = ratio > 1
+    shape = f"{max(ratio, 1 / ratio):.3g} times as {'high as wide' if higher else 'wide as high'}"
+    return f"with pixels that are not square ({shape}, {why}): read as stored, and so out of shape"
 
 
 def _fitting(highest: float, top: float) -> float:

@@ -19,6 +19,7 @@ from ..remarks import Remark
 from .rasters import open_raster
 
 STRONG = 128  # a colour channel or an alpha from here on is more on than off
+_SOLID = 250  # alpha that was smoothed or compressed goes up to here at least
 _FEW = 16  # a picture of more colours has been through jpeg, or was smoothed
 _OF_ONE_HUE, _BLURRED = 24, 96  # colours of one hue differ by at most this in a channel, or this where blurred,
 _MOST_STRAY = 0.02  # and then so many of their pixels may differ by more
@@ -64,6 +65,14 @@ class MaskFile:
         return there, every[there]
 
 
+@dataclass(frozen=True, eq=False)
+class MaskArray:
+    """A mask that is no file of its own. path: the file that it is in. values: (H, W), numbers or bool."""
+
+    path: Path
+    values: np.ndarray
+
+
 def _two_values(values: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """The values that occur and their numbers where there are at most two, as in nearly every mask: no histogram."""
     if not values.size:
@@ -73,20 +82,34 @@ def _two_values(values: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     return (ends, counts) if counts.sum() == values.size else None
 
 
-def read_mask_file(path: Path, wanted: Wanted) -> MaskFile:
+def read_mask_file(path: Path | MaskArray, wanted: Wanted) -> MaskFile:
     """A mask's values. InputError where the file is absent, empty, damaged, or holds other than whole numbers that a mask
     can have."""
+    if isinstance(path, MaskArray):
+        if wanted is Wanted.COLOURS or path.values.dtype.kind not in "buif":
+            raise InputError(f"mask {path.path} has no colours: expected labels, bit flags, or an array an organ")
+        return MaskFile(path.path, _whole(path.values, path.path))
     raster = open_raster(path)
     image, remarks = raster.image, raster.remarks
     if wanted is Wanted.LABELS and raster.data.startswith(_JPEG):
         raise InputError(f"mask {path} is a JPEG, which does not keep values of labels and bit flags; save it as PNG")
-    if wanted is Wanted.LABELS and _numbered(image):
-        return MaskFile(path, _indices(image), remarks=remarks)
+    if _numbered(image):
+        same = _looks_empty(image)
+        if same and wanted is Wanted.COLOURS:
+            raise InputError(f"mask {path} shows numbers beside 0 in black: say labels:..., not colours:...")
+        if same or wanted is Wanted.LABELS:
+            said = (
+                (Remark("with masks that show numbers beside 0 in black: the numbers taken", str(path)),)
+                if same
+                else ()
+            )
+            return MaskFile(path, np.asarray(image), remarks=remarks + said)
     if image.mode in ("1", "L") or image.mode.startswith("I") or image.mode == "F":
         if wanted is not Wanted.COLOURS and "transparency" not in image.info:
-            return MaskFile(path, _grey(image, path), remarks=remarks)
+            values = raster.labels() if wanted is Wanted.LABELS else raster.whole()
+            return MaskFile(path, _whole(values, path), remarks=remarks)
         image = image.convert("L") if image.mode == "1" else image
-    colours, alpha = _colours(image)
+    colours, alpha = _colours(image, path)
     if wanted is Wanted.COLOURS:
         return MaskFile(path, _packed(_on_black(colours, alpha)), coloured=True, remarks=remarks)
     if alpha is not None:
@@ -119,21 +142,18 @@ def _palette(image: Any) -> np.ndarray:
     return np.array(image.getpalette("RGB") or [0, 0, 0], dtype=np.uint8).reshape(-1, 3)
 
 
-def _indices(image: Any) -> np.ndarray:
-    """The numbers of an indexed picture, uint8; those of other black colours are 0 too."""
+def _looks_empty(image: Any) -> bool:
+    """Whether an indexed picture shows a number beside 0 in black, as padded palettes do. One of many numbers has no labels:
+    it counts as it looks."""
     palette = _palette(image)
-    numbers = np.arange(256, dtype=np.uint8)
-    if palette.any():
-        used = {int(value) for value in np.flatnonzero(np.bincount(np.asarray(image).ravel(), minlength=256))}
-        black = [value for value in used if value < len(palette) and not palette[value].any()]
-        numbers[black] = 0
-    return numbers[np.asarray(image)]
+    used = np.flatnonzero(np.bincount(np.asarray(image).ravel(), minlength=256))
+    black = [value for value in used if value and (value >= len(palette) or not palette[value].any())]
+    return bool(black) and len(used) <= _FEW
 
 
-def _grey(image: Any, path: Path) -> np.ndarray:
+def _whole(values: np.ndarray, path: Path) -> np.ndarray:
     """Whole numbers as stored, uint8 or uint16; of floats from 0 to 1 that are no whole numbers, their part of 65,535."""
-    values = np.asarray(image)
-    if values.dtype.itemsize == 1:
+    if values.dtype.itemsize == 1 and values.dtype.kind in "bu":
         return values.view(np.uint8)
     if values.dtype.kind == "f":
         if not np.isfinite(values).all() or values.min() < 0 or values.max() > 65535:
@@ -148,15 +168,22 @@ def _grey(image: Any, path: Path) -> np.ndarray:
     return values.astype(np.uint16)
 
 
-def _colours(image: Any) -> tuple[np.ndarray, np.ndarray | None]:
+def _colours(image: Any, path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """uint8 (H, W, 3), and alpha (H, W) where it differs from pixel to pixel, or all is seen through but the colours are
-    the same."""
+    the same. Alpha of 0 and one other value is 0 and 255. InputError where alpha does not tell inside from outside."""
     deep = image.mode.startswith("I") or image.mode == "F"
     rgba = np.asarray((image.convert("L") if deep else image).convert("RGBA"))
     colours, alpha = rgba[..., :3], rgba[..., 3]
     lowest, highest = int(alpha.min()), int(alpha.max())
     if lowest == highest and (lowest or (colours != colours[0, 0]).any()):
         return colours, None
+    if lowest == 0 < highest < 255 and ((alpha == 0) | (alpha == highest)).all():
+        return colours, np.where(alpha > 0, np.uint8(255), np.uint8(0))
+    if 0 < highest < _SOLID or lowest >= STRONG:
+        raise InputError(
+            f"mask {path} is seen through in several degrees (alpha {lowest} to {highest}); expected alpha 0 outside and "
+            "one value inside"
+        )
     return colours, alpha
 
 

@@ -15,7 +15,7 @@ from ...errors import InputError
 from ..dataset import MAX_ORGANS
 from ..remarks import Remark
 from ..resize import resample
-from .mask_files import MaskFile, Wanted, read_mask_file
+from .mask_files import MaskArray, MaskFile, Wanted, read_mask_file
 from .mask_kinds import Declared, Inside, Survey, Ways, checked, inside_of, labelled, shared_rule
 
 SHARED = ""
@@ -26,13 +26,13 @@ _FIRST = 4  # so many films give the first rule
 class MaskReader:
     """Reads mask files to bit flags; bit i is organ i.
 
-    files: per film, organ to file, or `SHARED` to the file of all organs. declared: what the files hold, where it was
+    files: per film, organ to file (or array), or `SHARED` to that of all organs. declared: what they hold, where it was
     said; the organs in it that are not in `organs` are left out. ways: how a person says it.
     """
 
     def __init__(
         self,
-        files: Sequence[Mapping[str, Path]],
+        files: Sequence[Mapping[str, Path | MaskArray]],
         organs: Sequence[str],
         ways: Ways,
         declared: Declared | None = None,
@@ -57,15 +57,15 @@ class MaskReader:
             self._surveys[part].add(mask)
             if isinstance(rule, Declared):
                 mask = checked(mask, rule, self.ways)
-            said = mask.remarks
+            said, place = mask.remarks, mask.path
             if mask.values.shape != shape:
-                said += (Remark("with masks of another size and the same aspect, scaled to the film's", str(file)),)
+                said += (Remark("with masks of another size and the same aspect, scaled to the film's", str(place)),)
             remarks += [one for one in said if one.text not in {other.text for other in remarks}]
             for bit, organ in enumerate(self.organs):
                 if part in (SHARED, organ):
                     flags = _flags(mask, rule, organ)
                     if flags is not None:
-                        bits |= _fitted(flags, shape, file).astype(np.uint8) << np.uint8(bit)
+                        bits |= _fitted(flags, shape, place).astype(np.uint8) << np.uint8(bit)
         return bits, tuple(remarks)
 
     def settled(self) -> bool:
@@ -110,7 +110,7 @@ class MaskReader:
                 rules[part] = self._decide(part, self._survey(part, files))
         return rules
 
-    def _survey(self, part: str, files: Sequence[Path]) -> Survey:
+    def _survey(self, part: str, files: Sequence[Path | MaskArray]) -> Survey:
         survey = Survey()
         for file in files:
             survey.add(read_mask_file(file, self._wanted(part)))
@@ -122,7 +122,7 @@ class MaskReader:
         return inside_of(survey, f"{self.where} of {part}", self.ways, part)
 
 
-def _spread(files: Sequence[Path]) -> list[Path]:
+def _spread(files: Sequence[Path | MaskArray]) -> list[Path | MaskArray]:
     """A few of the files, from first to last."""
     rows = np.unique(np.linspace(0, len(files) - 1, min(_FIRST, len(files))).round().astype(int))
     return [files[row] for row in rows]

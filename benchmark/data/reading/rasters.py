@@ -33,7 +33,10 @@ BEGINNINGS = {
 """First bytes that tell a format for certain."""
 
 _ORIENTATION = 274  # the number of the tag in EXIF and TIFF
-_BITS, _PHOTOMETRIC, _SUBFILE = 258, 262, 254  # of TIFF
+_BITS, _PHOTOMETRIC, _SUBFILE, _SAMPLE = 258, 262, 254, 339  # of TIFF
+_DENSITY = (282, 283)  # of TIFF: pixels a length across and down
+_SIGNED = 2  # a value of _SAMPLE
+_SQUARE = 0.01  # pixels whose sides differ by less are square: programs round their numbers
 _REDUCED, _TRANSPARENCY = 1, 4  # bits of _SUBFILE: a preview, or a mask of transparency
 
 
@@ -54,7 +57,7 @@ class UnknownFormat(InputError):
 class Raster:
     """A decoded picture. image: Pillow's, upright. bits: of a channel as stored. white_is_zero: stored the other way
     round, and `image` still is. turned: the orientation that was undone (EXIF, 1 is upright). remarks: what was done to
-    it. data: the file.
+    it. data: the file. most: the number that is white in a PGM of less depth, which `image` is stretched from.
     """
 
     path: Path
@@ -64,6 +67,34 @@ class Raster:
     turned: int
     remarks: tuple[Remark, ...]
     data: bytes
+    most: int | None = None
+
+    def whole(self) -> np.ndarray:
+        """The numbers of a grey picture as stored, a PGM's stretched to 8 or 16 bits."""
+        values = np.asarray(self.image)
+        unsigned = self.image.mode == "I" and self.bits == 32 and _sample(getattr(self.image, "tag_v2", {})) == 1
+        return values.view(np.uint32) if unsigned else values  # Pillow takes them for signed ones
+
+    def labels(self) -> np.ndarray:
+        """`whole`, with the numbers that a PGM of less depth holds."""
+        values = self.whole()
+        if self.most is None:
+            return values
+        full = 255 if values.dtype == np.uint8 else 65535
+        return np.rint(values.astype(np.float64) * self.most / full).astype(np.uint16)
+
+    def oblong(self) -> float | None:
+        """How many times as high as wide a pixel is, where the file says that it is not square; else None."""
+        info, tags = self.image.info, getattr(self.image, "tag_v2", {})
+        found = info.get("jfif_density") or info.get("aspect") or tuple(tags.get(one, 0) for one in _DENSITY)
+        found = found if all(found) else info.get("dpi", (1, 1))
+        try:
+            across, down = (float(one) for one in found)
+            ratio = across / down
+        except (TypeError, ValueError, ZeroDivisionError):
+            return None
+        ratio = 1 / ratio if self.turned >= 5 and ratio > 0 else ratio
+        return ratio if ratio > 0 and abs(ratio - 1) > _SQUARE else None
 
     @property
     def deep_colour(self) -> bool:
@@ -150,12 +181,15 @@ def _decoded(image: Any, path: Path, content: bytes, remarks: tuple[Remark, ...]
     tags = getattr(image, "tag_v2", {})
     bits = _bits(image, tags)
     turned, said = _orientation(image, tags)
+    most = _most(image)
     image.load()
     if turned != 1 and not tags:  # Pillow itself turns TIFF
         image = ImageOps.exif_transpose(image)
     remarks += tuple(Remark(text, str(path)) for text in said)
+    if bits == 8 and _sample(tags) == _SIGNED and int(np.asarray(image).max()) > 127:
+        raise InputError(f"{path} has signed values of 8 bits, some of them below 0; save it as unsigned numbers")
     deep = image.mode.startswith("I") or image.mode == "F"  # of less depth Pillow inverts them itself
-    return Raster(path, image, bits, bool(deep and tags.get(_PHOTOMETRIC) == 0), turned, remarks, content)
+    return Raster(path, image, bits, bool(deep and tags.get(_PHOTOMETRIC) == 0), turned, remarks, content, most)
 
 
 def _orientation(image: Any, tags: Any) -> tuple[int, list[str]]:
@@ -176,6 +210,18 @@ def _turned(stored: np.ndarray, orientation: int) -> np.ndarray:
     down = orientation in (3, 4, 7, 8)
     across = orientation in (2, 3, 6, 7)
     return stored[:: -1 if down else 1, :: -1 if across else 1]
+
+
+def _sample(tags: Any) -> int:
+    """What the numbers of a TIFF are: 1 unsigned, 2 signed, 3 floats."""
+    return max(tags.get(_SAMPLE) or (1,))
+
+
+def _most(image: Any) -> int | None:
+    """The greatest number of a PGM that Pillow stretches."""
+    decoder = image.tile[0][3] if image.tile else ""
+    most = decoder[-1] if image.format == "PPM" and isinstance(decoder, tuple) else None
+    return most if isinstance(most, int) and most not in (1, 255, 65535) else None
 
 
 def _bits(image: Any, tags: Any) -> int:

@@ -25,12 +25,13 @@ class FittedFilm:
     spacing_mm: float | None
     remarks: tuple[Remark, ...]
     frontal: bool | None = None
+    turned: bool = False
 
 
 @dataclass(frozen=True)
 class Films:
-    """images: uint8 (N, R, R). masks: bit flags of the same shape, or None. squares, spacings, frontal: of each film.
-    remarks: of all.
+    """images: uint8 (N, R, R). masks: bit flags of the same shape, or None. squares, spacings, frontal, turned: of each
+    film. remarks: of all.
     """
 
     images: np.ndarray
@@ -39,14 +40,14 @@ class Films:
     spacings: list[float | None]
     remarks: list[Remark]
     frontal: list[bool | None] = field(default_factory=list)
+    turned: list[bool] = field(default_factory=list)
 
     def select(self, rows: Sequence[int]) -> Films:
         """The films of these numbers, with the remarks of all."""
         masks = None if self.masks is None else self.masks[list(rows)]
         squares, spacings = [self.squares[row] for row in rows], [self.spacings[row] for row in rows]
-        return Films(
-            self.images[list(rows)], masks, squares, spacings, self.remarks, [self.frontal[row] for row in rows]
-        )
+        frontal, turned = [self.frontal[row] for row in rows], [self.turned[row] for row in rows]
+        return Films(self.images[list(rows)], masks, squares, spacings, self.remarks, frontal, turned)
 
     def said(self, files: Sequence[Path | str]) -> tuple[str, ...]:
         """What was noticed, a line each: of the files, and of their sizes."""
@@ -60,7 +61,7 @@ def fitted_film(film: Film, number: int, masks: MaskReader | None, resolution: i
     if masks is not None:
         flags, noticed = masks.read(number, (height, width))
         bits, remarks = square.masks(flags, len(masks.organs)), (*remarks, *noticed)
-    return FittedFilm(square.film(film.pixels), bits, square, film.spacing_mm, remarks, film.frontal)
+    return FittedFilm(square.film(film.pixels), bits, square, film.spacing_mm, remarks, film.frontal, film.turned)
 
 
 def read_films(
@@ -78,6 +79,7 @@ def read_films(
         films.spacings.append(film.spacing_mm)
         films.remarks.extend(film.remarks)
         films.frontal.append(film.frontal)
+        films.turned.append(film.turned)
     return films
 
 

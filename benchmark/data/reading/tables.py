@@ -1,8 +1,8 @@
 """Reading one table, whoever wrote it: Excel, pandas, a hospital's export, a text editor.
 
 Text with commas, semicolons, tabs or `|` between fields, in UTF-8, UTF-16 or Windows-1252, also packed by gzip;
-.xlsx (openpyxl, extra `excel`) and .parquet. What a file is, is decided by its bytes, not by its name; whatever is
-not commas in UTF-8 is said in a remark.
+.xlsx (openpyxl, extra `excel`), .parquet, and JSON: objects in a list or one a line. What a file is, is decided by its
+bytes, not by its name; whatever is not commas in UTF-8 is said in a remark.
 """
 
 from __future__ import annotations
@@ -101,6 +101,8 @@ def read_table(path: Path) -> Table:
         if data.startswith(magic):
             raise InputError(f"{path} is {what}; expected a table: csv, .xlsx or .parquet")
     text, remarks = _decoded(path, data)
+    if text.lstrip()[:1] in ("{", "["):
+        return _of_cells(path, _records(path, text), (*remarks, f"{path.name}: read as JSON, an object a row"))
     return _of_text(path, text, remarks)
 
 
@@ -250,7 +252,7 @@ def _checked(
     return Table(path, names, table, tuple(line for line, _ in rows), remarks, decimal_comma)
 
 
-# -------------------------------------------------------------------------------------------------- Excel and parquet
+# -------------------------------------------------------------------------------------------- Excel, parquet and JSON
 
 
 def _excel(path: Path, data: bytes) -> tuple[list[list[str]], tuple[str, ...]]:
@@ -283,6 +285,19 @@ def _parquet(path: Path, data: bytes) -> list[list[str]]:
         frame = frame.reset_index()
     rows = [list(frame.columns), *frame.itertuples(index=False, name=None)]
     return [[_text(value) for value in row] for row in rows]
+
+
+def _records(path: Path, text: str) -> list[list[str]]:
+    """The rows of objects in a list, or of an object a line; a column for every name that occurs."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    try:
+        records = json.loads(text) if text.lstrip().startswith("[") else [json.loads(line) for line in lines]
+        names = list(dict.fromkeys(name for record in records for name, _ in record.items()))
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise InputError(
+            f"{path} is JSON, but not a list of objects or an object a line ({_first_line(error)})"
+        ) from None
+    return [names, *([_text(record.get(name)) for name in names] for record in records)]
 
 
 def _of_cells(path: Path, cells: list[list[str]], remarks: tuple[str, ...]) -> Table:

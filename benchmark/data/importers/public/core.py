@@ -23,6 +23,7 @@ from ...reading.sets import size_lines
 from ...remarks import Remark, gathered
 from ...same_pixels import same_pixels
 from ..manifest import common_pixel_mm
+from ..manifest_boxes import boxes_said
 from ..sources import decode_all
 from . import lungs
 from .labels import Labelled, known_labels
@@ -233,6 +234,7 @@ def _dataset(
         *info.remarks,
         *said,
         *lateral,
+        *(() if boxes is None else boxes_said(boxes, cases)),
         *gathered(draft.remarks),
         *(reader.said() if reader else ()),
         *size_lines(draft.squares, [film.path for film in kept]),

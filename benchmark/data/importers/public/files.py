@@ -8,6 +8,7 @@ from pathlib import Path
 from ....errors import InputError
 from ...reading.films import is_film
 from ...reading.tables import Table, read_table
+from ..manifest_columns import film_id
 
 
 def folders(source: Path) -> Iterator[Path]:
@@ -68,9 +69,9 @@ def films_below(which: str, roots: Sequence[Path]) -> dict[str, Path]:
         outer = any(other != root and other.is_relative_to(root) for other in roots)
         for path in sorted(root.glob("*") if outer else root.rglob("*")):
             if is_film(path):
-                first = found.setdefault(path.stem, path)
+                first = found.setdefault(film_id(path), path)
                 if first != path:
-                    raise InputError(f"{which}: {path.stem} is there twice: {first} and {path}; remove one")
+                    raise InputError(f"{which}: {film_id(path)} is there twice: {first} and {path}; remove one")
     return found
 
 

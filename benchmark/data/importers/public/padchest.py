@@ -2,7 +2,8 @@
 
 `PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv` (or another of its name) with ImageID, ImageDir, PatientID, Projection
 and Labels, a list of the set's 174 names. Films are png of 16 bits, below a folder of the number ImageDir or all in one.
-What the set calls a kind of one of the 14 findings of NIH ChestX-ray14 is that finding (`KINDS`). No official split.
+What the set's tree of names has below one of the 14 findings of NIH ChestX-ray14 is that finding (`KINDS`). No official
+split.
 """
 
 from __future__ import annotations
@@ -21,20 +22,27 @@ from .listing import Count, Listing, PublicFilm, PublicOptions
 
 FILMS = (160_868, 160_861)
 """Films by the paper, and in the table of 2019."""
-KINDS = {
-    "laminar atelectasis": ("Atelectasis",),
-    "lobar atelectasis": ("Atelectasis",),
-    "round atelectasis": ("Atelectasis",),
-    "total atelectasis": ("Atelectasis",),
-    "loculated pleural effusion": ("Effusion",),
-    "loculated fissural effusion": ("Effusion",),
-    "hydropneumothorax": ("Effusion", "Pneumothorax"),
-    "multiple nodules": ("Nodule",),
-    "atypical pneumonia": ("Pneumonia",),
-    "apical pleural thickening": ("Pleural_Thickening",),
-    "calcified pleural thickening": ("Pleural_Thickening",),
+_TREE: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("Atelectasis",): (
+        *("total atelectasis", "lobar atelectasis", "segmental atelectasis", "laminar atelectasis"),
+        *("round atelectasis", "atelectasis basal"),
+    ),
+    ("Effusion",): ("loculated pleural effusion", "loculated fissural effusion", "empyema", "hemothorax"),
+    ("Effusion", "Pneumothorax"): ("hydropneumothorax",),
+    ("Infiltration",): (
+        *("interstitial pattern", "ground glass pattern", "reticular interstitial pattern", "miliary opacities"),
+        *("reticulonodular interstitial pattern", "alveolar pattern", "air bronchogram"),
+    ),
+    ("Consolidation", "Infiltration"): ("consolidation",),
+    ("Nodule",): ("multiple nodules",),
+    ("Pneumonia",): ("atypical pneumonia", "viral pneumonia", "covid 19"),
+    ("Fibrosis",): ("post radiotherapy changes", "asbestosis signs"),
+    ("Pleural_Thickening",): ("apical pleural thickening", "calcified pleural thickening"),
 }
-"""The set's names of kinds of a finding, to that finding."""
+"""Findings to the names below them in the set's own tree. Masses of the breast, the pleura, the mediastinum and of soft
+tissue are below `mass` too, but are no mass of the lung, and are left as they are."""
+KINDS = {name: findings for findings, names in _TREE.items() for name in names}
+"""The set's names of kinds of a finding, in small letters, to that finding."""
 _TABLES = "PADCHEST_chest_x_ray_images_labels*.csv*"
 _FRONTAL = ("PA", "AP", "AP_horizontal")
 _NO_LABEL = ("exclude", "unchanged")  # what the set writes where a report says nothing of the film
