@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
+from ..errors import CxrbenchError, InputError, one_line
 from ..processes import Apart, Ended, end_all, last_line, surroundings
 from ..schema import utc_now
 from .job import Job, Order, Step, Synthesise, Train
@@ -134,7 +134,15 @@ def run_chains(
     _stopped.clear()
     with _backend(engine, address, jobs, chains[0][0].device):
         parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="all")
-        yield from parallel(joblib.delayed(run_chain)(chain, time_limit) for chain in chains)
+        try:
+            yield from parallel(joblib.delayed(run_chain)(chain, time_limit) for chain in chains)
+        except Exception as error:
+            if not type(error).__module__.startswith("distributed"):
+                raise
+            raise CxrbenchError(
+                f"the Dask cluster at {address} was lost ({one_line(error)}); what is finished is in the store: start the "
+                "cluster and the same command again"
+            ) from None
 
 
 def _backend(engine: str, address: str | None, jobs: int, device: str) -> Any:
