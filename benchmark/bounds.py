@@ -1,0 +1,99 @@
+"""How much of a file is parsed: what is looked at before a parser sees it, so that time and memory follow its bytes alone.
+
+A parser can need far more than the file has bytes: for a text that never ends, a key of ten thousand parts, or a list whose
+every item is wrong in fifteen ways. The scans here are linear: each of their patterns takes a token and never gives up one.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic_core import SchemaValidator
+
+from .errors import InputError
+
+DEPTH, TOKENS, LISTS, LETTERS = 24, 2_000_000, 200_000, 65_536
+"""Of a file: how deep brackets are nested, how many texts, brackets, commas and colons it has, how many of them open a list
+or an object (an empty one takes a parser 2 kB), and how long a text is."""
+KEY_PARTS = 8
+"""The dots of one key of TOML: `a.b.c` has two."""
+
+_JSON = re.compile(r'(?s)"(?:[^"\\]|\\.)*+(?P<end>"?)|(?P<open>[\[{])|(?P<close>[\]}])|[,:]')
+_TOML = re.compile(
+    r'"""(?:[^"\\]|\\[\s\S]|"(?!""))*+(?:"{3,5})?'
+    r"|'''(?:[^']|'(?!''))*+(?:'{3,5})?"
+    r'|"(?:[^"\\\n]|\\.)*+"?'
+    r"|'[^'\n]*+'?"
+    r"|#[^\n]*+"
+    r"|(?P<open>[\[{])|(?P<close>[\]}])|(?P<dot>\.)|(?P<end>[\n=,])"
+)
+
+
+class TooMuch(InputError):
+    """A file that is not parsed; what it holds too much of, in words that follow its name."""
+
+
+def check_json(text: str) -> None:
+    """TooMuch for a JSON text (or lines of them) with texts that do not end or are too long, brackets that are too deep, or
+    too much of either."""
+    depth = tokens = lists = 0
+    for found in _JSON.finditer(text):
+        tokens += 1
+        kind = found.lastgroup
+        if kind == "end":
+            if not found["end"]:
+                raise TooMuch("is cut off: a text in it has no end")
+            if found.end() - found.start() > LETTERS:
+                raise TooMuch(f"holds a text of more than {LETTERS:,} letters")
+        elif kind == "open":
+            depth, lists = depth + 1, lists + 1
+            if depth > DEPTH:
+                raise TooMuch(f"is nested deeper than {DEPTH} levels")
+            if lists > LISTS:
+                raise TooMuch(f"holds more than {LISTS:,} lists and objects")
+        elif kind == "close":
+            depth -= 1
+        if tokens > TOKENS:
+            raise TooMuch(f"holds more than {TOKENS:,} texts, brackets, commas and colons")
+
+
+def check_toml(text: str) -> None:
+    """TooMuch for a TOML text whose brackets are too deep or whose keys have too many parts."""
+    depth = dots = 0
+    for found in _TOML.finditer(text):
+        match found.lastgroup:
+            case "open":
+                depth, dots = depth + 1, 0
+            case "close":
+                depth, dots = depth - 1, 0
+            case "dot":
+                dots += 1
+            case "end":
+                dots = 0
+        if depth > DEPTH:
+            raise TooMuch(f"is nested deeper than {DEPTH} levels")
+        if dots > KEY_PARTS:
+            raise TooMuch(f"has a key of more than {KEY_PARTS} dots; expected keys like provider.name")
+
+
+@cache
+def validator(model: type[BaseModel]) -> SchemaValidator:
+    """The model's validator that stops a list at its first wrong item: one of a million wrong ones would hold millions of
+    errors otherwise."""
+    schema = _failing_fast(TypeAdapter(model).core_schema)
+    try:
+        return SchemaValidator(schema, _use_prebuilt=False)
+    except TypeError:  # pydantic before 2.12
+        return SchemaValidator(schema)
+
+
+def _failing_fast(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_failing_fast(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: _failing_fast(part) for key, part in schema.items()}
+    return found | {"fail_fast": True} if schema.get("type") in ("list", "tuple", "set", "frozenset") else found
