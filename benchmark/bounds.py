@@ -6,8 +6,13 @@ every item is wrong in fifteen ways. The scans here are linear: each of their pa
 
 from __future__ import annotations
 
+import io
 import re
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
@@ -20,6 +25,8 @@ DEPTH, TOKENS, LISTS, LETTERS = 24, 2_000_000, 200_000, 65_536
 or an object (an empty one takes a parser 2 kB), and how long a text is."""
 KEY_PARTS = 8
 """The dots of one key of TOML: `a.b.c` has two."""
+MEMBERS = 8_192
+"""The files of a zip archive."""
 
 _JSON = re.compile(r'(?s)"(?:[^"\\]|\\.)*+(?P<end>"?)|(?P<open>[\[{])|(?P<close>[\]}])|[,:]')
 _TOML = re.compile(
@@ -39,9 +46,8 @@ class TooMuch(InputError):
 def check_json(text: str) -> None:
     """TooMuch for a JSON text (or lines of them) with texts that do not end or are too long, brackets that are too deep, or
     too much of either."""
-    depth = tokens = lists = 0
-    for found in _JSON.finditer(text):
-        tokens += 1
+    depth = lists = 0
+    for tokens, found in enumerate(_JSON.finditer(text), start=1):
         kind = found.lastgroup
         if kind == "end":
             if not found["end"]:
@@ -77,6 +83,40 @@ def check_toml(text: str) -> None:
             raise TooMuch(f"is nested deeper than {DEPTH} levels")
         if dots > KEY_PARTS:
             raise TooMuch(f"has a key of more than {KEY_PARTS} dots; expected keys like provider.name")
+
+
+def check_zip(path: Path) -> None:
+    """TooMuch for a zip archive of more than `MEMBERS` files, or one whose last 22 bytes do not say how many it has."""
+    with path.open("rb") as handle:
+        size = handle.seek(0, io.SEEK_END)
+        handle.seek(max(0, size - 42))
+        end = handle.read().rjust(42, b"\0")
+    if end[20:24] != b"PK\5\6" or end[-2:] != b"\0\0" or end[:4] == b"PK\6\7":
+        raise TooMuch("does not end as a zip archive without a comment and of less than 4 GB does")
+    count, length = struct.unpack("<HI", end[30:36])
+    if count > MEMBERS or length > MEMBERS * 256:
+        raise TooMuch(f"holds more than {MEMBERS:,} files")
+
+
+@contextmanager
+def memory(most: int) -> Iterator[None]:
+    """Within the block this process may take at most so many bytes more than it has: what asks for more fails there, with a
+    MemoryError in Python and in Arrow. Nothing is limited where the system does not say how many it has (not Linux)."""
+    try:
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    except (ImportError, OSError):
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = pages * resource.getpagesize() + most
+    within = [limit for limit in (soft, hard, wanted) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_AS, (min(within), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 @cache

@@ -16,7 +16,7 @@ app = typer.Typer(no_args_is_help=True, help="Entries for the leaderboard: new, 
 
 Dir = Annotated[Path, typer.Option("--dir", help="The folder of entries.")]
 ROOT = Path("submissions")
-TIME_LIMIT = 3600.0
+TIME_LIMIT = 120.0
 
 
 @app.command()
@@ -60,6 +60,10 @@ def check(
     reviewed: Annotated[
         Path | None, typer.Option(help="The maintainers' list; default: reviewed.toml beside the entry.")
     ] = None,
+    time_limit: Annotated[
+        float,
+        typer.Option(help="Seconds of the processor for an entry, beside drawing films; large films need more."),
+    ] = TIME_LIMIT,
 ) -> None:
     """Check an entry without trusting it; nothing of it is executed. Exit status 0 only when everything passes."""
     from ...benchmark.errors import InputError
@@ -73,7 +77,7 @@ def check(
     folders = [path] if one else entry_folders(path)
     found: list[dict[str, Any]] = []
     for folder in folders:
-        found.append(guard.check_guarded(folder, reviewed, TIME_LIMIT))
+        found.append(guard.check_guarded(folder, reviewed, time_limit))
         if not as_json:
             _print(found[-1])
     if not one and not (rest := guard.check_rest(path))["passed"]:

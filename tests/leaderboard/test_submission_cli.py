@@ -91,5 +91,6 @@ def test_a_checker_that_dies_or_hangs_refuses_the_entry(code, words, tmp_path, m
         "run",
         lambda command, **options: real([sys.executable, "-c", code], **options | {"env": os.environ}),
     )
+    monkeypatch.setattr(guard, "DRAWING", 0.0)
     verdict = guard.check_guarded(tmp_path / "my_gan", None, 1.0)
     assert not verdict["passed"] and verdict["status"] == "refused" and words in verdict["findings"][0]["message"]
