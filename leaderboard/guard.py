@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
@@ -46,9 +47,7 @@ def check_guarded(folder: Path, reviewed: Path | None, time_limit: float) -> dic
         if answer.is_file():
             return json.loads(answer.read_text(encoding="utf-8"))
     message = f"the checker's process ended {ended} while reading this entry"
-    finding = {"level": "error", "check": "guard", "where": "", "message": message}
-    name = ascii(folder.name)[1:-1]
-    return {"name": name, "status": "refused", "passed": False, "digest": None, "findings": [finding]}
+    return verdict_on(ascii(folder.name)[1:-1], "guard", [message])
 
 
 def load_guarded(root: Path, time_limit: float = TIME_LIMIT) -> tuple[list[Entry], list[str]]:
@@ -91,9 +90,14 @@ def _ended(words: list[str], processor: float | None, wall: float) -> str:
 
 def check_rest(root: Path) -> dict[str, Any]:
     """A verdict on what lies in the folder of entries beside them."""
-    findings = [{"level": "error", "check": "format", "where": "", "message": words} for words in strays(root)]
+    return verdict_on(root.name, "format", strays(root))
+
+
+def verdict_on(name: str, check: str, problems: Sequence[str]) -> dict[str, Any]:
+    """A verdict of what is no entry, as `Verdict.to_json`: refused where there are problems."""
+    findings = [{"level": "error", "check": check, "where": "", "message": words} for words in problems]
     status = "refused" if findings else "passed"
-    return {"name": root.name, "status": status, "passed": not findings, "digest": None, "findings": findings}
+    return {"name": name, "status": status, "passed": not findings, "digest": None, "findings": findings}
 
 
 def main() -> None:
