@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import SchemaValidator
 
 from .errors import InputError
@@ -25,8 +25,9 @@ DEPTH, TOKENS, LISTS, LETTERS = 24, 2_000_000, 200_000, 65_536
 or an object (an empty one takes a parser 2 kB), and how long a text is."""
 KEY_PARTS = 8
 """The dots of one key of TOML: `a.b.c` has two."""
+FILE_BYTES = 64 << 20
 MEMBERS = 8_192
-"""The files of a zip archive."""
+"""The bytes of a file of JSON; the files of a zip archive."""
 
 _JSON = re.compile(r'(?s)"(?:[^"\\]|\\.)*+(?P<end>"?)|(?P<open>[\[{])|(?P<close>[\]}])|[,:]')
 _TOML = re.compile(
@@ -43,7 +44,7 @@ class TooMuch(InputError):
     """A file that is not parsed; what it holds too much of, in words that follow its name."""
 
 
-def check_json(text: str) -> None:
+def check_json(text: str, most: int = TOKENS) -> None:
     """TooMuch for a JSON text (or lines of them) with texts that do not end or are too long, brackets that are too deep, or
     too much of either."""
     depth = lists = 0
@@ -62,8 +63,26 @@ def check_json(text: str) -> None:
                 raise TooMuch(f"holds more than {LISTS:,} lists and objects")
         elif kind == "close":
             depth -= 1
-        if tokens > TOKENS:
-            raise TooMuch(f"holds more than {TOKENS:,} texts, brackets, commas and colons")
+        if tokens > most:
+            raise TooMuch(f"holds more than {most:,} texts, brackets, commas and colons")
+
+
+def check_json_file(path: Path, model: type[BaseModel], most: int = TOKENS) -> None:
+    """TooMuch for a file of JSON that is too large, or has too much as `check_json` says, or is no such model: what passes
+    is read by any parser in the time and memory that its bytes take."""
+    if (size := path.stat().st_size) > FILE_BYTES:
+        raise TooMuch(f"has {size:,} bytes; at most {FILE_BYTES:,} are read")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise TooMuch("is not UTF-8") from None
+    check_json(text, most)
+    try:
+        validator(model).validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"])[:200] or "the file"
+        raise TooMuch(f"is not a valid {model.__name__} ({where}: {first['msg'][:200]})") from None
 
 
 def check_toml(text: str) -> None:

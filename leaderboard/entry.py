@@ -26,6 +26,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from ..benchmark import digest
 from ..benchmark.contracts.task import ArmName
+from ..benchmark.results.folder import too_large
 from ..benchmark.results.rows import SCHEMA as RESULTS_SCHEMA
 from ..benchmark.results.rows import CellRow, Results, Status
 from ..benchmark.runs.record import Record
@@ -48,8 +49,6 @@ SUBMISSION, DIGESTS, README = "submission.toml", "digests.json", "README.md"
 RUNS, RESULTS, SAMPLES, SHARED, REVIEWED = "runs", "results.json", "samples", "shared", "reviewed.toml"
 RANKED_SEEDS = 5
 MAX_SAMPLES, MAX_RUNS = 24, 16
-MAX_CELLS, MAX_KINDS = 10_000, 32
-"""Of a run: its cells, and its sizes, arms and metrics each."""
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
 RUN = re.compile(r"[a-z0-9][a-z0-9_.-]{0,127}")
 _FILE = re.compile(
@@ -279,7 +278,7 @@ def _run(folder: Path) -> EntryRun:
     results = read_model(folder / RESULTS, Results, RESULTS_SCHEMA)
     if folder.name != run_name(results):
         raise Refused(f"{RUNS}/{folder.name} holds the run {shown(run_name(results))}; name it so")
-    if problem := _too_large(results):
+    if problem := too_large(results):
         raise Refused(f"{RUNS}/{folder.name}: {RESULTS} {problem}")
     planned = [cell.key for cell in results.cells]
     if odd := [key for key, times in Counter(planned).items() if times > 1 or not KEY.fullmatch(key)]:
@@ -292,20 +291,6 @@ def _run(folder: Path) -> EntryRun:
     shared = shared_cells(folder.parents[2], results) if others else own
     homes = {key: shared if key in others else own for key in planned}
     return EntryRun(folder, results, {key: home for key, home in homes.items() if key in home.records})
-
-
-def _too_large(results: Results) -> str:
-    """What a plan has too much of; every table of a run grows with the product of these."""
-    folds = sum(len(size.folds) for size in results.sizes)
-    lists = (("sizes", results.sizes), ("arms", results.arms), ("metrics", results.task.metrics))
-    if many := [name for name, found in lists if len(found) > MAX_KINDS]:
-        return f"has more than {MAX_KINDS} {many[0]}"
-    if (
-        max(len(results.cells), len(results.seeds) * folds * len(results.arms), len(results.task.structures))
-        > MAX_CELLS
-    ):
-        return f"plans more than {MAX_CELLS:,} cells"
-    return ""
 
 
 def shared_cells(root: Path, results: Results) -> Cells:

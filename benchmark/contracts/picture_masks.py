@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..bounds import TooMuch, check_toml
 from ..data.dataset import Dataset
 from ..data.organs import organ_called
 from ..data.reading.mask_kinds import Declared, Ways, parse_declared
@@ -13,7 +14,7 @@ from ..data.reading.masks import SHARED, MaskReader
 from ..errors import InputError, ProviderError
 from .picture_sources import MASKS, Pictures, film_files
 
-DECLARED = "masks.toml"
+DECLARED, DECLARED_BYTES = "masks.toml", 65_536
 _ENDINGS = ("_mask", "-mask", "_masks", "_seg")
 
 
@@ -99,9 +100,14 @@ def _declared(folder: Path, organs: Sequence[str]) -> Declared | None:
     if not file.is_file():
         return None
     try:
-        text = tomllib.loads(file.read_text(encoding="utf-8-sig"))["masks"]
-        declared = parse_declared(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, AttributeError):
+        if file.stat().st_size > DECLARED_BYTES:
+            raise TooMuch(f"has more than {DECLARED_BYTES:,} bytes")
+        said = file.read_text(encoding="utf-8-sig")
+        check_toml(said)
+        declared = parse_declared(tomllib.loads(said)["masks"])
+    except TooMuch as error:
+        raise ProviderError(f"{file} {error}") from None
+    except (OSError, ValueError, KeyError, AttributeError):
         raise ProviderError(f'{file}: expected a line masks = "labels:left_lung=1,right_lung=2"') from None
     except InputError as error:
         raise ProviderError(f"{file}: {error}") from None
