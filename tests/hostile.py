@@ -112,10 +112,10 @@ def apart(reader: str, path: Path) -> tuple[str, str]:
     with os.fdopen(receive, "rb") as pipe:
         said = pipe.read()
     status, usage = os.wait4(child, 0)[1:]
-    if os.environ.get("HOSTILE_TIMES"):
-        print(
-            f"{time.monotonic() - begun:6.2f} s {usage.ru_maxrss >> 10:6} MB  {reader:10} {path.name}", file=sys.stderr
-        )
+    if where := os.environ.get("HOSTILE_TIMES"):  # a file, for whoever wants to see them
+        with open(where, "a", encoding="utf-8") as file:
+            seconds, most = time.monotonic() - begun, usage.ru_maxrss >> 10
+            print(f"{seconds:6.2f} s {most:6} MB  {reader:10} {path.parent.name}/{path.name}  {said[:80]!r}", file=file)
     what, words = json.loads(said) if said else ("died", str(os.waitstatus_to_exitcode(status)))
     return what, words
 

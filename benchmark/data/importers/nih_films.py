@@ -118,8 +118,9 @@ def archive_films(archive: Path, known: Container[str], wanted: Container[str]) 
                         raise EOFError("it ends within a film")
                     yield FilmFile(film, place, mark, partial(bytes, data))
     except (tarfile.TarError, EOFError, zlib.error, OSError, MemoryError) as error:
+        said = str(error) or type(error).__name__
         raise InputError(
-            f"nih: {archive.name} cannot be read to its end ({str(error) or type(error).__name__}): truncated download? Fetch it again; "
+            f"nih: {archive.name} cannot be read to its end ({said}): truncated download? Fetch it again; "
             "what was decoded before is kept."
         ) from None
 
