@@ -80,7 +80,7 @@ def archive_of(path: Path) -> zipfile.ZipFile:
     try:
         check_zip(plain_file(path, NPZ_BYTES))
     except TooMuch as error:
-        raise Refused(f"{shown(path.name)} {error}") from None
+        raise Refused(f"{shown(path.name)} cannot be read: it {error}") from None
     return zipfile.ZipFile(path)
 
 
@@ -229,6 +229,8 @@ class ArrayWriter:
 
 def score_keys(path: Path) -> list[str]:
     """The cells of a `scores.parquet`, in its order. No score is read."""
+    import pyarrow.parquet  # noqa: F401 (loaded before memory is limited)
+
     with one_line(shown(path.name)):
         return list(_groups(plain_file(path, SCORES_BYTES), _stamp(path))[1])
 
