@@ -163,9 +163,12 @@ def line_problem(text: str) -> str | None:
 
 def text_problem(text: str, *, lines: bool = False) -> str | None:
     """Why a text may not be shown: control, invisible or direction-changing characters, markup, not normal form."""
+    plain = text.isascii() and text.isprintable()
+    if plain and "<" not in text and "&" not in text:
+        return None
     if lines and (problem := line_problem(text)):
         return problem
-    for character in "" if text.isascii() and text.isprintable() else text:
+    for character in "" if plain else text:
         hidden = unicodedata.category(character) in _HIDING or not character.isprintable()
         if hidden and not (lines and character in "\n\t"):
             return f"has the character U+{ord(character):04X}, which cannot be seen or changes the line"
