@@ -97,7 +97,7 @@ SILENT = (
         "benchmark/data/reading",
         "benchmark/data/remarks.py",
     ),
-    *("benchmark/console_tables.py", "benchmark/processes.py", *NO_NUMBERS),
+    *("benchmark/bounds.py", "benchmark/console_tables.py", "benchmark/processes.py", *NO_NUMBERS),
 )
 """Rooms and modules that move no key. Films that are drawn or imported have a digest of their own in every key, a provider
 of a folder or a program its own as well."""
