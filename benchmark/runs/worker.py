@@ -14,13 +14,16 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ..device import require_device
+from ..disk import trouble
 from ..errors import CxrbenchError
 from ..files import write_text
 from ..progress import Progress
+from .chains import UNSAID
 from .examine import check, describe
 from .job import Check, Describe, Job, Order, Synthesise
 from .steps import run_cell, synthesise
@@ -37,7 +40,8 @@ class _ProgressFile:
     def __call__(self, fraction: float, note: str) -> None:
         if time.monotonic() - self.last > PROGRESS_SECONDS:
             self.last = time.monotonic()
-            write_text(self.path, json.dumps([round(fraction, 4), note]))
+            with suppress(CxrbenchError):  # a disk that is full ends no training: it may have room at its end
+                write_text(self.path, json.dumps([round(fraction, 4), note]))
 
 
 def _end_with_parent() -> None:
@@ -67,11 +71,22 @@ def main() -> None:
     progress = Progress() if order.progress is None else Progress(_ProgressFile(order.progress))
     try:
         outcome = {"ok": perform(order.job, progress)}
-    except CxrbenchError as error:
-        outcome = {"error": str(error), "detail": "", "input": type(error).__name__ == "InputError"}
     except Exception as error:
-        outcome = {"error": f"{type(error).__name__}: {error}", "detail": traceback.format_exc(), "input": False}
-    write_text(order.outcome, json.dumps(outcome))
+        outcome = _failure(error)
+    try:
+        write_text(order.outcome, json.dumps(outcome))
+    except CxrbenchError as error:
+        print(error, file=sys.stderr)
+        sys.exit(UNSAID)
+
+
+def _failure(error: Exception) -> dict[str, Any]:
+    """The outcome of a job that failed; a disk that took nothing more is not blamed on the provider."""
+    if line := trouble(error):
+        return {"error": line, "detail": traceback.format_exc(), "input": True}
+    if isinstance(error, CxrbenchError):
+        return {"error": str(error), "detail": "", "input": type(error).__name__ == "InputError"}
+    return {"error": f"{type(error).__name__}: {error}", "detail": traceback.format_exc(), "input": False}
 
 
 if __name__ == "__main__":
