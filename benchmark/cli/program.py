@@ -23,6 +23,7 @@ from .offers import plugins_
 from .reader_study import app as reader_study_app
 from .report import compare, report
 from .run import run
+from .store import app as store_app
 from .throughput import throughput
 
 app = typer.Typer(
@@ -42,6 +43,7 @@ app.command("cost")(cost)
 app.command("throughput")(throughput)
 app.command("plugins", hidden=True)(plugins_)
 app.add_typer(data_app, name="data")
+app.add_typer(store_app, name="store")
 app.add_typer(reader_study_app, name="reader-study")
 for command in plugins(COMMANDS).values():
     try:
