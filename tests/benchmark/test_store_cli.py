@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -383,3 +384,19 @@ def test_what_is_no_archive_is_refused(archive, tmp_path, content):
         take(Store(tmp_path / "other"), path)
     with pytest.raises(InputError, match="does not exist"):
         take(Store(tmp_path / "other"), tmp_path / "none.zip")
+
+
+def test_a_full_disk_leaves_no_half_archive_and_no_half_import(store, archive, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    other = Store(tmp_path / "other")
+    with monkeypatch.context() as patched:
+        patched.setattr("cxrbench.benchmark.runs.archive._copied", full)
+        with pytest.raises(InputError, match=r"cannot write below .*No space left"):
+            take(other, archive)
+        patched.setattr(shutil, "copyfileobj", full)
+        with pytest.raises(InputError, match=r"cannot write .*more\.zip: No space left"):
+            run("export", "runs/one", "--out", tmp_path / "more.zip")
+    assert list(other.root.iterdir()) == [] and list(tmp_path.glob("*more.zip*")) == []
+    assert len(take(other, archive).new) == 10
