@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import shutil
 
+from .. import digest
+from ..data.dataset import read_info
 from ..data.unchanged import hold
 from ..errors import InputError
 from .job import Step, Synthesise
@@ -15,11 +17,15 @@ from .store import Level, Store
 
 def films_changed(step: Step) -> str:
     """The line that says what was changed in the films of a step; empty where nothing was."""
+    folders = (step.work.data, step.work.fit_data)
     try:
-        for folder in dict.fromkeys((step.work.data, step.work.fit_data)):
+        for folder in dict.fromkeys(folders):
             hold(folder)
+        digests = [read_info(folder).digest for folder in folders]
     except InputError as error:
         return str(error)
+    if all(digests) and digest.of_json(digests) != step.cell.identity.data.digest:
+        return f"{folders[0]}: other films than when the run was planned (imported again, or accepted); run it again"
     return ""
 
 

@@ -230,6 +230,15 @@ def test_films_that_are_changed_while_a_run_works_leave_no_result(mine, monkeypa
         assert outcome.error, "what comes after it is not begun"
 
 
+def test_films_that_are_accepted_while_a_run_works_are_not_taken_for_the_planned_ones(mine):
+    prepared = prepare(toy("mine"))
+    correct(mine)
+    unchanged.accept(mine)
+    outcomes = list(execute(prepared))
+    assert outcomes and all("other films than when the run was planned" in outcome.error for outcome in outcomes)
+    assert not list((prepared.store.root / "records").glob("??/*"))
+
+
 def test_a_step_reads_no_file_of_the_films_again(mine, read):
     prepared = prepare(toy("mine"))
     read.clear()
