@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InputError
-from .options import Device
+from .options import Device, Verify
 
 if TYPE_CHECKING:
     from ..results.rows import Results
     from ..runs.chains import Outcome
-    from ..runs.request import Prepared
+    from ..runs.request import Prepared, Request
 
 COMPLETE, INCOMPLETE = 0, 1
 
@@ -47,15 +48,16 @@ def run(
     address: Annotated[str | None, typer.Option(help="Dask scheduler, tcp://HOST:PORT.")] = None,
     time_limit: Annotated[float | None, typer.Option(help="Seconds that one step may take.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results; default: runs/<time>-<provider>.")] = None,
+    verify: Verify = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the cells and the estimated time, do nothing.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json and nothing else.")] = False,
 ) -> None:
     """Measure how useful a provider's synthetic films are."""
-    from ..runs.request import Request, prepare
-    from .overview import look_at_folder
-    from .progress_bar import shown_progress
+    from ..home import home
+    from ..runs.lock import working
+    from ..runs.request import Request
 
     request = Request(
         provider=provider,
@@ -71,7 +73,17 @@ def run(
         address=address,
         time_limit=time_limit,
         label_by=label_by,
+        verify=verify,
     )
+    with working(home() / "store"):
+        _run(request, out, dry_run=dry_run, as_json=as_json)
+
+
+def _run(request: Request, out: Path | None, *, dry_run: bool, as_json: bool) -> None:
+    from ..runs.request import prepare
+    from .overview import look_at_folder
+    from .progress_bar import shown_progress
+
     with shown_progress("preparing films") as progress:
         prepared = prepare(request, progress)
     _say(_header(prepared))
@@ -183,7 +195,8 @@ def _work(prepared: Prepared) -> list[Outcome]:
         stop_all()
         _say("interrupted: finished steps are in the store; the same command goes on from here")
         raise SystemExit(130) from None
-    remember(prepared.left, prepared.store)
+    with suppress(InputError):  # a full disk: the next estimate is rougher
+        remember(prepared.left, prepared.store)
     return failures
 
 

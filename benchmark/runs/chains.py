@@ -6,6 +6,7 @@ system that all of them see. A chain is the steps of one fold, size and seed tha
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import sys
@@ -16,15 +17,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..disk import takes_more, temporary, trouble
 from ..errors import CxrbenchError, InputError, one_line
 from ..processes import Apart, Ended, end_all, last_line, surroundings
 from ..schema import utc_now
+from .held_films import films_changed, forget
 from .job import Job, Order, Step, Synthesise, Train
 from .record import Failure
-from .store import Store
+from .store import Level, Store
 
 _stopped = threading.Event()
 _STEPS = (Synthesise, Train)
+UNSAID = 74
+"""Exit code of a process that could not write its outcome (EX_IOERR)."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,15 @@ class Outcome:
 
 
 def run_job(job: Job, time_limit: float | None) -> Outcome:
-    """Do one job in a fresh process. A hang, an exit or a crash becomes an Outcome with an error, never an exception."""
+    """Do one job in a fresh process. A hang, an exit, a crash or a full disk becomes an Outcome with an error, never an
+    exception."""
+    try:
+        return _run_job(job, time_limit)
+    except OSError as error:  # of the temporary folder, of the store, or of starting a process
+        return _failed(job, trouble(error) or f"cannot start {job.label}: {error}", input_error=True)
+
+
+def _run_job(job: Job, time_limit: float | None) -> Outcome:
     step = job if isinstance(job, _STEPS) else None
     store = None if step is None else Store(step.work.store)
     with tempfile.TemporaryDirectory(prefix="cxrbench-job-") as scratch:
@@ -50,16 +63,27 @@ def run_job(job: Job, time_limit: float | None) -> Outcome:
         ended = apart.wait(time_limit)
         found = _read_outcome(order.outcome)
     if progress is not None:
-        progress.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            progress.unlink(missing_ok=True)
     key = "" if step is None else step.key
     if found is not None and "ok" in found:
         return Outcome(key, job.label, value=found["ok"])
+    if ended.code == UNSAID:
+        return _failed(job, f"cannot write in {temporary()}: free space there, or set TMPDIR", input_error=True)
     who = f"provider {job.name}: " if job.name and found is None else ""
     error, detail, bad_input = _reason(found, ended, time_limit)
-    if step is not None and store is not None:
-        failure = Failure(key=key, step=job.label, message=who + error, detail=detail, created=utc_now())
-        store.fail(failure)
-    return Outcome(key, job.label, who + error, bad_input)
+    return _failed(job, who + error, detail, input_error=bad_input)
+
+
+def _failed(job: Job, error: str, detail: str = "", *, input_error: bool = False) -> Outcome:
+    """The outcome of a job that failed; of a step the reason is kept, where the disk takes it."""
+    if not isinstance(job, _STEPS):
+        return Outcome("", job.label, error, input_error)
+    with contextlib.suppress(InputError):
+        Store(job.work.store).fail(
+            Failure(key=job.key, step=job.label, message=error, detail=detail, created=utc_now())
+        )
+    return Outcome(job.key, job.label, error, input_error)
 
 
 def _reason(found: Mapping[str, Any] | None, ended: Ended, time_limit: float | None) -> tuple[str, str, bool]:
@@ -96,9 +120,15 @@ def stop_all() -> None:
     end_all()
 
 
-def step_done(step: Step) -> bool:
-    """Whether the store has a sound result of a step."""
-    return Store(step.work.store).sound(step.level, step.key)
+def step_done(step: Step, chain: Sequence[Step] = ()) -> bool:
+    """Whether the store has a sound result of a step: of films the fit too, where a step of their chain is left to do (its
+    record says what the fit took)."""
+    store = Store(step.work.store)
+    if not store.sound(step.level, step.key):
+        return False
+    if not isinstance(step, Synthesise) or store.path(Level.FITS, str(step.cell.fit_key)).is_dir():
+        return True
+    return all(store.sound(other.level, other.key) for other in chain if step.key in other.needs)
 
 
 def run_chain(chain: Sequence[Step], time_limit: float | None) -> list[Outcome]:
@@ -109,17 +139,29 @@ def run_chain(chain: Sequence[Step], time_limit: float | None) -> list[Outcome]:
         if _stopped.is_set():
             break
         reason = next((failed[key] for key in step.needs if key in failed), None)
-        if step_done(step):
+        if step_done(step, chain):
             outcomes.append(Outcome(step.key, step.label))
         elif reason:
-            outcomes.append(Outcome(step.key, step.label, reason))
-            failure = Failure(key=step.key, step=step.label, message=reason, created=utc_now())
-            Store(step.work.store).fail(failure)
+            outcomes.append(_failed(step, reason))
         else:
-            outcomes.append(run_job(step, time_limit))
+            outcomes.append(_run_step(step, time_limit))
         if outcomes[-1].error:
             failed[step.key] = outcomes[-1].error
     return outcomes
+
+
+def _run_step(step: Step, time_limit: float | None) -> Outcome:
+    """Do one step on films that are the same before and after. Where the store takes nothing more, no other is begun."""
+    changed = films_changed(step)
+    if not changed:
+        outcome = run_job(step, time_limit)
+        changed = films_changed(step)
+        if not changed:
+            if outcome.error and not takes_more(step.work.store):
+                _stopped.set()
+            return outcome
+        forget(step)
+    return _failed(step, changed, input_error=True)
 
 
 def run_chains(

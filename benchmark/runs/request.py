@@ -21,6 +21,7 @@ from .asked import ask_provider
 from .chains import Outcome, run_chains, step_done
 from .examine import Said, task_class
 from .job import Step
+from .lock import working
 from .plan import Plan, make_plan
 from .schedule import Schedule
 from .store import Store
@@ -47,6 +48,8 @@ class Request:
     address: str | None = None
     time_limit: float | None = None
     label_by: str | None = None
+    verify: bool = False
+    """Whether all files of the films are read, though nothing looks changed (`data.unchanged`)."""
 
 
 @dataclass(frozen=True)
@@ -155,8 +158,8 @@ def prepare(request: Request, progress: Progress | None = None) -> Prepared:
         task_plugin=task_plugin,
         provider_plugin=provider_plugin,
         said=said,
-        data=find_dataset(name, settings.resolution, progress),
-        fit_data=find_dataset(name, settings.fit_resolution, progress),
+        data=find_dataset(name, settings.resolution, progress, verify=request.verify),
+        fit_data=find_dataset(name, settings.fit_resolution, progress, verify=request.verify),
         preset=request.preset,
         seeds=range(request.seeds),
         arms=arms,
@@ -164,8 +167,8 @@ def prepare(request: Request, progress: Progress | None = None) -> Prepared:
         label_by=label_by,
     )
     schedule = Schedule.of(plan, store)
-    every = {step.key: step for step in schedule.steps}
-    done = frozenset(key for key, step in every.items() if step_done(step))
+    every = {step.key: (step, chain) for chain in schedule.chains for step in chain}
+    done = frozenset(key for key, (step, chain) in every.items() if step_done(step, chain))
     return Prepared(request, plan, store, schedule, done, _job_count(request, plan))
 
 
@@ -214,7 +217,8 @@ def execute(prepared: Prepared) -> Iterator[Outcome]:
         return
     request = prepared.request
     limit = request.time_limit or PRESETS[request.preset]
-    for outcomes in run_chains(
-        chains, jobs=prepared.jobs, engine=request.engine, address=request.address, time_limit=limit
-    ):
-        yield from outcomes
+    with working(prepared.store.root):
+        for outcomes in run_chains(
+            chains, jobs=prepared.jobs, engine=request.engine, address=request.address, time_limit=limit
+        ):
+            yield from outcomes

@@ -10,14 +10,17 @@ import json
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ..device import require_device
+from ..disk import trouble
 from ..errors import CxrbenchError, one_line
 from ..files import write_text
 from ..processes import end_with_parent
 from ..progress import Progress
+from .chains import UNSAID
 from .examine import check, describe
 from .job import Check, Describe, Job, Order, Synthesise
 from .steps import run_cell, synthesise
@@ -36,7 +39,8 @@ class _ProgressFile:
     def __call__(self, fraction: float, note: str) -> None:
         if time.monotonic() - self.last > PROGRESS_SECONDS:
             self.last = time.monotonic()
-            write_text(self.path, json.dumps([round(fraction, 4), one_line(note)]))
+            with suppress(CxrbenchError):  # a disk that is full ends no training: it may have room at its end
+                write_text(self.path, json.dumps([round(fraction, 4), one_line(note)]))
 
 
 def perform(job: Job, progress: Progress) -> Any:
@@ -56,12 +60,23 @@ def main() -> None:
     progress = Progress() if order.progress is None else Progress(_ProgressFile(order.progress))
     try:
         outcome = {"ok": perform(order.job, progress)}
-    except CxrbenchError as error:
-        outcome = {"error": one_line(error), "detail": "", "input": type(error).__name__ == "InputError"}
     except Exception as error:
-        detail = traceback.format_exc()[-MOST_DETAIL:].encode("utf-8", "replace").decode()
-        outcome = {"error": one_line(f"{type(error).__name__}: {error}"), "detail": detail, "input": False}
-    write_text(order.outcome, json.dumps(outcome))
+        outcome = _failure(error)
+    try:
+        write_text(order.outcome, json.dumps(outcome))
+    except CxrbenchError as error:
+        print(error, file=sys.stderr)
+        sys.exit(UNSAID)
+
+
+def _failure(error: Exception) -> dict[str, Any]:
+    """The outcome of a job that failed; a disk that took nothing more is not blamed on the provider."""
+    detail = traceback.format_exc()[-MOST_DETAIL:].encode("utf-8", "replace").decode()
+    if line := trouble(error):
+        return {"error": line, "detail": detail, "input": True}
+    if isinstance(error, CxrbenchError):
+        return {"error": one_line(error), "detail": "", "input": type(error).__name__ == "InputError"}
+    return {"error": one_line(f"{type(error).__name__}: {one_line(error)}"), "detail": detail, "input": False}
 
 
 if __name__ == "__main__":

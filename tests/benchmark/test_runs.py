@@ -282,7 +282,9 @@ def test_dask_workers_of_which_one_is_killed_give_the_same_numbers(undisturbed, 
 def test_a_dask_scheduler_that_dies_is_one_line_and_the_run_goes_on_later(undisturbed, tmp_path):
     with cluster(tmp_path) as (address, scheduler, _):
         prepared = prepare(toy(engine="dask", address=address))
-        with pytest.raises(CxrbenchError, match=r"the Dask cluster at tcp.* was lost .* start the cluster and the same"):
+        with pytest.raises(
+            CxrbenchError, match=r"the Dask cluster at tcp.* was lost .* start the cluster and the same"
+        ):
             for _ in execute(prepared):
                 scheduler.kill()
     again, outcomes = run(toy())

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from cxrbench.benchmark import digest
 from cxrbench.benchmark.cli import app
+from cxrbench.benchmark.disk import trouble
 from cxrbench.benchmark.errors import InputError
 from cxrbench.leaderboard import guard
 
@@ -158,3 +162,22 @@ def test_a_checker_that_dies_or_hangs_refuses_the_entry(code, words, tmp_path, m
     monkeypatch.setattr(guard, "DRAWING", 0.0)
     verdict = guard.check_guarded(tmp_path / "my_gan", None, 1.0)
     assert not verdict["passed"] and verdict["status"] == "refused" and words in verdict["findings"][0]["message"]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_a_pack_onto_a_full_disk_leaves_the_entry_as_it_was(made_run, tmp_path, monkeypatch, code):
+    made, root = made_run(tmp_path), tmp_path / "submissions"
+    monkeypatch.setenv("CXRBENCH_HOME", str(tmp_path))
+    words = ["submission", "pack", str(made.run), "--name", "my_gan", "--dir", str(root)]
+    assert runner.invoke(app, words).exit_code == 0
+    before = digest.of_folder(root)
+
+    def full(path, *_, **__):
+        raise OSError(code, os.strerror(code), str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_text", full)
+        result = runner.invoke(app, words)
+    assert isinstance(result.exception, InputError) and os.strerror(code) in str(result.exception)
+    assert "CXRBENCH_HOME" in trouble(result.exception) and digest.of_folder(root) == before
+    assert runner.invoke(app, words).exit_code == 0
