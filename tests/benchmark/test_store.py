@@ -99,7 +99,7 @@ def test_a_disk_that_cannot_be_read_for_a_moment_costs_no_result(store, monkeypa
 
     with monkeypatch.context() as patch:
         patch.setattr(digest, "of_file", fails)
-        with pytest.raises(StoreError, match="cannot read .*: Input/output error"):
+        with pytest.raises(StoreError, match=r"cannot read .*: Input/output error"):
             store.sound(Level.RECORDS, KEY)
     assert store.sound(Level.RECORDS, KEY)
 
