@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import re
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
+
+MOST_CHARACTERS = 400
+"""Of what others say (providers, programs, libraries) in a line of ours."""
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
 
 
 class CxrbenchError(Exception):
@@ -32,3 +39,28 @@ def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> Input
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     guess = f" Did you mean {' or '.join(near)}?" if near else ""
     return InputError(f"unknown {kind} '{name}'.{guess} Known: {', '.join(names)}{f' ({hint})' if hint else ''}")
+
+
+def one_line(text: object, most: int = MOST_CHARACTERS) -> str:
+    """What others say, as one line that can be printed, kept and shown: without escape codes, control characters and halves
+    of characters (surrogates), blanks and line breaks as one blank, cut in the middle where it is longer than `most`."""
+    try:
+        said = str(text)
+    except Exception:  # an error of others may be unable to say itself
+        said = f"{type(text).__name__} (which cannot be shown)"
+    if len(said) > 16 * most:  # before any pattern looks at it: a message may have 20 MB
+        said = said[: 8 * most] + said[-8 * most :]
+    said = _ESCAPES.sub("", said).encode("utf-8", "replace").decode("utf-8")
+    said = " ".join("".join(one if one.isprintable() else " " for one in said).split())
+    if len(said) > most:
+        end = most // 3
+        said = f"{said[: most - end - 5]} ... {said[-end:]}"
+    return said
+
+
+def raised(error: Exception) -> str:
+    """What code that is not ours raised, as one line: the error, the file and line, and what to do where that is known."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    writes = isinstance(error, ValueError) and "read-only" in str(error)
+    cure = "; a training set is read-only: change a copy, as np.array(train.images)" if writes else ""
+    return f"{type(error).__name__}: {one_line(error)}{cure} ({Path(where.filename).name} line {where.lineno})"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import InputError
@@ -41,25 +41,19 @@ def new_folder(target: Path) -> Iterator[Path]:
 
 def write_text(target: Path, text: str) -> None:
     """Write a text file whole or not at all. A disk that cannot be written is an InputError."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft = target.with_name(f".{target.name}.{os.getpid()}")
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(target)
-    except OSError as error:
-        raise InputError(
-            f"cannot write {target}: {error.strerror or error}; free space or choose another place"
-        ) from error
+    write_bytes(target, text.encode())
 
 
 def write_bytes(target: Path, content: bytes) -> None:
     """Write a file whole or not at all. A disk that cannot be written is an InputError."""
+    draft = target.with_name(f".{target.name[:64]}.{uuid.uuid4().hex}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        draft = target.with_name(f".{target.name}.{os.getpid()}")
         draft.write_bytes(content)
         draft.replace(target)
     except OSError as error:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
         raise InputError(
             f"cannot write {target}: {error.strerror or error}; free space or choose another place"
         ) from error

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+_START = Path.cwd()
+"""Code of others may change the folder later."""
+
 
 def home() -> Path:
-    """`CXRBENCH_HOME`, by default `~/.cxrbench`."""
-    return Path(os.environ.get("CXRBENCH_HOME") or Path.home() / ".cxrbench")
+    """`CXRBENCH_HOME`, by default `~/.cxrbench`. A relative one is meant from the folder that the program was started in."""
+    return _START / Path(os.environ.get("CXRBENCH_HOME") or Path.home() / ".cxrbench").expanduser()

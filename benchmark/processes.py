@@ -1,21 +1,38 @@
-"""Work in a process of its own, for measurements: what one provider leaves in memory, in caches or on the device does not
-touch the next. The child is a module run as a program; it reads one line from standard input and answers with one."""
+"""Processes run apart: with a time limit, with what they print bounded, and without leaving anything behind.
+
+Work in a process of its own is how a run keeps providers apart and how measurements stay clean. The child of `run_apart`
+is a module run as a program; it reads one line from standard input and answers with one.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from typing import Any
+import threading
+import uuid
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
 
-from .errors import CxrbenchError, ProviderError
+from .errors import CxrbenchError, ProviderError, one_line
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # glibc hands memory of the size of a batch back to the system at every step of a training and asks for it again, which
 # took up to a third of the time of a small network on a processor. Other C libraries ignore these names.
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}
+MARK = "CXRBENCH_PROCESS"
+"""In the environment of a process and of all that it starts, the marks of those above it first: by it they are found."""
+TAIL = 16_384
+"""Bytes that are kept of what a process prints: its end."""
+MOST_ANSWER = 64 << 20
+"""Bytes of the longest answer of a module."""
+_running: set[Apart] = set()
 
 
 def surroundings(threads: int) -> dict[str, str]:
@@ -23,26 +40,145 @@ def surroundings(threads: int) -> dict[str, str]:
     return KEEP_MEMORY | os.environ | dict.fromkeys(THREADS, str(threads))
 
 
+class _Tail:
+    """Reads a pipe to its end in a thread of its own and keeps the last bytes."""
+
+    def __init__(self, pipe: IO[bytes], most: int) -> None:
+        self.pipe, self.most, self.parts, self.size = pipe, most, deque[bytes](), 0
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        self.thread.start()
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            while part := os.read(self.pipe.fileno(), 65_536):
+                self.parts.append(part)
+                self.size += len(part)
+                while self.size - len(self.parts[0]) >= self.most:
+                    self.size -= len(self.parts.popleft())
+
+    def text(self) -> str:
+        """The end of what was printed so far."""
+        self.thread.join(timeout=1.0)  # a process that got away may hold the pipe
+        return b"".join(self.parts)[-self.most :].decode("utf-8", "replace")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended: exit code (None: the time limit was reached), and the ends of what it printed."""
+
+    code: int | None
+    output: str
+    errors: str
+
+
+class Apart:
+    """A process in a session of its own. `end` stops it and everything that it started, also what has left its session."""
+
+    def __init__(self, command: Sequence[str], *, environment: Mapping[str, str], most_output: int = TAIL) -> None:
+        self.mark = uuid.uuid4().hex
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            env={**environment, MARK: f"{os.environ.get(MARK, '')}/{self.mark}"},
+        )
+        assert self.process.stdout is not None and self.process.stderr is not None
+        self._tails = _Tail(self.process.stdout, most_output), _Tail(self.process.stderr, TAIL)
+        _running.add(self)
+
+    def give(self, text: str, *, last: bool) -> bool:
+        """Write to its standard input; `last` closes it. False where nobody reads."""
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(text.encode())
+            self.process.stdin.flush()
+            if last:
+                self.process.stdin.close()
+        except (BrokenPipeError, ValueError):
+            return False
+        return True
+
+    def wait(self, time_limit: float | None) -> Ended:
+        """Wait until it ends or the limit is reached, stop what it has left behind, and say how it ended."""
+        try:
+            code: int | None = self.process.wait(timeout=time_limit)
+        except subprocess.TimeoutExpired:
+            code = None
+        finally:
+            self.end()
+        output, errors = (tail.text() for tail in self._tails)
+        return Ended(code, output, errors)
+
+    def end(self) -> None:
+        """Stop it and everything it started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        _end_marked(self.mark)
+        self.process.wait()
+        with contextlib.suppress(OSError):
+            if self.process.stdin is not None:
+                self.process.stdin.close()
+        _running.discard(self)
+
+
+def _end_marked(mark: str) -> None:
+    """Stop the processes that have a mark in their environment, but for this one (Linux; elsewhere nothing tells them)."""
+    start, mine = f"{MARK}=".encode(), os.getpid()
+    for place in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            told = any(one.startswith(start) and mark.encode() in one for one in place.read_bytes().split(b"\0"))
+            if told and int(place.parent.name) != mine:
+                os.kill(int(place.parent.name), signal.SIGKILL)
+
+
+def end_all() -> None:
+    """Stop every process that runs apart."""
+    for process in list(_running):
+        process.end()
+
+
+def end_with_parent() -> None:
+    """The child's part: end this process and all it starts when its parent is gone, whatever it does then (code that holds
+    the interpreter for hours lets no thread of this process come to its turn). Call it when the order is read.
+
+    A second process waits for the end of standard input, which is that of the parent. Standard input is empty from here
+    on, for code that would read it.
+    """
+    kept, empty = os.dup(0), os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    os.close(empty)
+    if os.fork():
+        os.close(kept)
+        return
+    try:
+        while os.read(kept, 65_536):
+            pass
+        if mark := os.environ.get(MARK, ""):
+            _end_marked(mark)
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+    finally:
+        os._exit(0)
+
+
+def last_line(said: str) -> str:
+    """The last line that was printed, fit to be shown."""
+    lines = [one for line in said.splitlines() if (one := one_line(line))]
+    return lines[-1] if lines else "nothing was said"
+
+
 def run_apart(module: str, line: str, *, threads: int, time_limit: float, label: str, hint: str) -> dict[str, Any]:
     """What `answer` found in a fresh process with that many threads. ProviderError, which begins with `label`, when it
     fails or takes more than `time_limit` seconds (`hint` says what to do then)."""
-    try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", module],
-            input=line,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=time_limit,
-            env=surroundings(threads),
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise ProviderError(f"{label}: took more than {time_limit:.0f} s and was stopped ({hint})") from None
-    if done.returncode or not done.stdout.strip():
-        last = done.stderr.strip().splitlines()[-1:] or ["nothing was said"]
-        raise ProviderError(f"{label}: the process exited with code {done.returncode}: {last[0]}")
-    outcome = json.loads(done.stdout)
+    apart = Apart([sys.executable, "-P", "-m", module], environment=surroundings(threads), most_output=MOST_ANSWER)
+    apart.give(line, last=True)
+    done = apart.wait(time_limit)
+    if done.code is None:
+        raise ProviderError(f"{label}: took more than {time_limit:.0f} s and was stopped ({hint})")
+    if done.code or not done.output.strip():
+        raise ProviderError(f"{label}: the process exited with code {done.code}: {last_line(done.errors)}")
+    outcome = json.loads(done.output)
     if "error" in outcome:
         raise ProviderError(outcome["error"])
     return dict(outcome["ok"])

@@ -1,4 +1,4 @@
-"""Predictions, case scores and pictures of an entry, read without trusting their headers, a cell at a time.
+"""Predictions and case scores of an entry, read without trusting their headers, a cell at a time.
 
 A header says how much memory its array takes, so it is held against the bytes that are there before anything is made.
 
@@ -18,40 +18,49 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 
 from ..benchmark import digest
+from ..benchmark.bounds import TooMuch, check_zip, memory
 from ..benchmark.contracts.task import Predictions
-from .untrusted import Refused, plain_file, read_bytes, shown, text_problem
+from .untrusted import Refused, plain_file, shown, text_problem
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
 NPZ_BYTES, SCORES_BYTES = 32 << 20, 32 << 20
-EXPANDED_BYTES, MAX_ARRAYS, MAX_SCORES, MAX_ID = 256 << 20, 16, 4_000_000, 128
-"""Of one cell: the bytes of its arrays or scores when unpacked, its arrays, its scores, the letters of an id."""
-PNG_BYTES, PNG_SIDE = 512 << 10, 2048
+EXPANDED_BYTES, MAX_ARRAYS, MAX_FILMS, MAX_ID = 256 << 20, 16, 500_000, 128
+"""Of one cell: the bytes of its arrays or scores when unpacked, its arrays, its films, the letters of an id."""
+MAX_SCORES, MAX_GROUPS, ALL_BYTES = 4_000_000, 10_000, 2 << 30
+"""Of all cells of a folder: their scores, the cells that have some, and the bytes of their arrays when unpacked."""
 IDS, KEY = "ids", "key"
+LETTER = 0x10FFFF
+READING_BYTES = 768 << 20
+"""What reading one cell may take beside what the process has."""
 _ARRAY_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+_PLAIN = re.compile(r"[A-Za-z0-9_.-]*+")
 _MEMBER = re.compile(r"([0-9a-f]{64})\.npy")
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
 _TEXT_COLUMNS = ("case", "patient", "structure", "metric")
-_PNG_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"pHYs", b"bKGD")
-_PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 
 
 @contextmanager
 def one_line(name: str) -> Iterator[None]:
-    """Whatever a reader of a damaged file raises becomes Refused."""
+    """Whatever a reader of a damaged file raises becomes Refused, and so does a file that takes too much memory."""
     try:
-        yield
+        with memory(READING_BYTES):
+            yield
     except Refused:
         raise
+    except MemoryError:
+        words = f"takes more than {READING_BYTES >> 20} MiB of memory to read"
+        raise Refused(f"{name} {words}; nothing of an entry needs so much") from None
     except Exception as error:  # zipfile, its decoders and pyarrow raise nearly anything
         raise Refused(f"{name} cannot be read ({type(error).__name__})") from None
 
@@ -59,11 +68,20 @@ def one_line(name: str) -> Iterator[None]:
 # ------------------------------------------------------------------------------------------------------ predictions
 
 
-def array_digests(path: Path) -> frozenset[str]:
-    """The sha256 of every array of a `predictions.npz`: its members' names. None of them is read."""
+def array_digests(path: Path) -> dict[str, int]:
+    """The sha256 of every array of a `predictions.npz`, its members' names, with its bytes. None of them is read."""
     name = shown(path.name)
-    with one_line(name), zipfile.ZipFile(plain_file(path, NPZ_BYTES)) as archive:
-        return frozenset(_members(archive, name))
+    with one_line(name):
+        return {sha256: info.file_size for sha256, info in _members(path, _stamp(path)).items()}
+
+
+def archive_of(path: Path) -> zipfile.ZipFile:
+    """A zip archive of arrays, opened; Refused where it has more members than one is searched for."""
+    try:
+        check_zip(plain_file(path, NPZ_BYTES))
+    except TooMuch as error:
+        raise Refused(f"{shown(path.name)} cannot be read: it {error}") from None
+    return zipfile.ZipFile(path)
 
 
 def read_predictions(path: Path, arrays: Mapping[str, str]) -> Predictions:
@@ -72,8 +90,8 @@ def read_predictions(path: Path, arrays: Mapping[str, str]) -> Predictions:
     name = shown(path.name)
     if odd := [one for one in arrays if not _ARRAY_NAME.fullmatch(one)]:
         raise Refused(f"{name}: {shown(odd[0])} is no name of an array")
-    with one_line(name), zipfile.ZipFile(plain_file(path, NPZ_BYTES)) as archive:
-        members = _members(archive, name)
+    with one_line(name):
+        members = _members(path, _stamp(path))
         if lacking := [one for one, sha256 in arrays.items() if sha256 not in members]:
             raise Refused(f"{name} does not hold the array {lacking[0]} that the record names")
         infos = [members[sha256] for sha256 in arrays.values()]
@@ -81,13 +99,24 @@ def read_predictions(path: Path, arrays: Mapping[str, str]) -> Predictions:
             raise Refused(
                 f"{name}: at most {MAX_ARRAYS} arrays of {EXPANDED_BYTES >> 20} MiB in all are read of a cell"
             )
-        found = {one: _read(archive, members[sha256], f"{name}: {one}") for one, sha256 in arrays.items()}
-    return checked_predictions(found, name)
+        with path.open("rb") as handle:
+            found = {one: _read(handle, members[sha256], f"{name}: {one}") for one, sha256 in arrays.items()}
+        return checked_predictions(found, name)
 
 
-def _members(archive: zipfile.ZipFile, name: str) -> dict[str, zipfile.ZipInfo]:
-    found: dict[str, zipfile.ZipInfo] = {}
-    for info in archive.infolist():
+def _stamp(path: Path) -> tuple[int, int, int]:
+    """What is another when a file was written again."""
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+@lru_cache(maxsize=2)
+def _members(path: Path, stamp: tuple[int, int, int]) -> dict[str, zipfile.ZipInfo]:
+    """What lies where in an archive, read once for all its cells."""
+    name, found = shown(path.name), dict[str, zipfile.ZipInfo]()
+    with archive_of(path) as archive:
+        infos = archive.infolist()
+    for info in infos:
         match = _MEMBER.fullmatch(info.filename)
         if match is None or match[1] in found:
             raise Refused(f"{name} holds {shown(info.filename)}; expected arrays called by their sha256, each once")
@@ -97,12 +126,24 @@ def _members(archive: zipfile.ZipFile, name: str) -> dict[str, zipfile.ZipInfo]:
     return found
 
 
-def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> np.ndarray:
-    with archive.open(info) as handle:
-        raw = handle.read(info.file_size + 1)
+def _read(handle: IO[bytes], info: zipfile.ZipInfo, name: str) -> np.ndarray:
+    raw = unpacked(handle, info)
     if f"{hashlib.sha256(raw).hexdigest()}.npy" != info.filename:
         raise Refused(f"{name} is not the array that it is called by (sha256)")
     return parse_array(raw, name)
+
+
+def unpacked(handle: IO[bytes], info: zipfile.ZipInfo) -> bytes:
+    """The bytes of a member of the archive in a file, and never more than one above those that it says it has: zipfile
+    unpacks bzip2 as far as it goes."""
+    handle.seek(info.header_offset + 26)
+    handle.seek(sum(struct.unpack("<HH", handle.read(4))), io.SEEK_CUR)
+    packed, most = handle.read(info.compress_size), info.file_size + 1
+    if info.compress_type == zipfile.ZIP_BZIP2:
+        return bz2.BZ2Decompressor().decompress(packed, most)
+    if info.compress_type == zipfile.ZIP_DEFLATED:
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, most)
+    return packed[:most]
 
 
 def checked_predictions(arrays: dict[str, np.ndarray], name: str) -> Predictions:
@@ -110,9 +151,11 @@ def checked_predictions(arrays: dict[str, np.ndarray], name: str) -> Predictions
     ids = arrays.pop(IDS, None)
     if ids is None or ids.dtype.kind != "U" or ids.ndim != 1 or not arrays:
         raise Refused(f"{name}: expected arrays of numbers and 'ids', a row of texts")
-    texts = tuple(map(str, ids))
-    for text in texts:
-        if not 0 < len(text) <= MAX_ID or text_problem(text):
+    if len(ids) > MAX_FILMS:
+        raise Refused(f"{name} names {len(ids):,} films; at most {MAX_FILMS:,} are read")
+    texts = tuple(ids.tolist())
+    for text in texts if "" in texts or not _PLAIN.fullmatch("".join(texts)) else ():
+        if not text or text_problem(text):
             raise Refused(f"{name}: {shown(text)} is no id of a film")
     if len(set(texts)) != len(texts):
         raise Refused(f"{name}: a film is named twice")
@@ -131,7 +174,9 @@ def parse_array(raw: bytes, name: str) -> np.ndarray:
         raise Refused(f"{name} has the type {shown(dtype)}; expected numbers, truth values or texts")
     if dtype.kind == "f" and dtype.itemsize > 8:
         raise Refused(f"{name} has the type {shown(dtype)}; expected at most float64")
-    values = raw[handle.tell() :]
+    if dtype.kind == "U" and dtype.itemsize > 4 * MAX_ID:
+        raise Refused(f"{name} holds texts of {dtype.itemsize // 4:,} letters; at most {MAX_ID} are read")
+    values = memoryview(raw)[handle.tell() :]
     count = 1
     for side in shape:
         count *= int(side)
@@ -140,6 +185,8 @@ def parse_array(raw: bytes, name: str) -> np.ndarray:
     array = np.frombuffer(values, dtype=dtype).reshape(shape, order="F" if fortran else "C")
     if dtype.kind == "b" and np.frombuffer(values, np.uint8).max() > 1:
         raise Refused(f"{name} holds bytes that are no truth values")
+    if dtype.kind == "U" and np.frombuffer(values, np.dtype(np.uint32).newbyteorder(dtype.byteorder)).max() > LETTER:
+        raise Refused(f"{name} holds texts with what is no letter of Unicode")
     if dtype.kind == "f" and not np.isfinite(array).all():
         raise Refused(f"{name} holds numbers that are not finite")
     return array
@@ -182,35 +229,45 @@ class ArrayWriter:
 
 def score_keys(path: Path) -> list[str]:
     """The cells of a `scores.parquet`, in its order. No score is read."""
-    with _scores_file(path) as source:
-        return [_key_of(source, row, shown(path.name)) for row in range(source.num_row_groups)]
+    import pyarrow.parquet  # noqa: F401 (loaded before memory is limited)
+
+    with one_line(shown(path.name)):
+        return list(_groups(plain_file(path, SCORES_BYTES), _stamp(path))[1])
 
 
 def read_scores(path: Path, key: str) -> pd.DataFrame:
     """The case scores of one cell: `case, structure, metric, value` and perhaps `patient`. NaN is "not taught"."""
+    import pyarrow.parquet as pq
+
     name = shown(path.name)
-    with _scores_file(path) as source:
-        rows = [row for row in range(source.num_row_groups) if _key_of(source, row, name) == key]
-        if len(rows) != 1:
-            raise Refused(f"{name} holds {len(rows)} parts of the cell {key[:8]}, expected one")
-        frame = read_group(source, rows[0], name)
+    with one_line(name):
+        metadata, keys = _groups(plain_file(path, SCORES_BYTES), _stamp(path))
+        if keys.count(key) != 1:
+            raise Refused(f"{name} holds {keys.count(key)} parts of the cell {key[:8]}, expected one")
+        texts = [column for column in metadata.schema.to_arrow_schema().names if column != "value"]
+        with pq.ParquetFile(path, metadata=metadata, read_dictionary=texts) as source:
+            frame = read_group(source, keys.index(key), name)
     if not (frame.pop(KEY) == key).all():
         raise Refused(f"{name} holds scores of another cell among those of {key[:8]}")
     return frame
 
 
-@contextmanager
-def _scores_file(path: Path) -> Iterator[pq.ParquetFile]:
+@lru_cache(maxsize=2)
+def _groups(path: Path, stamp: tuple[int, int, int]) -> tuple[pq.FileMetaData, tuple[str, ...]]:
+    """What a table says of itself, with the cell of each row group; read once for all its cells."""
     import pyarrow.parquet as pq
 
     name = shown(path.name)
-    with one_line(name), pq.ParquetFile(plain_file(path, SCORES_BYTES)) as source:
+    with pq.ParquetFile(path) as source:
         check_columns(source.schema_arrow, name, (KEY,))
-        yield source
+        metadata = source.metadata
+    rows = sum(metadata.row_group(row).num_rows for row in range(metadata.num_row_groups))
+    if metadata.num_row_groups > MAX_GROUPS or rows > MAX_SCORES:
+        raise Refused(f"{name}: at most {MAX_SCORES:,} scores of {MAX_GROUPS:,} cells are read")
+    return metadata, tuple(_key_of(metadata.row_group(row), name) for row in range(metadata.num_row_groups))
 
 
-def _key_of(source: pq.ParquetFile, row: int, name: str) -> str:
-    group = source.metadata.row_group(row)
+def _key_of(group: pq.RowGroupMetaData, name: str) -> str:
     found = next((one for one in map(group.column, range(group.num_columns)) if one.path_in_schema == KEY), None)
     bounds = None if found is None else found.statistics
     if bounds is None or not bounds.has_min_max or bounds.min != bounds.max:
@@ -247,21 +304,35 @@ def read_group(source: pq.ParquetFile, row: int, name: str) -> pd.DataFrame:
     if not 0 < meta.num_rows <= MAX_SCORES or meta.total_byte_size > EXPANDED_BYTES:
         raise Refused(f"{name}: between 1 and {MAX_SCORES:,} scores are read of a cell")
     table = source.read_row_group(row, use_threads=False)
-    frame = pd.DataFrame({column: _values(table, column) for column in table.column_names})
+    if len(table) != meta.num_rows:
+        raise Refused(f"{name} does not hold the scores that it says it does")
+    frame = pd.DataFrame({column: _values(table, column, name) for column in table.column_names})
     if np.isinf(frame["value"]).any():
         raise Refused(f"{name} holds numbers that are not finite")
-    for column in frame.columns.drop("value"):
-        for text in frame[column].unique():
-            if not isinstance(text, str) or not 0 < len(text) <= MAX_ID or text_problem(text):
-                raise Refused(f"{name}: {shown(text)} is no {column}")
     if frame.duplicated(["case", "structure", "metric"]).any():
         raise Refused(f"{name}: a case has two scores of one structure and metric")
     return frame
 
 
-def _values(table: pa.Table, column: str) -> Any:
+def _values(table: pa.Table, column: str, name: str) -> Any:
+    """A column: numbers as they are; texts by their dictionaries, so that one that stands a million times is there once."""
+    import pyarrow.compute as pc
+
     values = table.column(column)
-    return values.to_numpy() if column == "value" else np.array(values.to_pylist(), dtype=object)
+    if column == "value":
+        return values.to_numpy()
+    parts = [part.dictionary_encode() for part in values.chunks]
+    if values.null_count or sum(len(part.dictionary) for part in parts) > MAX_FILMS:
+        raise Refused(f"{name}: a {column} is missing, or there are more than {MAX_FILMS:,} of them")
+    for part in parts:
+        if pc.max(pc.binary_length(part.dictionary)).as_py() > 4 * MAX_ID:
+            raise Refused(f"{name}: a {column} has more than {MAX_ID} letters")
+        for text in part.dictionary.to_pylist():
+            if not text or len(text) > MAX_ID or text_problem(text):
+                raise Refused(f"{name}: {shown(text)} is no {column}")
+    return np.concatenate(
+        [np.array(part.dictionary.to_pylist(), dtype=object)[part.indices.to_numpy()] for part in parts]
+    )
 
 
 def digest_of_scores(scores: pd.DataFrame) -> str:
@@ -308,54 +379,3 @@ class ScoresWriter:
             )
         self._writer.write_table(table, row_group_size=len(table))
         return digest_of_scores(scores)
-
-
-# --------------------------------------------------------------------------------------------------------- pictures
-
-
-def check_png(path: Path) -> None:
-    """Refuse a PNG that holds anything but a picture: text, other data, more bytes than its size says."""
-    name, raw = shown(path.name), read_bytes(path, PNG_BYTES)
-    if raw[:8] != b"\x89PNG\r\n\x1a\n":
-        raise Refused(f"{name} is no PNG")
-    place, header, packed = 8, b"", bytearray()
-    while place < len(raw):
-        if place + 12 > len(raw):
-            raise Refused(f"{name} ends in the middle of a chunk")
-        (length,) = struct.unpack(">I", raw[place : place + 4])
-        kind, body = raw[place + 4 : place + 8], raw[place + 8 : place + 8 + length]
-        end = raw[place + 8 + length : place + 12 + length]
-        if kind not in _PNG_CHUNKS:
-            raise Refused(
-                f"{name} holds a chunk {shown(kind.decode('latin1'))}; save it again without texts and profiles"
-            )
-        if len(end) != 4 or struct.unpack(">I", end)[0] != zlib.crc32(kind + body):
-            raise Refused(f"{name} is damaged")
-        if (kind == b"IHDR") != (place == 8) or (kind == b"IHDR" and length != 13):
-            raise Refused(f"{name} is damaged")
-        header = body if kind == b"IHDR" else header
-        packed += body if kind == b"IDAT" else b""
-        place += 12 + length
-        if kind == b"IEND":
-            break
-    else:
-        raise Refused(f"{name} is cut off")
-    if place != len(raw):
-        raise Refused(f"{name} has {len(raw) - place:,} bytes after the picture")
-    _check_pixels(header, bytes(packed), name)
-
-
-def _check_pixels(header: bytes, packed: bytes, name: str) -> None:
-    width, height, depth, colour, method, filtering, interlaced = struct.unpack(">IIBBBBB", header)
-    if not (0 < width <= PNG_SIDE and 0 < height <= PNG_SIDE) or depth not in (1, 2, 4, 8) or method or filtering:
-        raise Refused(f"{name}: expected a PNG of at most {PNG_SIDE} pixels a side, 8 bits a channel")
-    if colour not in _PNG_CHANNELS or interlaced:
-        raise Refused(f"{name}: expected a PNG that is not interlaced")
-    expected = height * (1 + -(-width * _PNG_CHANNELS[colour] * depth // 8))
-    unpacker = zlib.decompressobj()
-    try:
-        pixels = unpacker.decompress(packed, expected + 1)
-    except zlib.error:
-        raise Refused(f"{name} is damaged") from None
-    if len(pixels) != expected or not unpacker.eof or unpacker.unused_data:
-        raise Refused(f"{name} does not hold the pixels that its size says")

@@ -25,6 +25,7 @@ from ..benchmark.contracts.task import Predictions
 from ..benchmark.errors import InputError
 from ..benchmark.runs.record import SCHEMA, Record
 from .arrays import (
+    ALL_BYTES,
     ArrayWriter,
     ScoresWriter,
     array_digests,
@@ -78,9 +79,12 @@ class Cells:
 
     def strangers(self) -> Iterator[str]:
         """A sentence for what the files hold and no record names. No cell is read; Refused where a file cannot be."""
-        named = {sha256 for record in self.records.values() for sha256 in named_arrays(record).values()}
-        if more := array_digests(self.folder / PREDICTIONS) - named:
+        named = [sha256 for record in self.records.values() for sha256 in named_arrays(record).values()]
+        there = array_digests(self.folder / PREDICTIONS)
+        if more := there.keys() - set(named):
             yield f"{PREDICTIONS} holds {len(more)} arrays that no record names"
+        if sum(there.get(sha256, 0) for sha256 in named) > ALL_BYTES:
+            yield f"{PREDICTIONS}: at most {ALL_BYTES >> 20:,} MiB are read of all its cells when they are unpacked"
         scored, path = sorted(key for key in self.records if self.has_scores(key)), self.folder / SCORES
         if (scored or path.exists()) and sorted(score_keys(path)) != scored:
             yield f"{SCORES} does not hold the case scores of those cells that name them, each once"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -31,13 +30,14 @@ from ..benchmark.schema import Strict
 from .arrays import (
     EXPANDED_BYTES,
     MAX_ARRAYS,
-    NPZ_BYTES,
     SCORES_BYTES,
+    archive_of,
     check_columns,
     checked_predictions,
     one_line,
     parse_array,
     read_group,
+    unpacked,
 )
 from .cells import KEY, Cell, replaced
 from .entry import (
@@ -202,15 +202,14 @@ def read_cell(folder: Path) -> Cell:
 def _read_predictions(path: Path) -> Predictions:
     name = f"{path.parent.name[:8]}/{path.name}"
     arrays = {}
-    with one_line(name), zipfile.ZipFile(plain_file(path, NPZ_BYTES)) as archive:
+    with one_line(name), archive_of(path) as archive, path.open("rb") as handle:
         infos = archive.infolist()
         if len(infos) > MAX_ARRAYS or sum(info.file_size for info in infos) > EXPANDED_BYTES:
             raise Refused(f"{name}: at most {MAX_ARRAYS} arrays of {EXPANDED_BYTES >> 20} MiB in all are read")
         for info in infos:
-            with archive.open(info) as handle:
-                raw = handle.read(info.file_size + 1)
-            arrays[info.filename.removesuffix(".npy")] = parse_array(raw, f"{name}: {shown(info.filename)}")
-    return checked_predictions(arrays, name)
+            one = info.filename.removesuffix(".npy")
+            arrays[one] = parse_array(unpacked(handle, info), f"{name}: {shown(info.filename)}")
+        return checked_predictions(arrays, name)
 
 
 def _read_scores(path: Path) -> pd.DataFrame:

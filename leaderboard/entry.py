@@ -25,6 +25,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import AfterValidator, Field, ValidationError
 
 from ..benchmark import digest
+from ..benchmark.results.folder import too_large
 from ..benchmark.results.rows import SCHEMA as RESULTS_SCHEMA
 from ..benchmark.results.rows import CellRow, Results, Status
 from ..benchmark.runs.record import Record
@@ -286,6 +287,8 @@ def _run(folder: Path) -> EntryRun:
     results = read_model(folder / RESULTS, Results, RESULTS_SCHEMA)
     if folder.name != run_name(results):
         raise Refused(f"{RUNS}/{folder.name} holds the run {shown(run_name(results))}; name it so")
+    if problem := too_large(results):
+        raise Refused(f"{RUNS}/{folder.name}: {RESULTS} {problem}")
     planned = [cell.key for cell in results.cells]
     if odd := [key for key, times in Counter(planned).items() if times > 1 or not KEY.fullmatch(key)]:
         raise Refused(f"{RUNS}/{folder.name}: {shown(odd[0])} is no key of a cell, or is given twice")

@@ -1,7 +1,7 @@
 """Reading files that nobody vouches for: an entry is data from strangers.
 
-Nothing here executes, unpickles, unpacks or follows a link. Sizes are looked at before anything is read, the depth of JSON
-before it is parsed, and whatever a parser raises becomes one line that names the file.
+Nothing here executes, unpickles, unpacks or follows a link. Sizes are looked at before anything is read, JSON and TOML
+before they are parsed (`benchmark.bounds`), and whatever a parser raises becomes one line that names the file.
 """
 
 from __future__ import annotations
@@ -14,16 +14,18 @@ import stat
 import tomllib
 import unicodedata
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from ..benchmark.bounds import TooMuch, check_json, check_toml, validator
 from ..benchmark.errors import InputError
 
 MAX_FILES, MAX_BYTES, MAX_DEPTH = 256, 24 << 20, 4
 JSON_BYTES, TEXT_BYTES = 16 << 20, 64 << 10
-JSON_DEPTH, JSON_INTEGER = 24, 2**63
+JSON_INTEGER = 2**63
 BYTE_ORDER_MARK = "\ufeff"
 WINDOWS_LINE_ENDS = "has Windows line ends (CRLF); write it with LF, and clone with core.autocrlf=false or input"
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -161,9 +163,12 @@ def line_problem(text: str) -> str | None:
 
 def text_problem(text: str, *, lines: bool = False) -> str | None:
     """Why a text may not be shown: control, invisible or direction-changing characters, markup, not normal form."""
+    plain = text.isascii() and text.isprintable()
+    if plain and "<" not in text and "&" not in text:
+        return None
     if lines and (problem := line_problem(text)):
         return problem
-    for character in "" if text.isascii() and text.isprintable() else text:
+    for character in "" if plain else text:
         hidden = unicodedata.category(character) in _HIDING or not character.isprintable()
         if hidden and not (lines and character in "\n\t"):
             return f"has the character U+{ord(character):04X}, which cannot be seen or changes the line"
@@ -179,12 +184,13 @@ def text_problem(text: str, *, lines: bool = False) -> str | None:
 
 def read_json(path: Path, limit: int = JSON_BYTES) -> tuple[str, Any]:
     """A JSON file's text and value. Refused: deep nesting, keys given twice, numbers that are not finite, markup."""
-    text = read_text(path, limit)
-    return text, _parsed(text, shown(path.name))
+    text, name = read_text(path, limit), shown(path.name)
+    with _named(name):
+        check_json(text)
+    return text, _parsed(text, name)
 
 
 def _parsed(text: str, name: str) -> Any:
-    _check_depth(text, name)
     try:
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_integer)
     except (ValueError, RecursionError) as error:
@@ -199,7 +205,8 @@ def _parsed(text: str, name: str) -> Any:
 
 def read_model(path: Path, model: type[Model], schema: int | None = None) -> Model:
     """A model from a JSON file, without conversions ("5" is no number); a schema that is too new is told apart."""
-    return _model(read_text(path, JSON_BYTES), model, schema, shown(path.name))
+    text, value = read_json(path)
+    return _model(text, value, model, schema, shown(path.name))
 
 
 def read_models(path: Path, model: type[Model], schema: int | None = None) -> list[Model]:
@@ -207,19 +214,21 @@ def read_models(path: Path, model: type[Model], schema: int | None = None) -> li
     text, name = read_text(path, JSON_BYTES), shown(path.name)
     if not text.endswith("\n"):
         raise Refused(f"{name} is empty or cut off; expected one JSON object a line")
-    lines = text[:-1].split("\n")
-    return [_model(line, model, schema, f"{name}, line {number}") for number, line in enumerate(lines, start=1)]
+    with _named(name):
+        check_json(text)
+    lines = ((f"{name}, line {number}", line) for number, line in enumerate(text[:-1].split("\n"), start=1))
+    return [_model(line, _parsed(line, where), model, schema, where) for where, line in lines]
 
 
-def _model(text: str, model: type[Model], schema: int | None, name: str) -> Model:
-    value = _parsed(text, name)
+def _model(text: str, value: Any, model: type[Model], schema: int | None, name: str) -> Model:
     found = value.get("schema") if isinstance(value, dict) else None
     if schema is not None and found != schema:
         newer = isinstance(found, int) and found > schema
         advice = "newer than this version reads; update cxrbench" if newer else "not known; pack the run again"
         raise Refused(f"{name} has schema {shown(found)}, expected {schema}: {advice}")
     try:
-        return model.model_validate_json(text, strict=True)
+        made: Model = validator(model).validate_json(text, strict=True)
+        return made
     except ValidationError as error:
         raise Refused(f"{name}: {first_error(error)}") from None
 
@@ -234,20 +243,21 @@ def first_error(error: ValidationError) -> str:
 def read_toml(path: Path) -> dict[str, Any]:
     """A TOML file; a byte order mark before it, as some editors write it, is no part of it."""
     text = read_text(path).removeprefix(BYTE_ORDER_MARK)
-    _check_depth(text, shown(path.name))
+    with _named(shown(path.name)):
+        check_toml(text)
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise Refused(f"{shown(path.name)} is not valid TOML: {shown(str(error).splitlines()[0])}") from None
 
 
-def _check_depth(text: str, name: str) -> None:
-    """Refuse brackets nested deeper than any file of the format; counted without parsing, those inside texts too."""
-    depth = 0
-    for match in re.finditer(r"[\[\]{}]", re.sub(r'"(?:[^"\\]|\\.)*+"', '""', text)):
-        depth += 1 if match[0] in "[{" else -1
-        if depth > JSON_DEPTH:
-            raise Refused(f"{name} is nested deeper than {JSON_DEPTH} levels")
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """What a scan finds too much of becomes Refused with the file's name."""
+    try:
+        yield
+    except TooMuch as error:
+        raise Refused(f"{name} {error}") from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

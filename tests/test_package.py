@@ -78,6 +78,7 @@ ARROWS = arrows()
 GROUND = set(
     [
         "errors",
+        "bounds",
         "progress",
         "home",
         "digest",
@@ -90,6 +91,7 @@ GROUND = set(
         "exact",
         "draws",
         "console_tables",
+        "disk",
     ]
 )
 ROOMS = {  # what stands right below each room of benchmark/; ground is below all

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Device
+from .options import Device, Verify
 from .working import INCOMPLETE, plan_line, say, show_plan, work
 
 if TYPE_CHECKING:
     from ..results.gains import PlaceboCurve
-    from ..runs.request import Prepared
+    from ..runs.request import CurveRequest, Prepared
 
 
 def curve(
@@ -35,6 +35,7 @@ def curve(
     address: Annotated[str | None, typer.Option(help="Dask scheduler, tcp://HOST:PORT.")] = None,
     time_limit: Annotated[float | None, typer.Option(help="Seconds that one step may take.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for curve.json and its figure as well.")] = None,
+    verify: Verify = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the cells and the estimated time, do nothing.")
     ] = False,
@@ -45,8 +46,9 @@ def curve(
     The training is that of an arm with copies of the real films in place of synthetic ones (its placebo). The curve is kept
     in the store; every later run on the same films finds it there.
     """
-    from ..runs.request import CurveRequest, prepare_curve
-    from .progress_bar import shown_progress
+    from ..home import home
+    from ..runs.lock import working
+    from ..runs.request import CurveRequest
 
     request = CurveRequest(
         task=task,
@@ -61,13 +63,21 @@ def curve(
         engine=engine,
         address=address,
         time_limit=time_limit,
+        verify=verify,
     )
+    with working(home() / "store"):
+        _curve(request, out, dry_run=dry_run, as_json=as_json)
+
+
+def _curve(request: CurveRequest, out: Path | None, *, dry_run: bool, as_json: bool) -> None:
+    from ..runs.request import prepare_curve
+    from .progress_bar import shown_progress
+
     with shown_progress("preparing films") as progress:
         prepared = prepare_curve(request, progress)
     plan = prepared.plan
-    say(
-        f"curve · {plan.task.name} v{plan.task.version} · {preset} · data: {plan.data.info.name}\n{plan_line(prepared)}"
-    )
+    say(f"curve · {plan.task.name} v{plan.task.version} · {request.preset} · data: {plan.data.info.name}")
+    say(plan_line(prepared))
     if dry_run:
         show_plan(prepared, as_json)
         return

@@ -5,7 +5,6 @@ Nothing heavy is imported until a command runs.
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InputError
+from .data_summary import print_json, print_summary, summary_of
+from .kept_data import accept, verify
 from .kermany import add_kermany
 from .options import AllowPartial, DrawnFold, DrawnSplit, DrawSeed, Force, Json, Resolution
 from .public_sets import add_public_sets
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
     from ..data.dataset import Dataset
     from ..data.reading.mask_kinds import Declared
 
-app = typer.Typer(no_args_is_help=True, help="Datasets: list, import, verify, show.")
+app = typer.Typer(no_args_is_help=True, help="Datasets: list, import, verify, accept, show.")
 importing = typer.Typer(no_args_is_help=True, help="Import a download or any csv of films.")
 app.add_typer(importing, name="import")
-
-_LISTED = 20  # so many left out files are printed
+app.command()(verify)
+app.command()(accept)
 
 
 @app.command("list")
@@ -35,7 +36,7 @@ def list_(as_json: Json = False) -> None:
 
     found = list_datasets()
     if as_json:
-        _print_json([{**vars(entry), "folder": entry.folder and str(entry.folder)} for entry in found])
+        print_json([{**vars(entry), "folder": entry.folder and str(entry.folder)} for entry in found])
         return
     from rich.console import Console
     from rich.table import Table
@@ -104,7 +105,7 @@ def import_nih_(
     ):
         kept = keep(found.dataset, force=force)
     skipped = {film: f"{done.place} is {done.fault}" for film, done in found.skipped.items()}
-    summary = {**_summary(kept), "converted": found.converted, "skipped": skipped}
+    summary = {**summary_of(kept), "converted": found.converted, "skipped": skipped}
     _print_kept(kept, summary, as_json=as_json)
 
 
@@ -234,28 +235,6 @@ def _declared(masks: str | None, kind: str, organs: str, ignore: str) -> Declare
 
 
 @app.command()
-def verify(
-    name: Annotated[str, typer.Argument(help="Name in the catalogue, or path of a dataset folder.")],
-    as_json: Json = False,
-) -> None:
-    """Hold every file of a dataset against its sha256, and its splits against the official ones."""
-    from ..data.catalogue import find_dataset
-    from ..data.dataset import verify_dataset
-
-    dataset = find_dataset(name)
-    if dataset.folder is None:
-        raise InputError(f"dataset {name} has no folder to verify")
-    verify_dataset(dataset.folder)
-    summary = _summary(dataset)
-    if as_json:
-        _print_json({**summary, "ok": True})
-        return
-    files = len(dataset.info.files)
-    typer.echo(f"{dataset.info.name}: {files} files are what dataset.json says (sha256), and so is the content")
-    _print_summary(summary)
-
-
-@app.command()
 def show(
     name: Annotated[str, typer.Argument(help="Name in the catalogue, or path of a dataset folder.")],
     out: Annotated[Path | None, typer.Option(help="The PNG to write; default: <name>.png here.")] = None,
@@ -281,7 +260,7 @@ def _keep(dataset: Dataset, *, force: bool, as_json: bool) -> None:
     from ..data.catalogue import keep
 
     kept = keep(dataset, force=force)
-    _print_kept(kept, _summary(kept), as_json=as_json)
+    _print_kept(kept, summary_of(kept), as_json=as_json)
 
 
 def _print_kept(dataset: Dataset, summary: dict[str, Any], *, as_json: bool) -> None:
@@ -289,77 +268,10 @@ def _print_kept(dataset: Dataset, summary: dict[str, Any], *, as_json: bool) -> 
     from .overview import print_overview
 
     if as_json:
-        _print_json(summary)
+        print_json(summary)
     else:
-        _print_summary(summary)
+        print_summary(summary)
         print_overview(dataset)
-
-
-def _summary(dataset: Dataset) -> dict[str, Any]:
-    """What an import found; official splits are held against their rules on the way (InputError)."""
-    from ..data import splits
-
-    cases, ids = dataset.cases, dataset.ids
-    columns = {column: _counts(cases[column]) for column in ("split", "fold") if column in cases}
-    official = {}
-    if splits.is_jsrt_like(ids):
-        for column, split in splits.SCR_COLUMNS.items():
-            official[split.name] = split.check(ids, list(cases[column]))
-    if "split" in cases and splits.is_official_nih(ids, list(cases["split"])):
-        official["nih_official"] = splits.split_digest(ids, list(cases["split"]))
-    return {
-        "name": dataset.info.name,
-        "films": len(dataset),
-        "resolution": dataset.resolution,
-        "patients": int(cases["patient"].nunique()),
-        "organs": list(dataset.organs),
-        "findings": {finding: int(cases[finding].sum()) for finding in dataset.info.findings},
-        "boxes": None if dataset.boxes is None else len(dataset.boxes),
-        "pixel_mm": dataset.info.pixel_mm,
-        "provenance": dataset.info.provenance,
-        "remarks": list(dataset.info.remarks),
-        **columns,
-        "official_splits": official,
-        "digest": dataset.digest,
-        "folder": str(dataset.folder),
-    }
-
-
-def _counts(column: Any) -> dict[str, int]:
-    return {str(part): int(count) for part, count in column.value_counts().sort_index().items()}
-
-
-def _print_summary(summary: dict[str, Any]) -> None:
-    size = f"{summary['resolution']} x {summary['resolution']} pixels"
-    spacing = "" if summary["pixel_mm"] is None else f" of {summary['pixel_mm']:.3g} mm"
-    lines = [("found", f"{summary['films']} films of {summary['patients']} patients, {size}{spacing}")]
-    if summary["organs"]:
-        lines.append(("organs", ", ".join(summary["organs"])))
-    if summary["findings"]:
-        lines.append(("findings", ", ".join(f"{name} {count}" for name, count in summary["findings"].items())))
-    if summary["boxes"] is not None:
-        lines.append(("boxes", str(summary["boxes"])))
-    lines += [
-        (column, ", ".join(f"{part} {count}" for part, count in summary[column].items()))
-        for column in ("split", "fold")
-        if column in summary
-    ]
-    lines += [(rule, f"split digest ok ({sha[:12]})") for rule, sha in summary["official_splits"].items()]
-    if summary.get("converted"):
-        lines.append(("converted", f"{summary['converted']} films that were not stored as grey"))
-    lines += [("left out", place) for place in list(summary.get("skipped", {}).values())[:_LISTED]]
-    if len(summary.get("skipped", {})) > _LISTED:
-        lines.append(("left out", f"{len(summary['skipped'])} files in all (--json names every one)"))
-    lines += [("note", remark) for remark in summary["remarks"]]
-    if summary["provenance"]:
-        lines.append(("about", summary["provenance"]))
-    lines += [("digest", summary["digest"]), ("in", summary["folder"])]
-    for word, text in lines:
-        typer.echo(f"{word:<13} {text}")
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=1))
 
 
 def _words(text: str) -> list[str]:

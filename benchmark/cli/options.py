@@ -8,6 +8,10 @@ import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N, mps or auto.")]
+Verify = Annotated[
+    bool,
+    typer.Option("--verify", help="Read every file of the dataset against its sha256, though nothing looks changed."),
+]
 Preset = Annotated[str, typer.Option(help="quick, standard or paper.")]
 
 # of commands that measure several providers one after the other

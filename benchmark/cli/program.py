@@ -7,10 +7,12 @@ Exit codes: 0 complete; 1 some cells failed; 2 wrong input, nothing was changed;
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 import typer
 
+from ..disk import trouble
 from ..errors import CxrbenchError, InputError
 from ..registry import COMMANDS, plugins
 from .check import check
@@ -22,6 +24,7 @@ from .offers import plugins_
 from .reader_study import app as reader_study_app
 from .report import compare, report
 from .run import run
+from .store import app as store_app
 from .throughput import throughput
 
 app = typer.Typer(
@@ -42,6 +45,7 @@ app.command("cost")(cost)
 app.command("throughput")(throughput)
 app.command("plugins", hidden=True)(plugins_)
 app.add_typer(data_app, name="data")
+app.add_typer(store_app, name="store")
 app.add_typer(reader_study_app, name="reader-study")
 for command in plugins(COMMANDS).values():
     try:
@@ -62,13 +66,34 @@ for command in plugins(COMMANDS).values():
 def main() -> None:
     """Entry point: errors become one line and an exit code."""
     try:
-        app()
+        try:
+            app()
+        finally:
+            _flush()
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+        _end(trouble(error) or str(error), 2)
     except CxrbenchError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
+        _end(trouble(error) or str(error), 1)
+    except OSError as error:
+        if not (line := trouble(error)):
+            raise
+        _end(line, 2)
+
+
+def _flush() -> None:
+    """What was printed goes out here, where a full disk below a redirected output gets its line; to a reader that is gone
+    nothing is said."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else it is tried again when Python ends
+        if not isinstance(error, BrokenPipeError):
+            raise InputError(f"cannot write the output: {error.strerror or error}") from error
+
+
+def _end(line: str, code: int) -> None:
+    print(f"error: {line}", file=sys.stderr)
+    raise SystemExit(code) from None
 
 
 @app.callback(invoke_without_command=True)

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InputError
-from .options import Device
+from .options import Device, Verify
 from .working import INCOMPLETE, plan_line, say, show_plan, work
 
 if TYPE_CHECKING:
     from ..results.rows import Results
     from ..runs.chains import Outcome
-    from ..runs.request import Prepared
+    from ..runs.request import Prepared, Request
 
 
 def run(
@@ -49,15 +49,16 @@ def run(
     address: Annotated[str | None, typer.Option(help="Dask scheduler, tcp://HOST:PORT.")] = None,
     time_limit: Annotated[float | None, typer.Option(help="Seconds that one step may take.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results; default: runs/<time>-<provider>.")] = None,
+    verify: Verify = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the cells and the estimated time, do nothing.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json and nothing else.")] = False,
 ) -> None:
     """Measure how useful a provider's synthetic films are."""
-    from ..runs.request import Request, prepare
-    from .overview import look_at_folder
-    from .progress_bar import shown_progress
+    from ..home import home
+    from ..runs.lock import working
+    from ..runs.request import Request
 
     request = Request(
         provider=provider,
@@ -74,7 +75,17 @@ def run(
         time_limit=time_limit,
         label_by=label_by,
         ratios=tuple(text.strip() for text in ratios.split(",") if text.strip()),
+        verify=verify,
     )
+    with working(home() / "store"):
+        _run(request, out, dry_run=dry_run, as_json=as_json)
+
+
+def _run(request: Request, out: Path | None, *, dry_run: bool, as_json: bool) -> None:
+    from ..runs.request import prepare
+    from .overview import look_at_folder
+    from .progress_bar import shown_progress
+
     with shown_progress("preparing films") as progress:
         prepared = prepare(request, progress)
     say(_header(prepared))

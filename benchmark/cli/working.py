@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from ..errors import InputError
 
 if TYPE_CHECKING:
     from ..runs.chains import Outcome
@@ -90,5 +93,6 @@ def work(prepared: Prepared) -> list[Outcome]:
         stop_all()
         say("interrupted: finished steps are in the store; the same command goes on from here")
         raise SystemExit(130) from None
-    remember(prepared.left, prepared.store)
+    with suppress(InputError):  # a full disk: the next estimate is rougher
+        remember(prepared.left, prepared.store)
     return failures

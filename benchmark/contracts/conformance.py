@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from ..data.catalogue import find_dataset
 from ..data.dataset import Annotation, Dataset
-from ..errors import CxrbenchError
+from ..errors import CxrbenchError, raised
 from ..progress import Progress
 from ..registry import Plugin
 from .provider import Provider, collect
@@ -57,6 +56,11 @@ def _a_few_of_each(shown: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.array([*rows, *np.flatnonzero(~labels.any(axis=1))[: FILMS - len(rows)]])
 
 
+def content(films: Dataset) -> str:
+    """The digest of films as they are now."""
+    return replace(films, info=films.info.changed(), folder=None).digest
+
+
 def _same(a: Dataset, b: Dataset) -> bool:
     if a.annotations != b.annotations or not np.array_equal(a.images, b.images):
         return False
@@ -66,7 +70,8 @@ def _same(a: Dataset, b: Dataset) -> bool:
 
 
 def check_provider(plugin: Plugin, settings: Any, train: Dataset, *, device: str, progress: Progress) -> list[Finding]:
-    """Fit on `train` and check: contract and ranges, same seed same films, other seed other films, save and load, time.
+    """Fit on `train` and check: contract and ranges, the training set left as it is, same seed same films, other seed other
+    films, save and load, time.
 
     A provider that annotates nothing is checked on its films alone. What cannot be checked because an earlier claim
     failed is left out.
@@ -81,6 +86,7 @@ def check_provider(plugin: Plugin, settings: Any, train: Dataset, *, device: str
         if not findings[-1].holds:
             return findings
     others: tuple[tuple[str, Callable[[], str]], ...] = (
+        ("the training set is left as it was", check.untouched),
         ("same seed, same films", check.same_seed),
         ("other seed, other films", check.other_seed),
         ("save() and load() keep the provider", check.reload),
@@ -97,10 +103,7 @@ def _finding(claim: str, action: Callable[[], str]) -> Finding:
     except CxrbenchError as error:
         return Finding(claim, False, str(error))
     except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        return Finding(
-            claim, False, f"{type(error).__name__}: {error} ({Path(where.filename).name} line {where.lineno})"
-        )
+        return Finding(claim, False, raised(error))
 
 
 class _Check:
@@ -110,6 +113,8 @@ class _Check:
         self.plugin, self.settings, self.train, self.device, self.progress = plugin, settings, train, device, progress
         self.provider: Provider = plugin.make(settings, device=device)
         self.made: Dataset
+        self.given = train.read_only()
+        self.first = content(train)
 
     def films(self, provider: Provider, seed: int) -> Dataset:
         """Sampled films. A folder or a program can be annotated with anything, and need not be with everything."""
@@ -118,8 +123,13 @@ class _Check:
 
     def fit(self) -> str:
         start = time.perf_counter()
-        self.provider.fit(self.train, seed=0, progress=self.progress.part("fit", 0.0, 0.8))
+        self.provider.fit(self.given, seed=0, progress=self.progress.part("fit", 0.0, 0.8))
         return f"{time.perf_counter() - start:.1f} s"
+
+    def untouched(self) -> str:
+        if content(self.train) != self.first or content(self.given) != self.first:
+            raise CxrbenchError("fit() or sample() changed the training set it was given: change a copy")
+        return "equal bit for bit"
 
     def sample(self) -> str:
         start = time.perf_counter()

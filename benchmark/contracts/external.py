@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import numpy as np
 
 from ..data.dataset import Annotation, Dataset, load_dataset
 from ..errors import InputError, ProviderError
+from ..processes import Apart, last_line
 from ..progress import Progress
 from .pictures import BOX_COLUMNS, read_pictures, read_trained_on
 from .provider import Batch, Provider
@@ -209,24 +209,18 @@ class CommandProvider(ExternalProvider):
 
     def _run(self, train: Path, out: Path, n: int, seed: int) -> None:
         names = {"TRAIN": str(train), "OUT": str(out), "N": str(n), "SEED": str(seed)}
-        environment = os.environ | {f"CXRBENCH_{name}": value for name, value in names.items()}
+        environment = {f"CXRBENCH_{name}": value for name, value in names.items()}
+        limit = self.settings.time_limit
         try:
-            done = subprocess.run(
-                shlex.split(self.argument),
-                env=environment,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=self.settings.time_limit,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise ProviderError(
-                f"command '{self.argument}' took more than {self.settings.time_limit:.0f} s "
-                "(raise it with --set time_limit=SECONDS)"
-            ) from None
+            program = Apart(shlex.split(self.argument), environment=os.environ | environment)
+            program.give("", last=True)
+            done = program.wait(limit)
         except OSError as error:
             raise ProviderError(f"command '{self.argument}' cannot be started: {error.strerror}") from None
-        if done.returncode:
-            end = done.stderr.strip().splitlines()[-1:] or ["(nothing on stderr)"]
-            raise ProviderError(f"command '{self.argument}' ended with exit code {done.returncode}: {end[0]}")
+        if done.code is None:
+            raise ProviderError(
+                f"command '{self.argument}' took more than {limit:.0f} s (raise it with --set time_limit=SECONDS)"
+            )
+        if done.code:
+            end = last_line(done.errors) if done.errors.strip() else "(nothing on stderr)"
+            raise ProviderError(f"command '{self.argument}' ended with exit code {done.code}: {end}")

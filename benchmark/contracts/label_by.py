@@ -76,7 +76,7 @@ class PerClass(Provider):
                 generator.checkpoints = self.checkpoints / _folder(name)
             part = progress.part(name, done / total, (done + self.films[name]) / total)
             films = train.select(rows[name], name=f"{train.info.name}, {name}")
-            generator.fit(films, seed=derive_seed("per class", name, seed), progress=part)
+            generator.fit(films.read_only(), seed=derive_seed("per class", name, seed), progress=part)
             self.generators[name] = generator
             self.weights_used = generator.weights_used
             done += self.films[name]

@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..bounds import TooMuch, check_toml
 from ..data.dataset import Dataset
 from ..data.organs import KNOWN_ORGANS, organ_called, organs_in
 from ..data.reading.mask_files import MaskArray
@@ -16,7 +17,7 @@ from ..errors import InputError, ProviderError
 from .picture_folders import film_files, mask_root, organ_of
 from .picture_sources import Pictures, finding_of
 
-DECLARED = "masks.toml"
+DECLARED, DECLARED_BYTES = "masks.toml", 65_536
 _ENDINGS = ("_mask", "-mask", "_masks", "_seg", "_segmentation", "_label")
 _Files = Mapping[str, Path | MaskArray]
 
@@ -191,9 +192,14 @@ def _declared(folder: Path, root: Path | None, organs: Sequence[str]) -> Declare
         raise ProviderError(f"{files[0]} and {files[1]}: expected one of the two")
     file = files[0]
     try:
-        text = tomllib.loads(file.read_text(encoding="utf-8-sig"))["masks"]
-        declared = parse_declared(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, AttributeError):
+        if file.stat().st_size > DECLARED_BYTES:
+            raise TooMuch(f"has more than {DECLARED_BYTES:,} bytes")
+        said = file.read_text(encoding="utf-8-sig")
+        check_toml(said)
+        declared = parse_declared(tomllib.loads(said)["masks"])
+    except TooMuch as error:
+        raise ProviderError(f"{file} {error}") from None
+    except (OSError, ValueError, KeyError, AttributeError):
         raise ProviderError(f'{file}: expected a line masks = "labels:left_lung=1,right_lung=2"') from None
     except InputError as error:
         raise ProviderError(f"{file}: {error}") from None

@@ -121,28 +121,22 @@ def is_drawn(name: str) -> bool:
     return name in EMBEDDED or _SIZED.fullmatch(name) is not None
 
 
-def find_dataset(name_or_path: str | Path, resolution: int | None = None, progress: Progress | None = None) -> Dataset:
+def find_dataset(
+    name_or_path: str | Path, resolution: int | None = None, progress: Progress | None = None, *, verify: bool = False
+) -> Dataset:
     """A dataset of the catalogue, an embedded one, or a dataset folder, at `resolution` pixels (None: as it
-    is kept).
+    is kept). Its files are what they were when it was imported (`unchanged.hold`; `verify`: all are read).
 
     A smaller resolution is made once and kept. InputError for an unknown name (with the nearest ones), a
-    folder that is no dataset, or a resolution above the kept one, which would invent detail.
+    folder that is no dataset or was changed, or a resolution above the kept one, which would invent detail.
     """
-    from .dataset import load_dataset
-
     name = str(name_or_path)
     progress = progress or Progress()
     if name in EMBEDDED:
         return _embedded(name)(resolution or 256, progress)
     if sized := _SIZED.fullmatch(name):
         return _embedded(sized[1])(resolution or 256, progress, int(sized[2]))
-    folder = datasets_folder() / name
-    if not _NAME.fullmatch(name) or not folder.is_dir():
-        folder = Path(name_or_path).expanduser()
-        if not folder.is_dir():
-            known = [entry.name for entry in list_datasets()]
-            raise unknown("dataset", name, known, "or the path of a dataset folder; see cxrbench data list")
-    dataset = load_dataset(folder)
+    dataset = _opened(dataset_folder(name_or_path), verify=verify, progress=progress)
     if resolution is None or resolution == dataset.resolution:
         return dataset
     if resolution > dataset.resolution:
@@ -151,7 +145,29 @@ def find_dataset(name_or_path: str | Path, resolution: int | None = None, progre
             f"asked for; "
             f"import it again with --resolution {resolution} --force"
         )
-    return _shrunk(dataset, resolution)
+    return _shrunk(dataset, resolution, verify=verify)
+
+
+def dataset_folder(name_or_path: str | Path) -> Path:
+    """Where an imported dataset lies, or the dataset folder of a path; InputError for an unknown name."""
+    name = str(name_or_path)
+    folder = datasets_folder() / name
+    if _NAME.fullmatch(name) and folder.is_dir():
+        return folder
+    folder = Path(name_or_path).expanduser()
+    if not folder.is_dir():
+        known = [entry.name for entry in list_datasets()]
+        raise unknown("dataset", name, known, "or the path of a dataset folder; see cxrbench data list")
+    return folder
+
+
+def _opened(folder: Path, *, verify: bool, progress: Progress | None = None) -> Dataset:
+    """A dataset folder that is what it was; InputError where it is not."""
+    from .dataset import load_dataset
+    from .unchanged import hold
+
+    hold(folder, always=verify, progress=progress)
+    return load_dataset(folder)
 
 
 def check_free(name: str, *, force: bool = False) -> Path:
@@ -194,10 +210,8 @@ def _embedded(name: str) -> Any:
     return getattr(importlib.import_module(f".{module}", __package__), function)
 
 
-def _shrunk(dataset: Dataset, resolution: int) -> Dataset:
+def _shrunk(dataset: Dataset, resolution: int, *, verify: bool) -> Dataset:
     """The dataset at a smaller resolution, kept by the digest of its content and of the code that resizes."""
-    from .dataset import load_dataset
-
     key = digest.of_json(
         [
             dataset.digest,
@@ -209,7 +223,7 @@ def _shrunk(dataset: Dataset, resolution: int) -> Dataset:
     folder = home() / "resized" / f"{resolution}-{key[:24]}"
     if folder.is_dir():
         try:
-            return load_dataset(folder, verify=True)
+            return _opened(folder, verify=verify)
         except InputError:  # damaged: made again from the kept one
             shutil.rmtree(folder, ignore_errors=True)
     return dataset.resized(resolution).save(folder)

@@ -180,6 +180,26 @@ class Dataset:
             boxes=boxes,
         )
 
+    def read_only(self) -> Dataset:
+        """The same films for code that is not ours: arrays that cannot be written, tables of their own."""
+
+        def closed(array: np.ndarray) -> np.ndarray:
+            view = array.view()
+            view.flags.writeable = False
+            return view
+
+        cases = self.cases.copy()
+        for column in cases:
+            if len(cases) and isinstance(cases[column].iloc[0], (list, np.ndarray)):
+                cases[column] = [list(value) for value in cases[column]]
+        return replace(
+            self,
+            images=closed(self.images),
+            cases=cases,
+            masks=None if self.masks is None else closed(self.masks),
+            boxes=None if self.boxes is None else self.boxes.copy(),
+        )
+
     def resized(self, resolution: int) -> Dataset:
         """The same films at another resolution: area averaging of films; a mask pixel is set where the organ
         covers at least half of it."""

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from ..metrics.scores import AVERAGE
 from ..results import folder as run_folder
 from ..results.rows import FoldRow, MetricInfo, PairedRow, Results, Status, words
-from ..schema import read_json
 from ..significance.paired_tests import stars
 from . import figures, gain_words
 from . import table_shapes as layout
@@ -352,11 +351,7 @@ def _training(results: Results, folder: Path, drawn: _Drawer) -> list[tuple[str,
 
 def _plots(results: Results, folder: Path, drawn: _Drawer) -> list[tuple[str, list[Panel]]]:
     """The task's own curves, a group a size."""
-    path = folder / run_folder.PLOTS
-    if not path.is_file():
-        return []
-    groups = []
-    rows = read_json(path, run_folder.PlotFile).plots
+    groups, rows = [], run_folder.load_plots(folder)
     for info in results.sizes:
         panels = []
         for number, row in enumerate(row for row in rows if row.size == info.size):

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from ..data.contact_sheet import organ_colours
+from ..errors import InputError
 from ..results import folder as run_folder
 from ..results.rows import Results
-from ..schema import read_json
 from .pictures import INDEX, TRUTH, Picture, PictureIndex
 
 JPEG_QUALITY = 86
+MOST_SIDE = 4096
+MOST_PICTURES = 2_000
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,12 @@ def film_context(results: Results, folder: Path) -> dict[str, Any]:
     films = folder / run_folder.FILMS
     if not (films / INDEX).is_file():
         return {"samples": [], "timelines": [], "cases": [], "seen": [], "organ_legend": [], "case_legend": []}
-    index = read_json(films / INDEX, PictureIndex)
+    index = run_folder.load_index(folder, PictureIndex)
+    names = [name for one in index.pictures for name in (one.plain, one.outlined)]
+    if odd := [name for name in names if Path(name).name != name or not name.endswith(".png")]:
+        raise InputError(f"{films / INDEX} names {odd[0][:80]!r}; expected the names of PNG files beside it")
+    if len(names) > MOST_PICTURES:
+        raise InputError(f"{films / INDEX} names {len(names):,} pictures; at most {MOST_PICTURES:,} are shown")
     samples = []
     for info in results.sizes:
         mine = [picture for picture in index.pictures if picture.size == info.size]
@@ -99,6 +106,15 @@ def _data_uri(path: Path) -> str:
     from PIL import Image
 
     buffer = io.BytesIO()
-    with Image.open(path) as picture:
-        picture.save(buffer, format="JPEG", quality=JPEG_QUALITY, subsampling=0, optimize=True)
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            if max(picture.size) > MOST_SIDE:
+                sides = f"{picture.width} x {picture.height}"
+                raise InputError(f"{path} has {sides} pixels; at most {MOST_SIDE} a side are shown")
+            picture.save(buffer, format="JPEG", quality=JPEG_QUALITY, subsampling=0, optimize=True)
+    except InputError:
+        raise
+    except Exception as error:  # a damaged picture can raise anything
+        words = str(error).splitlines()[:1] or [type(error).__name__]
+        raise InputError(f"{path}: not readable as a PNG ({words[0]}); `cxrbench run` writes it again") from None
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -50,10 +50,12 @@ def primary_by_seed(
 
     Empty for an arm that was not taught all structures: the mean of some is no average.
     """
-    chosen = [one for one in values if (one.size, one.arm, one.metric) == (size, arm, metric)]
+    by_seed: dict[int, dict[str, float]] = {}
+    for one in values:
+        if (one.size, one.arm, one.metric) == (size, arm, metric):
+            by_seed.setdefault(one.seed, {})[one.structure] = one.value
     found: dict[int, float] = {}
-    for seed in dict.fromkeys(one.seed for one in chosen):
-        of_seed: Mapping[str, float] = {one.structure: one.value for one in chosen if one.seed == seed}
+    for seed, of_seed in by_seed.items():
         if AVERAGE in of_seed:
             found[seed] = of_seed[AVERAGE]
         elif set(structures) <= of_seed.keys():

@@ -7,6 +7,7 @@ failed or is missing takes the table's cell with it. Rates and fractions are pla
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -329,8 +330,7 @@ class Results(Strict):
 
     def row(self, size: str, arm: str, metric: str, structure: str) -> TableRow | None:
         """One number of the table."""
-        wanted = (size, arm, metric, structure)
-        return next((r for r in self.table if (r.size, r.arm, r.metric, r.structure) == wanted), None)
+        return self._table.get((size, arm, metric, structure))
 
     @property
     def untaught(self) -> list[TableRow]:
@@ -339,8 +339,15 @@ class Results(Strict):
 
     def test(self, size: str, arm: str, metric: str, structure: str) -> PairedRow | None:
         """The paired test behind a number of the table."""
-        wanted = (size, arm, metric, structure)
-        return next((r for r in self.paired if (r.size, r.arm, r.metric, r.structure) == wanted), None)
+        return self._paired.get((size, arm, metric, structure))
+
+    @cached_property
+    def _table(self) -> dict[tuple[str, str, str, str], TableRow]:
+        return {(r.size, r.arm, r.metric, r.structure): r for r in reversed(self.table)}
+
+    @cached_property
+    def _paired(self) -> dict[tuple[str, str, str, str], PairedRow]:
+        return {(r.size, r.arm, r.metric, r.structure): r for r in reversed(self.paired)}
 
 
 def words(name: str) -> str:

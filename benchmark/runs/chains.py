@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -19,16 +17,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
-from ..processes import surroundings
+from ..disk import takes_more, temporary, trouble
+from ..errors import CxrbenchError, InputError, one_line
+from ..processes import Apart, Ended, end_all, last_line, surroundings
 from ..schema import utc_now
+from .held_films import films_changed, forget
 from .job import Job, Order, Step, Synthesise, Train
 from .record import Failure
-from .store import Store
+from .store import Level, Store
 
-_running: set[subprocess.Popen[str]] = set()
 _stopped = threading.Event()
 _STEPS = (Synthesise, Train)
+UNSAID = 74
+"""Exit code of a process that could not write its outcome (EX_IOERR)."""
 
 
 @dataclass(frozen=True)
@@ -43,82 +44,64 @@ class Outcome:
 
 
 def run_job(job: Job, time_limit: float | None) -> Outcome:
-    """Do one job in a fresh process. A hang, an exit or a crash becomes an Outcome with an error, never an exception."""
+    """Do one job in a fresh process. A hang, an exit, a crash or a full disk becomes an Outcome with an error, never an
+    exception."""
+    try:
+        return _run_job(job, time_limit)
+    except OSError as error:  # of the temporary folder, of the store, or of starting a process
+        return _failed(job, trouble(error) or f"cannot start {job.label}: {error}", input_error=True)
+
+
+def _run_job(job: Job, time_limit: float | None) -> Outcome:
     step = job if isinstance(job, _STEPS) else None
     store = None if step is None else Store(step.work.store)
-    with (
-        tempfile.TemporaryDirectory(prefix="cxrbench-job-") as scratch,
-        tempfile.TemporaryFile("w+", errors="replace") as noise,
-    ):
+    with tempfile.TemporaryDirectory(prefix="cxrbench-job-") as scratch:
         progress = None if step is None or store is None else store.progress(step.key)
         order = Order(job=job, outcome=Path(scratch) / "outcome.json", progress=progress)
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", f"{__package__}.worker"],
-            stdin=subprocess.PIPE,
-            stdout=noise,
-            stderr=noise,
-            text=True,
-            start_new_session=True,
-            env=surroundings(job.threads),
-        )
-        _running.add(process)
-        try:
-            code = _wait(process, order, time_limit)
-        finally:
-            _kill(process)
-            _running.discard(process)
-        noise.seek(0)
-        said = noise.read()[-4000:]
+        apart = Apart([sys.executable, "-P", "-m", f"{__package__}.worker"], environment=surroundings(job.threads))
+        apart.give(order.model_dump_json() + "\n", last=False)
+        ended = apart.wait(time_limit)
         found = _read_outcome(order.outcome)
     if progress is not None:
-        progress.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            progress.unlink(missing_ok=True)
     key = "" if step is None else step.key
     if found is not None and "ok" in found:
         return Outcome(key, job.label, value=found["ok"])
+    if ended.code == UNSAID:
+        return _failed(job, f"cannot write in {temporary()}: free space there, or set TMPDIR", input_error=True)
     who = f"provider {job.name}: " if job.name and found is None else ""
-    error, detail, bad_input = _reason(found, code, said, time_limit)
-    if step is not None and store is not None:
-        failure = Failure(key=key, step=job.label, message=who + error, detail=detail, created=utc_now())
-        store.fail(failure)
-    return Outcome(key, job.label, who + error, bad_input)
+    error, detail, bad_input = _reason(found, ended, time_limit)
+    return _failed(job, who + error, detail, input_error=bad_input)
 
 
-def _reason(
-    found: Mapping[str, Any] | None, code: int | None, said: str, time_limit: float | None
-) -> tuple[str, str, bool]:
+def _failed(job: Job, error: str, detail: str = "", *, input_error: bool = False) -> Outcome:
+    """The outcome of a job that failed; of a step the reason is kept, where the disk takes it."""
+    if not isinstance(job, _STEPS):
+        return Outcome("", job.label, error, input_error)
+    with contextlib.suppress(InputError):
+        Store(job.work.store).fail(
+            Failure(key=job.key, step=job.label, message=error, detail=detail, created=utc_now())
+        )
+    return Outcome(job.key, job.label, error, input_error)
+
+
+def _reason(found: Mapping[str, Any] | None, ended: Ended, time_limit: float | None) -> tuple[str, str, bool]:
     """Why a job failed: the line, details for the store, and whether the user's input is to blame."""
     if found is not None:
         return found["error"], found["detail"], found["input"]
-    if code is None:
+    said = "\n".join(part for part in (ended.output[-4000:], ended.errors[-4000:]) if part)
+    if ended.code is None:
         return (
-            f"took more than the time limit of {time_limit:.0f} s and was stopped (raise it with --time-limit)",
+            f"took more than the time limit of {time_limit:.0f} s and was stopped (raise it with --time-limit; the same "
+            "command goes on from what its trainings have kept)",
             said,
             False,
         )
-    last = said.strip().splitlines()[-1:] or ["nothing was said"]
-    how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
-    return f"the process {how}: {last[0]}", said, False
-
-
-def _wait(process: subprocess.Popen[str], order: Order, time_limit: float | None) -> int | None:
-    """Exit code, or None when the time limit was reached."""
-    assert process.stdin is not None
-    try:
-        process.stdin.write(order.model_dump_json() + "\n")
-        process.stdin.flush()
-    except BrokenPipeError:
-        return process.wait()
-    try:
-        return process.wait(timeout=time_limit)
-    except subprocess.TimeoutExpired:
-        return None
-
-
-def _kill(process: subprocess.Popen[str]) -> None:
-    """End a process and everything it started."""
-    with contextlib.suppress(ProcessLookupError):  # it ended by itself, and so did its children
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    how = f"was killed by signal {-ended.code}" if ended.code < 0 else f"exited with code {ended.code}"
+    if ended.code == -signal.SIGSEGV:
+        how += " (one that writes into its training set, which is read-only, may end so: change a copy)"
+    return f"the process {how}: {last_line(ended.errors or ended.output)}", said, False
 
 
 def _read_outcome(path: Path) -> dict[str, Any] | None:
@@ -134,13 +117,18 @@ def _read_outcome(path: Path) -> dict[str, Any] | None:
 def stop_all() -> None:
     """Stop every running step (for Ctrl-C); the store keeps what was finished."""
     _stopped.set()
-    for process in list(_running):
-        _kill(process)
+    end_all()
 
 
-def step_done(step: Step) -> bool:
-    """Whether the store has a sound result of a step."""
-    return Store(step.work.store).sound(step.level, step.key)
+def step_done(step: Step, chain: Sequence[Step] = ()) -> bool:
+    """Whether the store has a sound result of a step: of films the fit too, where a step of their chain is left to do (its
+    record says what the fit took)."""
+    store = Store(step.work.store)
+    if not store.sound(step.level, step.key):
+        return False
+    if not isinstance(step, Synthesise) or store.path(Level.FITS, str(step.cell.fit_key)).is_dir():
+        return True
+    return all(store.sound(other.level, other.key) for other in chain if step.key in other.needs)
 
 
 def run_chain(chain: Sequence[Step], time_limit: float | None) -> list[Outcome]:
@@ -151,17 +139,29 @@ def run_chain(chain: Sequence[Step], time_limit: float | None) -> list[Outcome]:
         if _stopped.is_set():
             break
         reason = next((failed[key] for key in step.needs if key in failed), None)
-        if step_done(step):
+        if step_done(step, chain):
             outcomes.append(Outcome(step.key, step.label))
         elif reason:
-            outcomes.append(Outcome(step.key, step.label, reason))
-            failure = Failure(key=step.key, step=step.label, message=reason, created=utc_now())
-            Store(step.work.store).fail(failure)
+            outcomes.append(_failed(step, reason))
         else:
-            outcomes.append(run_job(step, time_limit))
+            outcomes.append(_run_step(step, time_limit))
         if outcomes[-1].error:
             failed[step.key] = outcomes[-1].error
     return outcomes
+
+
+def _run_step(step: Step, time_limit: float | None) -> Outcome:
+    """Do one step on films that are the same before and after. Where the store takes nothing more, no other is begun."""
+    changed = films_changed(step)
+    if not changed:
+        outcome = run_job(step, time_limit)
+        changed = films_changed(step)
+        if not changed:
+            if outcome.error and not takes_more(step.work.store):
+                _stopped.set()
+            return outcome
+        forget(step)
+    return _failed(step, changed, input_error=True)
 
 
 def run_chains(
@@ -176,7 +176,15 @@ def run_chains(
     _stopped.clear()
     with _backend(engine, address, jobs, chains[0][0].device):
         parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="all")
-        yield from parallel(joblib.delayed(run_chain)(chain, time_limit) for chain in chains)
+        try:
+            yield from parallel(joblib.delayed(run_chain)(chain, time_limit) for chain in chains)
+        except Exception as error:
+            if not type(error).__module__.startswith("distributed"):
+                raise
+            raise CxrbenchError(
+                f"the Dask cluster at {address} was lost ({one_line(error)}); what is finished is in the store: start the "
+                "cluster and the same command again"
+            ) from None
 
 
 def _backend(engine: str, address: str | None, jobs: int, device: str) -> Any:

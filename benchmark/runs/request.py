@@ -21,11 +21,12 @@ from .asked import ask_provider
 from .chains import Outcome, run_chains, step_done
 from .examine import Said, task_class
 from .job import Step
+from .lock import working
 from .plan import Plan, make_curve_plan, make_plan
 from .schedule import Schedule
 from .store import Store
 
-PRESETS = {"quick": 1800.0, "standard": 4 * 3600.0, "paper": 7 * 86400.0}
+PRESETS = {"quick": 1800.0, "standard": 86400.0, "paper": 7 * 86400.0}
 """The presets, with the seconds one step may take before it is stopped."""
 TASK_PREFIX = "task."
 
@@ -44,6 +45,8 @@ class Common:
     engine: str = "processes"
     address: str | None = None
     time_limit: float | None = None
+    verify: bool = False
+    """Whether all files of the films are read, though nothing looks changed (`data.unchanged`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,8 +171,8 @@ def prepare(request: Request, progress: Progress | None = None) -> Prepared:
         task_plugin=task_plugin,
         provider_plugin=provider_plugin,
         said=said,
-        data=find_dataset(name, settings.resolution, progress),
-        fit_data=find_dataset(name, settings.fit_resolution, progress),
+        data=find_dataset(name, settings.resolution, progress, verify=request.verify),
+        fit_data=find_dataset(name, settings.fit_resolution, progress, verify=request.verify),
         preset=request.preset,
         seeds=range(request.seeds),
         arms=arms,
@@ -191,7 +194,7 @@ def prepare_curve(request: CurveRequest, progress: Progress | None = None) -> Pr
         raise InputError(f"--set {others[0][0]}: a curve has no provider; expected task.key=value")
     task = _task_of(request, task_plugin, task_pairs)
     name, settings = request.data or task.default_data, task.settings
-    data = find_dataset(name, settings.resolution, progress)
+    data = find_dataset(name, settings.resolution, progress, verify=request.verify)
     task.check(data)
     known = tuple(task.curve_sizes(data))
     if len(known) < 2 and not request.sizes:
@@ -205,7 +208,7 @@ def prepare_curve(request: CurveRequest, progress: Progress | None = None) -> Pr
         task=task,
         task_plugin=task_plugin,
         data=data,
-        fit_data=find_dataset(name, settings.fit_resolution, progress),
+        fit_data=find_dataset(name, settings.fit_resolution, progress, verify=request.verify),
         preset=request.preset,
         seeds=range(request.seeds),
         sizes=request.sizes or known,
@@ -231,8 +234,8 @@ def _check_counts(request: Common) -> None:
 
 def _prepared(request: Common, plan: Plan, store: Store) -> Prepared:
     schedule = Schedule.of(plan, store)
-    every = {step.key: step for step in schedule.steps}
-    done = frozenset(key for key, step in every.items() if step_done(step))
+    every = {step.key: (step, chain) for chain in schedule.chains for step in chain}
+    done = frozenset(key for key, (step, chain) in every.items() if step_done(step, chain))
     return Prepared(request, plan, store, schedule, done, _job_count(request, plan))
 
 
@@ -293,7 +296,8 @@ def execute(prepared: Prepared) -> Iterator[Outcome]:
         return
     request = prepared.request
     limit = request.time_limit or PRESETS[request.preset]
-    for outcomes in run_chains(
-        chains, jobs=prepared.jobs, engine=request.engine, address=request.address, time_limit=limit
-    ):
-        yield from outcomes
+    with working(prepared.store.root):
+        for outcomes in run_chains(
+            chains, jobs=prepared.jobs, engine=request.engine, address=request.address, time_limit=limit
+        ):
+            yield from outcomes

@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 import platform
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from ..contracts.label_by import LabelBy
 from ..contracts.task import Arm, ArmName, Task
 from ..data.copies import copies, originals
 from ..data.dataset import Dataset, load_dataset
-from ..errors import CxrbenchError, ProviderError
+from ..errors import CxrbenchError, ProviderError, raised
 from ..progress import Progress
 from ..registry import Plugin, find_provider, find_task
 from ..schema import utc_now
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 MODEL = "model.safetensors"
 ILLUSTRATIONS = "illustrations.npz"
+UNSTEADY = "sampled twice with one seed, it gave different films: its films cannot be made again"
 
 
 def task_of(work: Work) -> Task:
@@ -59,7 +60,8 @@ def training_set(work: Work, cell: Cell, task: Task) -> Dataset:
 
 def synthesise(job: Synthesise, progress: Progress) -> dict[str, Any]:
     """Fit the provider (or take the fitted one of the store), sample its films, have them annotated where it does not do
-    that itself, check them, and keep them in the store."""
+    that itself, check them, and keep them in the store. What they are checked against is opened anew: whatever a provider
+    does to the films that it is given, its judge has others."""
     from ..contracts.provider import collect
     from ..device import peak_memory
     from .sampling_rate import sampling_rate
@@ -69,7 +71,8 @@ def synthesise(job: Synthesise, progress: Progress) -> dict[str, Any]:
     plugin, settings = provider_of(work)
     train = training_set(work, cell, task)
     if not store.sound(Level.FITS, fit_key):
-        _fit(job, store, plugin, settings, train, progress.part("fit", 0.0, 0.9))
+        _fit(job, store, plugin, settings, train.read_only(), progress.part("fit", 0.0, 0.9))
+        train = training_set(work, cell, task)
     provider = _load(plugin, store.path(Level.FITS, fit_key) / "provider", settings, job)
     data = load_dataset(work.data)
     count = cell.synthetic_count(task, data)
@@ -100,8 +103,11 @@ def synthesise(job: Synthesise, progress: Progress) -> dict[str, Any]:
     refuse_leaks(plugin.name, films, learnt_from, train, test)
     noticed = (*films.info.remarks, *of_no_case(learnt_from, data))
     checks = check_copies(films, train, test) | check_real(data, train, test) | ({"provider": said} if said else {})
+    rate, rounds, repeats = _guarded(
+        plugin.name, "sample", lambda: sampling_rate(provider, count, first_seconds=seconds)
+    )
+    noticed += () if repeats else (UNSTEADY,)
     checks |= {"noticed": "; ".join(noticed)} if noticed else {}
-    rate, rounds = _guarded(plugin.name, "sample", lambda: sampling_rate(provider, count, first_seconds=seconds))
     progress.update(0.99, "writing")
     facts = Sampled(
         checks=checks,
@@ -135,11 +141,7 @@ def _guarded(name: str, method: str, call: Any) -> Any:
     except CxrbenchError:
         raise
     except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        raise ProviderError(
-            f"provider {name}: {method}() raised {type(error).__name__}: {error} "
-            f"({Path(where.filename).name} line {where.lineno})"
-        ) from error
+        raise ProviderError(f"provider {name}: {method}() raised {raised(error)}") from error
 
 
 def _load(plugin: Plugin, folder: Path, settings: Any, job: Synthesise) -> Provider:
@@ -164,12 +166,14 @@ def _per_class(
 
 def _fit(job: Synthesise, store: Store, plugin: Plugin, settings: Any, train: Dataset, progress: Progress) -> None:
     from ..device import peak_memory
+    from ..training.checkpoint import kept_in
 
     provider = _per_class(plugin, settings, job) if _is_per_class(job) else plugin.make(settings, device=job.device)
     cell = job.cell
-    provider.checkpoints = store.root / "checkpoints" / str(cell.fit_key)
+    provider.checkpoints = store.checkpoints(str(cell.fit_key))
     start = time.perf_counter()
-    _guarded(plugin.name, "fit", lambda: provider.fit(train, seed=cell.draw("fit"), progress=progress))
+    with kept_in(provider.checkpoints):
+        _guarded(plugin.name, "fit", lambda: provider.fit(train, seed=cell.draw("fit"), progress=progress))
     seconds = time.perf_counter() - start
     curves = {name: _curve(history) for name, history in provider.histories().items()}
     seen = sum(history.images_seen for history in provider.histories().values())
@@ -187,6 +191,7 @@ def _fit(job: Synthesise, store: Store, plugin: Plugin, settings: Any, train: Da
         _guarded(plugin.name, "save", lambda: provider.save(draft / "provider"))
         (draft / FIT).write_text(facts.model_dump_json(), encoding="utf-8")
         _keep_timeline(plugin.name, provider, draft / "timeline.npz")
+    rmtree(provider.checkpoints, ignore_errors=True)
 
 
 def _keep_timeline(name: str, provider: Provider, path: Path) -> None:
@@ -247,12 +252,18 @@ def _cost(job: Train, fit: Fit, made: Sampled) -> Cost:
 
 def run_cell(job: Train, progress: Progress) -> dict[str, Any]:
     """Train the downstream model of a cell, predict, score, and keep the record."""
+    from ..training.checkpoint import kept_in
+
     work, cell = job.work, job.cell
     store, task, data = Store(work.store), task_of(work), load_dataset(work.data)
     test = task.test_set(data, cell.slot)
     arm, real = _arm(job, store, task, data)
+    checkpoints = store.checkpoints(job.key)
     start = time.perf_counter()
-    trained = task.train(arm, seed=cell.draw("train"), device=job.device, progress=progress.part("train", 0.0, 0.95))
+    with kept_in(checkpoints):
+        trained = task.train(
+            arm, seed=cell.draw("train"), device=job.device, progress=progress.part("train", 0.0, 0.95)
+        )
     seconds = time.perf_counter() - start
     predictions = task.predict(trained.model, test, device=job.device)
     progress.update(0.97, "score")
@@ -270,6 +281,7 @@ def run_cell(job: Train, progress: Progress) -> dict[str, Any]:
         table = [Value.model_validate(row) for row in task.summarise(scores).to_dict("records")]
         record = _record(job, store, arm, data, test, table=table, downstream=downstream, files=files)
         (draft / "record.json").write_text(record.model_dump_json(by_alias=True, indent=1), encoding="utf-8")
+    rmtree(checkpoints, ignore_errors=True)
     return {}
 
 

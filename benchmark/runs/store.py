@@ -73,8 +73,10 @@ class Store:
             intact = entry["digest"] == digest.of_json(files) and all(
                 digest.of_file(folder / name) == expected for name, expected in files.items() if name not in skip
             )
-        except (OSError, ValueError, KeyError, TypeError):
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError, KeyError, TypeError):
             intact = False
+        except OSError as error:  # of the disk or the system, not of the entry: it may be readable later
+            raise StoreError(f"cannot read {folder}: {error.strerror or error}") from None
         if not intact:
             shutil.rmtree(folder, ignore_errors=True)
         return intact
@@ -90,6 +92,10 @@ class Store:
     def sampled(self, key: str) -> Sampled:
         """How synthetic films were sampled; StoreError when that is missing or not valid."""
         return read_json(self.path(Level.SYNTHETIC, key) / SAMPLED, Sampled)
+
+    def checkpoints(self, key: str) -> Path:
+        """The folder in which the trainings of a running step keep their states."""
+        return self.root / "checkpoints" / key
 
     def progress(self, key: str) -> Path:
         """The file in which a running step says how far it is."""

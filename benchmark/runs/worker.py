@@ -1,31 +1,33 @@
 """A process that does one step of a run.
 
 Run as `python -m cxrbench.benchmark.runs.worker` with an order (`job.Order`) as one line of JSON on standard input. The
-result goes to the store, the outcome to the file that the order names. When standard input closes, the parent is gone and
-the process ends itself.
+result goes to the store, the outcome to the file that the order names. When the parent is gone the process ends itself.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
-import threading
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ..device import require_device
-from ..errors import CxrbenchError
+from ..disk import trouble
+from ..errors import CxrbenchError, one_line
 from ..files import write_text
+from ..processes import end_with_parent
 from ..progress import Progress
+from .chains import UNSAID
 from .examine import check, describe
 from .job import Check, Describe, Job, Order, Synthesise
 from .steps import run_cell, synthesise
 
 PROGRESS_SECONDS = 0.3
+MOST_DETAIL = 16_384
+"""Characters of a traceback that are kept."""
 
 
 class _ProgressFile:
@@ -37,17 +39,8 @@ class _ProgressFile:
     def __call__(self, fraction: float, note: str) -> None:
         if time.monotonic() - self.last > PROGRESS_SECONDS:
             self.last = time.monotonic()
-            write_text(self.path, json.dumps([round(fraction, 4), note]))
-
-
-def _end_with_parent() -> None:
-    """When the parent is gone, standard input ends: stop this process and what it started."""
-
-    def watch() -> None:
-        sys.stdin.read()
-        os.killpg(os.getpgrp(), signal.SIGKILL)
-
-    threading.Thread(target=watch, daemon=True).start()
+            with suppress(CxrbenchError):  # a disk that is full ends no training: it may have room at its end
+                write_text(self.path, json.dumps([round(fraction, 4), one_line(note)]))
 
 
 def perform(job: Job, progress: Progress) -> Any:
@@ -63,15 +56,27 @@ def perform(job: Job, progress: Progress) -> Any:
 def main() -> None:
     """Read the order, do it, write the outcome: `{"ok": ...}` or `{"error": line, "detail": traceback}`."""
     order = Order.model_validate_json(sys.stdin.readline())
-    _end_with_parent()
+    end_with_parent()
     progress = Progress() if order.progress is None else Progress(_ProgressFile(order.progress))
     try:
         outcome = {"ok": perform(order.job, progress)}
-    except CxrbenchError as error:
-        outcome = {"error": str(error), "detail": "", "input": type(error).__name__ == "InputError"}
     except Exception as error:
-        outcome = {"error": f"{type(error).__name__}: {error}", "detail": traceback.format_exc(), "input": False}
-    write_text(order.outcome, json.dumps(outcome))
+        outcome = _failure(error)
+    try:
+        write_text(order.outcome, json.dumps(outcome))
+    except CxrbenchError as error:
+        print(error, file=sys.stderr)
+        sys.exit(UNSAID)
+
+
+def _failure(error: Exception) -> dict[str, Any]:
+    """The outcome of a job that failed; a disk that took nothing more is not blamed on the provider."""
+    detail = traceback.format_exc()[-MOST_DETAIL:].encode("utf-8", "replace").decode()
+    if line := trouble(error):
+        return {"error": line, "detail": detail, "input": True}
+    if isinstance(error, CxrbenchError):
+        return {"error": one_line(error), "detail": "", "input": type(error).__name__ == "InputError"}
+    return {"error": one_line(f"{type(error).__name__}: {one_line(error)}"), "detail": detail, "input": False}
 
 
 if __name__ == "__main__":

@@ -288,7 +288,7 @@ def measure(provider: Provider, train: Dataset, seed: int, notes: list[str]) -> 
     try:
         start = time.perf_counter()
         made = sum(len(batch.images) for batch in provider.sample(ROUND_FILMS, seed=seed))
-        rate, _ = sampling_rate(provider, made, first_seconds=time.perf_counter() - start)
+        rate, _, _ = sampling_rate(provider, made, first_seconds=time.perf_counter() - start)
     except ProviderError as error:
         notes.append(f"sampling was not measured: {error}")
     return {

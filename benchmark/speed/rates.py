@@ -14,6 +14,7 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
+from ..bounds import TooMuch, check_json, validator
 from ..errors import InputError
 from ..schema import Strict
 
@@ -157,7 +158,12 @@ def read_throughput(path: Path) -> Throughput:
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror or error}; expected what throughput writes") from None
     try:
-        return Throughput.model_validate_json(text)
+        check_json(text.decode("utf-8", "replace"))
+    except TooMuch as error:
+        raise InputError(f"{file} {error}; measure again") from None
+    try:
+        found: Throughput = validator(Throughput).validate_json(text)
+        return found
     except ValidationError as error:
         raise InputError(f"{file}: {_why(text, error)}") from None
 

@@ -84,12 +84,13 @@ def train(
 ) -> History:
     """Train a recipe for `steps` steps; same seed, same CPU and same thread count give the same weights bit for bit.
 
-    TrainingError names step and loss when a loss is not finite. With `checkpoints`, a folder, the state is kept there
-    every two minutes, and a training that was stopped goes on from it to the same weights.
+    TrainingError names step and loss when a loss is not finite. With `checkpoints`, a folder (by default that of
+    `checkpoint.kept_in`), the state is kept there every two minutes, and a training that was stopped goes on from it to the
+    same weights; who gave the folder clears it.
     """
     if len(source) == 0:
         raise TrainingError("nothing to train on: the training set is empty")
-    watching = observer()
+    watching, checkpoints = observer(), checkpoints or checkpoint.folder_of_block()
     if watching.most_steps is not None:
         steps, checkpoints = min(steps, watching.most_steps), None
     with seeded(seed):
@@ -117,21 +118,29 @@ def _train(
             network.to(memory_format=torch.channels_last)
         network.train()
     optimizers = recipe.optimizers()
-    state = checkpoint.State(recipe.networks(), optimizers, fabric.device, validation.stop if validation else None)
-    keeper = checkpoint.Keeper(checkpoints, state)
     history = History(precision=str(fabric._precision.precision))
+    rows = Rows(len(source), seed)
+
+    def drawn(index: int) -> dict[str, Tensor]:
+        size = recipe.batch_size(history.images_seen)
+        return source.batch(rows.take(history.images_seen, size), np.random.default_rng([seed, 1, index]))
+
+    state = checkpoint.State(recipe, optimizers, fabric.device, validation.stop if validation else None)
+    name = ""
+    if checkpoints is not None:
+        name = checkpoint.identity(recipe, drawn(0), rows=len(source), steps=steps, seed=seed)
+    keeper = checkpoint.Keeper(checkpoints, name, state)
     start = keeper.resume(history)
     best = state.best
     if validation is not None and validation.stop.over:
         start = steps  # it was stopped after its last checkpoint
-    rows, rate = Rows(len(source), seed), Rate(fabric.device, steps - start)
+    rate = Rate(fabric.device, steps - start)
     log_every = max(1, steps // HISTORY_POINTS)
     check_every = 1 if fabric.device.type == "cpu" else 20
     watching.begins(steps - start, fabric.device)
     for index in range(start, steps):
         size = recipe.batch_size(history.images_seen)
-        batch = source.batch(rows.take(history.images_seen, size), np.random.default_rng([seed, 1, index]))
-        batch = {name: _to_device(value, fabric.device, channels_last) for name, value in batch.items()}
+        batch = {name: _to_device(value, fabric.device, channels_last) for name, value in drawn(index).items()}
         with fabric.autocast() if not recipe.float32 else nullcontext():
             losses = recipe.step(batch, Step(index, steps, fabric, watching))
         history.images_seen += size
@@ -156,8 +165,8 @@ def _train(
             break
     for name, weights in best.items():
         recipe.networks()[name].load_state_dict(weights)
-    history.images_per_second = rate.median()
-    keeper.clear()
+    history.images_per_second = rate.median() or history.images_per_second
+    keeper.end(history)
     for network in recipe.networks().values():
         network.eval()
     return history

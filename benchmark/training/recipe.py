@@ -95,6 +95,13 @@ class Recipe(ABC):
     def batch_size(self, images_seen: int) -> int:
         """Size of the next batch."""
 
+    def state(self) -> Mapping[str, Tensor]:
+        """What it has learnt besides its networks and optimisers, by name, for checkpoints; nothing by default."""
+        return {}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027  # most have nothing to put back
+        """Put a kept `state` back."""
+
 
 class Halves:
     """A source of two kinds of examples: the first `first` of `source`, and the others. Every batch takes half of its

@@ -20,8 +20,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from ..arrays import check_png
 from ..entry import REVIEWED, Entry, load_entry
+from ..pictures import check_png
 from ..untrusted import Refused, read_toml
 from .finding import Finding, Level
 from .subject import Sources, Subject

@@ -34,6 +34,8 @@ from ..untrusted import Refused
 _DRAWN = re.compile(r"phantom_nih-(\d{1,5})")
 MOST_DRAWN = 10_000
 """A phantom with more films than this is not drawn for a check."""
+KEPT_BYTES = 256 << 20
+"""Predictions above this are read again when a check asks for them again."""
 
 
 def installed_task(name: str) -> type[Task] | None:
@@ -127,6 +129,10 @@ class Subject:
         """What a cell's model said; Refused where the file is not as it should be."""
         if key not in self._predictions:
             self._predictions[key] = home.predictions(key)
+            kept = {one: sum(array.nbytes for array in said.arrays.values()) for one, said in self._predictions.items()}
+            while sum(kept.values()) > KEPT_BYTES and len(kept) > 1:
+                kept.pop(oldest := next(iter(kept)))
+                del self._predictions[oldest]
         return self._predictions[key]
 
     def test_films(self, run: EntryRun, protocol: Protocol, slot: Slot) -> Dataset | None:

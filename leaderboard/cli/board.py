@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -41,13 +42,18 @@ def build(
         ),
     ] = None,
 ) -> None:
-    """Write the site: open its index.html, or put the folder on any web server."""
+    """Write the site: open its index.html, or put the folder on any web server. Exit status 1 where an entry cannot be read
+    and is left out."""
     from .. import site
 
     built = site.build(entries, out, throughput or [THROUGHPUT])
     entries_word = "entry" if built.entries == 1 else "entries"
     boards_word = "board" if built.boards == 1 else "boards"
     print(f"{built.entries} {entries_word} on {built.boards} {boards_word}, {built.pages} pages: {out / 'index.html'}")
+    for line in built.left_out:
+        print(f"error: left out: {line}", file=sys.stderr)
+    if built.left_out:
+        raise SystemExit(1)
 
 
 @app.command()

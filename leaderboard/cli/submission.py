@@ -16,7 +16,7 @@ app = typer.Typer(no_args_is_help=True, help="Entries for the leaderboard: new, 
 
 Dir = Annotated[Path, typer.Option("--dir", help="The folder of entries.")]
 ROOT = Path("submissions")
-TIME_LIMIT = 3600.0
+TIME_LIMIT = 120.0
 
 
 @app.command()
@@ -62,6 +62,17 @@ def check(
     reviewed: Annotated[
         Path | None, typer.Option(help="The maintainers' list; default: reviewed.toml beside the entry.")
     ] = None,
+    time_limit: Annotated[
+        float,
+        typer.Option(help="Seconds of the processor for an entry, beside drawing films; large films need more."),
+    ] = TIME_LIMIT,
+    changed_from: Annotated[
+        str, typer.Option(help="Check what a pull request into this commit changes; PATH is the folder of entries.")
+    ] = "",
+    sender: Annotated[str, typer.Option("--by", help="With --changed-from: the GitHub account that sends it.")] = "",
+    maintainer: Annotated[
+        bool, typer.Option("--maintainer", help="With --changed-from: it is a maintainer's, who may change everything.")
+    ] = False,
 ) -> None:
     """Check an entry without trusting it; nothing of it is executed. Exit status 0 only when everything passes."""
     from ...benchmark.errors import InputError
@@ -69,19 +80,26 @@ def check(
     if not path.exists() and not path.is_symlink():
         raise InputError(f"{path}: no such folder; expected an entry (submissions/NAME) or the folder of entries")
     from .. import guard
+    from ..changes import Sender, changes
     from ..entry import entry_folders
 
-    one = path.is_symlink() or not path.is_dir() or not _holds_entries(path)
-    folders = [path] if one else entry_folders(path)
+    one = not changed_from and (path.is_symlink() or not path.is_dir() or not _holds_entries(path))
     found: list[dict[str, Any]] = []
+
+    def add(verdict: dict[str, Any]) -> None:
+        found.append(verdict)
+        if not as_json:
+            _print(verdict)
+
+    folders = [path] if one or changed_from else entry_folders(path)
+    if changed_from:
+        changed = changes(path, changed_from, Sender(sender, maintainer))
+        folders = changed.to_check(path)
+        add(guard.verdict_on(path.name, "changes", changed.refused))
     for folder in folders:
-        found.append(guard.check_guarded(folder, reviewed, TIME_LIMIT))
-        if not as_json:
-            _print(found[-1])
+        add(guard.check_guarded(folder, reviewed, time_limit))
     if not one and not (rest := guard.check_rest(path))["passed"]:
-        found.append(rest)
-        if not as_json:
-            _print(rest)
+        add(rest)
     if as_json:
         print(json.dumps(found[0] if one else found, indent=1))
     bad = [verdict["name"] for verdict in found if not verdict["passed"]]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from ...benchmark.errors import InputError
 from ...benchmark.speed.rates import Throughput
 from ..attempts import Attempt, Entrant, from_entry
 from ..curves import FindCurve, shipped
-from ..entry import load_entries
+from ..guard import load_guarded
 from ..published import tables
 from ..standings import Board, Standing, boards
 from . import exports, pages, tells, throughput
@@ -38,15 +38,18 @@ class Built:
     boards: int
     entries: int
     pages: int
+    left_out: tuple[str, ...] = ()
+    """A line for each entry that cannot be read."""
 
 
 def build(entries: Path, out: Path, rates: Sequence[Path] = ()) -> Built:
-    """The site of all entries of a folder, and of rates that `cxrbench throughput` wrote. InputError for an entry or rates
-    that cannot be read, or a folder that is not ours."""
+    """The site of all entries of a folder that can be read, and of rates that `cxrbench throughput` wrote. InputError for
+    rates that cannot be read, or a folder that is not ours."""
     if not entries.is_dir():
         raise InputError(f"{entries} is not a folder; expected one with a folder for each entry (submissions/)")
-    attempts = [attempt for entry in load_entries(entries) for attempt in from_entry(entry)]
-    return write_site(attempts, out, throughput.read_all(rates))
+    found, left_out = load_guarded(entries)
+    built = write_site([attempt for entry in found for attempt in from_entry(entry)], out, throughput.read_all(rates))
+    return replace(built, left_out=tuple(left_out))
 
 
 def write_site(

@@ -200,6 +200,8 @@ class Detection(Recipe):
 
     def __init__(self, network: FindingsDetector, settings: DetectorSettings) -> None:
         self.network, self.settings, self.done = network, settings, 0
+        self.kept: dict[int, dict[str, Tensor]] = {}
+        """The weights after some steps, by step."""
 
     def networks(self) -> Mapping[str, nn.Module]:
         return {"network": self.network}
@@ -236,6 +238,20 @@ class Detection(Recipe):
         self.done = at.index + 1
         return losses
 
+    def keep(self) -> None:
+        """Keep the weights as they are now."""
+        weights = self.network.state_dict()
+        self.kept[self.done] = {name: value.detach().cpu().clone() for name, value in weights.items()}
+
+    def state(self) -> Mapping[str, Tensor]:
+        return {f"{step}/{name}": value for step, weights in self.kept.items() for name, value in weights.items()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        self.kept.clear()
+        for key, value in state.items():
+            step, _, name = key.partition("/")
+            self.kept.setdefault(int(step), {})[name] = value
+
 
 def fit_detector(
     detector: Detector,
@@ -257,8 +273,7 @@ def fit_detector(
 
     def evaluate() -> float:
         if recipe.done in wanted:
-            weights = detector.network.state_dict()
-            detector.checkpoints[recipe.done] = {name: value.detach().cpu().clone() for name, value in weights.items()}
+            recipe.keep()
         return float(-recipe.done) if held_out is None else -held_out(detector.network)
 
     history = train(
@@ -270,6 +285,7 @@ def fit_detector(
         progress=progress,
         validation=Validation(measure=evaluate, every=settings.check_every, stop=Patience(settings.steps)),
     )
+    detector.checkpoints |= recipe.kept
     if held_out is None:
         history.rows = [row for row in history.rows if "validation" not in row]
     detector.network.cpu()

@@ -111,7 +111,7 @@ def test_verify_passes_and_names_a_damaged_file(imported, home):
     assert "sha256" in _run("verify", "mine")
     assert json.loads(_run("verify", "mine", "--json"))["ok"] is True
     _damage(home / "datasets" / "mine" / "masks.npy")
-    with pytest.raises(InputError, match=r"masks\.npy is not the file"):
+    with pytest.raises(InputError, match=r"masks\.npy .* is not as it was imported"):
         _run("verify", "mine")
 
 

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +18,7 @@ import numpy as np
 import pytest
 
 from cxrbench.benchmark.data.phantom.dataset import phantom_dataset
-from cxrbench.benchmark.errors import InputError
+from cxrbench.benchmark.errors import CxrbenchError, InputError
 from cxrbench.benchmark.runs.chains import Outcome
 from cxrbench.benchmark.runs.request import Prepared, Request, execute, prepare
 from cxrbench.benchmark.runs.schedule import remember
@@ -256,19 +258,29 @@ def test_bad_requests_are_one_line_before_any_work(change, message):
     assert "\n" not in str(error.value)
 
 
-def test_dask_workers_of_which_one_is_killed_give_the_same_numbers(undisturbed, tmp_path):
-    """A scheduler and two workers as processes of their own; one worker gets SIGKILL in the middle of its chain."""
-    contact = tmp_path / "scheduler.json"
+@contextmanager
+def cluster(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes], list[subprocess.Popen[bytes]]]]:
+    """A Dask scheduler and two workers as processes of their own: (address, scheduler, workers)."""
+    contact = folder / "scheduler.json"
     launch = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--scheduler-file", str(contact), "--port", "0"]
     scheduler = subprocess.Popen([*launch, "--no-dashboard"], stderr=subprocess.DEVNULL)
     worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(contact)]
-    options = ["--nthreads", "1", "--no-dashboard", "--no-nanny", "--local-directory", str(tmp_path)]
+    options = ["--nthreads", "1", "--no-dashboard", "--no-nanny", "--local-directory", str(folder)]
     workers = [subprocess.Popen([*worker, *options], stderr=subprocess.DEVNULL) for _ in range(2)]
     try:
         deadline = time.monotonic() + HANGS
         while not contact.exists() and time.monotonic() < deadline:
             time.sleep(0.1)
-        address = json.loads(contact.read_text())["address"]
+        yield json.loads(contact.read_text())["address"], scheduler, workers
+    finally:
+        for process in (*workers, scheduler):
+            process.kill()
+            process.wait()
+
+
+def test_dask_workers_of_which_one_is_killed_give_the_same_numbers(undisturbed, tmp_path):
+    """One worker gets SIGKILL in the middle of its chain."""
+    with cluster(tmp_path) as (address, _, workers):
         prepared = prepare(toy(engine="dask", address=address))
         outcomes = []
         for outcome in execute(prepared):
@@ -276,10 +288,19 @@ def test_dask_workers_of_which_one_is_killed_give_the_same_numbers(undisturbed, 
             workers[0].kill()
         assert not any(outcome.error for outcome in outcomes)
         assert tables(prepared) == undisturbed
-    finally:
-        for process in (*workers, scheduler):
-            process.kill()
-            process.wait()
+
+
+def test_a_dask_scheduler_that_dies_is_one_line_and_the_run_goes_on_later(undisturbed, tmp_path):
+    with cluster(tmp_path) as (address, scheduler, _):
+        prepared = prepare(toy(engine="dask", address=address))
+        with pytest.raises(
+            CxrbenchError, match=r"the Dask cluster at tcp.* was lost .* start the cluster and the same"
+        ):
+            for _ in execute(prepared):
+                scheduler.kill()
+    again, outcomes = run(toy())
+    assert not any(outcome.error for outcome in outcomes)
+    assert tables(again) == undisturbed
 
 
 def test_a_dask_address_where_nobody_answers_is_one_line():

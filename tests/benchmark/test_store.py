@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
 import pytest
 
-from cxrbench.benchmark.errors import StoreError
+from cxrbench.benchmark import digest
+from cxrbench.benchmark.errors import InputError, StoreError
+from cxrbench.benchmark.files import write_text
 from cxrbench.benchmark.runs.record import Failure
 from cxrbench.benchmark.runs.store import Level, Store
 
@@ -84,3 +89,26 @@ def test_a_record_that_cannot_be_read_says_why(store, text, message):
         (folder / "record.json").write_text(text)
     with pytest.raises(StoreError, match=message):
         store.record(KEY)
+
+
+def test_a_disk_that_cannot_be_read_for_a_moment_costs_no_result(store, monkeypatch):
+    put(store)
+
+    def fails(path):
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(digest, "of_file", fails)
+        with pytest.raises(StoreError, match=r"cannot read .*: Input/output error"):
+            store.sound(Level.RECORDS, KEY)
+    assert store.sound(Level.RECORDS, KEY)
+
+
+def test_a_file_that_cannot_take_its_place_leaves_nothing(tmp_path, monkeypatch):
+    def fails(self, target):
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    monkeypatch.setattr(Path, "replace", fails)
+    with pytest.raises(InputError, match="Disk quota exceeded"):
+        write_text(tmp_path / "kept.json", "{}")
+    assert list(tmp_path.iterdir()) == []

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
 
@@ -154,7 +157,7 @@ def interrupted(monkeypatch, folder, validation_values, stop_at):
     stop = Validation(measured(validation_values), every=4, stop=Patience(2))
     with pytest.raises(Killed):
         train(Line(), Numbers(), steps=30, seed=9, checkpoints=folder, validation=stop, progress=Progress(sink))
-    assert (folder / "training.safetensors").is_file()
+    assert len(list(folder.glob("*.safetensors"))) == len(list(folder.iterdir())) == 1
     resumed = Line()
     done = (stop_at - 1) // 4
     go_on = Validation(measured(validation_values[done:]), every=4, stop=Patience(2))
@@ -173,11 +176,45 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights_bit_for_bit(monk
     assert torch.equal(weights(resumed), weights(whole))
     assert history.rows == expected.rows
     assert (history.steps, history.images_seen) == (16, 64)
-    assert not (tmp_path / "kept" / "training.safetensors").exists()
+
+
+def test_a_step_of_several_trainings_goes_on_after_those_that_were_over(monkeypatch, tmp_path):
+    """Two trainings share a folder; the second dies. Again: the first takes no step, the second goes on."""
+    monkeypatch.setattr(checkpoint.Keeper.__init__, "__kwdefaults__", {"seconds": 0.0})
+
+    def both(sink=lambda *_: None):
+        recipes, steps = (Line(), Line()), []
+        for seed, recipe in enumerate(recipes):
+            notes: list[str] = []
+            steps.append(notes)
+            watch = lambda fraction, note, notes=notes: (notes.append(note), sink(seed, note))  # noqa: E731, B023
+            train(recipe, Numbers(), steps=12, seed=seed, progress=Progress(watch))
+        return [weights(one) for one in recipes], [len(notes) for notes in steps]
+
+    def dies(seed: int, note: str) -> None:
+        if seed == 1 and note.startswith("7/"):
+            raise Killed
+
+    whole, _ = both()
+    with checkpoint.kept_in(tmp_path):
+        with pytest.raises(Killed):
+            both(dies)
+        found, steps = both()
+    assert all(torch.equal(a, b) for a, b in zip(found, whole, strict=True))
+    assert steps == [0, 6]
+
+
+def test_a_training_takes_up_no_state_of_another(monkeypatch, tmp_path):
+    monkeypatch.setattr(checkpoint.Keeper.__init__, "__kwdefaults__", {"seconds": 0.0})
+    for seed, steps, rows in ((1, 9, 10), (2, 9, 10), (1, 8, 10), (1, 9, 11)):
+        clean, beside = Line(), Line()
+        train(clean, Numbers(rows), steps=steps, seed=seed)
+        train(beside, Numbers(rows), steps=steps, seed=seed, checkpoints=tmp_path)
+        assert torch.equal(weights(beside), weights(clean))
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_a_training_killed_right_after_it_stopped_does_not_train_on(monkeypatch, tmp_path):
-    monkeypatch.setattr(checkpoint.Keeper, "clear", lambda self: None)
     monkeypatch.setattr(checkpoint.Keeper.__init__, "__kwdefaults__", {"seconds": 0.0})
     values = [1.0, 2.0, 2.0, 0.1]
     first = Line()
@@ -190,9 +227,52 @@ def test_a_training_killed_right_after_it_stopped_does_not_train_on(monkeypatch,
     assert history.steps == 12
 
 
-def test_a_damaged_checkpoint_costs_time_and_never_changes_the_result(tmp_path):
-    clean, damaged = Line(), Line()
+def changed(tensors: dict[str, torch.Tensor], header: dict) -> None:
+    name = next(name for name in tensors if name.startswith("network/"))
+    tensors[name] = tensors[name] + 1
+
+
+def of_another_shape(tensors: dict[str, torch.Tensor], header: dict) -> None:
+    name = next(name for name in tensors if name.startswith("network/"))
+    tensors[name] = torch.cat([tensors[name], tensors[name]])
+    header["digest"] = checkpoint.digest_of(tensors)
+
+
+def without_the_optimizer(tensors: dict[str, torch.Tensor], header: dict) -> None:
+    header["state"]["optimizers"] = {}
+
+
+@pytest.mark.parametrize("damage", [changed, of_another_shape, without_the_optimizer, "torn", "nothing"])
+def test_a_damaged_checkpoint_costs_time_and_never_changes_the_result(monkeypatch, tmp_path, damage):
+    monkeypatch.setattr(checkpoint.Keeper.__init__, "__kwdefaults__", {"seconds": 0.0})
+    clean = Line()
+    expected = train(clean, Numbers(), steps=6, seed=2)
+    train(Line(), Numbers(), steps=6, seed=2, checkpoints=tmp_path)
+    (path,) = tmp_path.iterdir()
+    if damage == "torn":
+        path.write_bytes(path.read_bytes()[:-7])
+    elif damage == "nothing":
+        path.write_bytes(b"\x08\x00\x00\x00 not a checkpoint")
+    else:
+        with safe_open(path, framework="pt") as kept:
+            header = json.loads(kept.metadata()["training"])
+            tensors = {name: kept.get_tensor(name) for name in kept.keys()}  # noqa: SIM118
+        damage(tensors, header)
+        save_file(tensors, path, metadata={"training": json.dumps(header)})
+    again, steps = Line(), []
+    history = train(again, Numbers(), steps=6, seed=2, checkpoints=tmp_path,
+                    progress=Progress(lambda _, note: steps.append(note)))  # fmt: skip
+    assert torch.equal(weights(again), weights(clean)) and history.rows == expected.rows
+    assert len(steps) == 6  # all were taken again
+
+
+def test_a_disk_that_is_full_ends_no_training(monkeypatch, tmp_path):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr(checkpoint.Keeper.__init__, "__kwdefaults__", {"seconds": 0.0})
+    clean, kept = Line(), Line()
     train(clean, Numbers(), steps=6, seed=2)
-    (tmp_path / "training.safetensors").write_bytes(b"\x08\x00\x00\x00 not a checkpoint")
-    train(damaged, Numbers(), steps=6, seed=2, checkpoints=tmp_path)
-    assert torch.equal(weights(damaged), weights(clean))
+    train(kept, Numbers(), steps=6, seed=2, checkpoints=tmp_path)
+    assert torch.equal(weights(kept), weights(clean)) and not list(tmp_path.iterdir())

@@ -16,11 +16,11 @@ from cxrbench.benchmark.results.folder import load_run, write_results
 from cxrbench.benchmark.runs.store import Level as StoreLevel
 from cxrbench.benchmark.runs.store import Store
 from cxrbench.leaderboard import checks as package
-from cxrbench.leaderboard.arrays import check_png
 from cxrbench.leaderboard.checks import Level, check_entry, checks
 from cxrbench.leaderboard.checks.subject import films_at_hand, installed_task
 from cxrbench.leaderboard.entry import load_entries, load_entry, strays
 from cxrbench.leaderboard.pack import CURVE_ROWS, new_entry, pack, seal
+from cxrbench.leaderboard.pictures import check_png
 from cxrbench.leaderboard.untrusted import Refused
 
 from . import taken_apart as apart

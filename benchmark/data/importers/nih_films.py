@@ -27,6 +27,7 @@ import numpy as np
 from ...errors import InputError
 from ..resize import resize_film
 
+MOST_BYTES = 64 << 20  # of a film; those of the set have 0.5 MB
 BLOCK = 256  # films written at once; an import that is killed loses at most these
 _PNG = b"\x89PNG\r\n\x1a\n"
 _BITS = 8
@@ -106,15 +107,20 @@ def archive_films(archive: Path, known: Container[str], wanted: Container[str]) 
                     continue
                 place = f"{archive.name}: {member.name}"
                 film = _known(name.rpartition(".")[0], place, known)
+                if member.size > MOST_BYTES:
+                    raise InputError(
+                        f"nih: {place} has {member.size:,} bytes; at most {MOST_BYTES:,} are read of a film"
+                    )
                 handle = tar.extractfile(member) if film in wanted else None
                 if handle is not None:
                     data = handle.read()
                     if len(data) < member.size:
                         raise EOFError("it ends within a film")
                     yield FilmFile(film, place, mark, partial(bytes, data))
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+    except (tarfile.TarError, EOFError, zlib.error, OSError, MemoryError) as error:
+        said = str(error) or type(error).__name__
         raise InputError(
-            f"nih: {archive.name} cannot be read to its end ({error}): truncated download? Fetch it again; "
+            f"nih: {archive.name} cannot be read to its end ({said}): truncated download? Fetch it again; "
             "what was decoded before is kept."
         ) from None
 

@@ -16,6 +16,9 @@ from typing import TypeVar
 from ...errors import InputError
 from ...progress import Progress
 
+MOST_BYTES = 256 << 20
+"""Of a file in an archive; the largest film of a set has 8 MB."""
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -100,7 +103,12 @@ def _archive_entries(stack: ExitStack, archive: Path, suffix: str) -> list[Entry
 
 def _read_member(archive: Path, opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     try:
-        return opened.read(info)
+        if info.file_size > MOST_BYTES:
+            raise InputError(
+                f"{archive}: {info.filename} has {info.file_size:,} bytes; at most {MOST_BYTES:,} are read"
+            )
+        with opened.open(info) as member:
+            return member.read(MOST_BYTES)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
         raise InputError(
             f"{archive}: {info.filename} cannot be read ({error}): damaged or encrypted archive?"

@@ -13,6 +13,7 @@ import io
 import json
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ _MARKS = (
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
+_MOST_BYTES, _MOST_ROWS = 256 << 20, 5_000_000  # of a packed file, of a table
 _SAMPLE = 200  # lines that decide what separates fields
 _NAMED = 5  # an error names so many lines, then says how many more
 _SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n?")  # what Excel writes and reads as a first line
@@ -119,7 +121,10 @@ def _bytes(path: Path, *, empty: bool = False) -> bytes:
     try:
         data = path.read_bytes()
         if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
+            with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
+                data = packed.read(_MOST_BYTES + 1)
+            if len(data) > _MOST_BYTES:
+                raise InputError(f"{path} unpacks to more than {_MOST_BYTES >> 20} MiB; expected a table of films")
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path} cannot be read ({error})") from None
     if not data and not empty:
@@ -175,6 +180,8 @@ def _of_text(path: Path, text: str, remarks: tuple[str, ...]) -> Table:
     first_line = 1
     if given:
         text, first_line = text[given.end() :], 2
+    if text.count("\n") > _MOST_ROWS:
+        raise InputError(f"{path} has more than {_MOST_ROWS:,} lines; expected a table of films")
     separator = given[1] if given else _separator(text)
     try:
         lines = [(reader_line + first_line - 1, row) for reader_line, row in _fields(text, separator)]
@@ -207,7 +214,10 @@ def _separator(text: str) -> str:
         try:
             counts = [len(row) for _, row in _fields(sample, separator) if row]
         except csv.Error:  # also a field over several lines that the sample cuts off
-            counts = [len(next(csv.reader(sample.splitlines()[:1], delimiter=separator), []))]
+            try:
+                counts = [len(next(csv.reader(sample.splitlines()[:1], delimiter=separator), []))]
+            except csv.Error:  # a field longer than any of a table
+                counts = []
         if counts and counts[0] > 1:
             found.append((len(set(counts)) == 1, counts[0], -order, separator))
     return max(found)[-1] if found else ","
@@ -221,9 +231,12 @@ def _fields(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
 
 def _trimmed(header: list[str], rows: list[tuple[int, list[str]]]) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Without empty fields that a trailing separator makes, in the header or in the rows."""
-    while header and not header[-1] and not any("".join(row[len(header) - 1 :]) for _, row in rows):
-        header = header[:-1]
     width = len(header)
+    if width and not header[-1]:
+        used = max((place for _, row in rows for place, field in enumerate(row, start=1) if field), default=0)
+        while width > used and not header[width - 1]:
+            width -= 1
+        header = header[:width]
     return header, [(line, row[:width] if not any(row[width:]) else row) for line, row in rows]
 
 
@@ -239,7 +252,7 @@ def _checked(
         raise InputError(f"{path} has no header: its first line must name the columns")
     if not rows:
         raise InputError(f"{path} has no rows below its header")
-    repeated = [name for name in header if name and header.count(name) > 1]
+    repeated = [name for name, times in Counter(header).items() if name and times > 1]
     if repeated:
         raise InputError(f"{path} has two columns {repeated[0]!r}")
     unnamed = {place: f"column {place + 1}" for place, name in enumerate(header) if not name}
@@ -276,9 +289,14 @@ def _excel(path: Path, data: bytes) -> tuple[list[list[str]], tuple[str, ...]]:
 
 def _parquet(path: Path, data: bytes) -> list[list[str]]:
     import pandas as pd
+    import pyarrow.parquet as pq
 
     try:
+        if pq.ParquetFile(io.BytesIO(data)).metadata.num_rows > _MOST_ROWS:
+            raise InputError(f"{path} has more than {_MOST_ROWS:,} rows; expected a table of films")
         frame = pd.read_parquet(io.BytesIO(data))
+    except InputError:
+        raise
     except Exception as error:  # a damaged file can raise anything that Arrow knows
         raise InputError(f"{path} cannot be read as a parquet file ({_first_line(error)})") from None
     if any(name is not None for name in frame.index.names):  # a column that pandas was told to index by

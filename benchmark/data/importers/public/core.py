@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ....disk import reserve
 from ....errors import InputError
 from ....home import home
 from ....progress import Progress
@@ -158,7 +159,9 @@ class _Draft:
         self.remarks: list[Remark] = []
 
     def _map(self, path: Path) -> np.ndarray:
-        return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=self._shape)
+        mapped = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=self._shape)
+        reserve(path)
+        return mapped
 
     def add(self, row: int, found: _Decoded) -> None:
         """The film of row `row` of the listing becomes the next one."""

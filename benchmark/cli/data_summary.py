@@ -1,0 +1,82 @@
+"""What a dataset holds, as commands of `cxrbench data` print it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from ..data.dataset import Dataset
+
+_LISTED = 20  # so many left out files are printed
+
+
+def summary_of(dataset: Dataset) -> dict[str, Any]:
+    """What an import found; official splits are held against their rules on the way (InputError)."""
+    from ..data import splits
+
+    cases, ids = dataset.cases, dataset.ids
+    columns = {column: _counts(cases[column]) for column in ("split", "fold") if column in cases}
+    official = {}
+    if splits.is_jsrt_like(ids):
+        for column, split in splits.SCR_COLUMNS.items():
+            official[split.name] = split.check(ids, list(cases[column]))
+    if "split" in cases and splits.is_official_nih(ids, list(cases["split"])):
+        official["nih_official"] = splits.split_digest(ids, list(cases["split"]))
+    return {
+        "name": dataset.info.name,
+        "films": len(dataset),
+        "resolution": dataset.resolution,
+        "patients": int(cases["patient"].nunique()),
+        "organs": list(dataset.organs),
+        "findings": {finding: int(cases[finding].sum()) for finding in dataset.info.findings},
+        "boxes": None if dataset.boxes is None else len(dataset.boxes),
+        "pixel_mm": dataset.info.pixel_mm,
+        "provenance": dataset.info.provenance,
+        "remarks": list(dataset.info.remarks),
+        **columns,
+        "official_splits": official,
+        "digest": dataset.digest,
+        "folder": str(dataset.folder),
+    }
+
+
+def _counts(column: Any) -> dict[str, int]:
+    return {str(part): int(count) for part, count in column.value_counts().sort_index().items()}
+
+
+def print_summary(summary: dict[str, Any]) -> None:
+    """The same, a line each."""
+    size = f"{summary['resolution']} x {summary['resolution']} pixels"
+    spacing = "" if summary["pixel_mm"] is None else f" of {summary['pixel_mm']:.3g} mm"
+    lines = [("found", f"{summary['films']} films of {summary['patients']} patients, {size}{spacing}")]
+    if summary["organs"]:
+        lines.append(("organs", ", ".join(summary["organs"])))
+    if summary["findings"]:
+        lines.append(("findings", ", ".join(f"{name} {count}" for name, count in summary["findings"].items())))
+    if summary["boxes"] is not None:
+        lines.append(("boxes", str(summary["boxes"])))
+    lines += [
+        (column, ", ".join(f"{part} {count}" for part, count in summary[column].items()))
+        for column in ("split", "fold")
+        if column in summary
+    ]
+    lines += [(rule, f"split digest ok ({sha[:12]})") for rule, sha in summary["official_splits"].items()]
+    if summary.get("converted"):
+        lines.append(("converted", f"{summary['converted']} films that were not stored as grey"))
+    lines += [("left out", place) for place in list(summary.get("skipped", {}).values())[:_LISTED]]
+    if len(summary.get("skipped", {})) > _LISTED:
+        lines.append(("left out", f"{len(summary['skipped'])} files in all (--json names every one)"))
+    lines += [("note", remark) for remark in summary["remarks"]]
+    if summary["provenance"]:
+        lines.append(("about", summary["provenance"]))
+    lines += [("digest", summary["digest"]), ("in", summary["folder"])]
+    for word, text in lines:
+        typer.echo(f"{word:<13} {text}")
+
+
+def print_json(value: Any) -> None:
+    """A value as indented JSON."""
+    typer.echo(json.dumps(value, indent=1))
