@@ -111,13 +111,19 @@ def write_run(folder: Path, results: Results, cells: Iterable[Cell]) -> None:
 
 
 def _share(results: Results, records: Sequence[Record], root: Path, store: Store, *, share: bool) -> set[str]:
-    """The keys of a run's cells without a provider that lie in `root/shared`: those that were there; with `share`, all."""
+    """The keys of a run's cells without a provider that lie in `root/shared`: those that were there, with the same numbers
+    (another processor has others); with `share`, all."""
     home = shared_cells(root, results)
     without = [record for record in records if is_shared(label_of(record.cell))]
     new = [record for record in without if record.key not in home.records] if share else []
     if new:
         write_shared(home.folder, [*map(home.cell, home.records), *_kept(results, new, store)])
-    return {record.key for record in without if share or record.key in home.records}
+    same = {record.key for record in without if _same_numbers(record, home.records.get(record.key))}
+    return {record.key for record in without} if share else same
+
+
+def _same_numbers(record: Record, other: Record | None) -> bool:
+    return other is not None and record.table == other.table
 
 
 def write_shared(folder: Path, cells: Iterable[Cell]) -> None:

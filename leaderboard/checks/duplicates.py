@@ -14,8 +14,8 @@ from ...benchmark.errors import InputError
 from ...benchmark.runs.record import Record
 from ..arms import is_shared, label_of
 from ..cells import named_arrays
-from ..entry import SUBMISSION, Entry, EntryRun, entry_folders, load_entry
-from ..untrusted import Refused
+from ..entry import SUBMISSION, Entry, EntryRun, entry_folders, load_entry, shared_cells
+from ..untrusted import Refused, shown
 from .finding import Finding, Level
 from .subject import Subject, place
 
@@ -24,9 +24,11 @@ RECOMPUTES = True
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    """Errors for predictions that two cells share, and for entries with the cells or the numbers of another entry."""
+    """Errors for predictions that two cells share, for a key with two contents, and for entries with the cells or the
+    numbers of another entry."""
     for run in subject.entry.runs:
         yield from _within(subject, run)
+        yield from _under_shared_keys(run)
     yield from _elsewhere(subject.entry)
 
 
@@ -44,6 +46,36 @@ def _within(subject: Subject, run: EntryRun) -> Iterator[Finding]:
         if len(cells) > 1:
             words = f"{cells[0]} and {cells[1]} have the same predictions; every seed and arm is trained by itself"
             yield Finding(Level.ERROR, NAME, run.path.name, words)
+
+
+def _under_shared_keys(run: EntryRun) -> Iterator[Finding]:
+    """A key says all that a cell depends on but the processor: on one kind of processor it has one content."""
+    try:
+        shared = shared_cells(run.path.parents[2], run.results)
+    except Refused:
+        return  # no cell of this entry: those that use them say so
+    own = {key: record for key, record in run.records.items() if run.homes[key].folder != shared.folder}
+    other = [key for key in own.keys() & shared.records.keys() if _said(own[key]) != _said(shared.records[key])]
+    machines = {own[key].environment.device == shared.records[key].environment.device for key in other}
+    if not other:
+        return
+    first = min(other)
+    words = f"{len(other)} of its cells without a provider have the keys of shared ones and other contents"
+    if True in machines:
+        yield Finding(
+            Level.ERROR,
+            NAME,
+            run.path.name,
+            f"{words}, on the same kind of processor ({place(own[first])}): a key has one content; pack the run again",
+        )
+    else:
+        told = shown(own[first].environment.device)
+        yield Finding(Level.REVIEW, NAME, run.path.name, f"{words}, of another processor ({told})")
+
+
+def _said(record: Record) -> tuple[dict[str, str], list[tuple[str, str, float]]]:
+    """What a cell's model said, by digests, and its table."""
+    return named_arrays(record), [(row.metric, row.structure, row.value) for row in record.table]
 
 
 def _content(said: Predictions) -> str:

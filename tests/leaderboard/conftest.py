@@ -150,6 +150,7 @@ def make_run(
     placebos: bool = True,
     curve: FoundCurve | None = None,
     forged: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+    processor: str = "a processor",
 ) -> Made:
     """A finished run, made by hand. `draw`: another one gives other predictions; `missing`: (arm, seed) without a record;
     `placebos`: without, it is of an older protocol; `forged`: predictions of the provider's arms, made of those of REAL (of
@@ -194,6 +195,9 @@ def make_run(
                 _keep(store, task, data, cell, labels)
     for path in (store.root / "records").rglob("record.json"):
         record = Record.model_validate_json(path.read_bytes())
+        place = record.environment.model_copy(update={"device": processor})
+        record = record.model_copy(update={"environment": place})
+        path.write_text(record.model_dump_json(by_alias=True), encoding="utf-8")
         if record.cost is not None:
             changed = record.cost.model_copy(update=dict(cost or {}))
             found = {"near_test": NEAR} | dict(checks or {})

@@ -7,6 +7,7 @@ import pytest
 
 from cxrbench.benchmark.metrics.changes import Changes, label_changes, rank_changes
 from cxrbench.leaderboard.checks import check_entry
+from cxrbench.leaderboard.entry import load_entry
 
 
 def with_one_pixel(real: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -56,6 +57,26 @@ def test_honest_predictions_and_those_that_err_in_both_directions_pass(pack_syst
 def test_a_real_training_that_failed_accuses_nobody(pack_system, sources):
     """An arm is right nearly wherever it differs from a model that found nothing: that is much, and no forgery."""
     assert found(pack_system(wrong={"real": 0.4, "synthetic": 0.002}), sources) == []
+
+
+def test_a_shared_key_has_one_content_on_one_kind_of_processor(pack_system, sources):
+    pack_system("first", share=True)
+    worse = {"real": 0.05, "synthetic": 0.06}
+    verdict = check_entry(pack_system("other", draw=3, wrong=worse), sources=sources)
+    (words,) = [one.message for one in verdict.findings if "the keys of shared ones" in one.message]
+    assert verdict.status == "refused" and words.startswith("6 of its cells without a provider have the keys of shared")
+    verdict = check_entry(pack_system("away", draw=4, processor="another"), sources=sources)
+    (words,) = [one.message for one in verdict.findings if "the keys of shared ones" in one.message]
+    assert verdict.status == "needs review" and words.endswith("and other contents, of another processor (another)")
+
+
+def test_cells_that_are_the_shared_ones_are_not_packed_again(pack_system, sources):
+    pack_system("first", share=True)
+    folder = pack_system("second", draw=0, wrong={"real": 0.02, "synthetic": 0.1})
+    (run,) = load_entry(folder).runs
+    assert {home.folder.parent.name for key, home in run.homes.items() if run.records[key].cell.provider is None} == {
+        "shared"
+    }
 
 
 @pytest.mark.parametrize(("truth", "judged", "right"), [(None, 0, 0), ([[0, 1, 2, 2]], 2, 1)])
