@@ -13,6 +13,7 @@ import typer
 
 from ..errors import InputError
 from .data_summary import print_json, print_summary, summary_of
+from .held_back import add_hold_back
 from .kept_data import accept, verify
 from .kermany import add_kermany
 from .options import AllowPartial, DrawnFold, DrawnSplit, DrawSeed, Force, Json, Resolution
@@ -296,4 +297,5 @@ def _whole(text: str, option: str) -> int:
 
 
 add_kermany(importing, _keep)
+add_hold_back(app, _keep)
 add_public_sets(importing, _keep, _pairs)

@@ -73,9 +73,25 @@ FIRST_OF_BOXES = 5_000_000
 Values = NDArray[np.float64]
 
 
+_salt = ""
+
+
+def use_salt(salt: str) -> None:
+    """From now on this process draws other people and films than everyone's: those of a salt (`held_back`). Call it before
+    anything is drawn, in a process that draws nothing else."""
+    global _salt  # of a process that has this one purpose
+    _salt = salt
+
+
+def salt_in_use() -> str:
+    """The salt of this process; empty where it draws everyone's films."""
+    return _salt
+
+
 def seed_of(*parts: object) -> int:
     """A generator's seed from names."""
-    return int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:16], "big")
+    names = (_salt, *parts) if _salt else parts
+    return int.from_bytes(hashlib.sha256("/".join(map(str, names)).encode()).digest()[:16], "big")
 
 
 @dataclass(frozen=True)

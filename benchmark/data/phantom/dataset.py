@@ -9,6 +9,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from ...home import home
 from ...progress import Progress
 from .. import splits
 from ..dataset import Dataset, DatasetInfo, load_dataset
+from .cohort import salt_in_use, use_salt
 from .jsrt_like import ORGANS, jsrt_like, jsrt_like_ids
 from .versions import VERSION
 
@@ -41,8 +43,11 @@ def phantom_dataset(resolution: int, progress: Progress | None = None) -> Datase
 def kept(name: str, resolution: int, code: str, draw: Callable[[], Dataset]) -> Dataset:
     """A set under `home()/datasets`, in a folder named after the digest of the code that draws it.
 
-    Drawn anew when that code changes, or when the files are not what their digests say.
+    Drawn anew when that code changes, or when the files are not what their digests say. One of a salt is kept by whoever
+    asked for it.
     """
+    if salt_in_use():
+        return draw()
     folder = home() / "datasets" / f"{name}-{resolution}-{code[:12]}"
     if folder.is_dir():
         try:
@@ -94,6 +99,8 @@ def draw_films(
     ids: Sequence[str], draw: DrawFilm, resolution: int, progress: Progress
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], pd.DataFrame]:
     """Draw films on all cores: images and masks, both uint8 (N, H, W), and the table of their boxes."""
+    if salt := salt_in_use():
+        draw = partial(_salted, salt, draw)
     images = np.empty((len(ids), resolution, resolution), np.uint8)
     masks = np.empty_like(images)
     boxes: list[tuple[object, ...]] = []
@@ -124,6 +131,12 @@ def _all_chunks(chunks: list[Sequence[str]], draw: DrawFilm, resolution: int) ->
 def _cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _salted(salt: str, draw: DrawFilm, name: str, resolution: int) -> DrawnFilm:
+    """A film of a salt, in whatever process it is drawn."""
+    use_salt(salt)
+    return draw(name, resolution)
 
 
 def _draw_chunk(ids: Sequence[str], draw: DrawFilm, resolution: int) -> list[DrawnFilm]:
