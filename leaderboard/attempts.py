@@ -57,6 +57,8 @@ class Entrant:
     """Pictures of its films (PNG or JPEG)."""
     control: bool = False
     """A system whose worth is known beforehand: a mark of the scale."""
+    reproduces: str = ""
+    """The claimed entry that this one is the twin of."""
 
 
 @dataclass(frozen=True, order=True)
@@ -159,6 +161,7 @@ def from_entry(entry: Entry) -> list[Attempt]:
         readme=entry.readme or "",
         samples=tuple(entry.samples),
         control=said.control,
+        reproduces=said.reproduces or "",
     )
     return [from_results(entrant, run.results, unranked=run.unranked) for run in entry.runs]
 

@@ -113,6 +113,8 @@ class Submission(Strict):
     command: Line
     hardware: Line
     control: bool = False
+    reproduces: Annotated[str, _matching(NAME, "the name of an entry")] | None = None
+    """The claimed entry that this one is the twin of: its code, run by a maintainer."""
     code: Code | None = None
     paper: Paper | None = None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...benchmark.registry import PROVIDERS, plugins
+from ..entry import SUBMISSION
 from ..example import placeholders
 from .finding import Finding, Level
 from .subject import Subject
@@ -24,6 +25,13 @@ def check(subject: Subject) -> Iterator[Finding]:
     if entry.submission.control and entry.submission.division != "reproduced":
         words = "'control' is for systems whose worth is known beforehand, which the maintainers run"
         yield Finding(Level.ERROR, NAME, "submission.toml", words)
+    if entry.submission.reproduces is not None:
+        if entry.submission.division != "reproduced":
+            words = "'reproduces' is for entries that the maintainers run from another's code"
+            yield Finding(Level.ERROR, NAME, "submission.toml", words)
+        if not (entry.folder.resolve().parent / entry.submission.reproduces / SUBMISSION).is_file():
+            words = f"it reproduces {entry.submission.reproduces}, which is no entry beside it"
+            yield Finding(Level.ERROR, NAME, "submission.toml", words)
     for run in entry.runs if entry.submission.division == "reproduced" else ():
         said = run.results.provider
         plugin = plugins(PROVIDERS).get(said.spec)

@@ -12,7 +12,9 @@ import typer
 
 from ...benchmark.cli.options import Json
 
-app = typer.Typer(no_args_is_help=True, help="Entries for the leaderboard: new, pack, check, rescore, convert.")
+app = typer.Typer(
+    no_args_is_help=True, help="Entries for the leaderboard: new, pack, check, reproduce, rescore, convert."
+)
 
 Dir = Annotated[Path, typer.Option("--dir", help="The folder of entries.")]
 ROOT = Path("submissions")
@@ -122,6 +124,48 @@ def rescore(
     for line in rescored(directory / name):
         print(line)
     print(f"cxrbench submission check {directory / name}")
+
+
+@app.command()
+def reproduce(
+    name: Annotated[str, typer.Argument(help="The entry, DIR/NAME.")],
+    data: Annotated[str, typer.Option(help="The films; those that its authors do not have (cxrbench data hold-back).")],
+    code: Annotated[
+        Path | None, typer.Option(help="A clean checkout of the entry's commit; not for systems of this repository.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/NAME-reproduced.")] = None,
+    task: Annotated[str, typer.Option(help="The task, where the entry has runs of several.")] = "",
+    seeds: Annotated[int, typer.Option(help="Repetitions.")] = 5,
+    python: Annotated[
+        str, typer.Option(help="The Python of the environment that the code needs, with this cxrbench in it.")
+    ] = sys.executable,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    directory: Dir = ROOT,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the command, run nothing.")] = False,
+) -> None:
+    """Run an entry's code again, as a maintainer who has read it, and write its reproduced twin, DIR/NAME-reproduced.
+
+    This runs code of strangers: do it in a container, or an environment and account of its own. The checker and the site
+    never do.
+    """
+    import shlex
+
+    from ...benchmark.home import home
+    from ...benchmark.runs.store import Store
+    from ..entry import load_entry
+    from ..reproduction import Order, command_of, twin_name
+    from ..reproduction import reproduce as run_again
+
+    order = Order(
+        directory / name, data, out or Path("runs") / twin_name(name), code, task, seeds, python, ("--device", device)
+    )
+    if dry_run:
+        print(shlex.join(command_of(order, load_entry(order.entry))))
+        return
+    twin = run_again(order, Store(home() / "store"))
+    print(f"{twin.folder}: the twin of {name}")
+    print(twin.comparison.sentence if twin.comparison else "no gain of both to compare")
+    print(f"cxrbench submission check {twin.folder}")
 
 
 @app.command()

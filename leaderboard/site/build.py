@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from ..curves import FindCurve, shipped
 from ..guard import load_guarded
 from ..published import tables
 from ..standings import Board, Standing, boards
+from ..twins import compared
 from . import exports, pages, tells, throughput
 from .words import DIVISIONS, by_entry, rank, signed, slug, worth_films
 
@@ -181,8 +182,22 @@ def _write_providers(writer: _Writer, found: Sequence[Board], providers: dict[st
             places=[pages.on_board_of(board, one) for board, one in places[name]],
             samples=_samples(writer.out, entrant),
             generators=generators,
+            twins=_twins(name, providers),
             history=_history(name, [place for generator in generators for place in systems[generator]]),
         )
+
+
+def _twins(name: str, providers: Mapping[str, list[Attempt]]) -> list[tuple[str, str, str]]:
+    """(name, page, how the gains differ) of an entry's twins, or of the claim that it is the twin of."""
+    found = []
+    for other, attempts in providers.items():
+        mine, claim = providers[name], attempts[0].entrant
+        pair = (mine, attempts) if claim.reproduces == name else (attempts, mine)
+        if claim.reproduces == name or mine[0].entrant.reproduces == other:
+            comparison = compared(*pair)
+            words = comparison.sentence if comparison else "no gain of both to compare"
+            found.append((other, f"{slug(other)}.html", words))
+    return found
 
 
 def _facts(entrant: Entrant, attempts: Sequence[Attempt]) -> list[tuple[str, str]]:

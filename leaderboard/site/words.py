@@ -19,7 +19,10 @@ from ..standings import Arm, Board, Standing
 
 DIVISIONS = {
     Division.REPRODUCED: ("Reproduced", "run by the maintainers from the entry's code"),
-    Division.CLAIMED: ("Claimed", "run by its authors; re-scored here from their predictions, not rerun"),
+    Division.CLAIMED: (
+        "Claimed",
+        "run by its authors; consistent with their predictions, which are re-scored here, and not reproduced",
+    ),
 }
 WEB = ("http", "https")
 KINDS = {1: "better", -1: "worse", 0: "even"}

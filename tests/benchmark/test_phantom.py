@@ -256,3 +256,25 @@ def test_a_ribbon_thinner_than_a_pixel_keeps_its_area():
     drawing.add(0, ribbons(line, np.full((1, 2), 0.002))[0][0])
     length = np.hypot(0.1, 0.8)
     assert drawing.coverage(1, 32, 4, as_is).mean() == pytest.approx(0.004 * length, rel=0.02)
+
+
+def test_a_salt_draws_other_films_of_the_same_counts_and_splits(tmp_path):
+    from cxrbench.benchmark.data.phantom.hard import phantom_hard
+    from cxrbench.benchmark.data.phantom.held_back import held_back
+
+    public = phantom_hard(16)
+    one, again, other = (held_back("phantom_hard", salt * 16, 16, name="held") for salt in ("a", "a", "b"))
+    assert one.digest == again.digest != other.digest
+    assert one.ids == public.ids and one.cases["split"].equals(public.cases["split"])
+    same = [(one.images[row] == public.images[row]).mean() for row in range(len(one))]
+    assert max(same) < 0.9 and "held back" in one.info.provenance and "phantom" in one.info.provenance
+    assert "aaaa" not in one.info.provenance
+    assert phantom_hard(16).digest == public.digest  # this process draws everyone's films
+
+
+@pytest.mark.parametrize(("like", "salt"), [("phantom_hard", "short"), ("kermany_lungs", "x" * 32)])
+def test_a_salt_that_can_be_guessed_and_a_set_that_is_no_phantom_are_refused(like, salt):
+    from cxrbench.benchmark.data.phantom.held_back import held_back
+
+    with pytest.raises(InputError, match="can be guessed|unknown phantom"):
+        held_back(like, salt, 16, name="held")

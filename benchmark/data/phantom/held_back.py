@@ -49,9 +49,7 @@ def held_back(like: str, salt: str, resolution: int, *, name: str, threads: int 
     if like not in LIKE:
         raise unknown("phantom", like, LIKE)
     if len(salt) < LEAST:
-        raise InputError(
-            f"a salt of {len(salt)} characters can be guessed: at least {LEAST} (openssl rand -hex 32)"
-        )
+        raise InputError(f"a salt of {len(salt)} characters can be guessed: at least {LEAST} (openssl rand -hex 32)")
     with tempfile.TemporaryDirectory(prefix="cxrbench-held-back-") as scratch:
         order = Order(like=like, salt=salt, resolution=resolution, folder=Path(scratch) / "films")
         run_apart(
