@@ -71,7 +71,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "records": lambda path: read_models(path, Record, 1),
     "throughput": read_throughput,
     "toml": read_toml,
-    "masks": lambda path: _declared(path.parent, ["left_lung"]),
+    "masks": lambda path: _declared(path.parent, None, ["left_lung"]),
     "entry": load_entry,
     "npz": every_array,
     "array": _arrays,
