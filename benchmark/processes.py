@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -32,6 +33,8 @@ TAIL = 16_384
 """Bytes that are kept of what a process prints: its end."""
 MOST_ANSWER = 64 << 20
 """Bytes of the longest answer of a module."""
+LOOKS = 2.0
+"""Seconds between looks whether a process is still there."""
 _running: set[Apart] = set()
 
 
@@ -143,18 +146,21 @@ def end_with_parent() -> None:
     """The child's part: end this process and all it starts when its parent is gone, whatever it does then (code that holds
     the interpreter for hours lets no thread of this process come to its turn). Call it when the order is read.
 
-    A second process waits for the end of standard input, which is that of the parent. Standard input is empty from here
-    on, for code that would read it.
+    A second process waits for the end of standard input, which is that of the parent, or of this one. Standard input is
+    empty from here on, for code that would read it.
     """
-    kept, empty = os.dup(0), os.open(os.devnull, os.O_RDONLY)
-    os.dup2(empty, 0)
-    os.close(empty)
+    kept, nothing, mine = os.dup(0), os.open(os.devnull, os.O_RDWR), os.getpid()
+    os.dup2(nothing, 0)
     if os.fork():
         os.close(kept)
+        os.close(nothing)
         return
     try:
-        while os.read(kept, 65_536):
-            pass
+        os.dup2(nothing, 1)  # whoever reads what this process prints waits for its end alone
+        os.dup2(nothing, 2)
+        while not select.select([kept], [], [], LOOKS)[0] or os.read(kept, 65_536):
+            if os.getppid() != mine:
+                os._exit(0)
         if mark := os.environ.get(MARK, ""):
             _end_marked(mark)
         os.killpg(os.getpgrp(), signal.SIGKILL)

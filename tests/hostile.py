@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cxrbench.benchmark.contracts.picture_arrays import _load
+from cxrbench.benchmark.contracts.picture_arrays import _arrays
 from cxrbench.benchmark.contracts.picture_masks import _declared
 from cxrbench.benchmark.data.importers.nih_films import archive_films
 from cxrbench.benchmark.data.importers.sources import _archive_entries
@@ -71,10 +71,10 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "records": lambda path: read_models(path, Record, 1),
     "throughput": read_throughput,
     "toml": read_toml,
-    "masks": lambda path: _declared(path.parent, ["left_lung"]),
+    "masks": lambda path: _declared(path.parent, None, ["left_lung"]),
     "entry": load_entry,
     "npz": every_array,
-    "array": _load,
+    "array": _arrays,
     "parquet": lambda path: [read_scores(path, key) for key in score_keys(path)],
     "png": check_png,
     "film": film,

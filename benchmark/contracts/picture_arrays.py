@@ -213,9 +213,16 @@ def _shaped(films: Sequence[np.ndarray], where: str) -> bool:
 
 def _range(films: Sequence[np.ndarray], where: str) -> tuple[float, tuple[str, ...]]:
     """What is white, and what is to be said of the values. ProviderError, with the cure, for another range."""
+    kind = films[0].dtype
+    if kind.kind not in "uif":
+        raise ProviderError(f"{where}: values of type {kind}, expected uint8, uint16 or floats from 0 to 1")
+    kinds = sorted({str(film.dtype.newbyteorder("=")) for film in films})
+    if len(kinds) > 1:
+        raise ProviderError(
+            f"{where}: its files have values of the types {', '.join(kinds)}, expected one: they differ in what is white"
+        )
     ends = [(block.min(), block.max(), np.isfinite(block).all()) for film in films for block in _blocks(film)]
     low, high = float(min(end[0] for end in ends)), float(max(end[1] for end in ends))
-    kind = films[0].dtype
     if kind.kind == "f":
         if not all(end[2] for end in ends):
             raise ProviderError(f"{where}: holds NaN or infinite values")
@@ -245,8 +252,13 @@ def _words(films: np.ndarray) -> str:
 def numbers_of(file: Path) -> list[str] | None:
     """The names of classes 0, 1, ... in classes.txt, a line each; None where there is no such file."""
     try:
-        return [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        names = [line.strip() for line in file.read_text(encoding="utf-8-sig").rstrip().splitlines()]
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError):
         raise ProviderError(f"{file}: expected a text file in UTF-8") from None
+    if "" in names:
+        raise ProviderError(
+            f"{file}: line {names.index('') + 1} is empty; expected the name of class {names.index('')}"
+        )
+    return names

@@ -11,6 +11,8 @@ from typing import Any
 from ..data.reading.quiet import one_line
 from ..errors import ProviderError
 
+_NAMED = 8  # so many columns that are not read are named
+
 
 @dataclass(frozen=True)
 class Tabled:
@@ -57,6 +59,8 @@ def pictures_of_tables(folder: Path) -> Tabled:
 
     remarks = [f"films of the column '{column}' of {folder.name}"]
     remarks += [f"the column '{name}' of pictures was not read" for name in others]
+    rest = [name for name in table.column_names if name not in (column, *others, _class_column(table))]
+    remarks += [f"columns not read: {', '.join(rest[:_NAMED])}{' ...' if len(rest) > _NAMED else ''}"] if rest else []
     files = [path for path in folder.iterdir() if path.suffix in (".arrow", ".parquet", ".json") and path.is_file()]
     return Tabled(table.num_rows, film, _classes(table, folder), tuple(remarks), tuple(files))
 
@@ -95,9 +99,13 @@ def _is_picture(kind: Any) -> bool:
     return bool(pa.types.is_struct(kind) and {kind.field(i).name for i in range(kind.num_fields)} >= {"bytes", "path"})
 
 
+def _class_column(table: Any) -> str | None:
+    return next((name for name in ("findings", "labels", "label") if name in table.column_names), None)
+
+
 def _classes(table: Any, folder: Path) -> list[Any] | None:
     """What films were made for, of a column `label`, `labels` or `findings`: names, where the features name them."""
-    column = next((name for name in ("findings", "labels", "label") if name in table.column_names), None)
+    column = _class_column(table)
     if column is None:
         return None
     values: list[Any] = table.column(column).to_pylist()
@@ -108,7 +116,13 @@ def _classes(table: Any, folder: Path) -> list[Any] | None:
         return values
 
     def named(value: Any) -> Any:
-        return [named(one) for one in value] if isinstance(value, list) else names[value]
+        if isinstance(value, list):
+            return [named(one) for one in value]
+        if not isinstance(value, int) or not 0 <= value < len(names):  # -1 is what 🤗 datasets writes for "not known"
+            raise ProviderError(
+                f"{folder}: the column '{column}' has the class {value!r:.40}, and names 0 to {len(names) - 1}"
+            )
+        return names[value]
 
     return [named(value) for value in values]
 

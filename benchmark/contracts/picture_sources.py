@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -44,6 +45,8 @@ class Pictures:
 
 def find_pictures(folder: Path, findings: Sequence[str], organs: Sequence[str] = ()) -> Pictures:
     """The films of a folder. ProviderError where there are none, or it cannot be told what they are."""
+    if not folder.is_dir():
+        raise ProviderError(f"{folder}: {'is no folder' if folder.exists() else 'there is no such folder'}")
     if is_arrow(folder):
         return _of_tables(folder)
 
@@ -184,6 +187,7 @@ def _of_tables(folder: Path) -> Pictures:
 def class_flags(classes: Sequence[Class], folder: Path, findings: Sequence[str]) -> tuple[np.ndarray | None, str]:
     """Labels uint8 (N, F) of what films were made for, and what is to be said. None where numbers are classes that nobody
     named. ProviderError for a class that is no finding of the training set."""
+    classes = [_checked(one, folder) for one in classes]
     names = numbers_of(folder / "classes.txt")
     flags = np.zeros((len(classes), len(findings)), dtype=np.uint8)
     said = f"classes are 0 and 1 for {', '.join(findings)}, in this order" if _are_flags(classes, len(findings)) else ""
@@ -208,6 +212,20 @@ def class_flags(classes: Sequence[Class], folder: Path, findings: Sequence[str])
             if finding != NO_FINDING:
                 flags[row, list(findings).index(finding)] = 1
     return flags, said
+
+
+def _checked(one: Any, folder: Path) -> Class:
+    """A film's class as it is, a whole number as one. ProviderError for what a file may hold in its place: nothing, a
+    dictionary, a date."""
+    many = one if isinstance(one, list | tuple) else [one]
+    whole = [int(part) if isinstance(part, float) and part.is_integer() else part for part in many]
+    wrong = [part for part in whole if not isinstance(part, str | int | float)]
+    if wrong or not (many is one or isinstance(whole[0], str | int)):
+        raise ProviderError(
+            f"{folder}: the class of a film is {one!r:.60}: expected the name of a finding, the number of a class, or a "
+            "list of them"
+        )
+    return whole if many is one else whole[0]
 
 
 def _are_flags(classes: Sequence[Class], count: int) -> bool:

@@ -92,12 +92,18 @@ def read_labels(file: Path, pictures: Pictures, findings: tuple[str, ...]) -> tu
     lists = next(iter(_columns_of(table.header, _LISTS)), None)
     named = {name: finding_of(name.removeprefix(FINDING), findings) for name in table.header if name != lists}
     flags = {finding: name for name, finding in named.items() if finding}
+    for name, finding in named.items():
+        if finding and flags[finding] != name:
+            raise ProviderError(f"{file}: the columns {name} and {flags[finding]} are both of {finding}; expected one")
     remarks: list[str] = list(table.remarks)
     if lists is None and not flags and _DICTIONARY not in table.header:
         return None, (f"{file.name} has no labels (its columns: {', '.join(table.header)})",)
     if lists is not None:
         values, said = _of_lists(table, lists, findings, file)
         remarks += [f"{file.name}: {text}" for text in said]
+        if flags:
+            remarks.append(f"{file.name}: labels of the column '{lists}', not of {', '.join(flags.values())}")
+            _check_agree(values, table, flags, findings, lists)
     elif flags:
         values = _of_flags(table, flags, findings, file)
     else:
@@ -214,6 +220,20 @@ def _of_flags(table: Table, columns: Mapping[str, str], findings: tuple[str, ...
                     f"{file} {table.places([row])}: '{NO_FINDING}' beside findings; a film has some or none"
                 )
     return values
+
+
+def _check_agree(
+    values: np.ndarray, table: Table, columns: Mapping[str, str], findings: tuple[str, ...], lists: str
+) -> None:
+    """ProviderError where a column of names says another thing of a film than a column of 0 and 1."""
+    for finding, name in columns.items():
+        for row, text in enumerate(table.column(name)):
+            named = int(values[row, findings.index(finding)]) if finding in findings else int(not values[row].any())
+            if _FLAGS.get(text.lower(), named) != named:
+                raise ProviderError(
+                    f"{table.path} {table.places([row])}: {finding} is {named} by the column '{lists}' and {text} by "
+                    f"'{name}'; leave one of them out"
+                )
 
 
 def _of_dictionaries(table: Table, findings: tuple[str, ...], file: Path) -> np.ndarray:

@@ -25,6 +25,7 @@ _LIST = re.compile(r"\[(.*)\]|\{(.*)\}|\((.*)\)", re.DOTALL)
 _ARRAY = re.compile(
     r"(?:np\.|numpy\.)?(?:array|Index|set|frozenset|tuple|list)\((.*?)(?:,\s*dtype=[^()]*)?\)", re.DOTALL
 )
+_NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?")
 _LINES = re.compile(r"[\r\n\v\f\u2028\u2029]+")
 
 
@@ -126,6 +127,12 @@ def flags_of_lists(
     places: where rows are, for the error. InputError where a film has findings and none of them at once.
     """
     lists, remarks = split_lists(values)
+    numbered = [row for row, names in enumerate(lists) if any(_NUMBER.fullmatch(name) for name in names)]
+    if numbered:
+        raise InputError(
+            f"manifest: {places(numbered)}: expected names of findings, found the number '{values[numbered[0]]:.40}'; write "
+            "names, or a column finding_<Name> of 0 and 1 for each"
+        )
     kept, said = spellings(name for names in lists for name in names)
     sets = [{kept[name] for name in names} for names in lists]
     check_no_finding(sets, places)

@@ -18,6 +18,7 @@ IS_ONE = "taken for one person each"
 
 _WHOLE = re.compile(r"([+-]?\d+)(?:[.,]0*)?")
 _AS_TEXT = re.compile(r"=\"(.*)\"|'(?=\d)(.*)")  # how spreadsheets keep a number as text
+_GROUPED = re.compile(r"\d{1,3}(?:([.,])\d{3})(?:\1\d{3})*")
 _ROUNDED = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d+")
 _NAMED = 3  # so many persons with several spellings are named
 _WORDS = ("patient", "subject", "participant", "person", "anonpatient", "deidpatient", "empipatient")
@@ -55,7 +56,8 @@ def one_name_each(values: Sequence[str], places: Callable[[Sequence[int]], str])
             f"manifest: {places(rounded)}: patient '{values[rounded[0]]}' is a number that a spreadsheet rounded, so "
             "that it may be several persons; export the column as text"
         )
-    whole = [_without_point(value) for value in values]
+    grouped = any(_GROUPED.fullmatch(value) and not value.endswith("000") for value in values)  # 1,000 beside 1,001
+    whole = [value if grouped and _GROUPED.fullmatch(value) else _without_point(value) for value in values]
     spelt: dict[str, list[str]] = {}
     for value in whole:
         seen = spelt.setdefault(_key(value), [])
@@ -76,7 +78,7 @@ def _without_point(value: str) -> str:
 
 def _key(value: str) -> str:
     """What two spellings of one person have in common."""
-    if _WHOLE.fullmatch(value):
+    if value.lstrip("+-").isdecimal():
         return str(int(value))
     return " ".join(unicodedata.normalize("NFKC", value).casefold().split())
 

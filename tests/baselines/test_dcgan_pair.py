@@ -27,12 +27,11 @@ from cxrbench.benchmark.contracts.provider import collect
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo, pack_masks
 from cxrbench.benchmark.errors import InputError, ProviderError
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.training.checkpoint import Keeper, State
-from cxrbench.benchmark.training.history import History
-from cxrbench.benchmark.training.loop import Rows, make_fabric, seeded, train
+from cxrbench.benchmark.training.loop import make_fabric, seeded, train
 from cxrbench.benchmark.training.recipe import RowNumbers, Step
 
 from ..organs import with_organs
+from ..stopped import stopped_after
 
 PAPER = DCGANPair.presets["paper"]
 TINY = DCGANPairSettings(
@@ -196,15 +195,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights_and_timeline(tm
     settings = replace(TINY, average=0.9)
     whole = seeded_recipe(films, settings)
     train(whole, RowNumbers(12), steps=6, seed=0)
-    stopped = seeded_recipe(films, settings)
-    fabric, optimizers, history = make_fabric("cpu", float32=True), stopped.optimizers(), History()
-    rows = Rows(12, 0)
-    with seeded(0):
-        for index in range(3):
-            stopped.step({"rows": torch.from_numpy(rows.take(8 * index, 8))}, Step(index, 6, fabric))
-            history.steps, history.images_seen = index + 1, 8 * (index + 1)
-        keeper = Keeper(tmp_path, State(stopped.networks(), optimizers, torch.device("cpu")))
-        keeper.keep(history)
+    stopped_after(3, seeded_recipe(films, settings), RowNumbers(12), tmp_path, steps=6)
     resumed = seeded_recipe(films, settings)
     train(resumed, RowNumbers(12), steps=6, seed=0, checkpoints=tmp_path)
     for name, network in whole.networks().items():

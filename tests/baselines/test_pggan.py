@@ -23,10 +23,10 @@ from cxrbench.baselines.pggan_networks import (
 )
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.training.checkpoint import Keeper, State
-from cxrbench.benchmark.training.history import History
-from cxrbench.benchmark.training.loop import Rows, make_fabric, seeded, train
+from cxrbench.benchmark.training.loop import make_fabric, seeded, train
 from cxrbench.benchmark.training.recipe import RowNumbers, Step
+
+from ..stopped import stopped_after
 
 TINY = PGGANSettings(
     fmap_base=32,
@@ -214,15 +214,9 @@ def test_growth_goes_on_from_a_checkpoint_to_the_same_weights(tmp_path):
         with seeded(0):
             return PGGANRecipe(films, TINY)
 
-    whole, stopped, resumed = fresh(), fresh(), fresh()
+    whole, resumed = fresh(), fresh()
     train(whole, RowNumbers(8), steps=12, seed=0)
-    with seeded(0):
-        state = State(stopped.networks(), stopped.optimizers(), torch.device("cpu"))
-        rows, fabric = Rows(8, 0), make_fabric("cpu", float32=True)
-        for index in range(6):  # in the middle of the fade, where some layers have no moments yet
-            stopped.step({"rows": torch.from_numpy(rows.take(index * 4, 4))}, Step(index, 12, fabric))
-        keeper = Keeper(tmp_path, state)
-        keeper.keep(History(steps=6, images_seen=24))
+    stopped_after(6, fresh(), RowNumbers(8), tmp_path, steps=12)  # in the fade, where some layers have no moments yet
     train(resumed, RowNumbers(8), steps=12, seed=0, checkpoints=tmp_path)
     for one, two in zip(whole.sampler().parameters(), resumed.sampler().parameters(), strict=True):
         assert torch.equal(one, two)

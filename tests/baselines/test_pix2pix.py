@@ -35,10 +35,10 @@ from cxrbench.benchmark.data.augmentation import warp
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.training.checkpoint import Keeper, State
-from cxrbench.benchmark.training.history import History
-from cxrbench.benchmark.training.loop import Rows, make_fabric, seeded, train
+from cxrbench.benchmark.training.loop import make_fabric, seeded, train
 from cxrbench.benchmark.training.recipe import Step
+
+from ..stopped import stopped_after
 
 SIDE = 32
 STILL = Pix2PixSettings(enlarge=1.0, angle=0.0, mirror=0.0)
@@ -266,15 +266,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights_and_timeline(tm
 
     whole = recipe()
     train(whole, source, steps=6, seed=0)
-    stopped = recipe()
-    fabric, optimizers, history = make_fabric("cpu", float32=True), stopped.optimizers(), History()
-    rows = Rows(len(source), 0)
-    with seeded(0):
-        for index in range(3):
-            batch = source.batch(rows.take(4 * index, 4), np.random.default_rng([0, 1, index]))
-            stopped.step(batch, Step(index, 6, fabric))
-            history.steps, history.images_seen = index + 1, 4 * (index + 1)
-        Keeper(tmp_path, State(stopped.networks(), optimizers, torch.device("cpu"))).keep(history)
+    stopped_after(3, recipe(), source, tmp_path, steps=6)
     resumed = recipe()
     train(resumed, source, steps=6, seed=0, checkpoints=tmp_path)
     for name, network in whole.networks().items():

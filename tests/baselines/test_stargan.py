@@ -18,10 +18,10 @@ from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.data.findings import LOCALISED, NO_FINDING
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
-from cxrbench.benchmark.training.checkpoint import Keeper, State
-from cxrbench.benchmark.training.history import History
-from cxrbench.benchmark.training.loop import Rows, make_fabric, seeded, train
+from cxrbench.benchmark.training.loop import make_fabric, seeded, train
 from cxrbench.benchmark.training.recipe import Step
+
+from ..stopped import stopped_after
 
 SIDE = 16
 FINDINGS = ("Effusion", "Hernia", "Pneumonia", "Atelectasis")
@@ -226,15 +226,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights_and_timeline(tm
 
     whole = recipe()
     train(whole, films, steps=6, seed=0)
-    stopped = recipe()
-    fabric, optimizers, history = make_fabric("cpu", float32=True), stopped.optimizers(), History()
-    rows = Rows(len(films), 0)
-    with seeded(0):
-        for index in range(3):
-            batch = films.batch(rows.take(4 * index, 4), np.random.default_rng([0, 1, index]))
-            stopped.step(batch, Step(index, 6, fabric))
-            history.steps, history.images_seen = index + 1, 4 * (index + 1)
-        Keeper(tmp_path, State(stopped.networks(), optimizers, torch.device("cpu"))).keep(history)
+    stopped_after(3, recipe(), films, tmp_path, steps=6)
     resumed = recipe()
     train(resumed, films, steps=6, seed=0, checkpoints=tmp_path)
     for name, network in whole.networks().items():

@@ -20,6 +20,7 @@ from cxrbench.benchmark.cli import main
 from cxrbench.benchmark.data import catalogue
 from cxrbench.benchmark.data.phantom.dataset import phantom_dataset
 from cxrbench.benchmark.errors import CxrbenchError, InputError, ProviderError
+from cxrbench.benchmark.processes import Ended
 from cxrbench.benchmark.runs import chains
 from cxrbench.benchmark.runs.request import Request, execute, prepare
 from cxrbench.benchmark.runs.store import Level, Store
@@ -229,7 +230,7 @@ def test_an_outcome_that_cannot_be_written_names_the_temporary_folder(tmp_path):
 
 def test_a_step_whose_outcome_cannot_be_written_is_not_blamed_on_the_provider(home, monkeypatch):
     prepared = prepare(Request(provider=PROVIDER, task=TASK, device="cpu", arms=ARMS, jobs=1))
-    monkeypatch.setattr(chains, "_wait", lambda *_: chains.UNSAID)
+    monkeypatch.setattr(chains.Apart, "wait", lambda self, _: (self.end(), Ended(chains.UNSAID, "", ""))[1])
     errors = {outcome.error for outcome in execute(prepared)}
     assert errors == {f"cannot write in {disk.temporary()}: free space there, or set TMPDIR"}
 

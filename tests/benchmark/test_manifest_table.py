@@ -558,6 +558,7 @@ def test_frontal_views_in_several_words_are_kept_and_those_left_out_are_named(fi
     ("text", "view"),
     [
         ("postero-anterior oblique", "OBLIQUE"),
+        ("PA OBL", "OBLIQUE"),
         ("antero-posterior left lateral decubitus", "DECUBITUS"),
         ("PA/LAT", "LATERAL"),
         ("BILATERAL FRONTAL", "FRONTAL"),
@@ -602,3 +603,9 @@ def test_an_empty_array_of_findings_is_a_film_without_any():
 def test_a_dictionary_of_findings_has_0_or_1_for_each():
     with pytest.raises(InputError, match="findings as a dictionary must have 0 or 1 for each, found Mass: -1"):
         flags_of_lists(["{'Mass': -1, 'Edema': 1}"], _rows)
+
+
+@pytest.mark.parametrize("text", ["1", "0.0", "1|0|1", "[0, 1]"])
+def test_numbers_are_no_names_of_findings(text):
+    with pytest.raises(InputError, match=r"rows \[0\]: expected names of findings, found the number"):
+        flags_of_lists([text, "Mass"], lambda rows: f"rows {list(rows)}")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.data.people import names_in_paths, near_names, one_name_each
+from cxrbench.benchmark.data.reading.tables import read_table
 from cxrbench.benchmark.data.same_pixels import copies_learnt, pixel_keys, same_pixels
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.results.assemble import check_words
@@ -129,3 +130,14 @@ def test_a_record_counts_test_films_that_are_training_films_too():
     label, sentence, alarm = check_words("real_films", check_real(data, train, test)["real_films"])
     assert (label, alarm) == ("real test films", True)
     assert sentence == "1 of 2 have the pixels of a training film (b is a): a leak"
+
+
+def test_a_sign_that_is_not_seen_makes_no_second_person(tmp_path):
+    (tmp_path / "a.csv").write_text("path,\ufeffpatient\na.png,7\u200b\nb.png,7\n", encoding="utf-8")
+    assert read_table(tmp_path / "a.csv").column("patient") == ["7", "7"]
+
+
+def test_numbers_in_groups_of_three_are_not_cut_at_the_comma():
+    values = ["1,000", "1", "1,001", "2,000"]
+    assert one_name_each(values, _places) == (values, [])
+    assert one_name_each(["1.000", "1"], _places)[0] == ["1", "1"]  # floats of three places

@@ -445,3 +445,16 @@ def test_no_file_that_was_cut_or_turned_over_ends_in_a_traceback(tmp_path, form)
             MaskReader([{"heart": tmp_path / "a.png"}], ["heart"], ways).read(0, (32, 32))
         except InputError as error:
             assert "\n" not in str(error)
+
+
+def test_colours_where_labels_were_said_are_refused_with_the_way_to_say_them(tmp_path):
+    """A palette whose first colour is not black: its numbers are in any order."""
+    image = Image.fromarray(np.tile(np.arange(4, dtype=np.uint8), (16, 1)), "P")
+    image.putpalette([255, 255, 255, 255, 0, 0, 0, 255, 0, 0, 0, 255])
+    image.save(tmp_path / "a.png")
+    said = parse_declared("labels:left_lung=1,right_lung=2,heart=3")
+    reader = MaskReader([{SHARED: tmp_path / "a.png"}], ORGANS, ways, said)
+    with pytest.raises(
+        InputError, match=r"has colours .* and no numbers that can be labels .*; say colours:left_lung=#ff0000"
+    ):
+        reader.read(0, (16, 4))

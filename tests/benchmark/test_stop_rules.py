@@ -60,11 +60,9 @@ def test_the_best_value_is_the_lowest_so_far():
 def test_a_checkpoint_keeps_what_a_rule_knows(rule, values):
     for value in values[:-1]:
         rule.update(value)
-    network = nn.Linear(1, 1)
-    tensors, plain = State({"n": network}, {"o": SGD(network.parameters())}, torch.device("cpu"), rule).tensors()
-    fresh = type(rule)(3)
-    other = nn.Linear(1, 1)
-    State({"n": other}, {"o": SGD(other.parameters())}, torch.device("cpu"), fresh).restore(tensors, plain)
+    first, other, fresh = Descent(), Descent(), type(rule)(3)
+    tensors, plain = State(first, first.optimizers(), torch.device("cpu"), rule).tensors()
+    State(other, other.optimizers(), torch.device("cpu"), fresh).restore(tensors, plain)
     assert not fresh.over
     assert fresh.update(values[-1]) == rule.update(values[-1]) == (False, True)
 

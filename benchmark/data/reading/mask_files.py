@@ -88,6 +88,8 @@ def read_mask_file(path: Path | MaskArray, wanted: Wanted) -> MaskFile:
     if isinstance(path, MaskArray):
         if wanted is Wanted.COLOURS or path.values.dtype.kind not in "buif":
             raise InputError(f"mask {path.path} has no colours: expected labels, bit flags, or an array an organ")
+        if not path.values.size:
+            raise InputError(f"mask {path.path} has no pixels (its shape is {path.values.shape})")
         return MaskFile(path.path, _whole(path.values, path.path))
     raster = open_raster(path)
     image, remarks = raster.image, raster.remarks

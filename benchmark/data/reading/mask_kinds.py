@@ -228,6 +228,12 @@ def checked(mask: MaskFile, declared: Declared, ways: Ways) -> MaskFile:
     known = [*declared.organs.values(), *declared.ignored]
     if declared.kind == "colours":
         return _nearest(mask, known, declared, ways)
+    if mask.coloured:
+        found = colour_words(_colours_of(mask))
+        raise InputError(
+            f"mask {mask.path} has colours ({found}) and no numbers that can be {declared.kind} (of a palette they count "
+            f"where its first colour is black); {ways(f'colours:{next(iter(declared.organs))}=#ff0000')}"
+        )
     if declared.kind == "bits":
         rest = int(np.bitwise_or.reduce(mask.counts[0])) & ~sum(known)
         unexpected = [1 << bit for bit in range(rest.bit_length()) if rest >> bit & 1]

@@ -36,6 +36,7 @@ _MOST_BYTES, _MOST_ROWS = 256 << 20, 5_000_000  # of a packed file, of a table
 _SAMPLE = 200  # lines that decide what separates fields
 _NAMED = 5  # an error names so many lines, then says how many more
 _SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n?")  # what Excel writes and reads as a first line
+_ENDS = re.compile(r"^[\s\u00ad\u200b-\u200f\u2060\ufeff]+|[\s\u00ad\u200b-\u200f\u2060\ufeff]+$")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _BINARY = {
     b"\xd0\xcf\x11\xe0": "an old Excel file (.xls); save it as .xlsx or as csv",
@@ -226,7 +227,7 @@ def _separator(text: str) -> str:
 def _fields(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
     for row in reader:
-        yield reader.line_num, [field.strip() for field in row]
+        yield reader.line_num, [_bare(field) for field in row]
 
 
 def _trimmed(header: list[str], rows: list[tuple[int, list[str]]]) -> tuple[list[str], list[tuple[int, list[str]]]]:
@@ -336,7 +337,12 @@ def _text(value: Any) -> str:
         return str(int(value))
     if isinstance(value, (list, tuple, set)):
         return json.dumps([_text(one) for one in value], ensure_ascii=False)
-    return str(value).strip()
+    return _bare(str(value))
+
+
+def _bare(field: str) -> str:
+    """A field without blanks and signs that are not seen (a mark of byte order, a blank of no width) at its ends."""
+    return _ENDS.sub("", field)
 
 
 def _first_line(error: Exception) -> str:

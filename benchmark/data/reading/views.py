@@ -19,7 +19,7 @@ _CODES = {
     **dict.fromkeys(("LLD", "RLD"), "DECUBITUS"),
     **dict.fromkeys(("LLO", "RLO", "LAO", "RAO", "LPO", "RPO"), "OBLIQUE"),
 }
-_KINDS = {"DECUB": "DECUBITUS", "OBLIQ": "OBLIQUE", "LATERO": "LATERAL", "LATERAL": "LATERAL"}  # beginnings of words
+_KINDS = {"DECUB": "DECUBITUS", "OBL": "OBLIQUE", "LATERO": "LATERAL", "LATERAL": "LATERAL"}  # beginnings of words
 
 
 def view_of(text: str) -> str | None:
