@@ -276,5 +276,5 @@ def test_a_salt_draws_other_films_of_the_same_counts_and_splits(tmp_path):
 def test_a_salt_that_can_be_guessed_and_a_set_that_is_no_phantom_are_refused(like, salt):
     from cxrbench.benchmark.data.phantom.held_back import held_back
 
-    with pytest.raises(InputError, match="can be guessed|unknown phantom"):
+    with pytest.raises(InputError, match=r"can be guessed|unknown phantom"):
         held_back(like, salt, 16, name="held")
