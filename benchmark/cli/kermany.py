@@ -1,4 +1,4 @@
-"""`cxrbench data import kermany`: the real films of our boards."""
+"""`cxrbench data import kermany-lungs`: the real films of our boards."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .options import Force, Json, Resolution
 def add_kermany(app: typer.Typer, keep: Callable[..., None]) -> None:
     """The command; keep: keeps a dataset and prints what was found, (dataset, force=, as_json=)."""
 
-    @app.command("kermany")
+    @app.command("kermany-lungs")
     def import_kermany(
         source: Annotated[Path, typer.Argument(help="Folder with metadata.csv, images/ and masks/.")],
         resolution: Resolution = 256,
@@ -28,6 +28,6 @@ def add_kermany(app: typer.Typer, keep: Callable[..., None]) -> None:
         from .progress_bar import shown_progress
 
         check_free(name, force=force)
-        with shown_progress("import kermany") as progress:
+        with shown_progress("import kermany-lungs") as progress:
             dataset = read(source, resolution, name=name, progress=progress)
         keep(dataset, force=force, as_json=as_json)

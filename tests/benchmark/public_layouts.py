@@ -291,6 +291,23 @@ def shenzhen(root: Path) -> Path:
     return root
 
 
+def kermany(root: Path) -> Path:
+    """Six films: two of one child train, one of the folder val, and a child of the same number is tested."""
+    names = (
+        "train/NORMAL/IM-0115-0001",
+        "train/NORMAL/NORMAL2-IM-0927-0001-0002",
+        "train/PNEUMONIA/person1_bacteria_1",
+        "train/PNEUMONIA/person1_bacteria_2",
+        "val/PNEUMONIA/person1946_virus_4874",
+        "test/PNEUMONIA/person1_virus_6",
+        "test/NORMAL/IM-0115-0001",
+    )
+    for seed, name in enumerate(names):
+        film(root / "chest_xray" / f"{name}.jpeg", seed, (48, 40))
+    (root / "chest_xray" / "train" / "NORMAL" / ".DS_Store").write_bytes(b"")
+    return root
+
+
 def chestx_det10(root: Path, *, leak: bool = False) -> Path:
     """Two films train, one tests; with `leak` the person of a training film is tested."""
     root.mkdir(parents=True, exist_ok=True)

@@ -138,6 +138,7 @@ MAKERS = {
     "siim": lambda root: layouts.siim(root, [("a", "-1"), ("b", "0 2")]),
     "montgomery": lambda root: layouts.montgomery(root),
     "shenzhen": lambda root: layouts.shenzhen(root),
+    "kermany": lambda root: layouts.kermany(root),
     "chestx-det10": lambda root: layouts.chestx_det10(root),
 }
 
@@ -155,6 +156,7 @@ def test_every_set_refuses_what_is_not_whole(tmp_path, name):
         table.unlink()
     shutil.rmtree(source / "MontgomerySet/CXR_png", ignore_errors=True)
     shutil.rmtree(source / "CXR_png", ignore_errors=True)
+    shutil.rmtree(source / "chest_xray", ignore_errors=True)
     with pytest.raises(InputError, match=rf"^{name}: no (folder )?[^\n]+$"):
         imported(name, source, allow_partial=False, **options)
 
@@ -448,6 +450,26 @@ def test_shenzhen_films_with_a_mask_alone(tmp_path):
     assert len(everything) == 3 and everything.masks is None
     shutil.rmtree(tmp_path / "set/mask")
     assert "no folder 'mask' with the lung masks" in said(imported("shenzhen", tmp_path / "set"))
+
+
+def test_kermany_children_are_counted_in_each_part_and_val_trains(tmp_path):
+    found = imported("kermany", layouts.kermany(tmp_path / "set"), resolution=24)
+    assert column(found, "split") == {
+        "train-IM-0115-0001": "train",
+        "train-NORMAL2-IM-0927-0001-0002": "train",
+        "train-person1_bacteria_1": "train",
+        "train-person1_bacteria_2": "train",
+        "train-person1946_virus_4874": "train",
+        "test-person1_virus_6": "test",
+        "test-IM-0115-0001": "test",
+    }
+    assert len(set(column(found, "patient").values())) == 6  # two films of one child
+    assert found.cases[list(found.info.findings)].sum().tolist() == [4, 2, 2]
+    assert "1 film of the folder val train" in said(found) and "patients are in train and in test" not in said(found)
+    assert len(imported("kermany", tmp_path / "set" / "chest_xray", resolution=24)) == 7
+    (tmp_path / "set/chest_xray/test/NORMAL/holiday.jpeg").write_bytes(b"")
+    with pytest.raises(InputError, match=r"holiday.jpeg is no film of the set: expected names such as IM-0115"):
+        imported("kermany", tmp_path / "set")
 
 
 def test_chestx_det10(tmp_path):

@@ -46,12 +46,12 @@ def import_kermany(
     table = source / "metadata.csv"
     if not table.is_file():
         raise InputError(
-            f"kermany: {source} has no metadata.csv; expected the folder with metadata.csv, images/ and masks/"
+            f"kermany-lungs: {source} has no metadata.csv; expected the folder with metadata.csv, images/ and masks/"
         )
     films = import_manifest(table, resolution, name=name, options=OPTIONS, progress=progress)
     if len(films) != FILMS:
-        raise InputError(f"kermany: {table} names {len(films)} films, expected {FILMS}")
+        raise InputError(f"kermany-lungs: {table} names {len(films)} films, expected {FILMS}")
     for column, expected in SPLITS.items():
         if column not in films.cases or split_digest(films.ids, list(films.cases[column])) != expected:
-            raise InputError(f"kermany: the column '{column}' of {table} is not the published one")
+            raise InputError(f"kermany-lungs: the column '{column}' of {table} is not the published one")
     return replace(films, info=films.info.changed(provenance=PROVENANCE))

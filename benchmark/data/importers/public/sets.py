@@ -49,6 +49,7 @@ SETS = (
     ),
     PublicSet("montgomery", "Montgomery County with lung masks", "https://data.lhncbc.nlm.nih.gov/public", ("masks",)),
     PublicSet("shenzhen", "Shenzhen with its lung masks", "https://data.lhncbc.nlm.nih.gov/public", ("masks",)),
+    PublicSet("kermany", "Kermany's paediatric films", "https://doi.org/10.17632/rscbjbr9sj"),
     PublicSet("chestx-det10", "ChestX-Det10", "https://github.com/Deepwise-AILab/ChestX-Det10-Dataset"),
 )
 
