@@ -29,7 +29,7 @@ def folder(place, films: int = 247):
 
 
 def test_another_folder_is_one_line(tmp_path):
-    with pytest.raises(InputError, match=r"kermany: .* has no metadata.csv; expected the folder with"):
+    with pytest.raises(InputError, match=r"kermany-lungs: .* has no metadata.csv; expected the folder with"):
         import_kermany(tmp_path)
     with pytest.raises(InputError, match=r"names 3 films, expected 247"):
         import_kermany(folder(tmp_path / "few", films=3), 16)
