@@ -74,6 +74,7 @@ def read_arrays(folder: Path) -> Arrays:
     whole = values[0] if len(values) == 1 else np.concatenate(values)
     files = ", ".join(dict.fromkeys(one.path.name for one in films))
     of_masks = _masks_of(masks, len(whole), where)
+    remarks = (*remarks, *_seen_through(whole, first, white))
     remarks = (f"films of {files}: {_words(whole)}", *remarks, *(f"not read: {one.words}" for one in others))
     taken = tuple(dict.fromkeys(one.path for one in arrays))
     return Arrays(whole, first, white, _classes(labels, len(whole), where), remarks, names, of_masks, taken)
@@ -239,6 +240,16 @@ def _range(films: Sequence[np.ndarray], where: str) -> tuple[float, tuple[str, .
         raise ProviderError(f"{where}: values up to {high:g}, expected at most 65,535")
     dark = (f"no value above {high:g} of {white:g}, as dark as stored",) if high < white / 2 else ()
     return white, dark
+
+
+def _seen_through(films: np.ndarray, first: bool, white: float) -> tuple[str, ...]:
+    """What is to be said of an alpha channel: it is dropped, as in files."""
+    if films.ndim != 4 or films.shape[1 if first else -1] != 4:
+        return ()
+    alpha = films[:, 3] if first else films[..., 3]
+    if min(float(block.min()) for block in _blocks(alpha)) >= white:
+        return ()
+    return ("with transparent parts: alpha dropped, the colours below it taken",)
 
 
 def _blocks(film: np.ndarray) -> list[np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 
@@ -198,6 +199,15 @@ def test_mimic(tmp_path):
     assert "1 film without any label left out" in said(found)  # d6, whose study is in no table of labels
 
 
+def test_mimic_with_two_rows_of_a_study_that_differ(tmp_path):
+    source = layouts.mimic(tmp_path / "set")
+    path = source / "mimic-cxr-2.0.0-chexpert.csv.gz"
+    lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+    path.write_bytes(gzip.compress("\n".join([*lines, lines[1].replace("1.0", "0.0", 1)]).encode()))
+    with pytest.raises(InputError, match=r"line 6 of .*: another row of study_id 50000001"):
+        imported("mimic", source, uncertain="zeros")
+
+
 def test_mimic_with_the_other_labels(tmp_path):
     found = imported("mimic", layouts.mimic(tmp_path / "set"), uncertain="zeros", labels="negbio")
     assert column(found, "Fracture")["d1"] == 1 and "labels by negbio" in found.info.provenance
@@ -386,7 +396,7 @@ def test_siim_films_that_a_uid_names_without_an_ending_are_two(tmp_path):
     assert imported("siim", source).ids == ["1.2.276.0", "1.2.276.1"]
 
 
-@pytest.mark.parametrize("runs", ["1 2 3", "a b", "1048570 7", "5 -2", ""])
+@pytest.mark.parametrize("runs", ["1 2 3", "a b", "1048570 7", "5 -2", "", "1 99999999999999999999"])
 def test_siim_runs_that_cannot_be(tmp_path, runs):
     with pytest.raises(InputError, match=r"siim: line 2 of .*EncodedPixels must be"):
         imported("siim", layouts.siim(tmp_path / "set", [("a", runs)]))

@@ -335,6 +335,17 @@ def test_arrays_in_any_form_are_the_films(train, tmp_path, form, suffix):
     assert ("a hair outside" in provider.facts()["noticed"]) == (form == "a hair outside")
 
 
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("alpha", [255, 100])
+def test_alpha_of_arrays_is_dropped_and_said_where_it_shows(train, tmp_path, first, alpha):
+    grey = train.images[..., None]
+    films = np.concatenate([grey, grey, grey, np.full_like(grey, alpha)], axis=-1)
+    np.save(tmp_path / "samples.npy", np.moveaxis(films, -1, 1) if first else films)
+    provider = FolderProvider(str(tmp_path))
+    np.testing.assert_array_equal(sampled(provider, train).images, train.images)
+    assert ("alpha dropped" in provider.facts()["noticed"]) == (alpha < 255)
+
+
 def test_classes_that_nobody_named_are_said_and_left_out(train, tmp_path):
     np.savez(tmp_path / "samples.npz", train.images, one_hot(train))
     provider = FolderProvider(str(tmp_path))

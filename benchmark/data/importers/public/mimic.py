@@ -7,6 +7,7 @@ labels of a study by CheXpert's or NegBio's labeller: 1, 0, -1 (uncertain), blan
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from ....errors import InputError, unknown
@@ -29,8 +30,7 @@ def read(source: Path, options: PublicOptions) -> Listing:
     metadata = _table(source, "metadata", ("dicom_id", "ViewPosition"))
     labels = _table(source, labeller, _KEYS)
     names = tuple(name for name in labels.header if name not in _KEYS)
-    of_study = {row["study_id"]: row for row in labels.rows}
-    of_film = {row["dicom_id"]: row for row in metadata.rows}
+    of_study, of_film = _by(labels, "study_id"), _by(metadata, "dicom_id")
     blank = dict.fromkeys(names, "")
     finder = Finder([split.path.parent, source])
     films = []
@@ -70,3 +70,12 @@ def read(source: Path, options: PublicOptions) -> Listing:
 def _table(source: Path, what: str, needed: tuple[str, ...]) -> Table:
     names = tuple(f"mimic-cxr-{version}-{what}.csv" for version in ("2.0.0", "2.1.0"))
     return table_of("mimic", source, names, needed)
+
+
+def _by(table: Table, key: str) -> dict[str, Mapping[str, str]]:
+    """Its rows by a column. InputError for two rows of one that differ."""
+    found: dict[str, Mapping[str, str]] = {}
+    for row, values in enumerate(table.rows):
+        if found.setdefault(values[key], values) != values:
+            raise InputError(f"mimic: {table.places([row])} of {table.path}: another row of {key} {values[key]}")
+    return found

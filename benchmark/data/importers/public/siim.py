@@ -58,7 +58,7 @@ def _runs(text: str, where: str) -> np.ndarray:
     """Pairs (gap, length), int64 (R, 2)."""
     try:
         numbers = np.array([int(word) for word in text.split()], dtype=np.int64)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise InputError(f"{where}: EncodedPixels must be -1 or whole numbers, found '{text[:40]}'") from None
     if not len(numbers) or len(numbers) % 2 or (numbers < 0).any() or numbers.sum() > SIDE * SIDE:
         raise InputError(
