@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-_START = Path.cwd()
-"""Code of others may change the folder later."""
+try:
+    _START = Path.cwd()  # code of others may change the folder later
+except OSError:  # one that is gone
+    _START = Path()
 
 
 def home() -> Path:

@@ -33,6 +33,8 @@ TAIL = 16_384
 """Bytes that are kept of what a process prints: its end."""
 MOST_ANSWER = 64 << 20
 """Bytes of the longest answer of a module."""
+GRACE = 10.0
+"""Seconds to read the rest of what an ended process has printed."""
 LOOKS = 2.0
 """Seconds between looks whether a process is still there."""
 _running: set[Apart] = set()
@@ -61,7 +63,7 @@ class _Tail:
 
     def text(self) -> str:
         """The end of what was printed so far."""
-        self.thread.join(timeout=1.0)  # a process that got away may hold the pipe
+        self.thread.join(timeout=GRACE)  # a process that got away may hold the pipe
         return b"".join(self.parts)[-self.most :].decode("utf-8", "replace")
 
 

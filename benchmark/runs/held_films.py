@@ -30,11 +30,11 @@ def films_changed(step: Step) -> str:
 
 
 def forget(step: Step) -> None:
-    """Remove what a step may have made of changed films: its result, the fit before it and the checkpoint of that."""
+    """Remove what a step may have made of changed films: its result, the fit before it, and what their trainings keep."""
     store = Store(step.work.store)
-    made = [store.path(step.level, step.key)]
+    made = [store.path(step.level, step.key), store.checkpoints(step.key)]
     if isinstance(step, Synthesise):
         fit = str(step.cell.fit_key)
-        made += [store.path(Level.FITS, fit), store.root / "checkpoints" / fit]
+        made += [store.path(Level.FITS, fit), store.checkpoints(fit)]
     for folder in made:
         shutil.rmtree(folder, ignore_errors=True)

@@ -37,8 +37,8 @@ class Kind(StrEnum):
 @dataclass
 class Kept:
     """One entry. `made`: when it was last written (seconds since 1970). `needs`: keys of the fit and the films of a record;
-    `used_by`: the records that name this entry; `runs`: the runs and entries whose cells it belongs to; `fit_kept`:
-    whether the fit of a checkpoint has ended."""
+    `used_by`: the records that name this entry; `runs`: the runs and entries whose cells it belongs to; `over`: whether
+    the fit or the downstream training of a checkpoint has ended."""
 
     kind: Kind
     key: str
@@ -50,7 +50,7 @@ class Kept:
     needs: tuple[str, ...] = ()
     used_by: list[str] = field(default_factory=list)
     runs: list[str] = field(default_factory=list)
-    fit_kept: bool = False
+    over: bool = False
 
     @property
     def reachable(self) -> bool:
@@ -58,7 +58,7 @@ class Kept:
         if self.kind in (Kind.DRAFTS, Kind.PROGRESS):
             return False
         if self.kind is Kind.CHECKPOINTS:
-            return not self.fit_kept
+            return not self.over
         return self.kind not in (Kind.FITS, Kind.SYNTHETIC) or bool(self.used_by)
 
     def to_json(self, now: float) -> dict[str, Any]:
@@ -91,7 +91,8 @@ def contents(store: Store, runs: Iterable[Path] = ()) -> list[Kept]:
                 needed.runs = sorted({*needed.runs, *record.runs})
                 needed.group, needed.about = record.group, needed.about or f"of {record.about}"
     for entry in found:
-        entry.fit_kept = entry.kind is Kind.CHECKPOINTS and (Kind.FITS, entry.key) in by_key
+        ended = any((kind, entry.key) in by_key for kind in (Kind.FITS, Kind.RECORDS))
+        entry.over = entry.kind is Kind.CHECKPOINTS and ended
     return sorted(found, key=lambda entry: (list(Kind).index(entry.kind), entry.group, entry.key))
 
 

@@ -74,7 +74,7 @@ def _may_go(entry: Kept, wish: Wish, now: float) -> bool:
     if entry.kind is Kind.RECORDS:
         return not entry.runs
     grace = entry.kind in (Kind.FITS, Kind.SYNTHETIC, Kind.CHECKPOINTS) and wish.older is None
-    return not entry.reachable and not (grace and not entry.fit_kept and now - entry.made < GRACE)
+    return not entry.reachable and not (grace and not entry.over and now - entry.made < GRACE)
 
 
 def remove(store: Store, entries: Iterable[Kept]) -> int:

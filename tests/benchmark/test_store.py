@@ -10,6 +10,7 @@ import pytest
 from cxrbench.benchmark import digest
 from cxrbench.benchmark.errors import InputError, StoreError
 from cxrbench.benchmark.files import write_text
+from cxrbench.benchmark.runs.kept import Kind, contents
 from cxrbench.benchmark.runs.record import Failure
 from cxrbench.benchmark.runs.store import Level, Store
 
@@ -112,3 +113,16 @@ def test_a_file_that_cannot_take_its_place_leaves_nothing(tmp_path, monkeypatch)
     with pytest.raises(InputError, match="Disk quota exceeded"):
         write_text(tmp_path / "kept.json", "{}")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("level", [Level.FITS, Level.RECORDS])
+def test_what_a_training_keeps_is_asked_for_until_its_result_is_there(store, level):
+    state = store.checkpoints(KEY)
+    state.mkdir(parents=True)
+    (state / "a.safetensors").write_bytes(b"state")
+    (kept,) = [entry for entry in contents(store) if entry.kind is Kind.CHECKPOINTS]
+    assert kept.reachable
+    with store.adding(level, KEY) as draft:
+        (draft / "made.txt").write_text("made")
+    (kept,) = [entry for entry in contents(store) if entry.kind is Kind.CHECKPOINTS]
+    assert not kept.reachable

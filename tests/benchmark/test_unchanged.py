@@ -217,6 +217,8 @@ def test_films_that_are_changed_while_a_run_works_leave_no_result(mine, monkeypa
         outcome = job(step, limit)
         if step.label == "real tiny":
             correct(mine)
+            state = prepared.store.checkpoints(step.key)  # as a long training leaves it that was killed
+            state.mkdir(parents=True)
         return outcome
 
     monkeypatch.setattr(chains, "run_job", work)
@@ -226,6 +228,7 @@ def test_films_that_are_changed_while_a_run_works_leave_no_result(mine, monkeypa
     assert "real tiny" in failed and "masks.npy" in failed["real tiny"]
     step = next(step for step in prepared.schedule.steps if step.label == "real tiny")
     assert not prepared.store.sound(Level.RECORDS, step.key)
+    assert not prepared.store.checkpoints(step.key).exists(), "a training would go on from films that were changed"
     for outcome in outcomes[outcomes.index(next(one for one in outcomes if one.label == "real tiny")) :]:
         assert outcome.error, "what comes after it is not begun"
 
