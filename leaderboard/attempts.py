@@ -163,7 +163,7 @@ def from_entry(entry: Entry) -> list[Attempt]:
         control=said.control,
         reproduces=said.reproduces or "",
     )
-    return [from_results(entrant, run.results, unranked=run.unranked) for run in entry.runs]
+    return [from_results(entrant, run.results, unranked=entry.unranked(run)) for run in entry.runs]
 
 
 def from_results(entrant: Entrant, results: Results, *, unranked: Sequence[str] = ()) -> Attempt:

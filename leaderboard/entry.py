@@ -216,6 +216,15 @@ class Entry:
         """sha256 over the names and bytes of all its files: what a maintainer's review is about."""
         return digest.of_json([[name, digest.of_file(path)] for name, path in self.files.items()])
 
+    def unranked(self, run: EntryRun) -> tuple[str, ...]:
+        """Why one of its runs is shown without a rank: what its plan says, and seeds that its own name did not give. What
+        the maintainers run may have the seeds of the cells alone."""
+        of = run.results.provider.entry
+        if of == self.name or (not of and self.submission.division == "reproduced"):
+            return run.unranked
+        whose = f"those of {shown(of)}" if of else "free to choose"
+        return (*run.unranked, f"the seeds of its fits are {whose}: run it with --entry {self.name}")
+
 
 def board_name(task: str, data: str, preset: str) -> str:
     """The folder of a board's cells: its names, in small letters."""

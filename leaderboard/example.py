@@ -16,7 +16,7 @@ licence = "Apache-2.0"
 contact = "ada@example.org"
 division = "claimed"                   # "reproduced" is for systems that this repository can run
 training_data = ["the training split of the task, nothing else"]
-command = "cxrbench run --provider my_gan.py:MyGAN --seeds 5"
+command = "cxrbench run --provider my_gan.py:MyGAN --seeds 5 --entry {name}"
 hardware = "two CPU cores"
 
 [code]                                 # leave out where the source is not public
@@ -41,6 +41,6 @@ def example_files(name: str) -> dict[str, str]:
 
 def placeholders(submission: Submission) -> list[str]:
     """The keys that still have the example's own value where nobody else has it."""
-    example = Submission.model_validate(tomllib.loads(_TOML.format(name="example")))
+    example = Submission.model_validate(tomllib.loads(_TOML.format(name=submission.name)))
     keys = ("authors", "contact", "command", "code", "paper")
     return [key for key in keys if getattr(submission, key) == getattr(example, key)]

@@ -40,6 +40,12 @@ def run(
         str | None,
         typer.Option(help="Annotations of a generator that makes none: teacher (the REAL model's) or per_class."),
     ] = None,
+    entry: Annotated[
+        str,
+        typer.Option(
+            help="The entry this run is for, by name or folder: its name gives the seeds of fits and samples."
+        ),
+    ] = "",
     ratios: Annotated[
         str, typer.Option(help="Synthetic films to real ones at the headline size, tried besides: 1:4,1:1,4:1,16:1.")
     ] = "",
@@ -74,6 +80,7 @@ def run(
         address=address,
         time_limit=time_limit,
         label_by=label_by,
+        entry=entry,
         ratios=tuple(text.strip() for text in ratios.split(",") if text.strip()),
         verify=verify,
     )

@@ -17,6 +17,8 @@ from .store import Level
 
 PLACEBO = "placebo_"
 """What the name of an arm begins with where copies stand for its synthetic films."""
+PROVIDERS_DRAWS = ("fit", "sample")
+"""The draws that are the provider's own."""
 
 
 class Cell(Strict):
@@ -62,9 +64,14 @@ class Cell(Strict):
         return task.synthetic_count(data, self.slot) if self.identity.synthetic is None else self.identity.synthetic
 
     def draw(self, what: str) -> int:
-        """The seed of one draw: from the names of the cell alone, not from the provider nor the order of runs."""
+        """The seed of one draw: from the names of the cell alone, not from the provider nor the order of runs. What a
+        provider draws ("fit", "sample") comes from its entry's name too, where it runs in the name of one; downstream
+        models start as their placebos do."""
         cell = self.identity
-        return digest.derive_seed(cell.task.name, cell.task.version, cell.fold, cell.size, cell.seed, what)
+        names = [cell.task.name, cell.task.version, cell.fold, cell.size, cell.seed, what]
+        if what in PROVIDERS_DRAWS and cell.provider is not None and cell.provider.entry:
+            names.append(f"entry {cell.provider.entry}")
+        return digest.derive_seed(*names)
 
 
 class Work(Strict):

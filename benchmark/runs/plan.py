@@ -71,10 +71,12 @@ def make_plan(
     arms: Sequence[ArmName] | None,
     device: str,
     label_by: LabelBy = LabelBy.NATIVE,
+    entry: str = "",
     ratios: Sequence[float] = (),
 ) -> Plan:
-    """Plan a run. `ratios`: synthetic films to real ones that the headline arm is trained with besides the task's own.
-    InputError when the dataset cannot carry the task, when no cell is left, and for ratios without a headline."""
+    """Plan a run. `entry`: the leaderboard's entry in whose name the provider draws. `ratios`: synthetic films to real ones
+    that the headline arm is trained with besides the task's own. InputError when the dataset cannot carry the task, when no
+    cell is left, and for ratios without a headline."""
     task.check(data)
     provider = ProviderIdentity(
         name=provider_plugin.name,
@@ -82,6 +84,7 @@ def make_plan(
         code=provider_plugin.code_digest(),
         settings=said.keyed,
         label_by=label_by.value,
+        entry=entry,
     )
     common = _common(task, task_plugin, data, fit_data, preset, device)
     slots = [slot for slot in task.slots(data) if arms is None or slot.arm in arms]
@@ -236,7 +239,9 @@ def _without_labels(identity: dict[str, Any]) -> dict[str, Any]:
         if identity[later] == nothing:
             del identity[later]
     if identity["provider"] is not None:
-        identity["provider"] = {name: identity["provider"][name] for name in ("code", "settings", "label_by")}
+        provider = identity["provider"]
+        of_old = ("code", "settings", "label_by")
+        identity["provider"] = {name: provider[name] for name in (*of_old, *(("entry",) if provider["entry"] else ()))}
     return identity
 
 

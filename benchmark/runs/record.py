@@ -13,13 +13,15 @@ SCHEMA = 1
 
 class ProviderIdentity(Strict):
     """Which generator, exactly. `code` is the sha256 of the source that defines it; `label_by` says where the annotations
-    of its films come from (`label_by.LabelBy`)."""
+    of its films come from (`label_by.LabelBy`); `entry`: the name of the leaderboard's entry that the seeds of its fits and
+    samples come from, so that nobody can choose them (empty: from the cell alone)."""
 
     name: str
     spec: str
     code: str
     settings: dict[str, Any]
     label_by: str = "native"
+    entry: str = ""
 
     @property
     def title(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from .store import Store
 PRESETS = {"quick": 1800.0, "standard": 86400.0, "paper": 7 * 86400.0}
 """The presets, with the seconds one step may take before it is stopped."""
 TASK_PREFIX = "task."
+ENTRY = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
+"""The names that an entry of the leaderboard may have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +59,8 @@ class Request(Common):
     provider: str
     task: str | None = None
     label_by: str | None = None
+    entry: str = ""
+    """The leaderboard's entry that the seeds of fits and samples come from: its name, or its folder."""
     ratios: tuple[str, ...] = ()
     """Synthetic films to real ones at the headline size, `4:1`: cells beside those of the task's own number."""
 
@@ -178,6 +183,7 @@ def prepare(request: Request, progress: Progress | None = None) -> Prepared:
         arms=arms,
         device=device,
         label_by=label_by,
+        entry=entry_name(request.entry),
         ratios=[_ratio(text) for text in request.ratios],
     )
     return _prepared(request, plan, store)
@@ -237,6 +243,14 @@ def _prepared(request: Common, plan: Plan, store: Store) -> Prepared:
     every = {step.key: (step, chain) for chain in schedule.chains for step in chain}
     done = frozenset(key for key, (step, chain) in every.items() if step_done(step, chain))
     return Prepared(request, plan, store, schedule, done, _job_count(request, plan))
+
+
+def entry_name(text: str) -> str:
+    """The name of an entry, from itself or from its folder. InputError for what can be none."""
+    name = Path(text).name if text else ""
+    if text and not ENTRY.fullmatch(name):
+        raise InputError(f"--entry {text}: expected the name or folder of an entry: small letters, digits, '_' and '-'")
+    return name
 
 
 def _ratio(text: str) -> float:

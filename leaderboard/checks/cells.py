@@ -46,9 +46,8 @@ def check(subject: Subject) -> Iterator[Finding]:
             errors.append("no cell is finished")
         errors += [*_same_everywhere(run), *(words for found in lost.values() for words in found)]
         yield from (Finding(Level.ERROR, NAME, run.path.name, words) for words in errors)
-        yield from (
-            Finding(Level.NOTE, NAME, run.path.name, f"shown without a rank: {words}") for words in run.unranked
-        )
+        reasons = subject.entry.unranked(run)
+        yield from (Finding(Level.NOTE, NAME, run.path.name, f"shown without a rank: {words}") for words in reasons)
 
 
 def _protocol(subject: Subject, run: EntryRun) -> Iterator[str]:

@@ -30,6 +30,7 @@ def new(
 
     folder = new_entry(name, directory)
     print(f"{folder / 'submission.toml'}: fill it in, then")
+    print(f"cxrbench run --provider FILE.py:CLASS --seeds 5 --entry {name} --out RUN_FOLDER")
     print(f"cxrbench submission pack RUN_FOLDER --name {name}{_option(directory)}")
 
 

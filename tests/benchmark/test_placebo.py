@@ -169,6 +169,22 @@ def test_keys_of_cells_that_are_no_placebo_are_what_they_were_before_there_were_
     assert digest.of_json(by_hand) == KEY
 
 
+def test_the_name_of_an_entry_gives_fits_seeds_of_its_own_and_moves_no_other():
+    """Nobody chooses the seeds of a claim; its models start as their placebos do, so that pairs stay pairs."""
+    provider = identity().provider
+    assert provider is not None
+    cells = [
+        Cell(key=key_of(one), identity=one)
+        for one in (identity(provider=provider.model_copy(update={"entry": name})) for name in ("", "ours", "theirs"))
+    ]
+    assert cells[0].key == KEY and len({cell.key for cell in cells}) == 3
+    for what in ("fit", "sample"):
+        assert len({cell.draw(what) for cell in cells}) == 3
+    for what in ("train", "placebo", "annotate"):
+        assert len({cell.draw(what) for cell in cells}) == 1
+    assert cells[0].draw("fit") == digest.derive_seed("a_task", 2, "official", "tiny", 3, "fit")
+
+
 def test_a_placebo_has_a_key_of_its_own():
     keys = {key_of(identity(arm=arm, provider=None, placebo=placebo)) for arm in ALL for placebo in (False, True)}
     assert len(keys) == 8 and KEY not in keys

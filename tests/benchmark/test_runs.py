@@ -249,6 +249,7 @@ def test_durations_are_remembered_for_the_next_estimate():
         ({"data": "fantom"}, "unknown dataset 'fantom'. Did you mean phantom"),
         ({"device": "gpu"}, "unknown device 'gpu'"),
         ({"task": "scr"}, "unknown task 'scr'"),
+        ({"entry": "My GAN"}, "--entry My GAN: expected the name or folder of an entry: small letters, digits"),
     ],
 )
 def test_bad_requests_are_one_line_before_any_work(change, message):

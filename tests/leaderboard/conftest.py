@@ -151,12 +151,19 @@ def make_run(
     curve: FoundCurve | None = None,
     forged: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
     processor: str = "a processor",
+    entry: str | None = None,
 ) -> Made:
     """A finished run, made by hand. `draw`: another one gives other predictions; `missing`: (arm, seed) without a record;
     `placebos`: without, it is of an older protocol; `forged`: predictions of the provider's arms, made of those of REAL (of
     its seed) and the truth."""
     data, task = films or squares(), Squares()
-    provider = ProviderIdentity(name=name, spec=f"{name}.py:{name}", code=digest.of_json([name]), settings={})
+    provider = ProviderIdentity(
+        name=name,
+        spec=f"{name}.py:{name}",
+        code=digest.of_json([name]),
+        settings={},
+        entry=name if entry is None else entry,
+    )
     store, cells = Store(folder / "store"), []
     places = [(slot, placebo) for slot in task.slots(data) for placebo in (False, True)]
     places = [(slot, placebo) for slot, placebo in places if not placebo or (placebos and slot.arm.uses_provider)]

@@ -46,7 +46,9 @@ def claim(pack_system, code):
 
 
 def order_of(claim, checkout, **changes) -> Order:
-    return replace(Order(claim, "held_back_hard", claim.parent.parent / "again", checkout[0], python="python"), **changes)
+    return replace(
+        Order(claim, "held_back_hard", claim.parent.parent / "again", checkout[0], python="python"), **changes
+    )
 
 
 def test_the_command_runs_the_class_of_the_checkout_on_the_films_asked_for(claim, code):

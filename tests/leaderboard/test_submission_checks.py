@@ -16,6 +16,7 @@ from cxrbench.benchmark.results.folder import load_run, write_results
 from cxrbench.benchmark.runs.store import Level as StoreLevel
 from cxrbench.benchmark.runs.store import Store
 from cxrbench.leaderboard import checks as package
+from cxrbench.leaderboard.attempts import from_entry
 from cxrbench.leaderboard.checks import Level, check_entry, checks
 from cxrbench.leaderboard.checks.subject import films_at_hand, installed_task
 from cxrbench.leaderboard.entry import load_entries, load_entry, strays
@@ -274,6 +275,24 @@ def test_a_choice_of_seeds_is_not_ranked(pack_system):
     run = load_entry(pack_system(seeds=5)).runs[0]
     results = run.results.model_copy(update={"seeds": [0, 1, 2, 5, 9]})
     assert any("choice of seeds" in words for words in type(run)(run.path, results).unranked)
+
+
+def test_a_claim_whose_seeds_its_name_did_not_give_is_not_ranked(pack_system, sources):
+    """Who may choose seeds takes the best of many runs; the maintainers' own have those of the cells."""
+    assert lines(check_entry(pack_system("mine", seeds=5), sources=sources)) == RESCORED
+    for of, words in (("", "free to choose"), ("another", "those of another")):
+        folder = pack_system("mine", seeds=5, entry=of)
+        verdict = check_entry(folder, sources=sources)
+        line = f"the seeds of its fits are {words}: run it with --entry mine"
+        assert verdict.passed and f"shown without a rank: {line}" in lines(verdict)
+        (attempt,) = from_entry(load_entry(folder))
+        assert attempt.unranked == (line,)
+    path = folder / "submission.toml"
+    path.write_text(path.read_text().replace('"claimed"', '"reproduced"'))
+    assert len(load_entry(folder).unranked(load_entry(folder).runs[0])) == 1
+    folder = pack_system("mine", seeds=5, entry="")
+    path.write_text(path.read_text().replace('"claimed"', '"reproduced"'))
+    assert load_entry(folder).unranked(load_entry(folder).runs[0]) == ()
 
 
 def test_arms_that_were_not_planned_are_said(pack_system, sources, monkeypatch):

@@ -214,6 +214,7 @@ RECORD_FIELDS: dict[str, tuple[tuple[str | int, ...], Any]] = {
     "another code of the provider": (("cell", "provider", "code"), "1" * 64),
     "other settings of the provider": (("cell", "provider", "settings"), {"steps": 1}),
     "labels by somebody else": (("cell", "provider", "label_by"), "teacher"),
+    "seeds of another name": (("cell", "provider", "entry"), "another"),
     "a better number": (("table", 0, "value"), lambda value: value + 0.01),
     "a slightly better number": (("table", 1, "value"), lambda value: value + 1e-4),
     "a better average": (("table", 2, "value"), lambda value: value + 0.01),
