@@ -22,6 +22,7 @@ import threading
 import traceback
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from .processes import MARK
@@ -32,6 +33,8 @@ MOST = 1 << 17
 """Bytes of the longest order."""
 FAMILIAR = ("numpy", "pandas", "scipy", "torch", "torchvision", "cv2", "PIL", "pyarrow", "skimage", "sklearn")
 """Packages that a server may load: others may do anything when they are imported."""
+FORKS_WITH_US = ("jemalloc_bg_thd",)
+"""Threads by name that are begun anew in a child: those of jemalloc, pyarrow's allocator, which registers for forks."""
 _OURS = __name__.split(".benchmark.")[0]
 _idle: dict[tuple[Any, ...], list[ForkServer]] = {}
 _lock = threading.Lock()
@@ -169,8 +172,7 @@ def serve(channel: socket.socket, main: Callable[[], None]) -> None:
                     importlib.import_module(name)
         gc.collect()
         gc.freeze()  # what is loaded stays shared with the children
-        alone = len(os.listdir("/proc/self/task")) == 1
-        pid = os.fork() if alone else None
+        pid = os.fork() if _threads() == 1 else None
         if pid == 0:
             channel.close()
             _be(ends, order["mark"], main)
@@ -179,6 +181,12 @@ def serve(channel: socket.socket, main: Callable[[], None]) -> None:
         channel.send(json.dumps({"pid": pid}).encode())
         if pid is not None:
             channel.send(json.dumps({"code": os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}).encode())
+
+
+def _threads() -> int:
+    """How many threads this process has that a child would miss."""
+    names = (Path("/proc/self/task", one, "comm").read_text().strip() for one in os.listdir("/proc/self/task"))
+    return sum(name not in FORKS_WITH_US for name in names)
 
 
 def _be(ends: list[int], mark: str, main: Callable[[], None]) -> NoReturn:
