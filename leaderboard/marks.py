@@ -16,7 +16,6 @@ from pydantic_core import from_json
 
 from ..benchmark.bounds import LISTS
 from .arms import is_shared, label_of
-from .arrays import IDS
 from .cells import RECORDS, named_arrays
 from .entry import RESULTS, RUNS, Entry
 from .untrusted import JSON_BYTES, Refused, plain_file
@@ -27,26 +26,27 @@ LENGTH = 64
 
 @dataclass(frozen=True)
 class Marks:
-    """What an entry is known by: keys of its own cells and a sha256 of each one's predictions; the films of its runs; and
+    """What an entry is known by: keys of its own cells, the sha256 of all that each predicts; the films of its runs; and
     for each run the numbers of its arms with synthetic films."""
 
     cells: frozenset[bytes]
+    predictions: frozenset[frozenset[bytes]]
     films: frozenset[bytes]
     numbers: frozenset[tuple[float, ...]]
 
 
 def marks_of(entry: Entry) -> Marks:
     """The marks of an entry."""
-    cells, films, numbers = set[bytes](), set[bytes](), set[tuple[float, ...]]()
+    cells, films = set[bytes](), set[bytes]()
+    said, numbers = set[frozenset[bytes]](), set[tuple[float, ...]]()
     for run in entry.runs:
         for key, record in run.records.items():
             if not is_shared(label_of(record.cell)):
-                arrays = named_arrays(record)
-                ids = arrays.pop(IDS, None)  # the same for all entries of a board
-                cells |= {key.encode(), *(sha256.encode() for sha256 in list(arrays.values())[:1] or [ids] if sha256)}
+                cells.add(key.encode())
+                said.add(frozenset(sha256.encode() for sha256 in named_arrays(record).values()))
         films.add(run.results.data.digest.encode())
         numbers.add(tuple(row.value for row in run.results.seed_values if not is_shared(row.arm)))
-    return Marks(frozenset(cells), frozenset(films), frozenset(numbers - {()}))
+    return Marks(frozenset(cells), frozenset(said), frozenset(films), frozenset(numbers - {()}))
 
 
 def may_share(marks: Marks, folder: Path) -> bool:
@@ -62,7 +62,10 @@ def _shares_cells(marks: Marks, path: Path) -> bool:
     if not path.exists():
         return path.is_symlink()
     raw = _bytes(path)
-    return b"\\" in raw or not marks.cells.isdisjoint(_between_quotes(raw))
+    if b"\\" in raw:
+        return True
+    there = set(_between_quotes(raw))
+    return not marks.cells.isdisjoint(there) or any(one <= there for one in marks.predictions)
 
 
 def _shares_numbers(marks: Marks, path: Path) -> bool:
