@@ -440,6 +440,8 @@ def test_a_thousand_entries_are_built_within_ten_seconds(thousand):
     assert seconds <= 10
     assert len(list((out / "providers").glob("*.html"))) == 1000
     assert page_of(out, "phantom").stat().st_size < 3_000_000
+    made = json.loads(page_of(out, "phantom").with_suffix(".json").read_text())
+    assert len({one["entry"] for one in made["entries"]}) == 1000
 
 
 # ------------------------------------------------------------------------------------------------- the browser
@@ -606,7 +608,17 @@ def test_a_thousand_entries_stay_usable(thousand, tab):
         " document.body.getBoundingClientRect(); return performance.now() - start })()"
     )
     assert tab.evaluate(click) < 2000
+    assert len(tab.evaluate(NAMES)) == 60 and tab.text("#count") == "1000 of 1000 entries, 60 shown"
     tab.click("#filter")
     tab.press(*"entry_0042")
     assert tab.evaluate(NAMES) == ["entry_0042"]
+    assert tab.text("#count") == "1 of 1000 entries" and tab.evaluate("document.getElementById('more').hidden")
+    tab.press(*["Backspace"] * 4)
+    best = tab.evaluate(NAMES)
+    assert len(best) == 60
+    tab.click("#more")
+    every = tab.evaluate(NAMES)
+    assert len(every) == 1000 and every[:60] == best and tab.evaluate("location.hash").endswith("all=1")
+    tab.click(head("gain"))
+    assert tab.evaluate(NAMES) == every[::-1]
     nothing_left(tab, site)
