@@ -329,7 +329,7 @@ def _record(
     cell = job.cell
     provided = cell.fit_key is not None and cell.synthetic_key is not None
     made = store.sampled(str(cell.synthetic_key)) if provided else None
-    alone = check_real(data, arm.real, test) if arm.real is not None and made is None else {}
+    alone = check_real(data, _used(arm)[0], test) if made is None else {}  # of a placebo, copies of its films
     return Record(
         key=job.key,
         cell=cell.identity,
