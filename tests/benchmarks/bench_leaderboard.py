@@ -1,4 +1,4 @@
-"""Times of the leaderboard with many entries, by default 1,000: `python -m tests.benchmarks.bench_leaderboard [COUNT [DIR]]`.
+"""Times of the leaderboard with many entries, by default 1,000: `python -m tests.benchmarks.bench_leaderboard [COUNT]`.
 
 Makes the entries (`tests/leaderboard/thousand.py`, about 1.6 MB each), builds the site without and with what was read
 before, looks for what one entry shares with the others, and types into the filter of the longest table in a browser.
