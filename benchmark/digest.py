@@ -15,12 +15,9 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .errors import InputError
-
-if TYPE_CHECKING:
-    import numpy as np
 
 PACKAGE = Path(__file__).resolve().parent.parent
 NAME, PARTS = "cxrbench", ("baselines", "benchmark", "leaderboard", "tasks")
@@ -69,8 +66,9 @@ def of_folder(folder: Path) -> str:
     return of_json([[path.relative_to(folder).as_posix(), of_file(path)] for path in files])
 
 
-def of_array(array: np.ndarray) -> str:
-    """sha256 of an array's type, shape and values, read in blocks so that a memory map need not fit in memory."""
+def of_array(array: Any) -> str:
+    """sha256 of an array's type, shape and values, read in blocks so that a memory map (or `data.film_rows.FilmRows`) need
+    not fit in memory."""
     import numpy as np
 
     hasher = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
