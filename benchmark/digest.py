@@ -30,6 +30,8 @@ NO_NUMBERS = (
 )
 """Modules of this package that others import and that make no number: words, places, names. They are in no digest, nor is
 what they alone import."""
+BLOCK = 4 << 20
+"""Bytes of an array that are read at once."""
 _FOR_TYPES = ("TYPE_CHECKING", "typing.TYPE_CHECKING")
 _NUMERIC_PACKAGES = (
     "numpy",
@@ -72,8 +74,9 @@ def of_array(array: Any) -> str:
     import numpy as np
 
     hasher = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
-    for start in range(0, len(array), 256):
-        hasher.update(np.ascontiguousarray(array[start : start + 256]).tobytes())
+    rows = max(1, BLOCK * len(array) // max(1, array.nbytes))
+    for start in range(0, len(array), rows):
+        hasher.update(np.ascontiguousarray(array[start : start + rows]).data)
     return hasher.hexdigest()
 
 

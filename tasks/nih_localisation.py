@@ -207,7 +207,8 @@ class NihLocalisation(Task):
         """The films with boxes: the healthy ones are there for providers alone."""
         if films.boxes is None:
             return films
-        return films.select(np.isin(films.ids, films.boxes["id"].astype(str).to_numpy()))
+        boxed = set(films.boxes["id"].astype(str))
+        return films.select(np.array([name in boxed for name in films.ids], dtype=bool))
 
     def validation_set(self, data: Dataset, slot: Slot) -> Dataset | None:
         table = annotations_of(data)

@@ -75,6 +75,11 @@ def _rows_of(data: Dataset, size: str, seed: int) -> tuple[np.ndarray, np.ndarra
     patients = data.cases["patient"].astype(str).to_numpy()[rows]
     names = drawn(patients, f"{ORDER}/{seed}")
     names = names[: max(1, round(share_of(size) * len(names)))]
-    kept = np.isin(patients, names)
-    validates = np.isin(patients, names[::VALIDATES])
+    kept, validates = _among(patients, names), _among(patients, names[::VALIDATES])
     return rows[kept & ~validates], rows[kept & validates]
+
+
+def _among(patients: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Whether each patient, str (N,), is one of some names: `np.isin` compares every text with every other."""
+    chosen = set(names)
+    return np.fromiter((patient in chosen for patient in patients), dtype=bool, count=len(patients))

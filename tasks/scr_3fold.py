@@ -9,6 +9,7 @@ Any other dataset with lung masks and a `fold` column of three values runs by th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -191,12 +192,13 @@ class ScrThreeFold(SegmentationTask):
         others = np.flatnonzero(np.array(fold_of(data)) != fold)
         patients = data.cases["patient"].astype(str).to_numpy()
         wanted = min(VALIDATION, max(1, round(len(data) * VALIDATION / len(JSRT_IDS))))
-        chosen: set[str] = set()
+        films_of, chosen, found = Counter(patients[others]), set[str](), 0
         for patient in drawn(patients[others], f"scr_3fold/validation/{fold}"):
-            if np.isin(patients[others], list(chosen)).sum() >= wanted:
+            if found >= wanted:
                 break
             chosen.add(patient)
-        validates = np.isin(patients[others], list(chosen))
+            found += films_of[patient]
+        validates = np.array([patient in chosen for patient in patients[others]], dtype=bool)
         ids = np.array(data.ids)
         ordered = others[np.argsort(ids[others], kind="stable")]
         kept = np.isin(ordered, others[validates])

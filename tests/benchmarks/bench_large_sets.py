@@ -1,12 +1,12 @@
 """Time and memory of a run on a large set: planning, one downstream cell, and sampling, each against its count of films.
 
-    python tests/benchmarks/bench_large_sets.py make --films 112120 --side 64     # once: a dataset `made` below CXRBENCH_HOME
-    python tests/benchmarks/bench_large_sets.py plan                              # nih_classification on it, two seeds
-    python tests/benchmarks/bench_large_sets.py cell --arm mixed --steps 20       # one cell with a placebo's copies
+    python tests/benchmarks/bench_large_sets.py make --films 112120 --side 64   # once: a dataset `made` below CXRBENCH_HOME
+    python tests/benchmarks/bench_large_sets.py plan                            # nih_classification on it, two seeds
+    python tests/benchmarks/bench_large_sets.py cell --arm mixed --steps 20     # one cell with a placebo's copies
     python tests/benchmarks/bench_large_sets.py sample --films 600 --side 1024 --kept 512
 
-Memory is what belongs to the process alone (`Anonymous` of /proc/self/smaps_rollup, looked at fifty times a second): pages
-of memory maps can be given back at any time and are not counted. Linux only. Nothing here passes or fails.
+Memory is what belongs to the process alone (`RssAnon` of /proc/self/status, looked at fifty times a second): pages of
+memory maps can be given back at any time and are not counted. Linux only. Nothing here passes or fails.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ PER_PATIENT = 3.64
 
 def private_megabytes() -> float:
     """Memory of this process that is its own."""
-    for line in Path("/proc/self/smaps_rollup").read_text().splitlines():
-        if line.startswith("Anonymous:"):
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
             return int(line.split()[1]) / 1024
-    raise OSError("no line Anonymous")
+    raise OSError("no line RssAnon")
 
 
 @contextmanager
@@ -63,8 +63,8 @@ def measured(what: str) -> Iterator[None]:
     watcher.join()
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"{what}: {seconds:.1f} s ({user:.1f} s of the processor), private memory {before:.0f} MB before, {peak[0]:.0f} MB at "
-        f"most (+{peak[0] - before:.0f}); resident with mapped pages {most:.0f} MB",
+        f"{what}: {seconds:.1f} s ({user:.1f} s of the processor), private memory {before:.0f} MB before, "
+        f"{peak[0]:.0f} MB at most (+{peak[0] - before:.0f}); resident with mapped pages {most:.0f} MB",
         flush=True,
     )
 
@@ -79,7 +79,9 @@ def make(films: int, side: int) -> None:
         images.add(block + rng.integers(0, 16, block.shape, dtype=np.uint8))
     people = np.sort(rng.integers(0, round(films / PER_PATIENT), films))
     tested = people >= np.quantile(people, 1 - TESTED)
-    cases = pd.DataFrame({"id": [f"made{row:06d}" for row in range(films)], "patient": [f"p{one:05d}" for one in people]})
+    cases = pd.DataFrame(
+        {"id": [f"made{row:06d}" for row in range(films)], "patient": [f"p{one:05d}" for one in people]}
+    )
     cases["split"] = np.where(tested, "test", "train")
     for finding in FINDINGS:
         cases[finding] = (rng.random(films) < 0.05).astype(np.uint8)
@@ -90,7 +92,8 @@ def make(films: int, side: int) -> None:
 
 def request(*overrides: str, seeds: int = 1) -> Request:
     """A run of a control on the made set."""
-    return Request(provider="copy_train", task="nih_classification", data=NAME, seeds=seeds, overrides=overrides, device="cpu")
+    task = "nih_classification"
+    return Request(provider="copy_train", task=task, data=NAME, seeds=seeds, overrides=overrides, device="cpu")
 
 
 def plan(seeds: int) -> None:
@@ -145,7 +148,9 @@ def sample(films: int, side: int, kept: int) -> None:
         collector = Collector("trivial", train, frozenset({Annotation.MASKS}), films, resolution=kept)
         made = fill(collector, provider, seed=0, progress=Progress()).save(Path(folder) / "films")
         written = sum(path.stat().st_size for path in (Path(folder) / "films").iterdir()) / 2**20
-        print(f"  {len(load_dataset(Path(folder) / 'films'))} films of {made.resolution}, {written:.0f} MB in the folder")
+        print(
+            f"  {len(load_dataset(Path(folder) / 'films'))} films of {made.resolution}, {written:.0f} MB in the folder"
+        )
 
 
 def main() -> None:
