@@ -198,8 +198,8 @@ class NihClassification(Task):
         films = self._films(arm)
         structures = self._trained_structures(validation)
         first = len(arm.real) if arm.name is ArmName.MIXED and arm.real is not None else 0
-        training = LabelledFilms(np.asarray(films.images), labels_of(films, structures), first=first)
-        held = LabelledFilms(np.asarray(validation.images), labels_of(validation, structures))
+        training = LabelledFilms(films.images, labels_of(films, structures), first=first)
+        held = LabelledFilms(validation.images, labels_of(validation, structures))
         if arm.name is ArmName.FINETUNE:
             classifier = copy.deepcopy(arm.start)
             if classifier is None:
@@ -255,7 +255,7 @@ class NihClassification(Task):
     def predict(self, model: FindingsClassifier, test: Dataset, *, device: str) -> Predictions:
         """`logits`: float32 (N, structures)."""
         model.to(device)
-        logits = model.logits(np.asarray(test.images))
+        logits = model.logits(test.images)
         return Predictions(tuple(test.ids), {"logits": np.asarray(logits, dtype=np.float32)})
 
     def annotate(self, model: FindingsClassifier, films: Dataset, train: Dataset, *, seed: int, device: str) -> Dataset:
@@ -263,7 +263,7 @@ class NihClassification(Task):
         the finding, so that the prevalence stays the real one where the films are like real ones."""
         model.to(device)
         structures = self._trained_structures(train)
-        found, real = model.logits(np.asarray(films.images)), model.logits(np.asarray(train.images))
+        found, real = model.logits(films.images), model.logits(train.images)
         cases = films.cases.assign(**{finding: np.uint8(0) for finding in train.info.findings})
         for column, finding in enumerate(structures):
             share = float(train.cases[finding].mean())

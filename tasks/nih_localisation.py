@@ -207,7 +207,8 @@ class NihLocalisation(Task):
         """The films with boxes: the healthy ones are there for providers alone."""
         if films.boxes is None:
             return films
-        return films.select(np.isin(films.ids, films.boxes["id"].astype(str).to_numpy()))
+        boxed = set(films.boxes["id"].astype(str))
+        return films.select(np.array([name in boxed for name in films.ids], dtype=bool))
 
     def validation_set(self, data: Dataset, slot: Slot) -> Dataset | None:
         table = annotations_of(data)
@@ -291,7 +292,7 @@ class NihLocalisation(Task):
         """How well a network does on held-out films: macro CL@0.1, and of equals the larger mean overlap."""
         from .models.faster_rcnn import detect
 
-        found = detect(network, np.asarray(films.images), self.settings.detector, device=device)
+        found = detect(network, films.images, self.settings.detector, device=device)
         table = best_detection(scored_boxes(films), detection_table(found, films.ids, structures))
         return float(correct_localisation(table)["share"].mean() + table["iou"].mean() / 1000)
 
@@ -305,7 +306,7 @@ class NihLocalisation(Task):
         """What `detections.predicted` says, of the chosen checkpoint (step 0) and of each one of a window."""
         from .models.faster_rcnn import detect
 
-        films, settings = np.asarray(test.images), self.settings.detector
+        films, settings = test.images, self.settings.detector
         found = {CHOSEN: detect(model.network, films, settings, device=device)}
         for step in sorted(model.checkpoints):
             found[step] = detect(model.at(step), films, settings, device=device)
@@ -316,7 +317,7 @@ class NihLocalisation(Task):
         labels to match."""
         from .models.faster_rcnn import detect
 
-        found = detect(model.network, np.asarray(films.images), self.settings.detector, device=device)
+        found = detect(model.network, films.images, self.settings.detector, device=device)
         table = detection_table(found, films.ids, model.structures)
         best = table.sort_values("score", ascending=False, kind="stable").drop_duplicates("id").index
         boxes = table[(table["score"] >= SCORE) | table.index.isin(best)][BOX_COLUMNS].reset_index(drop=True)

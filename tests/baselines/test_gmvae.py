@@ -29,7 +29,7 @@ from cxrbench.baselines.gmvae_networks import (
     positive,
 )
 from cxrbench.benchmark import digest
-from cxrbench.benchmark.contracts.provider import collect
+from cxrbench.benchmark.contracts.collector import collect
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress

@@ -58,6 +58,8 @@ MOVES = {
     "benchmark/data/copies.py": ALL,
     "benchmark/data/sizes.py": ALL,
     "benchmark/data/dataset.py": ALL,
+    "benchmark/data/film_rows.py": ALL,
+    "benchmark/data/gathered.py": ALL,
     "benchmark/data/resize.py": ALL,
     "benchmark/data/near_copies.py": ALL,  # what a record says of its synthetic films
     "benchmark/data/findings.py": ALL,
@@ -67,7 +69,8 @@ MOVES = {
     "benchmark/data/organs.py": {THREE, CLASSES},
     "benchmark/data/augmentation.py": {OFFICIAL},
     "benchmark/contracts/task.py": ALL,
-    "benchmark/contracts/provider.py": ALL,  # it makes a dataset of what a provider samples
+    "benchmark/contracts/provider.py": ALL,
+    "benchmark/contracts/collector.py": ALL,  # it makes a dataset of what a provider samples
     "benchmark/contracts/keeping.py": ALL,
     "benchmark/contracts/ranges.py": ALL,
     "benchmark/data/odd_films.py": ALL,  # what a record says of its synthetic films
