@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from ..benchmark import digest
+from ..benchmark.contracts.initial_weights import InitialWeights
 from ..benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from ..benchmark.errors import InputError
 from ..benchmark.progress import Progress
@@ -242,6 +243,7 @@ class GMVAE(KumarProvider):
     """What the versions have in common; those that learn labels are `FSGMVAE`."""
 
     produces = frozenset()
+    initial_weights = (InitialWeights("weights", "encoder"),)
     sampling_parts = frozenset({PRIOR, FIRST_MAP, *DECODER_PARTS.values()})
     reference_seconds: ClassVar = {"quick": 20.0}
     generative: Generative

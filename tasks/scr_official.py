@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -125,6 +125,7 @@ class ScrOfficial(SegmentationTask):
     headline = Headline(ArmName.MIXED, MIDDLE)
     split: ClassVar[PinnedSplit] = SCR_OFFICIAL
     published_data = "jsrt_scr"
+    published_protocol: ClassVar[Mapping[str, Any]] = {"resolution": 512, "model": "smanet_like", "organs": []}
     published: ClassVar[tuple[PublishedTable, ...]] = (
         PublishedTable(TABLES / "ciano_table1.csv", "full", printed),
         PublishedTable(TABLES / "ciano_table2.csv", "tiny", printed),

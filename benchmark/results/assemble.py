@@ -91,6 +91,7 @@ def assemble(
         cost=[row for size in harvest.sizes if (row := _cost(harvest, size)) is not None],
         checks=_checks(harvest),
         environments=_environments(harvest),
+        from_scratch=list(plan.from_scratch),
     )
 
 

@@ -278,6 +278,8 @@ class Results(Strict):
     cost: list[CostRow]
     checks: list[CheckRow]
     environments: list[EnvironmentRow]
+    from_scratch: list[str] = Field(default_factory=list)
+    """What started from scratch where its paper starts from weights."""
 
     @property
     def headline(self) -> tuple[str, str] | None:
