@@ -35,7 +35,7 @@ def build(
     classes: Annotated[str, typer.Option(help="Comma-separated findings; default: the paper's six, else all.")] = "",
     per_class: Annotated[int, typer.Option(help="Films of every class and source.")] = 25,
     seed: Annotated[int, typer.Option(help="Another seed, other films in another order.")] = 0,
-    resolution: Annotated[int, typer.Option(help="Pixels shown; fewer where a source has fewer.")] = 256,
+    resolution: Annotated[int, typer.Option(help="Pixels shown after the crop; fewer where a source has fewer.")] = 224,
     crop: Annotated[
         float, typer.Option(help="Part of the side cut at every edge, where marks tell the source.")
     ] = 0.05,
@@ -97,9 +97,9 @@ def _tell(study: Study, out: Path, resolution: int) -> None:
     print(f"key   {out / KEY}: keep it from them")
     print(f"then  cxrbench reader-study score {out} answers-{study.id}-*.csv")
     coarsest = min(study.sources, key=lambda source: (source.resolution, source.kind == REAL))
-    if coarsest.resolution < resolution:
+    if study.side < resolution:
         print(
-            f"note: {coarsest.name} has {coarsest.resolution} pixels; all films are shown as coarse as that, "
+            f"note: {coarsest.name} has {coarsest.resolution} pixels before the crop; all are shown as coarse as that, "
             "so that sharpness tells nothing",
             file=sys.stderr,
         )

@@ -24,7 +24,7 @@ from cxrbench.benchmark.data.findings import LOCALISED
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.reader_study import StudyPlan, build_study, score_study
 from cxrbench.benchmark.reader_study.build import name_films
-from cxrbench.benchmark.reader_study.draw import Drawn, plain_png
+from cxrbench.benchmark.reader_study.draw import Drawn, before_crop, plain_png
 from cxrbench.benchmark.reader_study.score import in_words, table_csv
 from cxrbench.benchmark.reader_study.sources import dataset_source
 from cxrbench.benchmark.reader_study.study import Item, Study, read_key
@@ -119,6 +119,12 @@ def test_all_films_are_as_coarse_as_the_coarsest_source(tmp_path):
     plan = plan_of(tmp_path, films("made", 1), real=films("realset", 1, side=64), per_class=1, crop=0.0)
     assert build_study(plan, tmp_path / "out").side == SIDE
     assert {struct.unpack(">II", png[16:24]) for png in shown(tmp_path / "out" / "study.html")[1]} == {(SIDE, SIDE)}
+
+
+def test_films_of_256_pixels_are_shown_with_224_as_in_the_paper(tmp_path):
+    plan = plan_of(tmp_path, films("made", 1, side=256), real=films("realset", 1, side=256), per_class=1)
+    assert build_study(plan, tmp_path / "out").side == 224 == StudyPlan().resolution
+    assert before_crop(224, 0.05) == 248 and before_crop(224, 0.0) == 224  # 248 - 2 x 12
 
 
 def test_the_seed_chooses_films_and_order_and_the_same_seed_gives_the_same_page(tmp_path):
