@@ -20,7 +20,7 @@ from ..data.dataset import Annotation, Dataset
 from ..errors import InputError
 from ..progress import Progress
 from .initial_weights import InitialWeights
-from .paper_table import PaperTable
+from .paper_table import DerivedRow, PaperTable
 
 if TYPE_CHECKING:
     from ..metrics.changes import Changes
@@ -209,6 +209,8 @@ class Task(ABC):
     metrics: ClassVar[tuple[Metric, ...]]
     table_layout: ClassVar[TableLayout | None] = None
     """How its paper lays out the table; None: metrics and structures below each other, sizes and arms side by side."""
+    derived_rows: ClassVar[tuple[DerivedRow, ...]] = ()
+    """Lines that its paper's tables have besides, each the mean of others."""
     pairing: ClassVar[str | PairingRule] = "cases"
     """How two models are compared on the same test cases: a name of `significance.rules.RULES`, or a rule of its own."""
     published: ClassVar[tuple[PublishedTable, ...]] = ()

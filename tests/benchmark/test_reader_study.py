@@ -561,5 +561,5 @@ def test_films_that_a_trained_model_must_annotate_take_a_run(monkeypatch):
     step = Synthesise.model_construct(cell=cell)
     planned = SimpleNamespace(schedule=SimpleNamespace(steps=[step]))
     monkeypatch.setattr("cxrbench.benchmark.reader_study.make.prepare", lambda *_: planned)
-    with pytest.raises(InputError, match="lsgan makes films without annotations.*cxrbench run --provider lsgan"):
+    with pytest.raises(InputError, match=r"lsgan makes films without annotations.*cxrbench run --provider lsgan"):
         films_only(Request(provider="lsgan"))
