@@ -361,6 +361,9 @@ def test_lungs_are_absent_where_one_of_them_is(fabricate, monkeypatch):
     (lungs,) = [line for line in layout.wide(after) if line.structure == "lungs"]
     assert lungs.entries["full"]["real"] == layout.Entry("–", present=False)
     assert lungs.entries["full"]["synthetic"].present
+
+
+def test_films_of_one_lung_have_no_row_of_lungs(fabricate, monkeypatch):
     _, one = with_lungs(fabricate, monkeypatch, organs=("left_lung", "heart"))
     assert not [line for line in layout.wide(one) if line.structure == "lungs"]
 
