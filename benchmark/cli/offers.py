@@ -48,11 +48,11 @@ def plugins_(
         changed.append((pyproject, text))
     for name, one in zip(package or [f"{own}.baselines", f"{own}.tasks"], found, strict=True):
         folder = folder_of(name)
-        for file, content in (
+        for file, told_of in (
             (OFFERS, {key: told.offer for key, told in one.items()}),
             (SETTINGS, {key: told.settings for key, told in one.items()}),
         ):
-            place, written = folder / file, as_text(content)
+            place, written = folder / file, as_text(told_of)
             if not place.is_file() or place.read_text(encoding="utf-8") != written:
                 changed.append((place, written))
     page = root / PAPERS
