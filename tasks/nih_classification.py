@@ -14,12 +14,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
 from ..benchmark import digest
+from ..benchmark.contracts.initial_weights import InitialWeights
 from ..benchmark.contracts.task import (
     Arm,
     ArmName,
@@ -108,7 +109,9 @@ class NihClassification(Task):
     default_data = "phantom_nih"
     headline = Headline(ArmName.MIXED, "25%")
     pairing = "auc"
+    initial_weights = (InitialWeights("classifier.weights", "classifier"),)
     published_data = "nih_cxr14"
+    published_protocol: ClassVar[Mapping[str, Any]] = {"classifier.resolution": 224}
     published: ClassVar[tuple[PublishedTable, ...]] = (PublishedTable(TABLES / "sdfn_table1.csv", FULL, printed),)
     reference_seconds: ClassVar[Mapping[str, float]] = {"quick": 20.0}
     downstream_only = frozenset(field.name for field in fields(Settings)) - {

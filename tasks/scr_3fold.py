@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -109,6 +109,7 @@ class ScrThreeFold(SegmentationTask):
     headline = Headline(ArmName.MIXED, "reduced")
     split: ClassVar[PinnedSplit] = SCR_3FOLD
     published_data = "jsrt_scr"
+    published_protocol: ClassVar[Mapping[str, Any]] = {"resolution": 128}
     published: ClassVar[tuple[PublishedTable, ...]] = (
         PublishedTable(TABLES / "neff_table1.csv", "full", printed),
         PublishedTable(TABLES / "neff_table2.csv", "reduced", printed),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import InputError
-from .options import Json
+from ..errors import CxrbenchError, InputError
+from .options import Device, Json
 
 if TYPE_CHECKING:
     from ..reader_study.study import Study
@@ -35,7 +36,7 @@ def build(
     classes: Annotated[str, typer.Option(help="Comma-separated findings; default: the paper's six, else all.")] = "",
     per_class: Annotated[int, typer.Option(help="Films of every class and source.")] = 25,
     seed: Annotated[int, typer.Option(help="Another seed, other films in another order.")] = 0,
-    resolution: Annotated[int, typer.Option(help="Pixels shown; fewer where a source has fewer.")] = 256,
+    resolution: Annotated[int, typer.Option(help="Pixels shown after the crop; fewer where a source has fewer.")] = 224,
     crop: Annotated[
         float, typer.Option(help="Part of the side cut at every edge, where marks tell the source.")
     ] = 0.05,
@@ -44,15 +45,26 @@ def build(
     ask_finding: Annotated[
         bool, typer.Option("--ask-finding", help="Ask for the finding too; the paper asked real or fake alone.")
     ] = False,
+    make: Annotated[
+        bool,
+        typer.Option(
+            "--make",
+            help="Fit the providers on --data first, each on its home task; no model is trained on their films.",
+        ),
+    ] = False,
+    device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Make one blinded page with every film in it, and keep the key apart."""
     from ..reader_study import StudyPlan, build_study
     from .progress_bar import shown_progress
 
+    named, folders = _names(providers), tuple(_source(text) for text in source or ())
+    if make:
+        named, folders = (), (*_made(named, data, preset or "quick", device), *folders)
     plan = StudyPlan(
-        providers=_names(providers),
-        sources=tuple(_source(text) for text in source or ()),
+        providers=named,
+        sources=folders,
         data=data,
         preset=preset,
         classes=_names(classes),
@@ -70,6 +82,30 @@ def build(
         print(study.model_dump_json(by_alias=True, indent=1))
     else:
         _tell(study, out, resolution)
+
+
+def _made(providers: Sequence[str], data: str | None, preset: str, device: str) -> list[tuple[str, Path]]:
+    """(name, folder of films) of each provider, made where the store has none."""
+    from ..home import home
+    from ..reader_study.make import films_only, folder_of_films
+    from ..runs.lock import working
+    from ..runs.request import Request
+    from .progress_bar import shown_progress
+    from .working import say, work
+
+    if data is None:
+        raise InputError("--make: say with --data which films the providers are fitted on and shown beside")
+    found = []
+    with working(home() / "store"):
+        for name in providers:
+            with shown_progress("preparing films") as progress:
+                prepared = films_only(Request(provider=name, data=data, preset=preset, device=device), progress)
+            plan = prepared.plan
+            say(f"films  {plan.provider.name} on {plan.task.name}: {'to make' if prepared.left else 'in the store'}")
+            for outcome in work(prepared):
+                raise CxrbenchError(outcome.error)
+            found.append((plan.provider.name, folder_of_films(prepared)))
+    return found
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -97,9 +133,9 @@ def _tell(study: Study, out: Path, resolution: int) -> None:
     print(f"key   {out / KEY}: keep it from them")
     print(f"then  cxrbench reader-study score {out} answers-{study.id}-*.csv")
     coarsest = min(study.sources, key=lambda source: (source.resolution, source.kind == REAL))
-    if coarsest.resolution < resolution:
+    if study.side < resolution:
         print(
-            f"note: {coarsest.name} has {coarsest.resolution} pixels; all films are shown as coarse as that, "
+            f"note: {coarsest.name} has {coarsest.resolution} pixels before the crop; all are shown as coarse as that, "
             "so that sharpness tells nothing",
             file=sys.stderr,
         )

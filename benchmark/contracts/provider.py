@@ -1,8 +1,6 @@
 """The provider contract: a generator of annotated chest X-rays. What it returns is checked at the border (`collector`).
 
-A provider is fitted on a training Dataset and sampled. It never sees a test case. Writing one takes `fit` and `sample`,
-and `build` where it has networks. `save` and `load` have a default that covers networks, arrays, datasets and plain values
-kept as attributes (`keeping`).
+It is fitted on a training Dataset, sampled, and never sees a test case. It writes `fit`, `sample`, and `build` for networks.
 """
 
 from __future__ import annotations
@@ -19,6 +17,7 @@ from ..data.dataset import Annotation, Dataset, DatasetInfo
 from ..errors import ProviderError
 from ..progress import Progress
 from ..training.history import History
+from .initial_weights import InitialWeights
 from .keeping import load_attributes, networks_among, save_attributes
 
 if TYPE_CHECKING:
@@ -66,6 +65,8 @@ class Provider(ABC):
     """Seconds that fit and sampling took at a preset, where that was measured: for the estimate of a first run."""
     sampling_parts: ClassVar[frozenset[str] | None] = None
     """The networks of `build` that sampling uses, by name; the others are needed for training alone. None: all."""
+    initial_weights: ClassVar[tuple[InitialWeights, ...]] = ()
+    """What its paper starts from: a run without such weights says so."""
     not_saved: ClassVar[frozenset[str]] = frozenset()
     """Attributes that `save` leaves out: what is asked for right after `fit` alone, as `timeline` is."""
     checkpoints: Path | None = None
@@ -134,10 +135,9 @@ class Provider(ABC):
             from ..training.networks import save_networks
 
             if self.built_for is None or type(self).build is Provider.build:
-                raise ProviderError(
-                    f"provider {type(self).__name__}: to keep its networks ({', '.join(networks)}), save() needs to know "
-                    "how they are made: write build(films), and set self.built_for = train.info in fit()"
-                )
+                listed, cure = ", ".join(networks), "write build(films), and set self.built_for = train.info in fit()"
+                said = f"to keep its networks ({listed}), save() needs to know how they are made: {cure}"
+                raise ProviderError(f"provider {type(self).__name__}: {said}")
             save_networks(networks, folder / NETWORKS)
         save_attributes(self, folder, {"settings", "device", "checkpoints", *self.not_saved, *networks_among(self)})
 

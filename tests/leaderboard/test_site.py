@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -294,6 +295,15 @@ def test_published_numbers_stand_beside_real_films_alone(site):
     real, phantom = (page_of(site, data).read_text() for data in ("jsrt-scr", "phantom"))
     assert "Published beside reproduced" in real and "97.26 (Ciano et al. 2021)" in real and ">97.26</td>" in real
     assert "Ciano" not in phantom and "not comparable with published numbers" in phantom
+    assert "do not stand beside" not in real + phantom
+
+
+def test_a_board_of_small_films_says_why_no_published_number_stands_beside_it(tmp_path):
+    write_site([attempt("three_stage", key=replace(JSRT, preset="quick"), phantom=False)], tmp_path / "site")
+    for page in (page_of(tmp_path / "site", "jsrt-scr"), *(tmp_path / "site" / "providers").glob("*.html")):
+        text = page.read_text()
+        assert "Published beside reproduced" not in text and "97.26" not in text
+        assert "resolution 64 here, 512 theirs" in text
 
 
 def test_without_scripts_a_board_is_a_plain_table_in_order(site):
