@@ -94,6 +94,7 @@ def test_a_setting_says_what_it_means_also_below_another():
 
 def test_a_provider_of_a_file_is_asked_for_its_settings(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("CXRBENCH_HOME", str(tmp_path))
+    monkeypatch.setattr("cxrbench.benchmark.cli.details.PRESETS", ("quick",))  # a process each
     toy = Path(__file__).parents[1] / "toys" / "toy_providers.py"
     found = details_of("provider", f"{toy}:Toy")
     assert found.papers == () and all("quick" in row for row in found.settings.values())
