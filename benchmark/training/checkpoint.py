@@ -101,7 +101,9 @@ class State:
             for index, values in state["state"].items():
                 for key, value in values.items():
                     if value is not None:
-                        tensors[f"optimizer/{name}/{index}/{key}"] = torch.as_tensor(value).detach().clone()
+                        tensors[f"optimizer/{name}/{index}/{key}"] = (
+                            torch.as_tensor(value).detach().contiguous().clone()
+                        )
         tensors["random/cpu"] = torch.get_rng_state()
         if self.device.type == "cuda":
             tensors["random/cuda"] = torch.cuda.get_rng_state(self.device)
@@ -124,9 +126,18 @@ class State:
                 index, field = key.split("/", 1)
                 state.setdefault(int(index), {})[field] = value
             optimizer.load_state_dict({"state": state, "param_groups": plain["optimizers"][name]})
+            _laid_out_as_weights(optimizer)
         torch.set_rng_state(tensors["random/cpu"])
         if self.device.type == "cuda" and "random/cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random/cuda"], self.device)
+
+
+def _laid_out_as_weights(optimizer: Optimizer) -> None:
+    """Moments in the memory order of their weights, as they were before they were kept (channels last, where these are)."""
+    for weight, values in optimizer.state.items():
+        for key, value in values.items():
+            if isinstance(value, Tensor) and value.shape == weight.shape and value.stride() != weight.stride():
+                values[key] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

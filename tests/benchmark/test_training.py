@@ -145,7 +145,7 @@ class Killed(Exception):
     """Stands for a process that is killed."""
 
 
-def interrupted(monkeypatch, folder, validation_values, stop_at):
+def interrupted(monkeypatch, folder, validation_values, stop_at, recipe: type[Recipe] = Line):
     """A training that keeps its state every step and dies at a step; then one that goes on from there."""
     monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 0.0)
     monkeypatch.setattr(checkpoint.Keeper.__init__, "__kwdefaults__", {"seconds": 0.0})
@@ -156,9 +156,9 @@ def interrupted(monkeypatch, folder, validation_values, stop_at):
 
     stop = Validation(measured(validation_values), every=4, stop=Patience(2))
     with pytest.raises(Killed):
-        train(Line(), Numbers(), steps=30, seed=9, checkpoints=folder, validation=stop, progress=Progress(sink))
+        train(recipe(), Numbers(), steps=30, seed=9, checkpoints=folder, validation=stop, progress=Progress(sink))
     assert len(list(folder.glob("*.safetensors"))) == len(list(folder.iterdir())) == 1
-    resumed = Line()
+    resumed = recipe()
     done = (stop_at - 1) // 4
     go_on = Validation(measured(validation_values[done:]), every=4, stop=Patience(2))
     history = train(resumed, Numbers(), steps=30, seed=9, checkpoints=folder, validation=go_on)
@@ -176,6 +176,28 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights_bit_for_bit(monk
     assert torch.equal(weights(resumed), weights(whole))
     assert history.rows == expected.rows
     assert (history.steps, history.images_seen) == (16, 64)
+
+
+class ChannelsLast(Line):
+    """The same with a convolution whose weights, and so the moments of Adam, lie channels last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with training.seeded(3):
+            layers = nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.Conv2d(8, 1, 3, padding=1), nn.Flatten()
+            self.network = nn.Sequential(nn.Unflatten(1, (1, 1, 1)), *layers).to(memory_format=torch.channels_last)
+
+
+def test_a_network_that_lies_channels_last_is_kept_and_goes_on_to_the_same_weights(monkeypatch, tmp_path):
+    values = [1.0, 0.5, 0.7, 0.8, 0.1]
+    whole = ChannelsLast()
+    stop = Validation(measured(values), every=4, stop=Patience(2))
+    train(whole, Numbers(), steps=30, seed=9, validation=stop)
+    assert not whole.adam.state[whole.network[3].weight]["exp_avg"].is_contiguous()
+    resumed, _ = interrupted(monkeypatch, tmp_path / "kept", values, 11, ChannelsLast)
+    assert torch.equal(weights(resumed), weights(whole))
+    moments = resumed.adam.state[resumed.network[3].weight]["exp_avg"]
+    assert moments.stride() == whole.adam.state[whole.network[3].weight]["exp_avg"].stride()
 
 
 def test_a_step_of_several_trainings_goes_on_after_those_that_were_over(monkeypatch, tmp_path):
