@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from ..benchmark import digest
-from ..benchmark.contracts.provider import Batch
+from ..benchmark.contracts.provider import Batch, Timelines
 from ..benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from ..benchmark.errors import InputError, ProviderError
 from ..benchmark.progress import Progress
@@ -28,6 +28,7 @@ from .organ_maps import DOT_RADIUS, OrganMaps, grey_codes, mode_filter, nearest_
 from .pggan import PGGAN
 from .pggan_networks import PGGANSettings
 from .pix2pixhd import ClassPairs, Pairs, Pix2PixHD, Pix2PixHDSettings
+from .timeline import Along
 from .trained import Measurable, Trained
 
 BATCH = 16  # films drawn together; the same draws whatever the asked number
@@ -92,12 +93,16 @@ class MultiStage(Trained):
     sampling_parts = frozenset({"dots generator", "labels generator", "films generator"})
     part_types: ClassVar[Mapping[str, type[PGGAN] | type[Pix2PixHD]]]
     """The parts by name, in the order of the chain."""
-    not_saved: ClassVar = Trained.not_saved | {"parts"}
+    not_saved: ClassVar = Trained.not_saved | {"parts", "along"}
     maps: OrganMaps
 
     def __init__(self, settings: Any = None, *, device: str = "cpu") -> None:
         super().__init__(settings, device=device)
         self.parts: dict[str, Any] = {}
+        self.along: dict[str, Along] = {}
+
+    def timeline(self) -> Timelines:
+        return {name: samples for name, samples in self.along.items() if samples is not None}
 
     @abstractmethod
     def pairs(self, side: int, classes: int) -> Mapping[str, tuple[nn.Module, nn.Module]]:
@@ -143,7 +148,7 @@ class MultiStage(Trained):
             yield Batch(images=images, masks=self.maps.masks(classes))
 
     def _grow(self, name: str, films: np.ndarray, settings: PGGANSettings, seed: int, progress: Progress) -> None:
-        self.parts[name], self.curves[name] = PGGAN.fit(
+        self.parts[name], self.curves[name], self.along[name] = PGGAN.fit(
             films,
             settings,
             seed=digest.derive_seed(name, seed),
@@ -153,7 +158,7 @@ class MultiStage(Trained):
         )
 
     def _translate(self, name: str, pairs: Pairs, settings: Pix2PixHDSettings, seed: int, progress: Progress) -> None:
-        self.parts[name], self.curves[name] = Pix2PixHD.fit(
+        self.parts[name], self.curves[name], self.along[name] = Pix2PixHD.fit(
             pairs,
             self.maps.classes,
             settings,

@@ -25,6 +25,7 @@ from ..progress import Progress
 from ..registry import Plugin, find_provider, find_task
 from ..schema import utc_now
 from ..settings import restore
+from . import along
 from .job import Cell, Synthesise, Train, Work
 from .leaks import of_no_case, refuse_leaks
 from .record import Cost, Curve, Downstream, Environment, Fit, Record, Sampled, Value
@@ -190,22 +191,9 @@ def _fit(job: Synthesise, store: Store, plugin: Plugin, settings: Any, train: Da
         (draft / "provider").mkdir()
         _guarded(plugin.name, "save", lambda: provider.save(draft / "provider"))
         (draft / FIT).write_text(facts.model_dump_json(), encoding="utf-8")
-        _keep_timeline(plugin.name, provider, draft / "timeline.npz")
+        samples = along.by_name(plugin.name, _guarded(plugin.name, "timeline", provider.timeline))
+        along.keep(samples, draft / along.FILE)
     rmtree(provider.checkpoints, ignore_errors=True)
-
-
-def _keep_timeline(name: str, provider: Provider, path: Path) -> None:
-    """Samples along the training: `steps` int64 (K,) and `films` uint8 (K, S, H, W); no file where there are none."""
-    timeline = _guarded(name, "timeline", provider.timeline)
-    if timeline is None:
-        return
-    steps, films = np.asarray(timeline[0], dtype=np.int64), np.asarray(timeline[1])
-    if films.dtype != np.uint8 or films.ndim != 4 or len(films) != len(steps):
-        raise ProviderError(
-            f"provider {name}: timeline() gave pictures {films.dtype} {films.shape} for {len(steps)} steps, "
-            "expected uint8 (steps, samples, H, W)"
-        )
-    np.savez_compressed(path, steps=steps, films=films)
 
 
 def _curve(history: History) -> Curve:

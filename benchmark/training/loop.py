@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +121,9 @@ def _train(
     history = History(precision=str(fabric._precision.precision))
     rows = Rows(len(source), seed)
 
+    def autocast() -> AbstractContextManager[None]:
+        return nullcontext() if recipe.float32 else fabric.autocast()
+
     def drawn(index: int) -> dict[str, Tensor]:
         size = recipe.batch_size(history.images_seen)
         return source.batch(rows.take(history.images_seen, size), np.random.default_rng([seed, 1, index]))
@@ -138,10 +141,13 @@ def _train(
     log_every = max(1, steps // HISTORY_POINTS)
     check_every = 1 if fabric.device.type == "cpu" else 20
     watching.begins(steps - start, fabric.device)
+    if start == 0:
+        with autocast():
+            recipe.begins(fabric.device)
     for index in range(start, steps):
         size = recipe.batch_size(history.images_seen)
         batch = {name: _to_device(value, fabric.device, channels_last) for name, value in drawn(index).items()}
-        with fabric.autocast() if not recipe.float32 else nullcontext():
+        with autocast():
             losses = recipe.step(batch, Step(index, steps, fabric, watching))
         history.images_seen += size
         history.steps = index + 1
