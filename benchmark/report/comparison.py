@@ -336,6 +336,11 @@ def find_pair(a: str, b: str, *, root: Path, task: str | None = None, preset: st
     return ours[0], theirs[0]
 
 
+def find_runs(words: Sequence[str], *, root: Path, task: str | None = None, preset: str | None = None) -> list[Run]:
+    """The runs meant by words, each by itself: the folder of a run, or the newest complete one of a provider."""
+    return [_candidates(word, root, task, preset)[0] for word in words]
+
+
 def _candidates(word: str, root: Path, task: str | None, preset: str | None) -> list[Run]:
     """Runs that a word can mean, newest first."""
     path = Path(word).expanduser()
