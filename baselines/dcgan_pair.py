@@ -208,6 +208,7 @@ class DCGANPair(Trained):
             device=self.device,
             progress=progress,
             checkpoints=self.checkpoints,
+            name="pairs",
         )
         self.generator = recipe.sampler()
         self.keep_timeline(recipe.timeline, self.curves["pairs"])

@@ -164,6 +164,7 @@ class KumarProvider(Trained):
             device=self.device,
             progress=progress,
             checkpoints=self.checkpoints,
+            name="films",
         )
         self.take({name: network.eval() for name, network in recipe.drawn_from().items()})
         self.keep_timeline(recipe.timeline, self.curves["films"])

@@ -95,11 +95,14 @@ class MultiStage(Trained):
     """The parts by name, in the order of the chain."""
     not_saved: ClassVar = Trained.not_saved | {"parts", "along"}
     maps: OrganMaps
+    grown: dict[str, tuple[int, float]]
+    """Of parts that were ended before they were grown: the level and alpha they are sampled at."""
 
     def __init__(self, settings: Any = None, *, device: str = "cpu") -> None:
         super().__init__(settings, device=device)
         self.parts: dict[str, Any] = {}
         self.along: dict[str, Along] = {}
+        self.grown = {}
 
     def timeline(self) -> Timelines:
         return {name: samples for name, samples in self.along.items() if samples is not None}
@@ -120,6 +123,8 @@ class MultiStage(Trained):
     def take(self, networks: Mapping[str, nn.Module]) -> None:
         kinds: Mapping[str, Any] = self.part_types
         self.parts = {name: kind(networks[f"{name} generator"]) for name, kind in kinds.items()}
+        for name, grown in self.grown.items():
+            self.parts[name].grown = grown
 
     def fit(self, train: Dataset, *, seed: int, progress: Progress) -> None:
         if train.masks is None or not train.organs:
@@ -155,7 +160,11 @@ class MultiStage(Trained):
             device=self.device,
             progress=progress,
             checkpoints=self._checkpoints(name),
+            name=name,
         )
+
+        if self.parts[name].grown is not None:
+            self.grown[name] = self.parts[name].grown
 
     def _translate(self, name: str, pairs: Pairs, settings: Pix2PixHDSettings, seed: int, progress: Progress) -> None:
         self.parts[name], self.curves[name], self.along[name] = Pix2PixHD.fit(
@@ -166,6 +175,7 @@ class MultiStage(Trained):
             device=self.device,
             progress=progress,
             checkpoints=self._checkpoints(name),
+            name=name,
         )
         if settings.vgg_weights is not None:
             self.weights_used = digest.of_file(settings.vgg_weights.expanduser())

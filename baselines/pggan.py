@@ -191,10 +191,11 @@ class PGGANRecipe(BesideRecipe):
 
 
 class PGGAN:
-    """A fitted generator of films (channels, side, side), used where it is."""
+    """A fitted generator of films (channels, side, side), used where it is. `grown`: the level and alpha that it is sampled
+    at, where its training was ended before it was grown; its films are then enlarged to the whole side."""
 
-    def __init__(self, generator: Generator) -> None:
-        self.generator = generator.eval()
+    def __init__(self, generator: Generator, grown: tuple[int, float] | None = None) -> None:
+        self.generator, self.grown = generator.eval(), grown
 
     @classmethod
     def fit(
@@ -206,6 +207,7 @@ class PGGAN:
         device: str,
         progress: Progress,
         checkpoints: Path | None = None,
+        name: str = "",
     ) -> tuple[PGGAN, History, Along]:
         """Learn uint8 films (N, channels, side, side); the fitted generator, its training curve, and its samples along the
         training."""
@@ -220,11 +222,18 @@ class PGGAN:
             device=device,
             progress=progress,
             checkpoints=checkpoints,
+            name=name,
         )
-        return cls(recipe.sampler()), history, recipe.timeline.until(history.steps)
+        phase, alpha = recipe.at(history.steps - 1)
+        grown = (phase.level, alpha) if history.steps < recipe.steps else None
+        return cls(recipe.sampler(), grown), history, recipe.timeline.until(history.steps)
 
     @torch.no_grad()
     def sample(self, count: int, rng: torch.Generator) -> np.ndarray:
         """Films float32 (count, channels, side, side) in [-1, 1] from a CPU generator of random numbers."""
         latents = torch.randn(count, self.generator.latent, generator=rng).to(next(self.generator.parameters()).device)
-        return self.generator(latents).clamp(-1, 1).float().cpu().numpy()
+        level, alpha = self.grown or (self.generator.top, 1.0)
+        films = self.generator(latents, level, alpha)
+        for _ in range(level, self.generator.top):
+            films = upsample(films)
+        return films.clamp(-1, 1).float().cpu().numpy()

@@ -290,6 +290,7 @@ class Pix2Pix(Trained):
             device=self.device,
             progress=progress,
             checkpoints=self.checkpoints,
+            name="films",
         )
         self.generator = recipe.generator
         self.keep_timeline(recipe.timeline, self.curves["films"])

@@ -354,6 +354,7 @@ class Pix2PixHD:
         device: str,
         progress: Progress,
         checkpoints: Path | None = None,
+        name: str = "",
     ) -> tuple[Pix2PixHD, History, Along]:
         """Learn pairs of class maps (0 to classes - 1) and images; the fitted generator, its training curve, and its samples
         along the training."""
@@ -373,6 +374,7 @@ class Pix2PixHD:
             device=device,
             progress=progress,
             checkpoints=checkpoints,
+            name=name,
         )
         return cls(recipe.generator), history, recipe.timeline.until(history.steps)
 

@@ -217,6 +217,7 @@ class StarGAN(Trained):
             device=self.device,
             progress=progress,
             checkpoints=self.checkpoints,
+            name="films",
         )
         self.generator = recipe.generator
         self.keep_timeline(recipe.timeline, self.curves["films"])

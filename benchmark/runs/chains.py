@@ -22,12 +22,12 @@ from ..errors import CxrbenchError, InputError, one_line
 from ..processes import Apart, Ended, end_all, last_line, surroundings
 from ..schema import utc_now
 from .held_films import films_changed, forget
-from .job import Job, Order, Step, Synthesise, Train
+from .job import Fitting, Job, Order, Step, Synthesise, Train
 from .record import Failure
 from .store import Level, Store
 
 _stopped = threading.Event()
-_STEPS = (Synthesise, Train)
+_STEPS = (Synthesise, Fitting, Train)
 UNSAID = 74
 """Exit code of a process that could not write its outcome (EX_IOERR)."""
 
