@@ -217,10 +217,10 @@ class StarGAN(Trained):
             device=self.device,
             progress=progress,
             checkpoints=self.checkpoints,
-            name="films",
+            name="translation",
         )
         self.generator = recipe.generator
-        self.keep_timeline(recipe.timeline, self.curves["films"])
+        self.keep_timeline(recipe.timeline, self.curves["translation"])
 
     def _keep_sources(self, train: Dataset, healthy: np.ndarray, seed: int) -> None:
         """The healthy films to translate from, and their ids."""
