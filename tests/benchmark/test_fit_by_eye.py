@@ -149,6 +149,23 @@ def test_a_pruned_kept_fit_is_not_silently_made_by_a_run(request_):
         prepare(replace(request_, keep=("full/second=5",)))
 
 
+def test_a_fit_that_was_stopped_is_kept_at_a_step_that_was_shown_and_goes_on_from_there(request_):
+    whole = fit(request_)
+    store, key = whole.prepared.store, str(whole.cell.whole_key)
+    second = (store.path(Level.FITS, key) / "provider" / "networks.safetensors").read_bytes()
+    shutil.rmtree(store.path(Level.FITS, key))  # as Ctrl-C in the first training leaves it, after step 5
+    for path in store.moments(key).iterdir():
+        if not re.match("first-0000000[05]", path.name):
+            path.unlink()
+    chosen = fit(request_, "first=5")
+    said = store.fit(str(chosen.cell.fit_key))
+    assert said.kept == {"first": 5} and not store.sound(Level.FITS, key)
+    assert [said.curves[name].rows[-1]["step"] for name in ("first", "second")] == [4, 11]
+    kept = (store.path(Level.FITS, str(chosen.cell.fit_key)) / "provider" / "networks.safetensors").read_bytes()
+    assert kept == second
+    assert moments_of(store, key) == {"first": [0, 5], "second": [0, 5, 10, 12]}
+
+
 def test_what_cannot_be_kept_is_refused_in_one_line(request_):
     with pytest.raises(InputError, match="no samples along this fit were shown yet"):
         fit(request_, "second=5")
