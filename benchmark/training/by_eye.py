@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .history import History
+    from .rate import Rate
     from .recipe import Recipe
 
 UNNAMED = "training"
@@ -76,9 +77,11 @@ class ByEye:
         history.rows, history.images_seen, history.steps, history.images_per_second = rows, seen, step, rate
         return True
 
-    def moment(self, name: str, identity: str, recipe: Recipe, history: History, losses: Mapping[str, float]) -> None:
-        """Keep what a training is after the steps of its history, if it took samples there. A disk that is full ends no
-        training."""
+    def moment(
+        self, name: str, identity: str, recipe: Recipe, history: History, losses: Mapping[str, Tensor], rate: Rate
+    ) -> None:
+        """Keep what a training is after the steps of its history, with the losses of the last one and its rate, if it took
+        samples there. A disk that is full ends no training."""
         pictures = recipe.samples_after(history.steps) if self.keeps and self.folder is not None else None
         if pictures is None or self.folder is None:
             return
@@ -94,8 +97,11 @@ class ByEye:
                 _write_strip(pictures, picture)
             if path is not None and history.steps and not path.is_file():
                 index = float(history.steps - 1)
-                rows = [row for row in history.rows if row["step"] != index] + [{"step": index, **losses}]
-                _write_weights(recipe, replace(history, rows=rows), path)
+                rows = [row for row in history.rows if row["step"] != index] + [
+                    {"step": index, **{key: float(value.detach()) for key, value in losses.items()}}
+                ]
+                kept = replace(history, rows=rows, images_per_second=rate.median() or history.images_per_second)
+                _write_weights(recipe, kept, path)
 
     def _weights(self, name: str, identity: str, step: int) -> Path | None:
         return None if self.folder is None else self.folder / f"{_plain(name)}-{step:08d}-{identity}.safetensors"

@@ -118,18 +118,10 @@ def _train(
     eye = by_eye.of_block()
     until = eye.end(called or by_eye.UNNAMED, steps)
     fabric = make_fabric(device, float32=recipe.float32)
-    channels_last = fabric.device.type == "cuda"
-    for network in recipe.networks().values():
-        network.to(fabric.device)
-        if channels_last:
-            network.to(memory_format=torch.channels_last)
-        network.train()
+    channels_last = _place(recipe, fabric)
     optimizers = recipe.optimizers()
     history = History(precision=str(fabric._precision.precision))
     rows = Rows(len(source), seed)
-
-    def autocast() -> AbstractContextManager[None]:
-        return nullcontext() if recipe.float32 else fabric.autocast()
 
     def drawn(index: int) -> dict[str, Tensor]:
         size = recipe.batch_size(history.images_seen)
@@ -141,54 +133,71 @@ def _train(
         name = checkpoint.identity(recipe, drawn(0), rows=len(source), steps=steps, seed=seed)
     keeper = checkpoint.Keeper(checkpoints, name, state)
     start = keeper.resume(history)
-    best = state.best
-    if validation is not None and validation.stop.over:
-        start = until  # it was stopped after its last checkpoint
-    if start < until and eye.take(called, name, until, recipe, history):
+    stopped = validation is not None and validation.stop.over  # after its last checkpoint
+    if stopped or (start < until and eye.take(called, name, until, recipe, history)):
         start = until
     rate = Rate(fabric.device, until - start)
     log_every = max(1, steps // HISTORY_POINTS)
     check_every = 1 if fabric.device.type == "cpu" else 20
     watching.begins(until - start, fabric.device)
     if start == 0:
-        with autocast():
+        with _autocast(recipe, fabric):
             recipe.begins(fabric.device)
-        eye.moment(called, name, recipe, history, {})
+        eye.moment(called, name, recipe, history, {}, rate)
     for index in range(start, until):
         size = recipe.batch_size(history.images_seen)
         batch = {name: _to_device(value, fabric.device, channels_last) for name, value in drawn(index).items()}
-        with autocast():
+        with _autocast(recipe, fabric):
             losses = recipe.step(batch, Step(index, steps, fabric, watching))
         history.images_seen += size
         history.steps = index + 1
         last = index + 1 == until
-        if last or index % check_every == 0 or index % log_every == 0:
-            values = _guard(losses, index)
-            if last or index % log_every == 0:
-                history.rows.append({"step": float(index), **values})
+        _note(losses, history, keep=last or index % log_every == 0, look=index % check_every == 0)
         rate.after(index - start, size)
         progress.update((index + 1) / until, f"{index + 1}/{until}")
         pause = time.perf_counter()
         watching.after_step(index - start, size)
         stop, look = False, time.perf_counter()
         if validation is not None and ((index + 1) % validation.every == 0 or last):
-            stop = _validate(recipe, validation, history, index, best)
+            stop = _validate(recipe, validation, history, index, state.best)
         keeper.maybe_keep(history)
-        if eye.keeps:
-            history.images_per_second = rate.median() or history.images_per_second
-            eye.moment(called, name, recipe, history, _guard(losses, index))
+        eye.moment(called, name, recipe, history, losses, rate)
         now = time.perf_counter()
         rate.pause(now - pause)
         watching.after_pause(now - look)
         if stop:
             break
-    for name, weights in best.items():
-        recipe.networks()[name].load_state_dict(weights)
+    for part, weights in state.best.items():
+        recipe.networks()[part].load_state_dict(weights)
     history.images_per_second = rate.median() or history.images_per_second
     keeper.end(history)
     for network in recipe.networks().values():
         network.eval()
     return history
+
+
+def _note(losses: Mapping[str, Tensor], history: History, *, keep: bool, look: bool) -> None:
+    """Keep the losses of the last step in the history, or look whether they are finite."""
+    index = history.steps - 1
+    if keep:
+        history.rows.append({"step": float(index), **_guard(losses, index)})
+    elif look:
+        _guard(losses, index)
+
+
+def _place(recipe: Recipe, fabric: Fabric) -> bool:
+    """Move the networks to the device, ready to train; whether they have their channels last there."""
+    channels_last = fabric.device.type == "cuda"
+    for network in recipe.networks().values():
+        network.to(fabric.device)
+        if channels_last:
+            network.to(memory_format=torch.channels_last)
+        network.train()
+    return channels_last
+
+
+def _autocast(recipe: Recipe, fabric: Fabric) -> AbstractContextManager[None]:
+    return nullcontext() if recipe.float32 else fabric.autocast()
 
 
 def _to_device(value: Tensor, device: torch.device, channels_last: bool) -> Tensor:
