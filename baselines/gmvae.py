@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from ..benchmark import digest
+from ..benchmark.contracts.initial_weights import InitialWeights
 from ..benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from ..benchmark.errors import InputError
 from ..benchmark.progress import Progress
@@ -37,12 +38,13 @@ from .gmvae_networks import (
     MixturePrior,
     Transition,
     check_side,
+    dead_maps,
     gaussian,
     load_features,
     make_decoder,
     positive,
 )
-from .kumar_films import SAMPLING_BATCH, KumarProvider, KumarRecipe, Schedule
+from .kumar_films import SAMPLING_BATCH, KumarProvider, KumarRecipe, Schedule, evaluating
 from .vae import Reduction, reconstruction_loss
 
 
@@ -242,6 +244,7 @@ class GMVAE(KumarProvider):
     """What the versions have in common; those that learn labels are `FSGMVAE`."""
 
     produces = frozenset()
+    initial_weights = (InitialWeights("weights", "encoder"),)
     sampling_parts = frozenset({PRIOR, FIRST_MAP, *DECODER_PARTS.values()})
     reference_seconds: ClassVar = {"quick": 20.0}
     generative: Generative
@@ -276,6 +279,21 @@ class GMVAE(KumarProvider):
     def draw(self, rng: torch.Generator) -> tuple[Tensor, np.ndarray | None]:
         return draw_films(self.generative, None, rng)[0], None
 
+    def facts(self) -> Mapping[str, float | int | str]:
+        """How many maps of the decoder are dead, for SAMPLING_BATCH codes: where all of a layer are, films are all alike."""
+        if self.settings.decoder == "linear":
+            return {}
+        rng = torch.Generator().manual_seed(0)
+        with evaluating([self.generative]), torch.no_grad():
+            codes, labels = self.generative.prior.draw(SAMPLING_BATCH, rng), self.drawn_labels(rng)
+            inputs = codes if labels is None else torch.cat([codes, labels.to(codes)], dim=1)
+            dead, every = dead_maps(self.generative.decoder, inputs)
+        return {"dead_maps_of_the_decoder": f"{dead} of {every}"}
+
+    def drawn_labels(self, rng: torch.Generator) -> Tensor | None:
+        """Label vectors to draw films for; None where it learns none."""
+        return None
+
 
 class FSGMVAE(GMVAE):
     """What the versions with findings have in common."""
@@ -292,6 +310,9 @@ class FSGMVAE(GMVAE):
         labels = np.array(train.labels())
         self.label_rows = LabelRows.of(labels)
         return GMVAERecipe(films, labels, self.settings)
+
+    def drawn_labels(self, rng: torch.Generator) -> Tensor | None:
+        return self.label_rows.draw(SAMPLING_BATCH, rng)
 
     def draw(self, rng: torch.Generator) -> tuple[Tensor, np.ndarray | None]:
         films, labels = draw_films(self.generative, self.label_rows, rng)

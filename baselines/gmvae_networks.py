@@ -12,7 +12,6 @@ decoder's first map (one dense layer), the linear decoder (two hidden layers of 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -23,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..benchmark.errors import InputError
-from ..benchmark.training.weights import read_weights
+from ..benchmark.training.weights import read_densenet, read_weights
 
 EncoderName = Literal["vgg16", "densenet121"]
 DecoderName = Literal["linear", "decoder1", "decoder2"]
@@ -78,11 +77,10 @@ def feature_maps(name: EncoderName, width: float) -> int:
 
 def load_features(features: nn.Module, path: Path, name: EncoderName) -> None:
     """Put torchvision's weights `features.*` into an encoder; InputError when they are of another network."""
-    found = {key.removeprefix("features."): value for key, value in read_weights(path).items()}
-    if name == "densenet121":
-        features = features.get_submodule("0")
-        # the older files write "denselayer1.norm.1", the network "denselayer1.norm1"
-        found = {re.sub(r"(norm|relu|conv)\.([12])\.", r"\1\2.", key): value for key, value in found.items()}
+    dense = name == "densenet121"
+    given = read_densenet(path) if dense else read_weights(path)
+    found = {key.removeprefix("features."): value for key, value in given.items()}
+    features = features.get_submodule("0") if dense else features
     wanted = features.state_dict()
     wrong = [
         key
@@ -207,6 +205,27 @@ def check_side(side: int) -> None:
     """InputError unless the encoder's features have at least one pixel and all halvings are whole."""
     if side < 2**HALVINGS or side % 2**HALVINGS:
         raise InputError(f"gmvae: expected a side that is a multiple of {2**HALVINGS}, found side={side}")
+
+
+@torch.no_grad()
+def dead_maps(decoder: Decoder, codes: Tensor) -> tuple[int, int]:
+    """(dead, all) of the maps between the decoder's transposed convolutions: dead is a map that is one number in every film
+    and pixel, whatever the code (B, inputs)."""
+    counts = [0, 0]
+
+    def count(_: nn.Module, __: object, maps: Tensor) -> None:
+        if maps.dim() == 4:
+            flat = maps.transpose(0, 1).flatten(1)
+            counts[0] += int((flat.amax(1) == flat.amin(1)).sum())
+            counts[1] += len(flat)
+
+    hooks = [one.register_forward_hook(count) for one in decoder.layers.modules() if isinstance(one, (nn.ReLU, nn.ELU))]
+    try:
+        decoder(codes)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return counts[0], counts[1]
 
 
 class Generative(nn.Module):

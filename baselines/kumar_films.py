@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from ..benchmark import digest
 from ..benchmark.contracts.provider import Batch
 from ..benchmark.data.dataset import Dataset
+from ..benchmark.data.film_rows import Films, blocks_of
 from ..benchmark.data.resize import resample, resize_films
 from ..benchmark.progress import Progress
 from ..benchmark.training import loop as training
@@ -70,10 +71,13 @@ def equalise_histograms(films: np.ndarray) -> np.ndarray:
     return equalised
 
 
-def prepare(films: np.ndarray, side: int, *, equalise: bool) -> np.ndarray:
+def prepare(films: Films, side: int, *, equalise: bool) -> np.ndarray:
     """Films uint8 (N, H, H) at a network's side, uint8 (N, side, side); always a copy in memory. Films are square, so
     the paper's centre crop has nothing to cut."""
-    resized = np.array(films) if films.shape[1] == side else resize_films(films, side)
+    if films.shape[1] == side:
+        resized = np.array(films)
+    else:
+        resized = np.concatenate([resize_films(block, side) for block in blocks_of(films)])
     return equalise_histograms(resized) if equalise else resized
 
 

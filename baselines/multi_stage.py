@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from ..benchmark import digest
+from ..benchmark.contracts.initial_weights import InitialWeights
 from ..benchmark.contracts.provider import Batch, Timelines
 from ..benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from ..benchmark.errors import InputError, ProviderError
@@ -84,6 +85,11 @@ class ThreeStageSettings(ChainSettings):
     dot_side: int = 64
     dot_radius: float = DOT_RADIUS
     label_channels: bool = False
+
+
+def vgg_loss(part: str) -> InitialWeights:
+    """The loss that a part has where ImageNet weights are given."""
+    return InitialWeights(f"{part}.vgg_weights", f"{part}: VGG19 loss", without="left out")
 
 
 class MultiStage(Trained):
@@ -261,6 +267,7 @@ class TwoStage(MultiStage):
         "paper": TwoStageSettings(),
     }
     part_types: ClassVar = {"labels": PGGAN, "films": Pix2PixHD}
+    initial_weights = (vgg_loss("films"),)
     reference_seconds: ClassVar = {"quick": 60.0}
 
     def pairs(self, side: int, classes: int) -> Mapping[str, tuple[nn.Module, nn.Module]]:
@@ -293,6 +300,7 @@ class ThreeStage(MultiStage):
         "paper": ThreeStageSettings(),
     }
     part_types: ClassVar = {"dots": PGGAN, "labels": Pix2PixHD, "films": Pix2PixHD}
+    initial_weights = (vgg_loss("labels"), vgg_loss("films"))
     reference_seconds: ClassVar = {"quick": 58.0}
 
     def pairs(self, side: int, classes: int) -> Mapping[str, tuple[nn.Module, nn.Module]]:

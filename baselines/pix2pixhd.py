@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
+from ..benchmark.data.film_rows import Films
 from ..benchmark.errors import InputError
 from ..benchmark.progress import Progress
 from ..benchmark.settings import added
@@ -229,7 +230,7 @@ class Pairs:
 
     channels = 1
 
-    def __init__(self, codes: np.ndarray, images: np.ndarray) -> None:
+    def __init__(self, codes: np.ndarray, images: Films) -> None:
         self.codes, self.images = codes, images
 
     def __len__(self) -> int:

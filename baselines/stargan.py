@@ -22,6 +22,7 @@ from ..benchmark import digest
 from ..benchmark.contracts.provider import Batch
 from ..benchmark.data.copies import originals
 from ..benchmark.data.dataset import Annotation, Dataset, DatasetInfo
+from ..benchmark.data.film_rows import Films
 from ..benchmark.data.findings import NO_FINDING
 from ..benchmark.errors import InputError
 from ..benchmark.progress import Progress
@@ -40,10 +41,10 @@ SHOWN = 6  # samples in the timeline
 class DomainFilms:
     """Training source: films with the domain of each, and a target domain drawn from those of the batch.
 
-    films: uint8 (N, side, side), or a memory map. rows: those of the training. domains: int64, one for each of `rows`.
+    films: uint8 (N, side, side). rows: those of the training. domains: int64, one for each of `rows`.
     """
 
-    def __init__(self, films: np.ndarray, rows: np.ndarray, domains: np.ndarray, *, balanced: bool) -> None:
+    def __init__(self, films: Films, rows: np.ndarray, domains: np.ndarray, *, balanced: bool) -> None:
         self.films, self.rows, self.domains = films, rows, domains
         present = np.unique(domains)
         self.members = [np.flatnonzero(domains == domain) for domain in present] if balanced else []

@@ -1,7 +1,8 @@
 """How much of a file is parsed: what is looked at before a parser sees it, so that time and memory follow its bytes alone.
 
 A parser can need far more than the file has bytes: for a text that never ends, a key of ten thousand parts, or a list whose
-every item is wrong in fifteen ways. The scans here are linear: each of their patterns takes a token and never gives up one.
+every item is wrong in fifteen ways. The scans here are linear: that of JSON looks at its bytes together, a chunk at a time,
+and the patterns of TOML take a token and never give up one.
 """
 
 from __future__ import annotations
@@ -15,10 +16,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import SchemaValidator
 
 from .errors import InputError
+
+Bytes = npt.NDArray[np.uint8]
+Places = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 DEPTH, TOKENS, LISTS, LETTERS = 24, 2_000_000, 200_000, 65_536
 """Of a file: how deep brackets are nested, how many texts, brackets, commas and colons it has, how many of them open a list
@@ -29,7 +36,13 @@ FILE_BYTES = 64 << 20
 MEMBERS = 8_192
 """The bytes of a file of JSON; the files of a zip archive."""
 
-_JSON = re.compile(r'(?s)"(?:[^"\\]|\\.)*+(?P<end>"?)|(?P<open>[\[{])|(?P<close>[\]}])|[,:]')
+CHUNK = 1 << 18
+"""Bytes of JSON that are looked at together."""
+
+_QUOTE, _ESCAPE, _OPEN, _CLOSE, _BETWEEN = range(1, 6)
+_KINDS = np.zeros(256, np.uint8)
+for _kind, _letters in ((_QUOTE, b'"'), (_ESCAPE, b"\\"), (_OPEN, b"[{"), (_CLOSE, b"]}"), (_BETWEEN, b",:")):
+    _KINDS[list(_letters)] = _kind
 _TOML = re.compile(
     r'"""(?:[^"\\]|\\[\s\S]|"(?!""))*+(?:"{3,5})?'
     r"|'''(?:[^']|'(?!''))*+(?:'{3,5})?"
@@ -46,25 +59,80 @@ class TooMuch(InputError):
 
 def check_json(text: str, most: int = TOKENS) -> None:
     """TooMuch for a JSON text (or lines of them) with texts that do not end or are too long, brackets that are too deep, or
-    too much of either."""
-    depth = lists = 0
-    for tokens, found in enumerate(_JSON.finditer(text), start=1):
-        kind = found.lastgroup
-        if kind == "end":
-            if not found["end"]:
-                raise TooMuch("is cut off: a text in it has no end")
-            if found.end() - found.start() > LETTERS:
-                raise TooMuch(f"holds a text of more than {LETTERS:,} letters")
-        elif kind == "open":
-            depth, lists = depth + 1, lists + 1
-            if depth > DEPTH:
-                raise TooMuch(f"is nested deeper than {DEPTH} levels")
-            if lists > LISTS:
-                raise TooMuch(f"holds more than {LISTS:,} lists and objects")
-        elif kind == "close":
-            depth -= 1
-        if tokens > most:
-            raise TooMuch(f"holds more than {most:,} texts, brackets, commas and colons")
+    too much of either. What a parser does not get to, behind the first mistake, counts as it may."""
+    raw = text.encode("utf-8", "surrogatepass")
+    scan = _Scan(raw, most)
+    for start in range(0, len(raw), CHUNK):
+        scan.take(start, np.frombuffer(raw, np.uint8, min(CHUNK, len(raw) - start), start))
+    if scan.begun is not None:
+        raise TooMuch("is cut off: a text in it has no end")
+
+
+class _Scan:
+    """How far a JSON text has been looked at: counts so far, where the text began that has not ended (None outside of one),
+    and whether the next byte is escaped."""
+
+    def __init__(self, raw: bytes, most: int) -> None:
+        self.raw, self.most = raw, most
+        self.tokens = self.lists = self.depth = 0
+        self.begun: int | None = None
+        self.escaped = False
+
+    def take(self, start: int, part: Bytes) -> None:
+        """The next bytes, those from `start` on. TooMuch for what there is too much of, whatever comes first."""
+        kinds = _KINDS[part]
+        at = np.flatnonzero(kinds != 0)
+        kind = kinds[at]
+        quotes = (kind == _QUOTE) & ~self._escaped(at[kind == _ESCAPE], len(part))[at]
+        inside = (np.cumsum(quotes) + (self.begun is not None)) % 2 == 1  # a quote: whether it begins a text
+        opens, closes = (~inside & (kind == one) for one in (_OPEN, _CLOSE))
+        counted = opens | closes | (~inside & (kind == _BETWEEN)) | (inside & quotes)
+        ends = at[quotes & ~inside] + start
+        begins = at[quotes & inside] + start
+        if self.begun is not None:
+            begins = np.concatenate(([self.begun], begins))
+        found = list[tuple[int, str]]()
+        depth = self.depth + np.cumsum(opens.astype(np.int64) - closes)
+        for values, limit, words in (
+            (depth, DEPTH, f"is nested deeper than {DEPTH} levels"),
+            (self.lists + np.cumsum(opens), LISTS, f"holds more than {LISTS:,} lists and objects"),
+            (
+                self.tokens + np.cumsum(counted),
+                self.most,
+                f"holds more than {self.most:,} texts, brackets, commas and colons",
+            ),
+        ):
+            if (beyond := values > limit).any():
+                found.append((int(at[np.argmax(beyond)]) + start, words))
+        found += self._long(begins, ends)
+        if found:
+            raise TooMuch(min(found, key=lambda one: one[0])[1])
+        self.tokens, self.lists = self.tokens + int(counted.sum()), self.lists + int(opens.sum())
+        self.depth = int(depth[-1]) if len(depth) else self.depth
+        self.begun = int(begins[-1]) if len(begins) > len(ends) else None
+
+    def _escaped(self, at: Places, length: int) -> Flags:
+        """Which bytes are escaped, of the backslashes at those places: every second of those that follow each other."""
+        escaped = np.zeros(length + 1, np.bool_)
+        number = np.arange(len(at))
+        first = np.maximum.accumulate(np.where(np.diff(at, prepend=-2) != 1, number, 0))
+        turn = number - first
+        if self.escaped and len(at) and at[0] == 0:
+            turn[first == 0] += 1
+        else:
+            escaped[0] = self.escaped
+        escaped[at[turn % 2 == 0] + 1] = True
+        self.escaped = bool(escaped[-1])
+        return escaped
+
+    def _long(self, begins: Places, ends: Places) -> Iterator[tuple[int, str]]:
+        """Where the first text begins that has too many letters."""
+        begins = begins[: len(ends)]
+        for which in np.flatnonzero(ends + 1 - begins > LETTERS):
+            begin, end = int(begins[which]), int(ends[which]) + 1
+            if len(self.raw[begin:end].decode("utf-8", "surrogatepass")) > LETTERS:
+                yield begin, f"holds a text of more than {LETTERS:,} letters"
+                return
 
 
 def check_json_file(path: Path, model: type[BaseModel], most: int = TOKENS) -> None:

@@ -15,12 +15,9 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .errors import InputError
-
-if TYPE_CHECKING:
-    import numpy as np
 
 PACKAGE = Path(__file__).resolve().parent.parent
 NAME, PARTS = "cxrbench", ("baselines", "benchmark", "leaderboard", "tasks")
@@ -33,6 +30,8 @@ NO_NUMBERS = (
 )
 """Modules of this package that others import and that make no number: words, places, names. They are in no digest, nor is
 what they alone import."""
+BLOCK = 4 << 20
+"""Bytes of an array that are read at once."""
 _FOR_TYPES = ("TYPE_CHECKING", "typing.TYPE_CHECKING")
 _NUMERIC_PACKAGES = (
     "numpy",
@@ -69,13 +68,15 @@ def of_folder(folder: Path) -> str:
     return of_json([[path.relative_to(folder).as_posix(), of_file(path)] for path in files])
 
 
-def of_array(array: np.ndarray) -> str:
-    """sha256 of an array's type, shape and values, read in blocks so that a memory map need not fit in memory."""
+def of_array(array: Any) -> str:
+    """sha256 of an array's type, shape and values, read in blocks so that a memory map (or `data.film_rows.FilmRows`) need
+    not fit in memory."""
     import numpy as np
 
     hasher = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
-    for start in range(0, len(array), 256):
-        hasher.update(np.ascontiguousarray(array[start : start + 256]).tobytes())
+    rows = max(1, BLOCK * len(array) // max(1, array.nbytes))
+    for start in range(0, len(array), rows):
+        hasher.update(np.ascontiguousarray(array[start : start + rows]).data)
     return hasher.hexdigest()
 
 

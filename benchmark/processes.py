@@ -19,9 +19,12 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from .errors import CxrbenchError, ProviderError, one_line
+
+if TYPE_CHECKING:
+    from .fork_server import Forked
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # glibc hands memory of the size of a batch back to the system at every step of a training and asks for it again, which
@@ -79,9 +82,17 @@ class Ended:
 class Apart:
     """A process in a session of its own. `end` stops it and everything that it started, also what has left its session."""
 
-    def __init__(self, command: Sequence[str], *, environment: Mapping[str, str], most_output: int = TAIL) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        most_output: int = TAIL,
+        fork: Callable[[str], Forked | None] | None = None,
+    ) -> None:
+        """`fork` (`fork_server.ForkServer.fork`) gives a child with a mark in place of a new process of the command."""
         self.mark = uuid.uuid4().hex
-        self.process = subprocess.Popen(
+        self.process: subprocess.Popen[bytes] | Forked = (fork and fork(self.mark)) or subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -71,12 +71,18 @@ class Plugin:
 
     def said(self) -> Offer | None:
         """What `cxrbench plugins` wrote of the class beside its module; None where nothing is written."""
+        found = self.written(OFFERS)
+        try:
+            return Offer(str(found["summary"]), tuple(map(str, found["annotations"])))
+        except (KeyError, TypeError):
+            return None
+
+    def written(self, name: str) -> Any:
+        """What `cxrbench plugins` wrote of it into the file `name` beside its module; None where nothing is written."""
         if self.file is not None or self.argument:
             return None
-        path = self.source().with_name(OFFERS)
         try:
-            found = json.loads(path.read_bytes())[self.name]
-            return Offer(str(found["summary"]), tuple(map(str, found["annotations"])))
+            return json.loads(self.source().with_name(name).read_bytes())[self.name]
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

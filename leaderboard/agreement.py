@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,10 @@ Values = npt.NDArray[np.float64]
 LEAST = 4
 """Providers below which nothing is said of an order."""
 DRAWS = 10_000
+MANY, FEWEST_DRAWS = 100, 1_000
+"""Providers above which fewer samples are drawn for the interval, which is narrow then, and the fewest."""
+AT_ONCE = 1 << 21
+"""Numbers that the bootstrap draws together: many providers take no more memory than few."""
 EXACT = 8
 """Providers up to which all orders are counted."""
 
@@ -126,13 +131,13 @@ def _permuted(first: Values, second: Values) -> float:
     ones, the one that is there among them (Phipson and Smyth 2010)."""
     count = len(first)
     if count <= EXACT:
-        orders = np.array(list(itertools.permutations(range(count))))
+        orders: Iterable[Any] = map(np.array, itertools.permutations(range(count)))
     else:
         rng = np.random.default_rng(0)
-        orders = np.array([np.arange(count), *(rng.permutation(count) for _ in range(DRAWS))])
+        orders = itertools.chain([np.arange(count)], (rng.permutation(count) for _ in range(DRAWS)))
     a, b = first - first.mean(), second - second.mean()
-    products = np.abs(a[orders] @ b)
-    return float((products >= np.abs(a @ b) * (1 - 1e-12)).mean())
+    products = np.array([abs(a[order] @ b) for order in orders])
+    return float((products >= abs(a @ b) * (1 - 1e-12)).mean())
 
 
 def _table(board: Mapping[str, Scores], names: Sequence[str]) -> Values:
@@ -145,18 +150,33 @@ def _interval(tables: Sequence[Values], rng: np.random.Generator) -> tuple[float
     """Percentiles of Spearman's rho over draws of providers and, on each board, of seeds; draws without an order do not
     count."""
     count = len(tables[0])
-    rows = rng.integers(0, count, (DRAWS, count))
-    ranks = []
-    for table in tables:
-        seeds = rng.integers(0, table.shape[1], (DRAWS, table.shape[1]))
-        drawn = table[rows[:, :, None], seeds[:, None, :]]
-        there = np.isfinite(drawn)
-        with np.errstate(invalid="ignore"):
-            means = np.where(there, drawn, 0.0).sum(axis=2) / there.sum(axis=2)  # NaN: none of the drawn seeds
-        ranked = stats.rankdata(means, axis=1, nan_policy="propagate")
-        ranks.append(ranked - ranked.mean(axis=1, keepdims=True))
+    draws = max(FEWEST_DRAWS, min(DRAWS, DRAWS * MANY // count))
+    rows = rng.integers(0, count, (draws, count))
+    drawn = [rng.integers(0, table.shape[1], (draws, table.shape[1])) for table in tables]
+    at_once = max(1, AT_ONCE // max(1, count * max(table.shape[1] for table in tables)))
+    parts = [slice(start, start + at_once) for start in range(0, draws, at_once)]
+    rhos = [
+        _rhos([_ranks(*each, rows[part]) for each in zip(tables, [one[part] for one in drawn], strict=True)])
+        for part in parts
+    ]
+    low, high = np.quantile(np.concatenate(rhos), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _ranks(table: Values, seeds: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> Values:
+    """Ranks of drawn providers by their means over drawn seeds, minus the mean rank, a row a draw."""
+    drawn = table[rows[:, :, None], seeds[:, None, :]]
+    there = np.isfinite(drawn)
+    with np.errstate(invalid="ignore"):
+        means = np.where(there, drawn, 0.0).sum(axis=2) / there.sum(axis=2)  # NaN: none of the drawn seeds
+    ranked = stats.rankdata(means, axis=1, nan_policy="propagate")
+    centred: Values = ranked - ranked.mean(axis=1, keepdims=True)
+    return centred
+
+
+def _rhos(ranks: Sequence[Values]) -> Values:
+    """Spearman's rho of each draw that has an order on both boards."""
     spread = np.sqrt((ranks[0] ** 2).sum(axis=1) * (ranks[1] ** 2).sum(axis=1))
     usable = spread > 0  # False for NaN
-    found = (ranks[0] * ranks[1]).sum(axis=1)[usable] / spread[usable]
-    low, high = np.quantile(found, [0.025, 0.975])
-    return float(low), float(high)
+    rhos: Values = (ranks[0] * ranks[1]).sum(axis=1)[usable] / spread[usable]
+    return rhos

@@ -72,7 +72,7 @@ def array_digests(path: Path) -> dict[str, int]:
     """The sha256 of every array of a `predictions.npz`, its members' names, with its bytes. None of them is read."""
     name = shown(path.name)
     with one_line(name):
-        return {sha256: info.file_size for sha256, info in _members(path, _stamp(path)).items()}
+        return {sha256: info.file_size for sha256, info in _members(path, stamp(path)).items()}
 
 
 def archive_of(path: Path) -> zipfile.ZipFile:
@@ -91,7 +91,7 @@ def read_predictions(path: Path, arrays: Mapping[str, str]) -> Predictions:
     if odd := [one for one in arrays if not _ARRAY_NAME.fullmatch(one)]:
         raise Refused(f"{name}: {shown(odd[0])} is no name of an array")
     with one_line(name):
-        members = _members(path, _stamp(path))
+        members = _members(path, stamp(path))
         if lacking := [one for one, sha256 in arrays.items() if sha256 not in members]:
             raise Refused(f"{name} does not hold the array {lacking[0]} that the record names")
         infos = [members[sha256] for sha256 in arrays.values()]
@@ -104,7 +104,7 @@ def read_predictions(path: Path, arrays: Mapping[str, str]) -> Predictions:
         return checked_predictions(found, name)
 
 
-def _stamp(path: Path) -> tuple[int, int, int]:
+def stamp(path: Path) -> tuple[int, int, int]:
     """What is another when a file was written again."""
     found = path.stat()
     return found.st_ino, found.st_size, found.st_mtime_ns
@@ -232,7 +232,7 @@ def score_keys(path: Path) -> list[str]:
     import pyarrow.parquet  # noqa: F401 (loaded before memory is limited)
 
     with one_line(shown(path.name)):
-        return list(_groups(plain_file(path, SCORES_BYTES), _stamp(path))[1])
+        return list(_groups(plain_file(path, SCORES_BYTES), stamp(path))[1])
 
 
 def read_scores(path: Path, key: str) -> pd.DataFrame:
@@ -241,7 +241,7 @@ def read_scores(path: Path, key: str) -> pd.DataFrame:
 
     name = shown(path.name)
     with one_line(name):
-        metadata, keys = _groups(plain_file(path, SCORES_BYTES), _stamp(path))
+        metadata, keys = _groups(plain_file(path, SCORES_BYTES), stamp(path))
         if keys.count(key) != 1:
             raise Refused(f"{name} holds {keys.count(key)} parts of the cell {key[:8]}, expected one")
         texts = [column for column in metadata.schema.to_arrow_schema().names if column != "value"]

@@ -6,10 +6,11 @@ Plain values of plain types, made from the results of a run by `from_results`; t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -120,6 +121,8 @@ class Attempt:
     headline: tuple[str, str] | None = None
     device: str = "cpu"
     """The kind of device that its cells were trained on."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Of the task, the same for a whole board."""
 
     @property
     def title(self) -> str:
@@ -200,6 +203,7 @@ def from_results(entrant: Entrant, results: Results, *, unranked: Sequence[str] 
         unranked=tuple(unranked),
         headline=None if results.task.headline is None else (results.task.headline.size, results.task.headline.arm),
         device=results.device.split(":")[0],
+        settings=results.task.settings,
     )
 
 

@@ -77,13 +77,19 @@ class Cells:
         """All of a cell."""
         return Cell(self.records[key], self.predictions(key), self.scores(key) if self.has_scores(key) else None)
 
+    def unpacked(self, keys: Iterable[str]) -> int:
+        """The bytes of the predictions of some cells, each array as often as a cell names it, as the archive says: nothing
+        is unpacked. Refused where the archive cannot be read."""
+        there = array_digests(self.folder / PREDICTIONS)
+        return sum(there.get(sha256, 0) for key in keys for sha256 in named_arrays(self.records[key]).values())
+
     def strangers(self) -> Iterator[str]:
         """A sentence for what the files hold and no record names. No cell is read; Refused where a file cannot be."""
         named = [sha256 for record in self.records.values() for sha256 in named_arrays(record).values()]
         there = array_digests(self.folder / PREDICTIONS)
         if more := there.keys() - set(named):
             yield f"{PREDICTIONS} holds {len(more)} arrays that no record names"
-        if sum(there.get(sha256, 0) for sha256 in named) > ALL_BYTES:
+        if self.unpacked(self.records) > ALL_BYTES:
             yield f"{PREDICTIONS}: at most {ALL_BYTES >> 20:,} MiB are read of all its cells when they are unpacked"
         scored, path = sorted(key for key in self.records if self.has_scores(key)), self.folder / SCORES
         if (scored or path.exists()) and sorted(score_keys(path)) != scored:

@@ -18,7 +18,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -31,6 +31,7 @@ from ..benchmark.results.rows import CellRow, Results, Status
 from ..benchmark.runs.record import Record
 from ..benchmark.schema import Strict
 from .arms import REAL, WITHOUT_PLACEBOS, has_placebos, is_shared, label_of, placebo_of
+from .arrays import stamp
 from .cells import CELL_FILES, KEY, Cells, read_cells
 from .untrusted import (
     Refused,
@@ -320,11 +321,18 @@ def shared_cells(root: Path, results: Results) -> Cells:
 
 
 def read_shared(folder: Path) -> Cells:
-    """The cells of a folder of shared ones; none where it is not there."""
+    """The cells of a folder of shared ones; none where it is not there. Entries of one board share them: what one process
+    reads for many is read once, as long as no file of it is another."""
     if not (folder.is_symlink() or folder.exists()):
         return Cells(folder)
-    if not set(files_below(folder)) <= set(CELL_FILES):
+    files = files_below(folder)
+    if not set(files) <= set(CELL_FILES):
         raise Refused(f"{SHARED}/{shown(folder.name)}: expected {', '.join(CELL_FILES)} alone")
+    return _shared(folder, tuple((name, *stamp(path)) for name, path in files.items()))
+
+
+@lru_cache(maxsize=64)
+def _shared(folder: Path, stamps: tuple[tuple[str, int, int, int], ...]) -> Cells:
     found = read_cells(folder)
     cells = [record.cell for record in found.records.values()]
     if any(cell.provider is not None or not is_shared(label_of(cell)) for cell in cells):

@@ -14,12 +14,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from .entry import Entry, entry_folders, load_entry, strays
+from . import read_before
+from .arrays import ALL_BYTES
+from .attempts import Attempt, from_entry
+from .entry import Entry, entry_files, entry_folders, load_entry, strays
+from .handed_over import from_line, to_line
 from .untrusted import Refused, shown
 
 if TYPE_CHECKING:
@@ -36,42 +41,88 @@ TIME_LIMIT = 120.0
 """Seconds of the processor that reading an entry may take."""
 DRAWING = 900.0
 """Seconds that drawing the films of a protocol may take beside that: they are ours, and the same for every entry."""
+SECONDS_A_MEBIBYTE = 1.0
+"""Of the processor, for predictions that unpack to so much: several checks read them, and metrics look at every pixel."""
+LONGEST = SECONDS_A_MEBIBYTE * (ALL_BYTES >> 20)
+"""What these can come to."""
+READERS, WORTH_A_READER = 2, 8
+"""Processes that read entries for the site, each of at least so many."""
+CANNOT = b"cannot be read: "
+"""What begins the line of such an entry."""
 
 
 def check_guarded(folder: Path, reviewed: Path | None, time_limit: float) -> dict[str, Any]:
-    """`Verdict.to_json` of an entry, checked in a process that may take `time_limit` seconds."""
+    """`Verdict.to_json` of an entry, checked in a process that may take `time_limit` seconds, and more for large predictions
+    (`seconds_for`)."""
     with tempfile.TemporaryDirectory() as scratch:
         answer = Path(scratch) / "verdict.json"
         words = ["check", str(folder), "" if reviewed is None else str(reviewed), str(answer), str(time_limit)]
-        ended = _ended(words, time_limit, time_limit + DRAWING)
+        ended = _ended(words, time_limit, time_limit + LONGEST + DRAWING, answer.with_suffix(".limit"))
         if answer.is_file():
             return json.loads(answer.read_text(encoding="utf-8"))
     message = f"the checker's process ended {ended} while reading this entry"
     return verdict_on(ascii(folder.name)[1:-1], "guard", [message])
 
 
-def load_guarded(root: Path, time_limit: float = TIME_LIMIT) -> tuple[list[Entry], list[str]]:
-    """The entries of a folder by name that can be read, and a line for each that cannot. Every entry is read in another
-    process first: what would end or stall that one is not read here."""
-    waiting, entries, lines = entry_folders(root), list[Entry](), list[str]()
+def seconds_for(entry: Entry) -> float:
+    """Seconds of the processor that checking an entry may take beyond those of every entry: by the bytes of its predictions,
+    which follow from its cells (`checks.justified`)."""
+    total = 0
+    for run in entry.runs:
+        for home in {home.folder: home for home in run.homes.values()}.values():
+            with suppress(Refused):  # `cells` says why
+                total += home.unpacked(key for key, one in run.homes.items() if one.folder == home.folder)
+    return SECONDS_A_MEBIBYTE * min(total, ALL_BYTES) / 2**20
+
+
+def load_guarded(root: Path, time_limit: float = TIME_LIMIT) -> tuple[list[Attempt], list[str]]:
+    """The attempts of the entries of a folder, by name, that can be read, and a line for each that cannot.
+
+    Every entry is read once, by a process apart: one that ends or stalls it is left out, and another process goes on with
+    the next. Where an entry was read before as it is now (`read_before`), that is taken.
+    """
+    folders = entry_folders(root)
+    readers = max(1, min(READERS, os.cpu_count() or 1, len(folders) // WORTH_A_READER))
+    with ThreadPoolExecutor(readers) as pool:
+        parts = pool.map(lambda part: _read_apart(part, time_limit), [folders[i::readers] for i in range(readers)])
+        found = {folder: outcome for part in parts for folder, outcome in part}
+    attempts, lines = list[Attempt](), list[str]()
+    for folder in folders:
+        outcome = found[folder]
+        if isinstance(outcome, str):
+            lines.append(f"{shown(folder.name)}: {outcome}")
+        else:
+            attempts += outcome
+    return attempts, lines
+
+
+def _read_apart(waiting: list[Path], time_limit: float) -> list[tuple[Path, list[Attempt] | str]]:
+    """What the entries of some folders say, or why they cannot be read, read by one process after the other."""
+    found = list[tuple[Path, list[Attempt] | str]]()
     while waiting:
         with tempfile.TemporaryDirectory() as scratch:
-            answer = Path(scratch) / "read.txt"
+            answer = Path(scratch) / "read.jsonl"
             answer.touch()
             ended = _ended(["load", str(answer), str(time_limit), *map(str, waiting)], None, time_limit * len(waiting))
-            read = answer.read_text(encoding="utf-8").count("\n")
-        for folder in waiting[:read]:
-            try:
-                entries.append(load_entry(folder))
-            except Refused as error:
-                lines.append(f"{shown(folder.name)}: {error}")
-        lines += [f"{shown(one.name)}: the process that read it ended {ended}" for one in waiting[read : read + 1]]
-        waiting = waiting[read + 1 :]
-    return entries, lines
+            with answer.open("rb") as lines:
+                whole = (line for line in lines if line.endswith(b"\n"))  # the last one may be cut off
+                read = [(folder, _outcome(line, folder)) for folder, line in zip(waiting, whole, strict=False)]
+        found += read
+        found += [(one, f"the process that read it ended {ended}") for one in waiting[len(read) : len(read) + 1]]
+        waiting = waiting[len(read) + 1 :]
+    return found
 
 
-def _ended(words: list[str], processor: float | None, wall: float) -> str:
-    """Run this module with those words, within so many seconds; how it ended."""
+def _outcome(line: bytes, folder: Path) -> list[Attempt] | str:
+    """A line of the process that reads: attempts, or after a mark why the entry cannot be read."""
+    if line.startswith(CANNOT):
+        return line.removeprefix(CANNOT).decode().rstrip("\n")
+    return from_line(line, folder)
+
+
+def _ended(words: list[str], processor: float | None, wall: float, told: Path | None = None) -> str:
+    """Run this module with those words, within so many seconds; how it ended. `told`: a file in which it may say how many
+    of the processor it was allowed."""
     command = [sys.executable, "-P", "-m", f"{__package__ or ''}.guard", *words]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     try:
@@ -81,6 +132,7 @@ def _ended(words: list[str], processor: float | None, wall: float) -> str:
     except subprocess.TimeoutExpired:
         return f"after its {wall:.0f} seconds"
     if done.returncode == -getattr(signal, "SIGXCPU", 0):
+        processor = float(told.read_text(encoding="ascii")) if told is not None and told.is_file() else processor
         limit = "" if processor is None else f" {processor:.0f}"
         return f"after its{limit} seconds of the processor (--time-limit gives it more)"
     if done.returncode in (-signal.SIGABRT, -getattr(signal, "SIGKILL", 0)):
@@ -104,7 +156,7 @@ def main() -> None:
     """What the process does: check one entry and write the verdict, or read entries and write a line for each."""
     _limit_memory()
     if sys.argv[1] == "load":
-        _load(Path(sys.argv[2]), float(sys.argv[3]), sys.argv[4:])
+        _load(Path(sys.argv[2]), float(sys.argv[3]), list(map(Path, sys.argv[4:])))
     else:
         folder, reviewed, answer, time_limit = sys.argv[2:]
         _check(Path(folder), Path(reviewed) if reviewed else None, Path(answer), float(time_limit))
@@ -123,20 +175,43 @@ def _check(folder: Path, reviewed: Path | None, answer: Path, time_limit: float)
         allow_processor(left)
         return films
 
-    verdict = check_entry(folder, sources=Sources(films=drawn), reviewed=reviewed)
-    draft = Path(f"{answer}.draft")
-    draft.write_text(json.dumps(verdict.to_json()), encoding="utf-8")
-    draft.replace(answer)
+    def more(entry: Entry) -> None:
+        beyond, left = seconds_for(entry), processor_left()
+        if left is not None:
+            _replace(answer.with_suffix(".limit"), f"{time_limit + beyond}")
+            allow_processor(left + beyond)
+
+    verdict = check_entry(folder, sources=Sources(films=drawn), reviewed=reviewed, begun=more)
+    _replace(answer, json.dumps(verdict.to_json()))
 
 
-def _load(answer: Path, time_limit: float, folders: list[str]) -> None:
-    with answer.open("a", encoding="utf-8") as lines:
+def _replace(path: Path, text: str) -> None:
+    draft = Path(f"{path}.draft")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+
+
+def _load(answer: Path, time_limit: float, folders: list[Path]) -> None:
+    shared = read_before.shared_digest(folders[0].parent)
+    with answer.open("ab") as lines:
         for folder in folders:
             allow_processor(time_limit)
-            with suppress(Refused):  # the process that asked says why
-                load_entry(Path(folder))
-            lines.write(f"{Path(folder).name!a}\n")
+            try:
+                line = _line(folder, shared)
+            except Refused as error:
+                line = CANNOT + " ".join(str(error).split()).encode()
+            lines.write(line + b"\n")
             lines.flush()
+        read_before.forget_old()
+
+
+def _line(folder: Path, shared: str) -> bytes:
+    key = read_before.key_of(entry_files(folder), shared)
+    line = read_before.find(key)
+    if line is None:
+        line = to_line(from_entry(load_entry(folder)), folder).encode()
+        read_before.keep(key, line)
+    return line
 
 
 def allow_processor(seconds: float | None) -> None:

@@ -2,22 +2,26 @@
 
 A task says which tables are of its papers and what their rows mean (`Task.published`); tables that belong to no task are in
 `published/` here. They are shown as rows of their own, marked as published, and never ranked: one training each, no seeds,
-other code. Where a system of theirs was reproduced, its printed number stands beside ours with the difference - on the data
-and protocol that the number is of, never beside numbers of phantoms.
+other code. Where a system of theirs was reproduced, its printed number stands beside ours with the difference - on the
+films, preset and settings that the number is of (`Task.published_preset`, `published_protocol`), never beside those of
+phantoms or of films of other sizes. Where it does not stand, the board says why.
 """
 
 from __future__ import annotations
 
 import csv
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from ..benchmark.contracts.task import PublishedTable, Task
 from ..benchmark.data.dataset import Annotation
 from ..benchmark.registry import TASKS, plugins
+from ..benchmark.results.rows import words
+from .attempts import BoardKey
 
 OF_NO_TASK = Path(__file__).with_name("published")
 PAPERS = "papers.toml"
@@ -113,6 +117,29 @@ def published() -> tuple[Published, ...]:
 def on_board(task: str, data: str) -> list[Published]:
     """The printed numbers of a task on a dataset; none where the films are others (phantoms, or a set of one's own)."""
     return [one for one in published() if (one.task, one.data) == (task, data)]
+
+
+def why_not_beside(key: BoardKey, settings: Mapping[str, Any]) -> str:
+    """Why the printed numbers of a board's task and films are not of its kind, in a sentence; empty where they are, or where
+    there are none. `settings`: the task's at the board, as JSON values."""
+    if not on_board(key.task, key.data):
+        return ""
+    task = plugins(TASKS)[key.task].load()
+    asked = [("protocol version", key.version, task.version), ("preset", key.preset, task.published_preset)]
+    asked += [(words(name), _at(settings, name), value) for name, value in task.published_protocol.items()]
+    lines = [f"{name} {_said(ours)} here, {_said(theirs)} theirs" for name, ours, theirs in asked if ours != theirs]
+    return f"The papers' numbers do not stand beside these: {'; '.join(lines)}." if lines else ""
+
+
+def _at(settings: Any, key: str) -> Any:
+    for name in key.split("."):
+        settings = settings.get(name) if isinstance(settings, Mapping) else None
+    return settings
+
+
+def _said(value: Any) -> str:
+    listed = ", ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
+    return listed or "not said"
 
 
 def _numbers(task: type[Task], table: PublishedTable) -> Iterator[Published]:

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -106,6 +107,11 @@ class Board:
     def all(self) -> list[Standing]:
         """Every standing, division after division."""
         return [one for found in self.standings.values() for one in found]
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The task's, which all of its attempts share."""
+        return next((one.attempt.settings for one in self.all), {})
 
     @property
     def title(self) -> str:

@@ -15,6 +15,7 @@ import tomllib
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -182,25 +183,59 @@ def text_problem(text: str, *, lines: bool = False) -> str | None:
 # ------------------------------------------------------------------------------------------------------------- JSON
 
 
-def read_json(path: Path, limit: int = JSON_BYTES) -> tuple[str, Any]:
-    """A JSON file's text and value. Refused: deep nesting, keys given twice, numbers that are not finite, markup."""
+def read_json(path: Path, limit: int = JSON_BYTES) -> tuple[str, dict[str, Any]]:
+    """A JSON file's text and, where it is one object, the plain values of it (None for lists and objects in it). Refused:
+    deep nesting, keys given twice, numbers that are not finite, markup."""
     text, name = read_text(path, limit), shown(path.name)
     with _named(name):
         check_json(text)
-    return text, _parsed(text, name)
+    return text, _looked_at(text, name)
 
 
-def _parsed(text: str, name: str) -> Any:
+def _looked_at(text: str, name: str) -> dict[str, Any]:
+    """What `read_json` says of a text that was scanned; what parses it keeps the parts apart, so that no value is made for
+    them and every rule is one call for all of them."""
+    objects, fractions = list[list[tuple[str, Any]]](), list[str]()
     try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_integer)
+        whole = json.loads(
+            text,
+            object_pairs_hook=objects.append,
+            parse_constant=_no_constant,
+            parse_int=_integer,
+            parse_float=fractions.append,
+        )
     except (ValueError, RecursionError) as error:
         raise Refused(f"{name} is not valid JSON: {shown(str(error).splitlines()[0])}") from None
-    for part in _leaves(value):
-        if isinstance(part, float) and not math.isfinite(part):
-            raise Refused(f"{name} holds a number that is not finite")
-        if isinstance(part, str) and (problem := text_problem(part)):
+    if sum(map(len, map(dict, objects))) != sum(map(len, objects)):
+        raise Refused(f"{name} is not valid JSON: a key is given twice")
+    if not all(map(math.isfinite, map(float, fractions))):
+        raise Refused(f"{name} holds a number that is not finite")
+    for part in () if _plain_json(text) else dict.fromkeys(_texts(objects, whole)):
+        if problem := text_problem(part):
             raise Refused(f"{name}: the text {shown(part)} {problem}")
-    return value
+    return dict(objects[-1]) if objects and whole is None else {}
+
+
+def _plain_json(text: str) -> bool:
+    """Whether none of its texts can have a problem: what they hold stands there as it is, and is plain."""
+    if not text.isascii() or "\\" in text or not text.replace("\n", "").isprintable():
+        return False
+    return not (("<" in text or "&" in text) and _TAG.search(text))
+
+
+def _texts(objects: Iterable[list[tuple[str, Any]]], whole: Any) -> Iterator[str]:
+    """Every key and text of what was parsed."""
+    waiting = [whole]
+    for pairs in objects:
+        for key, value in pairs:
+            yield key
+            waiting.append(value)
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, list):
+            waiting += part
+        elif isinstance(part, str):
+            yield part
 
 
 def read_model(path: Path, model: type[Model], schema: int | None = None) -> Model:
@@ -217,11 +252,11 @@ def read_models(path: Path, model: type[Model], schema: int | None = None) -> li
     with _named(name):
         check_json(text)
     lines = ((f"{name}, line {number}", line) for number, line in enumerate(text[:-1].split("\n"), start=1))
-    return [_model(line, _parsed(line, where), model, schema, where) for where, line in lines]
+    return [_model(line, _looked_at(line, where), model, schema, where) for where, line in lines]
 
 
-def _model(text: str, value: Any, model: type[Model], schema: int | None, name: str) -> Model:
-    found = value.get("schema") if isinstance(value, dict) else None
+def _model(text: str, value: dict[str, Any], model: type[Model], schema: int | None, name: str) -> Model:
+    found = value.get("schema")
     if schema is not None and found != schema:
         newer = isinstance(found, int) and found > schema
         advice = "newer than this version reads; update cxrbench" if newer else "not known; pack the run again"
@@ -260,31 +295,12 @@ def _named(name: str) -> Iterator[None]:
         raise Refused(f"{name} {error}") from None
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key is given twice")
-    return found
-
-
 def _no_constant(word: str) -> Any:
     raise ValueError(f"{word} is no number of JSON")
 
 
+@lru_cache(maxsize=4096)
 def _integer(digits: str) -> int:
     if len(digits) > 20 or abs(int(digits)) >= JSON_INTEGER:
         raise ValueError("an integer is too large")
     return int(digits)
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    waiting: list[Iterable[Any]] = [(value,)]
-    while waiting:
-        for part in waiting.pop():
-            if isinstance(part, dict):
-                yield from part
-                waiting.append(part.values())
-            elif isinstance(part, list):
-                waiting.append(part)
-            else:
-                yield part

@@ -19,6 +19,7 @@ import pandas as pd
 
 from ..benchmark import digest
 from ..benchmark.data.dataset import Dataset
+from ..benchmark.data.film_rows import taken
 from ..benchmark.data.findings import LOCALISED
 from ..benchmark.data.splits import drawn
 from ..benchmark.errors import InputError
@@ -161,8 +162,8 @@ def films_of(
     own = boxes.assign(id=boxes["key" if per_box else "id"], scored=True)
     return Dataset(
         info=data.info.changed(name=name),
-        images=data.images[rows],
-        masks=None if data.masks is None else data.masks[rows],
+        images=taken(data.images, rows),
+        masks=None if data.masks is None else taken(data.masks, rows),
         cases=cases,
         boxes=own[[*BOX_COLUMNS, "scored"]].reset_index(drop=True),
     )

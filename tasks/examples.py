@@ -9,6 +9,8 @@ import numpy as np
 
 from ..benchmark.data.copies import sources
 from ..benchmark.data.dataset import Dataset
+from ..benchmark.data.film_rows import Films, joined, taken
+from ..benchmark.data.gathered import changed
 from ..benchmark.errors import InputError
 
 LUNGS = ("left_lung", "right_lung")
@@ -24,11 +26,16 @@ def paint(films: Dataset, structures: Sequence[str]) -> np.ndarray:
     """
     if films.masks is None:
         raise InputError(f"dataset {films.info.name} has no masks")
-    labels = np.zeros(films.masks.shape, dtype=np.uint8)
-    for name in sorted((one for one in structures if one in films.organs), key=lambda name: name not in LUNGS):
-        bit = np.uint8(1 << films.organs.index(name))
-        labels[(films.masks & bit) != 0] = structures.index(name) + 1
-    return labels
+    known = sorted((one for one in structures if one in films.organs), key=lambda name: name not in LUNGS)
+    codes = [(np.uint8(1 << films.organs.index(name)), structures.index(name) + 1) for name in known]
+
+    def painted(masks: np.ndarray) -> np.ndarray:
+        labels = np.zeros(masks.shape, dtype=np.uint8)
+        for bit, code in codes:
+            labels[(masks & bit) != 0] = code
+        return labels
+
+    return changed(films.masks, painted, films.masks.shape[1:])
 
 
 @dataclass(frozen=True)
@@ -39,8 +46,8 @@ class Examples:
     label 0 may be heart: nothing is learnt about the heart there. None where every film teaches every class.
     """
 
-    images: np.ndarray
-    labels: np.ndarray
+    images: Films
+    labels: Films
     taught: np.ndarray | None = None
     first: int = 0
     """Where not 0, the first so many are real films and the others synthetic ones, and every batch takes half of each."""
@@ -48,8 +55,9 @@ class Examples:
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, rows: np.ndarray | slice) -> Examples:
-        return Examples(self.images[rows], self.labels[rows], None if self.taught is None else self.taught[rows])
+    def __getitem__(self, rows: np.ndarray) -> Examples:
+        taught = None if self.taught is None else self.taught[rows]
+        return Examples(taken(self.images, rows), taken(self.labels, rows), taught)
 
     def __add__(self, other: Examples) -> Examples:
         taught = None
@@ -58,9 +66,7 @@ class Examples:
             taught = np.concatenate(
                 [np.ones((len(one), classes), bool) if one.taught is None else one.taught for one in (self, other)]
             )
-        return Examples(
-            np.concatenate([self.images, other.images]), np.concatenate([self.labels, other.labels]), taught
-        )
+        return Examples(joined([self.images, other.images]), joined([self.labels, other.labels]), taught)
 
 
 def hold_out_last(films: Dataset, share: float) -> tuple[np.ndarray, np.ndarray]:

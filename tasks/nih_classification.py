@@ -14,12 +14,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
 from ..benchmark import digest
+from ..benchmark.contracts.initial_weights import InitialWeights
 from ..benchmark.contracts.task import (
     Arm,
     ArmName,
@@ -108,7 +109,9 @@ class NihClassification(Task):
     default_data = "phantom_nih"
     headline = Headline(ArmName.MIXED, "25%")
     pairing = "auc"
+    initial_weights = (InitialWeights("classifier.weights", "classifier"),)
     published_data = "nih_cxr14"
+    published_protocol: ClassVar[Mapping[str, Any]] = {"classifier.resolution": 224}
     published: ClassVar[tuple[PublishedTable, ...]] = (PublishedTable(TABLES / "sdfn_table1.csv", FULL, printed),)
     reference_seconds: ClassVar[Mapping[str, float]] = {"quick": 20.0}
     downstream_only = frozenset(field.name for field in fields(Settings)) - {
@@ -198,8 +201,8 @@ class NihClassification(Task):
         films = self._films(arm)
         structures = self._trained_structures(validation)
         first = len(arm.real) if arm.name is ArmName.MIXED and arm.real is not None else 0
-        training = LabelledFilms(np.asarray(films.images), labels_of(films, structures), first=first)
-        held = LabelledFilms(np.asarray(validation.images), labels_of(validation, structures))
+        training = LabelledFilms(films.images, labels_of(films, structures), first=first)
+        held = LabelledFilms(validation.images, labels_of(validation, structures))
         if arm.name is ArmName.FINETUNE:
             classifier = copy.deepcopy(arm.start)
             if classifier is None:
@@ -255,7 +258,7 @@ class NihClassification(Task):
     def predict(self, model: FindingsClassifier, test: Dataset, *, device: str) -> Predictions:
         """`logits`: float32 (N, structures)."""
         model.to(device)
-        logits = model.logits(np.asarray(test.images))
+        logits = model.logits(test.images)
         return Predictions(tuple(test.ids), {"logits": np.asarray(logits, dtype=np.float32)})
 
     def annotate(self, model: FindingsClassifier, films: Dataset, train: Dataset, *, seed: int, device: str) -> Dataset:
@@ -263,7 +266,7 @@ class NihClassification(Task):
         the finding, so that the prevalence stays the real one where the films are like real ones."""
         model.to(device)
         structures = self._trained_structures(train)
-        found, real = model.logits(np.asarray(films.images)), model.logits(np.asarray(train.images))
+        found, real = model.logits(films.images), model.logits(train.images)
         cases = films.cases.assign(**{finding: np.uint8(0) for finding in train.info.findings})
         for column, finding in enumerate(structures):
             share = float(train.cases[finding].mean())

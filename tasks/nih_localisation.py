@@ -14,15 +14,16 @@ is fitted here must not be measured on `nih_classification`. Any other dataset w
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
 from ..benchmark import digest
+from ..benchmark.contracts.paper_table import PaperTable
 from ..benchmark.contracts.task import (
     Arm,
     ArmName,
@@ -30,20 +31,16 @@ from ..benchmark.contracts.task import (
     Illustration,
     Metric,
     Predictions,
-    Printed,
-    PublishedTable,
     Slot,
     Task,
     Trained,
 )
 from ..benchmark.data.dataset import Annotation, Dataset
 from ..benchmark.data.findings import LOCALISED
-from ..benchmark.data.sizes import FULL
 from ..benchmark.digest import derive_seed
 from ..benchmark.errors import InputError
 from ..benchmark.metrics.changes import Changes
 from ..benchmark.metrics.localisation import SCORE, best_detection, correct_localisation
-from ..benchmark.metrics.scores import AVERAGE
 from ..benchmark.progress import Progress
 from .box_split import (
     BOX_COLUMNS,
@@ -67,6 +64,7 @@ from .detections import (
     tables_by_step,
     without_unseen,
 )
+from .localisation_tables import PUBLISHED, table_2
 from .models import detector_settings
 from .models.detector_settings import DetectorSettings
 from .patient_shares import curve_of_shares, planned_sizes, share_of
@@ -77,7 +75,6 @@ if TYPE_CHECKING:
 LEAST = 16  # boxes of the smallest size of a curve
 ARMS = (ArmName.REAL, ArmName.MIXED)
 WINDOWS = 3
-TABLES = Path(__file__).with_name("published")
 
 
 @dataclass(frozen=True)
@@ -104,15 +101,6 @@ STANDARD = Settings(detector=detector_settings.STANDARD)
 QUICK = Settings(resolution=64, fit_resolution=64, fractions=(0.25,), detector=detector_settings.QUICK)
 
 
-def printed(row: Mapping[str, str]) -> Iterator[Printed]:
-    """A row of the paper's table 2: the longest training, 15k steps, of each column."""
-    structure = AVERAGE if row["pathology"] == "Total" else row["pathology"].replace(" ", "_")
-    columns = [("ori_15k", ArmName.REAL, "REAL"), ("ori_pix2pix_15k", ArmName.MIXED, "pix2pix")]
-    columns.append(("ori_pix2pix_n_15k", ArmName.MIXED, "pix2pix_n"))
-    for heading, arm, system in columns:
-        yield Printed(arm, system, "cl", structure, row[heading])
-
-
 class NihLocalisation(Task):
     """Six findings, 573 boxes train and 247 test."""
 
@@ -125,10 +113,9 @@ class NihLocalisation(Task):
     headline = Headline(ArmName.MIXED, "25%")
     pairing = "hits"
     published_data = "nih_cxr14"
-    published: ClassVar[tuple[PublishedTable, ...]] = (
-        PublishedTable(TABLES / "xing_table1.csv"),
-        PublishedTable(TABLES / "xing_table2.csv", FULL, printed),
-    )
+    published = PUBLISHED
+    published_protocol: ClassVar[Mapping[str, Any]] = {"resolution": 256, "split": "paper", "detector.steps": 15_500}
+    initial_weights = detector_settings.INITIAL_WEIGHTS
     reference_seconds: ClassVar[Mapping[str, float]] = {"quick": 45.0}
     downstream_only = frozenset(field.name for field in fields(Settings)) - {
         "fit_resolution",
@@ -207,7 +194,8 @@ class NihLocalisation(Task):
         """The films with boxes: the healthy ones are there for providers alone."""
         if films.boxes is None:
             return films
-        return films.select(np.isin(films.ids, films.boxes["id"].astype(str).to_numpy()))
+        boxed = set(films.boxes["id"].astype(str))
+        return films.select(np.array([name in boxed for name in films.ids], dtype=bool))
 
     def validation_set(self, data: Dataset, slot: Slot) -> Dataset | None:
         table = annotations_of(data)
@@ -291,7 +279,7 @@ class NihLocalisation(Task):
         """How well a network does on held-out films: macro CL@0.1, and of equals the larger mean overlap."""
         from .models.faster_rcnn import detect
 
-        found = detect(network, np.asarray(films.images), self.settings.detector, device=device)
+        found = detect(network, films.images, self.settings.detector, device=device)
         table = best_detection(scored_boxes(films), detection_table(found, films.ids, structures))
         return float(correct_localisation(table)["share"].mean() + table["iou"].mean() / 1000)
 
@@ -305,7 +293,7 @@ class NihLocalisation(Task):
         """What `detections.predicted` says, of the chosen checkpoint (step 0) and of each one of a window."""
         from .models.faster_rcnn import detect
 
-        films, settings = np.asarray(test.images), self.settings.detector
+        films, settings = test.images, self.settings.detector
         found = {CHOSEN: detect(model.network, films, settings, device=device)}
         for step in sorted(model.checkpoints):
             found[step] = detect(model.at(step), films, settings, device=device)
@@ -316,7 +304,7 @@ class NihLocalisation(Task):
         labels to match."""
         from .models.faster_rcnn import detect
 
-        found = detect(model.network, np.asarray(films.images), self.settings.detector, device=device)
+        found = detect(model.network, films.images, self.settings.detector, device=device)
         table = detection_table(found, films.ids, model.structures)
         best = table.sort_values("score", ascending=False, kind="stable").drop_duplicates("id").index
         boxes = table[(table["score"] >= SCORE) | table.index.isin(best)][BOX_COLUMNS].reset_index(drop=True)
@@ -381,6 +369,10 @@ class NihLocalisation(Task):
 
     def paired_metrics(self) -> tuple[str, ...]:
         return ("cl",)
+
+    @classmethod
+    def paper_table(cls, settings: Mapping[str, Any]) -> PaperTable:
+        return table_2(settings)
 
     # ---------------------------------------------------------------------- weights on disk
 

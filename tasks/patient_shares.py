@@ -4,6 +4,7 @@ which validate it. Both depend on the patients' names alone."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from ..benchmark.errors import InputError
 
 VALIDATES = 10  # one training patient in so many
 ORDER = "nih_classification/share"  # the draw of the patients, of every seed
+_KNOWN: WeakKeyDictionary[Dataset, dict[tuple[str, int], tuple[np.ndarray, np.ndarray]]] = WeakKeyDictionary()
 
 
 def size_name(share: float) -> str:
@@ -57,14 +59,27 @@ def rows_of(data: Dataset, size: str, seed: int) -> tuple[np.ndarray, np.ndarray
 
     Patients in the order of a sha256 of the seed and their names: a share takes the first of them, and every tenth
     validates. So a larger share of the same seed trains on all that a smaller one trains on, and validates with what that
-    validates with. InputError for a size with another name.
+    validates with. InputError for a size with another name. A plan asks for the same rows again and again:
+    they are found once.
     """
+    known = _KNOWN.setdefault(data, {})
+    if (size, seed) not in known:
+        known[size, seed] = _rows_of(data, size, seed)
+    return known[size, seed]
+
+
+def _rows_of(data: Dataset, size: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     ids = np.array(data.ids)
     rows = np.flatnonzero(data.cases["split"].astype(str) == "train")
     rows = rows[np.argsort(ids[rows], kind="stable")]
     patients = data.cases["patient"].astype(str).to_numpy()[rows]
     names = drawn(patients, f"{ORDER}/{seed}")
     names = names[: max(1, round(share_of(size) * len(names)))]
-    kept = np.isin(patients, names)
-    validates = np.isin(patients, names[::VALIDATES])
+    kept, validates = _among(patients, names), _among(patients, names[::VALIDATES])
     return rows[kept & ~validates], rows[kept & validates]
+
+
+def _among(patients: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Whether each patient, str (N,), is one of some names: `np.isin` compares every text with every other."""
+    chosen = set(names)
+    return np.fromiter((patient in chosen for patient in patients), dtype=bool, count=len(patients))

@@ -9,10 +9,11 @@ Any other dataset with lung masks and a `fold` column of three values runs by th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,7 @@ from ..benchmark.contracts.task import (
     TableLayout,
 )
 from ..benchmark.data.dataset import Dataset
+from ..benchmark.data.gathered import changed
 from ..benchmark.data.organs import lung_organs
 from ..benchmark.data.sizes import FULL, film_count, first_patients, halved, in_order
 from ..benchmark.data.splits import JSRT_IDS, SCR_3FOLD, PinnedSplit, drawn, is_jsrt
@@ -107,6 +109,7 @@ class ScrThreeFold(SegmentationTask):
     headline = Headline(ArmName.MIXED, "reduced")
     split: ClassVar[PinnedSplit] = SCR_3FOLD
     published_data = "jsrt_scr"
+    published_protocol: ClassVar[Mapping[str, Any]] = {"resolution": 128}
     published: ClassVar[tuple[PublishedTable, ...]] = (
         PublishedTable(TABLES / "neff_table1.csv", "full", printed),
         PublishedTable(TABLES / "neff_table2.csv", "reduced", printed),
@@ -190,12 +193,13 @@ class ScrThreeFold(SegmentationTask):
         others = np.flatnonzero(np.array(fold_of(data)) != fold)
         patients = data.cases["patient"].astype(str).to_numpy()
         wanted = min(VALIDATION, max(1, round(len(data) * VALIDATION / len(JSRT_IDS))))
-        chosen: set[str] = set()
+        films_of, chosen, found = Counter(patients[others]), set[str](), 0
         for patient in drawn(patients[others], f"scr_3fold/validation/{fold}"):
-            if np.isin(patients[others], list(chosen)).sum() >= wanted:
+            if found >= wanted:
                 break
             chosen.add(patient)
-        validates = np.isin(patients[others], list(chosen))
+            found += films_of[patient]
+        validates = np.array([patient in chosen for patient in patients[others]], dtype=bool)
         ids = np.array(data.ids)
         ordered = others[np.argsort(ids[others], kind="stable")]
         kept = np.isin(ordered, others[validates])
@@ -233,7 +237,9 @@ class ScrThreeFold(SegmentationTask):
         return films.masks is not None and bool(lung_organs(films.organs))
 
     def label_maps(self, films: Dataset, structures: Sequence[str]) -> np.ndarray:
-        return np.asarray(films.organ_masks(lung_organs(films.organs)).any(axis=1), dtype=np.uint8)
+        assert films.masks is not None  # `check` asked for them
+        bits = np.uint8(sum(1 << films.organs.index(name) for name in lung_organs(films.organs)))
+        return changed(films.masks, lambda masks: ((masks & bits) != 0).astype(np.uint8), films.masks.shape[1:])
 
     def truth(self, test: Dataset) -> np.ndarray:
         return self.label_maps(test, (STRUCTURE,))[:, None] != 0

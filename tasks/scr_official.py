@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from ..benchmark import digest
+from ..benchmark.contracts.paper_table import DerivedRow
 from ..benchmark.contracts.task import ArmName, Headline, Printed, PublishedTable, Slot
 from ..benchmark.data.augmentation import paper_augmentation
 from ..benchmark.data.dataset import Dataset
@@ -130,11 +131,13 @@ class ScrOfficial(SegmentationTask):
     headline = Headline(ArmName.MIXED, MIDDLE)
     split: ClassVar[PinnedSplit] = SCR_OFFICIAL
     published_data = "jsrt_scr"
+    published_protocol: ClassVar[Mapping[str, Any]] = {"resolution": 512, "model": "smanet_like", "organs": []}
     published: ClassVar[tuple[PublishedTable, ...]] = (
         PublishedTable(TABLES / "ciano_table1.csv", "full", printed),
         PublishedTable(TABLES / "ciano_table2.csv", "tiny", printed),
         PublishedTable(TABLES / "ciano_table3.csv"),
     )
+    derived_rows = (DerivedRow("lungs", ("left_lung", "right_lung"), ("dsc", "j")),)
     first_choice = True
     reference_seconds: ClassVar[Mapping[str, float]] = {"quick": 20.0}
     downstream_only = frozenset(field.name for field in fields(Settings)) - {"fit_resolution", "threads"}

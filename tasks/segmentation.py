@@ -19,6 +19,8 @@ import pandas as pd
 from ..benchmark.contracts.task import Arm, ArmName, Metric, Predictions, Task, Trained
 from ..benchmark.data.copies import originals
 from ..benchmark.data.dataset import Annotation, Dataset
+from ..benchmark.data.film_rows import blocks
+from ..benchmark.data.gathered import Gathered
 from ..benchmark.data.splits import PinnedSplit, hold_out_patients, is_jsrt_like
 from ..benchmark.digest import derive_seed
 from ..benchmark.errors import InputError
@@ -174,7 +176,7 @@ class SegmentationTask(Task):
                 f"expected some of {', '.join(structures)}"
             )
         known = None if all(taught) else np.tile([True, *taught], (len(films), 1))
-        return Examples(np.asarray(films.images), self.label_maps(films, structures), known)
+        return Examples(films.images, self.label_maps(films, structures), known)
 
     def _films(self, films: Dataset | None, arm: ArmName) -> Dataset:
         if films is None:
@@ -234,13 +236,16 @@ class SegmentationTask(Task):
 
         A structure that the model was never taught gets no masks, so that nothing is learnt about it.
         """
-        arrays, structures = self.predict(model, films, device=device).arrays, self.structures(train)
-        taught = arrays.get("taught", np.ones(len(structures), dtype=bool))
-        organs = tuple(name for name, known in zip(structures, taught, strict=True) if known)
-        bits = np.zeros(len(structures) + 1, dtype=np.uint8)  # of every label
-        bits[1:][taught] = 1 << np.arange(len(organs))
-        info = films.info.changed(organs=organs)
-        return replace(films, info=info, masks=bits[arrays["labels"]], folder=None)
+        structures, side = self.structures(train), films.resolution
+        masks, organs = Gathered((side, side)), structures
+        for rows in blocks(len(films), side * side, multiple=self.settings.batch):
+            said = self.predict(model, films.select(np.arange(len(films))[rows]), device=device).arrays
+            taught = said.get("taught", np.ones(len(structures), dtype=bool))
+            organs = tuple(name for name, known in zip(structures, taught, strict=True) if known)
+            bits = np.zeros(len(structures) + 1, dtype=np.uint8)  # of every label
+            bits[1:][taught] = 1 << np.arange(len(organs))
+            masks.add(bits[said["labels"]])
+        return replace(films, info=films.info.changed(organs=organs), masks=masks.array(), folder=None)
 
     # ---------------------------------------------------------------------- scores
 

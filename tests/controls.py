@@ -16,7 +16,8 @@ import torch
 from scipy.stats import ttest_rel
 
 from cxrbench.baselines.controls import CopyTrain, Degraded, DegradedSettings, Noise
-from cxrbench.benchmark.contracts.provider import Provider, collect
+from cxrbench.benchmark.contracts.collector import collect
+from cxrbench.benchmark.contracts.provider import Provider
 from cxrbench.benchmark.contracts.task import Arm, ArmName, Slot
 from cxrbench.benchmark.data.catalogue import find_dataset
 from cxrbench.benchmark.data.copies import copies

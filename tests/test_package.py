@@ -92,6 +92,8 @@ GROUND = set(
         "draws",
         "console_tables",
         "disk",
+        "papers",
+        "presets",
     ]
 )
 ROOMS = {  # what stands right below each room of benchmark/; ground is below all

@@ -27,7 +27,7 @@ MARK = "†"
 CSV_COLUMNS = (
     *("provider", "preset", "task", "data", "training_films", "network", "parameters", "used_by_sampling"),
     *("epoch_seconds", "train_films_per_second", "sample_films_per_second", "peak_memory_bytes"),
-    *("device", "precision", "threads", "source"),
+    *("device", "precision", "threads", "source", "fit_seconds"),
 )
 
 
@@ -115,10 +115,12 @@ def _sources(rows: Sequence[CostRow]) -> list[str]:
     from ..speed.cost_table import CITATION
 
     printed = dict.fromkeys(one for row in rows for one in row.published)
+    times = dict.fromkeys(one for row in rows for one in row.times)
+    timed = [f"{MARK} {one.what}, {one.hours:g} hours {one.each}: {one.paper}, on {one.device}" for one in times]
     if not printed:
-        return ["none of these providers has published costs"]
+        return timed or ["none of these providers has published costs"]
     noted = [f"{MARK} {one.architecture}, {one.network}: {one.note}" for one in printed if one.note]
-    return [f"{MARK} {CITATION}", *noted]
+    return [f"{MARK} {CITATION}", *noted, *timed]
 
 
 def _lines(row: CostRow) -> list[str]:
@@ -148,6 +150,8 @@ def _table(rows: Sequence[CostRow], published: bool) -> Table:
             table.add_row(f"  {name}", f"{count:,}", f"{count:,}" if name in row.sampling else "")
         for cells in _published(row.published) if published else ():
             table.add_row(*cells, style="italic")
+        for one in row.times if published else ():
+            table.add_row(f"  {MARK} {one.what}", "", "", f"{one.hours:g} h {one.each}", style="italic")
     return table
 
 
@@ -198,6 +202,7 @@ def _as_json(rows: Sequence[CostRow], *, published: bool) -> list[dict[str, Any]
         }
         if published:
             entry["published"] = [vars(one) for one in row.published]
+            entry["published_times"] = [vars(one) for one in row.times]
         found.append(entry)
     return found
 
@@ -230,6 +235,17 @@ def _as_csv(rows: Sequence[CostRow], *, published: bool) -> str:
                     "epoch_seconds": 60 * one.minutes_per_epoch,
                     "device": "1 Nvidia T4 GPU",
                     "source": "published",
+                }
+            )
+        for time in row.times if published else ():
+            writer.writerow(
+                {
+                    "provider": f"{row.provider}: {time.paper}",
+                    "preset": "paper",
+                    "network": f"{time.what}, {time.each}",
+                    "device": time.device,
+                    "source": "published",
+                    "fit_seconds": 3600 * time.hours,
                 }
             )
     return text.getvalue()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InputError
-from .data_summary import print_json, print_summary, summary_of
+from .data_summary import larger_presets, print_json, print_summary, summary_of
 from .held_back import add_hold_back
 from .kept_data import accept, verify
 from .kermany import add_kermany
@@ -62,7 +62,9 @@ def import_jsrt_(
     scr: Annotated[
         Path | None, typer.Option(help="Folder or zip with SCR's .gif masks; default: below SOURCE.")
     ] = None,
-    resolution: Annotated[int, typer.Option(help="Pixels a side to keep (16 to 2048).")] = 512,
+    resolution: Annotated[
+        int, typer.Option(help="Pixels a side to keep (16 to 2048); scr_official's preset paper needs 1024.")
+    ] = 512,
     name: Annotated[str, typer.Option(help="Name of the dataset.")] = "jsrt_scr",
     force: Force = False,
     as_json: Json = False,
@@ -273,6 +275,8 @@ def _print_kept(dataset: Dataset, summary: dict[str, Any], *, as_json: bool) -> 
     else:
         print_summary(summary)
         print_overview(dataset)
+        for line in larger_presets(dataset):
+            print(f"note: {line}", file=sys.stderr)
 
 
 def _words(text: str) -> list[str]:

@@ -80,3 +80,26 @@ def print_summary(summary: dict[str, Any]) -> None:
 def print_json(value: Any) -> None:
     """A value as indented JSON."""
     typer.echo(json.dumps(value, indent=1))
+
+
+def larger_presets(dataset: Dataset) -> list[str]:
+    """A line for each task that these films suit, of which a preset needs more pixels than they were kept with."""
+    from ..presets import SETTINGS
+    from ..registry import TASKS, plugins
+
+    lines = []
+    for plugin in plugins(TASKS).values():
+        offer, table = plugin.said(), plugin.written(SETTINGS) or {}
+        if offer is None or not set(offer.annotations) <= {one.value for one in dataset.annotations}:
+            continue
+        sides: dict[str, int] = {}
+        for key in ("resolution", "fit_resolution"):
+            for preset, value in table.get(key, {}).items():
+                if isinstance(value, int):
+                    sides[preset] = max(value, sides.get(preset, 0))
+        larger = {preset: side for preset, side in sides.items() if side > dataset.resolution}
+        if larger:
+            needed = ", ".join(f"{preset} {side}" for preset, side in larger.items())
+            again = f"import again with --resolution {max(larger.values())} --force"
+            lines.append(f"kept at {dataset.resolution} pixels; {plugin.name} needs more at preset {needed}: {again}")
+    return lines

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import CxrbenchError, unknown
+from ..errors import CxrbenchError, InputError, unknown
 from .options import Json
 
 if TYPE_CHECKING:
@@ -25,11 +25,26 @@ PRESETS = {
 
 def list_(
     kind: Annotated[str, typer.Argument(help="providers, tasks, presets or datasets; all without it.")] = "",
+    name: Annotated[
+        str, typer.Argument(help="With provider or task: one, its settings at every preset and how it reads its paper.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
-    """What there is: providers, tasks, presets, datasets; what fits what."""
+    """What there is: providers, tasks, presets, datasets; what fits what. `provider NAME` and `task NAME`: all of one."""
+    kind = f"{kind}s" if f"{kind}s" in KINDS else kind
     if kind and kind not in KINDS:
         raise unknown("kind", kind, KINDS)
+    if name:
+        if kind not in ("providers", "tasks"):
+            raise InputError(f"list {kind} {name}: only a provider or a task is shown by name")
+        from . import details
+
+        found_one = details.details_of(kind[:-1], name)
+        if as_json:
+            print(details.as_json(found_one))
+        else:
+            details.show(found_one)
+        return
     makers = {"providers": _providers, "tasks": _tasks, "presets": _presets, "datasets": _datasets}
     found = {name: makers[name]() for name in ([kind] if kind else KINDS)}
     if as_json:
@@ -47,10 +62,10 @@ def list_(
 def _providers() -> list[dict[str, Any]]:
     from ..registry import PROVIDERS, TASKS, plugins
 
-    needs = {name: set(_offer(plugin, _task).annotations) for name, plugin in plugins(TASKS).items()}
+    needs = {name: set(_offer(plugin, task_offer).annotations) for name, plugin in plugins(TASKS).items()}
     rows = []
     for name, plugin in plugins(PROVIDERS).items():
-        offer = _offer(plugin, _provider)
+        offer = _offer(plugin, provider_offer)
         fits = [task for task, needed in needs.items() if needed and needed <= set(offer.annotations)]
         rows.append({"name": name, "about": offer.summary, "produces": list(offer.annotations), "fits": fits})
     return rows
@@ -59,7 +74,7 @@ def _providers() -> list[dict[str, Any]]:
 def _tasks() -> list[dict[str, Any]]:
     from ..registry import TASKS, plugins
 
-    offers = {name: _offer(plugin, _task) for name, plugin in plugins(TASKS).items()}
+    offers = {name: _offer(plugin, task_offer) for name, plugin in plugins(TASKS).items()}
     return [{"name": name, "about": offer.summary, "needs": list(offer.annotations)} for name, offer in offers.items()]
 
 
@@ -73,7 +88,7 @@ def _offer(plugin: Plugin, ask: Callable[[Plugin], Offer]) -> Offer:
         return Offer(f"cannot be used: {error}", ())
 
 
-def _provider(plugin: Plugin) -> Offer:
+def provider_offer(plugin: Plugin) -> Offer:
     """What a provider offers: as its package wrote it down, else as its class says in a process of its own."""
     from ..registry import Offer
 
@@ -87,7 +102,8 @@ def _provider(plugin: Plugin) -> Offer:
     return Offer(said.summary, said.produces)
 
 
-def _task(plugin: Plugin) -> Offer:
+def task_offer(plugin: Plugin) -> Offer:
+    """What a task needs, and its line."""
     from ..registry import Offer
 
     if (written := plugin.said()) is not None:

@@ -1,4 +1,5 @@
-"""`cxrbench plugins`: for who adds a provider or a task to a package: the entry points and the list, from the classes."""
+"""`cxrbench plugins`: for who adds a provider or a task to a package: the entry points, the list and the settings, from the
+classes; and docs/papers.md from the rows beside them."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import importlib
 import inspect
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 PYPROJECT = "pyproject.toml"
+PAPERS = Path("docs", "papers.md")
 
 
 def plugins_(
@@ -24,8 +27,11 @@ def plugins_(
     package: Annotated[list[str] | None, typer.Option(help="Packages to look through; default: this one's.")] = None,
     write: Annotated[bool, typer.Option("--write", help="Write what differs; without it, exit status 1.")] = False,
 ) -> None:
-    """Entry points and offers.json of every provider and task that has a `name`, from the classes themselves."""
-    from ..registry import PROVIDERS, TASKS
+    """Entry points, offers.json and settings.json of every provider and task that has a `name`, from the classes themselves;
+    and docs/papers.md, where the folder has one, from the rows of the papers."""
+    from ..papers import as_page, joined, papers_in
+    from ..presets import SETTINGS
+    from ..registry import OFFERS, PROVIDERS, TASKS
 
     own = __package__.partition(".")[0]
     found = [classes(name) for name in (package or [f"{own}.baselines", f"{own}.tasks"])]
@@ -35,17 +41,26 @@ def plugins_(
         raise InputError(f"{pyproject}: no such file; expected the folder of a package (--root)")
     text = before = pyproject.read_text(encoding="utf-8")
     for kind, group in (("provider", PROVIDERS), ("task", TASKS)):
-        points = {name: where for one in found for name, (what, where, _) in one.items() if what == kind}
+        points = {name: one.where for names in found for name, one in names.items() if one.kind == kind}
         if points:
             text = with_points(text, group, points)
     if text != before:
         changed.append((pyproject, text))
     for name, one in zip(package or [f"{own}.baselines", f"{own}.tasks"], found, strict=True):
-        folder = Path(str(importlib.import_module(name).__file__)).parent
-        offers = offers_text({key: offer for key, (_, _, offer) in one.items()})
-        place = folder / "offers.json"
-        if not place.is_file() or place.read_text(encoding="utf-8") != offers:
-            changed.append((place, offers))
+        folder = folder_of(name)
+        for file, told_of in (
+            (OFFERS, {key: told.offer for key, told in one.items()}),
+            (SETTINGS, {key: told.settings for key, told in one.items()}),
+        ):
+            place, written = folder / file, as_text(told_of)
+            if not place.is_file() or place.read_text(encoding="utf-8") != written:
+                changed.append((place, written))
+    page = root / PAPERS
+    papers = joined(
+        paper for name in (package or [f"{own}.baselines", f"{own}.tasks"]) for paper in papers_in(folder_of(name))
+    )
+    if page.is_file() and papers and page.read_text(encoding="utf-8") != as_page(papers):
+        changed.append((page, as_page(papers)))
     for path, content in changed:
         if write:
             path.write_text(content, encoding="utf-8")
@@ -57,12 +72,28 @@ def plugins_(
         print("cxrbench regress --update --fingerprint provider:NAME --reason 'a new provider'")
 
 
-def classes(package: str) -> dict[str, tuple[str, str, dict[str, Any]]]:
-    """(provider or task, module:class, offer) of every concrete class with a name of its own below a package, by name."""
+@dataclass(frozen=True)
+class Told:
+    """What a class says: whether it is a provider or a task, its module:class, its line, its settings at every preset."""
+
+    kind: str
+    where: str
+    offer: dict[str, Any]
+    settings: dict[str, Any]
+
+
+def folder_of(package: str) -> Path:
+    """Where the modules of a package lie."""
+    return Path(str(importlib.import_module(package).__file__)).parent
+
+
+def classes(package: str) -> dict[str, Told]:
+    """Every concrete class with a name of its own below a package, by name."""
     from ..contracts.provider import Provider
     from ..contracts.task import Task
+    from ..presets import table_of
 
-    found: dict[str, tuple[str, str, dict[str, Any]]] = {}
+    found: dict[str, Told] = {}
     for module in _modules(package):
         for name, cls in vars(module).items():
             if not inspect.isclass(cls) or cls.__module__ != module.__name__ or inspect.isabstract(cls):
@@ -71,14 +102,17 @@ def classes(package: str) -> dict[str, tuple[str, str, dict[str, Any]]]:
             if not label or not issubclass(cls, (Provider, Task)):
                 continue
             if label in found:
-                raise InputError(f"two classes have the name {label}: {found[label][1]} and {module.__name__}:{name}")
+                raise InputError(
+                    f"two classes have the name {label}: {found[label].where} and {module.__name__}:{name}"
+                )
             where = f"{module.__name__}:{name}"
             if issubclass(cls, Provider):
                 line = (cls.__doc__ or "").strip().split("\n")[0]
                 offer = {"summary": line, "annotations": sorted(one.value for one in cls.produces)}
-                found[label] = ("provider", where, offer)
+                found[label] = Told("provider", where, offer, table_of(cls))
             else:
-                found[label] = ("task", where, {"summary": cls.summary, "annotations": [cls.needs.value]})
+                offer = {"summary": cls.summary, "annotations": [cls.needs.value]}
+                found[label] = Told("task", where, offer, table_of(cls))
     return found
 
 
@@ -88,9 +122,9 @@ def _modules(package: str) -> list[ModuleType]:
     return [importlib.import_module(f"{package}.{name}") for name in names]
 
 
-def offers_text(offers: dict[str, dict[str, Any]]) -> str:
-    """The content of offers.json."""
-    return json.dumps(dict(sorted(offers.items())), indent=1) + "\n"
+def as_text(told: dict[str, dict[str, Any]]) -> str:
+    """The content of a file of what classes say."""
+    return json.dumps(dict(sorted(told.items())), indent=1) + "\n"
 
 
 def with_points(text: str, group: str, points: dict[str, str]) -> str:

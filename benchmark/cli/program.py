@@ -26,6 +26,7 @@ from .reader_study import app as reader_study_app
 from .report import compare, report
 from .run import run
 from .store import app as store_app
+from .table import table
 from .throughput import throughput
 
 app = typer.Typer(
@@ -42,6 +43,7 @@ app.command("list")(list_)
 app.command("curve")(curve)
 app.command("report")(report)
 app.command("compare")(compare)
+app.command("table")(table)
 app.command("check")(check)
 app.command("cost")(cost)
 app.command("throughput")(throughput)

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import InputError, unknown
-from .options import Json
+from ..errors import CxrbenchError, InputError, unknown
+from .options import Device, Json
 
 if TYPE_CHECKING:
     from ..reader_study.preference import PreferenceStudy
@@ -44,7 +45,7 @@ def build(
     per_class: Annotated[int, typer.Option(help="Films of every class and source.")] = 25,
     seed: Annotated[int, typer.Option(help="Another seed, other films in another order.")] = 0,
     resolution: Annotated[
-        int | None, typer.Option(help="Pixels shown: 256, fewer where a source has fewer; 512 for segmentations.")
+        int | None, typer.Option(help="Pixels shown: 224, fewer where a source has fewer; 512 for segmentations.")
     ] = None,
     crop: Annotated[
         float, typer.Option(help="Part of the side cut at every edge, where marks tell the source.")
@@ -54,6 +55,14 @@ def build(
     ask_finding: Annotated[
         bool, typer.Option("--ask-finding", help="Ask for the finding too; the paper asked real or fake alone.")
     ] = False,
+    make: Annotated[
+        bool,
+        typer.Option(
+            "--make",
+            help="Fit the providers on --data first, each on its home task; no model is trained on their films.",
+        ),
+    ] = False,
+    device: Device = "auto",
     run: Annotated[Path | None, typer.Option(help="preference: the folder of a finished run.")] = None,
     size: Annotated[str | None, typer.Option(help="preference: its model of this size; default: the first.")] = None,
     arm: Annotated[str | None, typer.Option(help="preference: of this arm; default: finetune, else the last.")] = None,
@@ -72,7 +81,7 @@ def build(
     if kind == PREFERENCE:
         if run is None:
             raise InputError("--kind preference: say which run with --run FOLDER")
-        if providers or source or data or preset or classes or only or allow_fewer or ask_finding:
+        if providers or source or data or preset or classes or only or allow_fewer or ask_finding or make:
             raise InputError(
                 "--kind preference: it shows films of --run; the options of sources and classes are for real"
             )
@@ -96,10 +105,13 @@ def build(
         return
     if run is not None:
         raise InputError("--run: belongs to --kind preference; a study of real and synthetic films has --providers")
-    resolution = resolution or 256
+    resolution = resolution or 224
+    named, folders = _names(providers), tuple(_source(text) for text in source or ())
+    if make:
+        named, folders = (), (*_made(named, data, preset or "quick", device), *folders)
     plan = StudyPlan(
-        providers=_names(providers),
-        sources=tuple(_source(text) for text in source or ()),
+        providers=named,
+        sources=folders,
         data=data,
         preset=preset,
         classes=_names(classes),
@@ -117,6 +129,30 @@ def build(
         print(study.model_dump_json(by_alias=True, indent=1))
     else:
         _tell(study, out, resolution)
+
+
+def _made(providers: Sequence[str], data: str | None, preset: str, device: str) -> list[tuple[str, Path]]:
+    """(name, folder of films) of each provider, made where the store has none."""
+    from ..home import home
+    from ..reader_study.make import films_only, folder_of_films
+    from ..runs.lock import working
+    from ..runs.request import Request
+    from .progress_bar import shown_progress
+    from .working import say, work
+
+    if data is None:
+        raise InputError("--make: say with --data which films the providers are fitted on and shown beside")
+    found = []
+    with working(home() / "store"):
+        for name in providers:
+            with shown_progress("preparing films") as progress:
+                prepared = films_only(Request(provider=name, data=data, preset=preset, device=device), progress)
+            plan = prepared.plan
+            say(f"films  {plan.provider.name} on {plan.task.name}: {'to make' if prepared.left else 'in the store'}")
+            for outcome in work(prepared):
+                raise CxrbenchError(outcome.error)
+            found.append((plan.provider.name, folder_of_films(prepared)))
+    return found
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -144,9 +180,9 @@ def _tell(study: Study, out: Path, resolution: int) -> None:
     print(f"key   {out / KEY}: keep it from them")
     print(f"then  cxrbench reader-study score {out} answers-{study.id}-*.csv")
     coarsest = min(study.sources, key=lambda source: (source.resolution, source.kind == REAL))
-    if coarsest.resolution < resolution:
+    if study.side < resolution:
         print(
-            f"note: {coarsest.name} has {coarsest.resolution} pixels; all films are shown as coarse as that, "
+            f"note: {coarsest.name} has {coarsest.resolution} pixels before the crop; all are shown as coarse as that, "
             "so that sharpness tells nothing",
             file=sys.stderr,
         )

@@ -101,6 +101,8 @@ def _run(request: Request, out: Path | None, *, dry_run: bool, as_json: bool) ->
     with shown_progress("preparing films") as progress:
         prepared = prepare(request, progress)
     say(_header(prepared))
+    for sentence in prepared.plan.from_scratch:
+        say(f"note   {sentence}")
     look_at_folder(prepared, sys.stderr)
     if dry_run:
         _show_foresight(prepared)

@@ -16,7 +16,8 @@ from ..data.dataset import Annotation, Dataset
 from ..errors import CxrbenchError, raised
 from ..progress import Progress
 from ..registry import Plugin
-from .provider import Provider, collect
+from .collector import collect
+from .provider import Provider
 
 FILMS = 24
 SAMPLES = 12

@@ -19,6 +19,8 @@ import pandas as pd
 from ..data.dataset import Annotation, Dataset
 from ..errors import InputError
 from ..progress import Progress
+from .initial_weights import InitialWeights
+from .paper_table import DerivedRow, PaperTable
 
 if TYPE_CHECKING:
     from ..metrics.changes import Changes
@@ -208,12 +210,20 @@ class Task(ABC):
     metrics: ClassVar[tuple[Metric, ...]]
     table_layout: ClassVar[TableLayout | None] = None
     """How its paper lays out the table; None: metrics and structures below each other, sizes and arms side by side."""
+    derived_rows: ClassVar[tuple[DerivedRow, ...]] = ()
+    """Lines that its paper's tables have besides, each the mean of others."""
     pairing: ClassVar[str | PairingRule] = "cases"
     """How two models are compared on the same test cases: a name of `significance.rules.RULES`, or a rule of its own."""
     published: ClassVar[tuple[PublishedTable, ...]] = ()
     """The tables of its papers, in their order."""
     published_data: ClassVar[str] = ""
     """The dataset (as `cxrbench data import` names it) that the printed numbers are of: beside others they do not stand."""
+    published_preset: ClassVar[str] = "paper"
+    """The preset that trains as the papers did: beside numbers of another one theirs do not stand."""
+    published_protocol: ClassVar[Mapping[str, Any]] = {}
+    """Settings, dotted, that a run must have for its numbers to be of the papers' kind: resolution of the test, split."""
+    initial_weights: ClassVar[tuple[InitialWeights, ...]] = ()
+    """What the networks of its paper start from: a run without such weights says so."""
     first_choice: ClassVar[bool] = False
     """Whether a provider that names no home task is measured on this one, of those that suit it."""
 
@@ -308,6 +318,11 @@ class Task(ABC):
     @abstractmethod
     def paired_metrics(self) -> tuple[str, ...]:
         """The metrics of `score` on which two models are compared case by case."""
+
+    @classmethod
+    def paper_table(cls, settings: Mapping[str, Any]) -> PaperTable | None:
+        """The table of its paper that several runs with these settings (JSON values) make together; None: there is none."""
+        return None
 
     def annotate(self, model: Model, films: Dataset, train: Dataset, *, seed: int, device: str) -> Dataset:
         """Films with the annotations of this task as a trained model gives them (`--label-by teacher`).

@@ -15,6 +15,7 @@ from .. import exact
 from ..digest import derive_seed
 from ..draws import Draw
 from .dataset import Dataset
+from .gathered import Gathered
 
 MAX_ANGLE = 2.0  # degrees
 MAX_SHIFT = 0.03  # share of the side of a film
@@ -95,23 +96,20 @@ def paper_augmentation(dataset: Dataset, copies: int = 5, *, seed: int) -> Datas
     are left out.
     """
     order = np.repeat(np.arange(len(dataset)), copies + 1)
-    images = np.array(dataset.images[order])
-    masks = None if dataset.masks is None else np.array(dataset.masks[order])
-    ids = dataset.ids
-    for row, original in enumerate(order):
-        copy = row % (copies + 1)
-        if copy == 0:
-            continue
-        rng = Draw(derive_seed("paper augmentation", seed, ids[original], copy))
-        film, mask = _paper_copy(images[row], None if masks is None else masks[row], rng)
-        images[row] = film
-        if masks is not None and mask is not None:
-            masks[row] = mask
+    ids, shape = dataset.ids, dataset.images.shape[1:]
+    images, masks = Gathered(shape), None if dataset.masks is None else Gathered(shape)
+    for row, name in enumerate(ids):
+        film, mask = dataset.images[row], None if dataset.masks is None else dataset.masks[row]
+        draws = [Draw(derive_seed("paper augmentation", seed, name, copy)) for copy in range(1, copies + 1)]
+        made = [(film, mask), *(_paper_copy(film, mask, rng) for rng in draws)]
+        images.add(np.stack([one for one, _ in made]))
+        if masks is not None:
+            masks.add(np.stack([one for _, one in made if one is not None]))
     cases = dataset.cases.iloc[order].reset_index(drop=True)
     cases["id"] = [f"{ids[original]}-a{row % (copies + 1)}" for row, original in enumerate(order)]
     cases["source_ids"] = [[ids[original]] for original in order]
     info = dataset.info.changed(name=f"{dataset.info.name}, augmented x{copies + 1}")
-    return Dataset(info=info, images=images, cases=cases, masks=masks)
+    return Dataset(info=info, images=images.array(), cases=cases, masks=None if masks is None else masks.array())
 
 
 def _paper_copy(image: np.ndarray, mask: np.ndarray | None, rng: Draw) -> tuple[np.ndarray, np.ndarray | None]:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from ..draws import Draw
 from .dataset import Dataset
+from .film_rows import taken
 
 
 def sources(films: Dataset) -> list[tuple[str, ...]]:
@@ -38,8 +39,8 @@ def copies(films: Dataset, count: int, *, seed: int) -> Dataset:
         boxes = boxes[list(films.boxes.columns)]
     return Dataset(
         info=films.info.changed(name=f"{films.info.name}, {count} copies"),
-        images=films.images[rows],
+        images=taken(films.images, rows),
         cases=cases,
-        masks=None if films.masks is None else films.masks[rows],
+        masks=None if films.masks is None else taken(films.masks, rows),
         boxes=boxes,
     )

@@ -2,7 +2,8 @@
 section 2).
 
 On disk it is a folder: `dataset.json`, `images.npy`, `masks.npy`, `cases.parquet`, `boxes.parquet`. In memory
-the arrays may be memory maps of those files, so that a set larger than memory can be used.
+the arrays are memory maps of those files, and a large selection of films is rows of these (`film_rows`), so that a set
+larger than memory can be used.
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from .. import digest
 from ..errors import InputError
 from ..files import new_folder
+from .film_rows import FilmRows, Films, blocks_of, bytes_of, joined, taken
 
 SCHEMA = 1
 MAX_ORGANS = 8  # one bit of a uint8 per organ
+PLAIN = 1 << 30
+"""Bytes of films, and of masks, that code which is not ours gets as an array of their own."""
 
 
 class Annotation(StrEnum):
@@ -62,16 +66,16 @@ class DatasetInfo(BaseModel):
 class Dataset:
     """N annotated films.
 
-    images: uint8 (N, H, W). masks: uint8 (N, H, W), bit i is organ i of `organs` (organs may overlap), or
-    None. cases: one row a film with at least `id` and `patient`; split columns; a 0/1 column per finding;
-    `source_ids` (a list: the real cases whose pixels a synthetic film shows). boxes: `id, finding, x, y, w,
-    h` in pixels, or None.
+    images: uint8 (N, H, W), an array, or `FilmRows` where there are many. masks: uint8 (N, H, W) in the same forms, bit i
+    is organ i of `organs` (organs may overlap), or None. cases: one row a film with at least `id` and `patient`; split
+    columns; a 0/1 column per finding; `source_ids` (a list: the real cases whose pixels a synthetic film shows). boxes:
+    `id, finding, x, y, w, h` in pixels, or None.
     """
 
     info: DatasetInfo
-    images: np.ndarray
+    images: Films
     cases: pd.DataFrame
-    masks: np.ndarray | None = None
+    masks: Films | None = None
     boxes: pd.DataFrame | None = None
     folder: Path | None = field(default=None)
 
@@ -163,7 +167,8 @@ class Dataset:
         return self.cases[list(self.info.findings)].to_numpy(dtype=np.uint8)
 
     def select(self, rows: np.ndarray | Sequence[int], name: str | None = None) -> Dataset:
-        """The films of the given row numbers or of a boolean mask, in the given order, with their boxes."""
+        """The films of the given row numbers or of a boolean mask, in the given order, with their boxes. Few films are
+        copied; of many (`film_rows.HELD`) it is a view."""
         index = np.asarray(rows)
         if index.dtype == bool:
             index = np.flatnonzero(index)
@@ -174,16 +179,21 @@ class Dataset:
             boxes = self.boxes[self.boxes["id"].isin(set(cases["id"]))].reset_index(drop=True)
         return Dataset(
             info=self.info.changed(name=name or self.info.name),
-            images=self.images[index],
+            images=taken(self.images, index),
             cases=cases,
-            masks=None if self.masks is None else self.masks[index],
+            masks=None if self.masks is None else taken(self.masks, index),
             boxes=boxes,
         )
 
     def read_only(self) -> Dataset:
-        """The same films for code that is not ours: arrays that cannot be written, tables of their own."""
+        """The same films for code that is not ours: arrays that cannot be written, tables of their own. Films of over 1 GB
+        that lie apart are `FilmRows`, which give arrays when they are indexed."""
 
-        def closed(array: np.ndarray) -> np.ndarray:
+        def closed(array: Films) -> Films:
+            if isinstance(array, FilmRows):
+                if bytes_of(array) > PLAIN:
+                    return array
+                array = np.asarray(array)
             view = array.view()
             view.flags.writeable = False
             return view
@@ -202,31 +212,25 @@ class Dataset:
 
     def resized(self, resolution: int) -> Dataset:
         """The same films at another resolution: area averaging of films; a mask pixel is set where the organ
-        covers at least half of it."""
+        covers at least half of it. Many films go to disk as they are made (`gathered`)."""
         if resolution == self.resolution:
             return self
+        from .gathered import changed
         from .resize import resize_films, resize_masks
 
-        scale = resolution / self.resolution
-        boxes = self.boxes
-        if boxes is not None:
-            boxes = boxes.copy()
-            boxes[["x", "y", "w", "h"]] *= scale
-        pixel = None if self.info.pixel_mm is None else self.info.pixel_mm / scale
-        return Dataset(
-            info=self.info.changed(resolution=resolution, pixel_mm=pixel),
-            images=resize_films(self.images, resolution),
-            cases=self.cases,
-            masks=None if self.masks is None else resize_masks(self.masks, resolution, len(self.organs)),
-            boxes=boxes,
-        )
+        shape, masks = (resolution, resolution), self.masks
+        images = changed(self.images, lambda films: resize_films(films, resolution), shape)
+        if masks is not None:
+            masks = changed(masks, lambda bits: resize_masks(bits, resolution, len(self.organs)), shape)
+        info, boxes = scaled(self.info, self.boxes, resolution)
+        return Dataset(info=info, images=images, cases=self.cases, masks=masks, boxes=boxes)
 
     def save(self, folder: Path) -> Dataset:
         """Write the dataset to a new folder (all of it or nothing) and return it as it lies there."""
         with new_folder(folder) as draft:
-            np.save(draft / "images.npy", self.images, allow_pickle=False)
+            _save_films(draft / "images.npy", self.images)
             if self.masks is not None:
-                np.save(draft / "masks.npy", self.masks, allow_pickle=False)
+                _save_films(draft / "masks.npy", self.masks)
             self.cases.to_parquet(draft / "cases.parquet", index=False)
             if self.boxes is not None:
                 self.boxes.to_parquet(draft / "boxes.parquet", index=False)
@@ -234,6 +238,28 @@ class Dataset:
             info = self.info.model_copy(update={"digest": self.digest, "truth": self.truth, "files": files})
             (draft / "dataset.json").write_text(info.model_dump_json(by_alias=True, indent=1), encoding="utf-8")
         return load_dataset(folder)
+
+
+def scaled(info: DatasetInfo, boxes: pd.DataFrame | None, resolution: int) -> tuple[DatasetInfo, pd.DataFrame | None]:
+    """What is said of films, and their boxes, where these films are brought to another resolution."""
+    scale = resolution / info.resolution
+    if boxes is not None:
+        boxes = boxes.copy()
+        boxes[["x", "y", "w", "h"]] *= scale
+    pixel = None if info.pixel_mm is None else info.pixel_mm / scale
+    return info.changed(resolution=resolution, pixel_mm=pixel), boxes
+
+
+def _save_films(path: Path, films: Films) -> None:
+    """Write a .npy file as `np.save` does, rows of memory maps block by block."""
+    if isinstance(films, np.ndarray):
+        np.save(path, films, allow_pickle=False)
+        return
+    said = {"descr": films.dtype.str, "fortran_order": False, "shape": films.shape}
+    with path.open("wb") as handle:
+        np.lib.format.write_array_header_1_0(handle, said)
+        for block in blocks_of(films):
+            handle.write(block.data)
 
 
 def _table_digest(table: pd.DataFrame) -> str:
@@ -330,9 +356,9 @@ def concatenate(parts: Sequence[Dataset], name: str) -> Dataset:
     with_boxes = all(part.boxes is not None for part in parts)
     return Dataset(
         info=first.info.changed(name=name),
-        images=np.concatenate([part.images for part in parts]),
+        images=joined([part.images for part in parts]),
         cases=pd.concat([part.cases for part in parts], ignore_index=True),
-        masks=np.concatenate([part.masks for part in parts if part.masks is not None]) if with_masks else None,
+        masks=joined([part.masks for part in parts if part.masks is not None]) if with_masks else None,
         boxes=pd.concat([part.boxes for part in parts if part.boxes is not None], ignore_index=True)
         if with_boxes
         else None,

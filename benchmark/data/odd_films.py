@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from .dataset import Dataset
+from .film_rows import Films, taken
+from .gathered import changed
 from .resize import resize_films
 
 ODD_FILMS = "odd_films"
@@ -31,7 +33,7 @@ def odd_films(films: Dataset) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     rows = np.unique(np.linspace(0, len(films) - 1, min(COMPARED, len(films))).round().astype(int))
-    groups = [count for count in Counter(_first_alike(films.images[rows])).values() if count > 1]
+    groups = [count for count in Counter(_first_alike(taken(films.images, rows))).values() if count > 1]
     if groups:
         found |= {"compared": len(rows), "alike": sum(groups), "different": len(groups)}
     lowest, highest = _ends(films.images)
@@ -63,9 +65,9 @@ def odd_words(found: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _first_alike(images: np.ndarray) -> list[int]:
+def _first_alike(images: Films) -> list[int]:
     """For each film the number of the first that it is a copy of, which is its own where there is none."""
-    small = resize_films(images, SIDE) if images.shape[1] > SIDE else images
+    small = changed(images, lambda films: resize_films(films, SIDE), (SIDE, SIDE)) if images.shape[1] > SIDE else images
     vectors = small.reshape(len(small), -1).astype(np.float32) - np.float32(128)  # whole numbers: sums are exact
     lengths = (vectors * vectors).sum(1, dtype=np.float64)
     limit = ALIKE**2 * vectors.shape[1]
@@ -76,12 +78,12 @@ def _first_alike(images: np.ndarray) -> list[int]:
     return first
 
 
-def _ends(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _ends(images: Films) -> tuple[np.ndarray, np.ndarray]:
     """The lowest and highest grey level of every film."""
     ends = [(int(film.min()), int(film.max())) for film in images]
     table = np.array(ends, dtype=np.int64).reshape(-1, 2)
     return table[:, 0], table[:, 1]
 
 
-def _union(masks: np.ndarray) -> int:
+def _union(masks: Films) -> int:
     return int(np.bitwise_or.reduce([np.bitwise_or.reduce(film, axis=None) for film in masks])) if len(masks) else 0

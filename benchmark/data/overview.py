@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from .dataset import Dataset
+from .film_rows import Films
 from .odd_films import odd_films, odd_words
 
 LOOKED_AT = 2000
@@ -35,7 +36,7 @@ def overview(films: Dataset) -> list[tuple[str, str]]:
     return lines
 
 
-def _grey(images: np.ndarray) -> str:
+def _grey(images: Films) -> str:
     ends = np.array([(int(film.min()), float(film.mean()), int(film.max())) for film in images])
     low, mean, high = ends[:, 0], ends[:, 1], ends[:, 2]
     return f"darkest pixel {_span(low)}, mean {_span(mean.round())}, brightest {_span(high)} (0 is black, 255 white)"

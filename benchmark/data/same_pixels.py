@@ -12,17 +12,13 @@ import numpy as np
 import pandas as pd
 
 from .dataset import Dataset
+from .film_rows import Films, blocks_of, taken
 
-_BLOCK = 256  # films of a memory map that are read at once
 
-
-def pixel_keys(images: np.ndarray) -> list[bytes]:
+def pixel_keys(images: Films) -> list[bytes]:
     """A digest of each film's pixels, images uint8 (N, H, W); equal where every pixel is."""
-    keys = []
-    for start in range(0, len(images), _BLOCK):
-        block = np.ascontiguousarray(images[start : start + _BLOCK])
-        keys += [hashlib.blake2b(film.tobytes(), digest_size=16).digest() for film in block]
-    return keys
+    films = (film for block in blocks_of(images) for film in block)
+    return [hashlib.blake2b(film.tobytes(), digest_size=16).digest() for film in films]
 
 
 def copies_learnt(data: Dataset, train: Dataset, test: Dataset) -> dict[str, object]:
@@ -39,11 +35,11 @@ def copies_learnt(data: Dataset, train: Dataset, test: Dataset) -> dict[str, obj
     return {"copies": len(copies), "films": len(test), "first": list(copies[0])} if copies else {}
 
 
-def _rows(images: np.ndarray, rows: Sequence[int]) -> np.ndarray:
-    return images if len(rows) == len(images) else images[np.asarray(rows, dtype=np.int64)]
+def _rows(images: Films, rows: Sequence[int]) -> Films:
+    return images if len(rows) == len(images) else taken(images, np.asarray(rows, dtype=np.int64))
 
 
-def same_pixels(images: np.ndarray, cases: pd.DataFrame) -> tuple[str, ...]:
+def same_pixels(images: Films, cases: pd.DataFrame) -> tuple[str, ...]:
     """What is to be said of films with the same pixels when a set is imported: a line each for those in train and in
     test, in several folds, under several patients, and the number of them all.
     """

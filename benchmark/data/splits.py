@@ -280,17 +280,20 @@ def hold_out_patients(films: Dataset, share: float, *, seed: int) -> tuple[np.nd
     import numpy as np
 
     patients = films.cases["patient"].astype(str).to_numpy()
-    names = np.unique(patients)
+    names, films_of = np.unique(patients, return_counts=True)
     if len(names) < 2:
         raise InputError(
             f"dataset {films.info.name}: at least 2 patients are needed to hold one out, found {len(names)}"
         )
-    held: list[str] = []
+    count = dict(zip(names, films_of, strict=True))
+    held: set[str] = set()
+    found = 0
     for name in np.random.default_rng(digest.derive_seed("held out", seed)).permutation(names)[:-1]:
-        held.append(name)
-        if np.isin(patients, held).sum() >= share * len(films):
+        held.add(name)
+        found += count[name]
+        if found >= share * len(films):
             break
-    out = np.isin(patients, held)
+    out = np.array([patient in held for patient in patients], dtype=bool)
     return np.flatnonzero(~out), np.flatnonzero(out)
 
 

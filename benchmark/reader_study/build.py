@@ -16,7 +16,7 @@ from ..progress import Progress
 from ..runs.store import Store
 from ..schema import utc_now
 from . import page
-from .draw import Drawn, draw_rows, plain_png, prepare, shown_side
+from .draw import Drawn, before_crop, draw_rows, plain_png, prepare, shown_side
 from .sources import Source, choose_classes, dataset_name, path_source, real_source, store_sources
 from .study import KEY, PAGE, REAL, Item, Study, StudySource, rows_bytes, sha256, study_id, write_folder
 
@@ -36,7 +36,7 @@ class StudyPlan:
     classes: tuple[str, ...] = ()
     per_class: int = 25
     seed: int = 0
-    resolution: int = 256
+    resolution: int = 224
     crop: float = 0.05
     only: bool = False
     allow_fewer: bool = False
@@ -127,7 +127,7 @@ def _sources(plan: StudyPlan, progress: Progress) -> tuple[list[Source], list[st
     fitted = None if plan.data is None else dataset_name(plan.data)
     made, fitted_on = store_sources(plan.providers, Store(home() / "store"), data=fitted, preset=plan.preset)
     data = plan.data or _one_dataset(plan.providers, fitted_on)
-    real = real_source(data, min([plan.resolution, *(one.side for one in made)]), progress)
+    real = real_source(data, min([before_crop(plan.resolution, plan.crop), *(one.side for one in made)]), progress)
     classes = choose_classes(plan.classes, real)
     made += [path_source(name, path, classes) for name, path in plan.sources]
     return [real, *made], classes

@@ -33,6 +33,14 @@ def shown_side(sources: Sequence[Source], resolution: int, crop: float) -> int:
     return min(resolution, *(source.side - 2 * _margin(source.side, crop) for source in sources))
 
 
+def before_crop(resolution: int, crop: float) -> int:
+    """The smallest side of a film of which at least `resolution` pixels are left after the crop."""
+    side = resolution
+    while side - 2 * _margin(side, crop) < resolution:
+        side += 1
+    return side
+
+
 def _margin(side: int, crop: float) -> int:
     return round(crop * side)
 

@@ -326,19 +326,27 @@ def find_pair(a: str, b: str, *, root: Path, task: str | None = None, preset: st
     theirs = _candidates(b, root, task, preset)
     for first in ours:
         for second in theirs:
-            if first.folder.resolve() == second.folder.resolve():
-                continue
-            try:
-                require_comparable(first.results, second.results)
-            except InputError:
-                continue
-            return first, second
+            if first.folder.resolve() != second.folder.resolve() and _fits(first, second):
+                return first, second
     return ours[0], theirs[0]
 
 
-def find_runs(words: Sequence[str], *, root: Path, task: str | None = None, preset: str | None = None) -> list[Run]:
-    """The runs meant by words, each by itself: the folder of a run, or the newest complete one of a provider."""
-    return [_candidates(word, root, task, preset)[0] for word in words]
+def find_runs(names: Sequence[str], *, root: Path, task: str | None = None, preset: str | None = None) -> list[Run]:
+    """The runs meant by words as in `find_pair`: the newest of the first, of every other the newest that fits it."""
+    first, *others = [_candidates(name, root, task, preset) for name in names]
+    found = [first[0]]
+    for candidates in others:
+        fitting = (one for one in candidates if _fits(found[0], one))
+        found.append(next(fitting, candidates[0]))
+    return found
+
+
+def _fits(a: Run, b: Run) -> bool:
+    try:
+        require_comparable(a.results, b.results)
+    except InputError:
+        return False
+    return True
 
 
 def _candidates(word: str, root: Path, task: str | None, preset: str | None) -> list[Run]:

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..contracts.task import ArmName
 from ..metrics.scores import NOT_TAUGHT
-from ..results.rows import MetricInfo, Results
+from ..results.rows import DerivedInfo, MetricInfo, Results
 from ..significance.paired_tests import stars
 from .words import shown, size_title
 
@@ -73,7 +75,34 @@ def wide(results: Results, metrics: Sequence[MetricInfo] | None = None) -> list[
                 for info in results.sizes
             }
             lines.append(Line(metric, structure, structure == structures[0], entries))
+        lines += [
+            Line(metric, row.name, False, _derived(results, metric, row))
+            for row in results.task.derived
+            if metric.name in row.metrics and set(row.of) <= set(structures)
+        ]
     return lines
+
+
+def _derived(results: Results, metric: MetricInfo, row: DerivedInfo) -> dict[str, dict[str, Entry]]:
+    """The entries of a line that is the mean of others."""
+    return {
+        info.size: {arm: _mean_of(results, info.size, arm, metric, row.of) for arm in results.arms_of(info.size)}
+        for info in results.sizes
+    }
+
+
+def _mean_of(results: Results, size: str, arm: str, metric: MetricInfo, structures: Sequence[str]) -> Entry:
+    """The mean of several structures, without marks; a dash where one of them is absent."""
+    rows = [results.row(size, arm, metric.name, structure) for structure in structures]
+    if any(row is None or row.value is None for row in rows):
+        return Entry("–", present=False)
+    by_seed: dict[int, list[float]] = {}
+    for one in results.seed_values:
+        if (one.size, one.arm, one.metric) == (size, arm, metric.name) and one.structure in structures:
+            by_seed.setdefault(one.seed, []).append(one.value)
+    means = [float(np.mean(values)) for values in by_seed.values()]
+    text = shown(float(np.mean(means)), metric)
+    return Entry(text if len(means) < 2 else f"{text} ± {shown(float(np.std(means, ddof=1)), metric)}")
 
 
 # ------------------------------------------------------------------------------------------- arms and metrics

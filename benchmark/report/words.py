@@ -88,7 +88,7 @@ def header_sentence(results: Results) -> str:
 
 
 def marks(results: Results) -> list[str]:
-    """What the stars and deviations of the table mean."""
+    """What the stars and deviations of the table mean, and what started from scratch where the paper has weights."""
     lines = []
     counts = sorted({row.n for row in results.paired if row.p is not None})
     if counts:
@@ -101,7 +101,7 @@ def marks(results: Results) -> list[str]:
         lines.append(f"– absent, not zero: the films that {arm.upper()} trains on have no annotation of these: {names}")
     if len(results.seeds) > 1:
         lines.append(f"numbers are means over {len(results.seeds)} seeds; ± is the deviation over seeds")
-    return lines
+    return [*lines, *results.from_scratch]
 
 
 def legend(results: Results) -> list[str]:

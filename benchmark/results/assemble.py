@@ -30,6 +30,7 @@ from .rows import (
     CheckRow,
     CostRow,
     DataInfo,
+    DerivedInfo,
     EnvironmentRow,
     HeadlineInfo,
     LayoutInfo,
@@ -91,6 +92,7 @@ def assemble(
         cost=[row for size in harvest.sizes if (row := _cost(harvest, size)) is not None],
         checks=_checks(harvest),
         environments=_environments(harvest),
+        from_scratch=list(plan.from_scratch),
     )
 
 
@@ -105,6 +107,7 @@ def _task_info(plan: Plan) -> TaskInfo:
         primary=task.primary,
         headline=None if task.headline is None else HeadlineInfo.model_validate(asdict(task.headline)),
         pairing=rule_of(task.pairing).name,
+        derived=[DerivedInfo.model_validate(asdict(row)) for row in task.derived_rows],
         layout=None if task.table_layout is None else LayoutInfo.model_validate(asdict(task.table_layout)),
     )
 

@@ -49,6 +49,14 @@ class LayoutInfo(Strict):
     titles: dict[str, str]
 
 
+class DerivedInfo(Strict):
+    """A line of the tables that is the mean of others (`Task.derived_rows`)."""
+
+    name: str
+    of: list[str]
+    metrics: list[str]
+
+
 class HeadlineInfo(Strict):
     """What the task's boards rank by (`Task.headline`)."""
 
@@ -70,6 +78,7 @@ class TaskInfo(Strict):
     structures: list[str]
     primary: str
     layout: LayoutInfo | None = None
+    derived: list[DerivedInfo] = Field(default_factory=list)
     headline: HeadlineInfo | None = None
     pairing: str = "cases"
     """How two models are compared on the same cases: the name of a rule (`significance.rules.RULES`, or the task's own)."""
@@ -278,6 +287,8 @@ class Results(Strict):
     cost: list[CostRow]
     checks: list[CheckRow]
     environments: list[EnvironmentRow]
+    from_scratch: list[str] = Field(default_factory=list)
+    """What started from scratch where its paper starts from weights."""
 
     @property
     def headline(self) -> tuple[str, str] | None:

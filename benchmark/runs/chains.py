@@ -19,6 +19,7 @@ from typing import Any
 
 from ..disk import takes_more, temporary, trouble
 from ..errors import CxrbenchError, InputError, one_line
+from ..fork_server import borrowed, close_idle
 from ..processes import Apart, Ended, end_all, last_line, surroundings
 from ..schema import utc_now
 from .held_films import films_changed, forget
@@ -28,6 +29,8 @@ from .store import Level, Store
 
 _stopped = threading.Event()
 _STEPS = (Synthesise, Fitting, Train)
+_loaded: set[str] = set()
+"""Modules that steps have loaded, which those that come later need too."""
 UNSAID = 74
 """Exit code of a process that could not write its outcome (EX_IOERR)."""
 
@@ -58,10 +61,11 @@ def _run_job(job: Job, time_limit: float | None) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="cxrbench-job-") as scratch:
         progress = None if step is None or store is None else store.progress(step.key)
         order = Order(job=job, outcome=Path(scratch) / "outcome.json", progress=progress)
-        apart = Apart([sys.executable, "-P", "-m", f"{__package__}.worker"], environment=surroundings(job.threads))
-        apart.give(order.model_dump_json() + "\n", last=False)
-        ended = apart.wait(time_limit)
+        with _started(job) as apart:
+            apart.give(order.model_dump_json() + "\n", last=False)
+            ended = apart.wait(time_limit)
         found = _read_outcome(order.outcome)
+    _loaded.update((found or {}).get("loaded", ()))
     if progress is not None:
         with contextlib.suppress(OSError):
             progress.unlink(missing_ok=True)
@@ -73,6 +77,20 @@ def _run_job(job: Job, time_limit: float | None) -> Outcome:
     who = f"provider {job.name}: " if job.name and found is None else ""
     error, detail, bad_input = _reason(found, ended, time_limit)
     return _failed(job, who + error, detail, input_error=bad_input)
+
+
+@contextlib.contextmanager
+def _started(job: Job) -> Iterator[Apart]:
+    """A worker's process. For a step on a processor it is a fork of one that has loaded what steps before needed; what
+    computes on a GPU is started anew."""
+    module, environment = f"{__package__}.worker", surroundings(job.threads)
+    command = [sys.executable, "-P", "-m", module]
+    if not isinstance(job, _STEPS) or job.device != "cpu":
+        yield Apart(command, environment=environment)
+        return
+    with borrowed(module, environment) as server:
+        fork = None if server is None else lambda mark: server.fork(mark, _loaded)
+        yield Apart(command, environment=environment, fork=fork)
 
 
 def _failed(job: Job, error: str, detail: str = "", *, input_error: bool = False) -> Outcome:
@@ -185,6 +203,8 @@ def run_chains(
                 f"the Dask cluster at {address} was lost ({one_line(error)}); what is finished is in the store: start the "
                 "cluster and the same command again"
             ) from None
+        finally:
+            close_idle()
 
 
 def _backend(engine: str, address: str | None, jobs: int, device: str) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
+from ..contracts.initial_weights import from_scratch
 from ..contracts.provider import Provider
 from ..contracts.task import Task
 from ..errors import CxrbenchError, InputError
@@ -28,6 +29,8 @@ class Said(Strict):
     reference_seconds: dict[str, float] = Field(default_factory=dict)
     settings: dict[str, Any]
     keyed: dict[str, Any]
+    from_scratch: tuple[str, ...] = ()
+    """What starts from scratch at these settings where its paper starts from weights (`Provider.initial_weights`)."""
 
 
 def torch_mismatch() -> str | None:
@@ -94,6 +97,7 @@ def describe(job: Describe) -> dict[str, Any]:
         reference_seconds=dict(cls.reference_seconds),
         settings=plain(settings),
         keyed=keyed(settings),
+        from_scratch=from_scratch(cls.initial_weights, plain(settings)),
     )
     return said.model_dump(mode="json")
 

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from .. import digest
+from ..contracts.initial_weights import from_scratch
 from ..contracts.label_by import LabelBy
 from ..contracts.task import ArmName, Slot, Task
 from ..data.copies import originals
 from ..data.dataset import Dataset
 from ..errors import InputError
 from ..registry import Plugin
-from ..settings import keyed
+from ..settings import keyed, plain
 from .examine import Said
 from .job import Cell
 from .record import CellIdentity, DataIdentity, ProviderIdentity, TaskIdentity
@@ -31,6 +32,8 @@ class Generator:
     plugin: Plugin
     settings: Mapping[str, Any]
     reference_seconds: Mapping[str, float] = field(default_factory=dict)
+    from_scratch: tuple[str, ...] = ()
+    """What starts from scratch where its paper starts from weights."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,12 @@ class Plan:
         if self.generator is None:
             raise ValueError("a curve has no provider")
         return self.generator.identity
+
+    @property
+    def from_scratch(self) -> tuple[str, ...]:
+        """What starts from scratch where its paper starts from weights: of the provider, then of the task."""
+        own = () if self.generator is None else self.generator.from_scratch
+        return (*own, *from_scratch(self.task.initial_weights, plain(self.task.settings)))
 
 
 def make_plan(
@@ -114,7 +123,7 @@ def make_plan(
     return Plan(
         task=task,
         task_plugin=task_plugin,
-        generator=Generator(provider, provider_plugin, said.settings, said.reference_seconds),
+        generator=Generator(provider, provider_plugin, said.settings, said.reference_seconds, said.from_scratch),
         data=data,
         fit_data=fit_data,
         preset=preset,

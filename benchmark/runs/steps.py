@@ -65,7 +65,7 @@ def synthesise(job: Synthesise, progress: Progress) -> dict[str, Any]:
     """Fit the provider (or take the fitted one of the store), sample its films, have them annotated where it does not do
     that itself, check them, and keep them in the store. What they are checked against is opened anew: whatever a provider
     does to the films that it is given, its judge has others."""
-    from ..contracts.provider import collect
+    from ..contracts.collector import Collector, fill
     from ..device import peak_memory
     from .sampling_rate import sampling_rate
 
@@ -80,23 +80,12 @@ def synthesise(job: Synthesise, progress: Progress) -> dict[str, Any]:
     data = load_dataset(work.data)
     count = cell.synthetic_count(task, data)
     taught = cell.label_by is LabelBy.TEACHER
-    start = time.perf_counter()
-    films = _guarded(
-        plugin.name,
-        "sample",
-        lambda: collect(
-            plugin.name,
-            provider,
-            train,
-            count,
-            seed=cell.draw("sample"),
-            progress=progress.part("sample", 0.9, 0.98),
-            wanted=frozenset() if taught else frozenset({task.needs}),
-        ),
-    )
-    seconds = time.perf_counter() - start
+    wanted = frozenset() if taught else frozenset({task.needs})
+    collector = Collector(plugin.name, train, wanted, count, resolution=task.settings.resolution)
+    part, start = progress.part("sample", 0.9, 0.98), time.perf_counter()
+    films = _guarded(plugin.name, "sample", lambda: fill(collector, provider, seed=cell.draw("sample"), progress=part))
+    seconds = time.perf_counter() - start - collector.seconds
     said = _said(plugin.name, provider)
-    films = films.resized(task.settings.resolution)
     if taught:
         teacher = task.load_model(store.path(Level.RECORDS, str(cell.teacher_key)) / MODEL, data)
         real = train.resized(task.settings.resolution)
@@ -326,7 +315,7 @@ def _record(
     cell = job.cell
     provided = cell.fit_key is not None and cell.synthetic_key is not None
     made = store.sampled(str(cell.synthetic_key)) if provided else None
-    alone = check_real(data, arm.real, test) if arm.real is not None and made is None else {}
+    alone = check_real(data, _used(arm)[0], test) if made is None else {}  # of a placebo, copies of its films
     return Record(
         key=job.key,
         cell=cell.identity,

@@ -18,6 +18,7 @@ from ..device import require_device
 from ..disk import trouble
 from ..errors import CxrbenchError, one_line
 from ..files import write_text
+from ..fork_server import loaded
 from ..processes import end_with_parent
 from ..progress import Progress
 from .chains import UNSAID
@@ -61,7 +62,7 @@ def main() -> None:
     end_with_parent()
     progress = Progress() if order.progress is None else Progress(_ProgressFile(order.progress))
     try:
-        outcome = {"ok": perform(order.job, progress)}
+        outcome = {"ok": perform(order.job, progress), "loaded": loaded()}
     except Exception as error:
         outcome = _failure(error)
     try:

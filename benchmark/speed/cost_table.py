@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 SEEDS = 5  # the store is searched for the fits of that many seeds
 PUBLISHED = "published_costs.csv"
+TIMES = "published_times.csv"
 CITATION = (
     "Kumar and Triana Martinez, Generating Synthetic Chest X-Rays with generative modeling, Table 5: "
     "average training time per epoch on 1 Nvidia T4 GPU; rates of other devices and films do not compare"
@@ -52,6 +53,17 @@ class Published:
     parameters: int
     minutes_per_epoch: float
     note: str
+
+
+@dataclass(frozen=True)
+class PublishedTime:
+    """Hours that a paper prints for a whole training, on its own device."""
+
+    what: str
+    each: str
+    hours: float
+    device: str
+    paper: str
 
 
 @dataclass(frozen=True)
@@ -87,6 +99,7 @@ class CostRow:
     notes: tuple[str, ...] = ()
     error: str = ""
     published: tuple[Published, ...] = ()
+    times: tuple[PublishedTime, ...] = ()
 
     @property
     def parameters(self) -> int:
@@ -148,6 +161,7 @@ def cost_row(subject: Subject, *, steps: int) -> CostRow:
         task=plan.task.name,
         data=plan.data.info.name,
         published=published_of(plan.provider.name),
+        times=times_of(plan.provider.name),
     )
     notes = []
     if job.cell.label_by is LabelBy.PER_CLASS:
@@ -306,7 +320,6 @@ def measure(provider: Provider, train: Dataset, seed: int, notes: list[str]) -> 
 
 def published_costs() -> list[tuple[Published, frozenset[str]]]:
     """Every printed number with the names of the providers that it belongs to (see `CITATION`)."""
-    text = resources.files(__package__).joinpath(PUBLISHED).read_text(encoding="utf-8")
     return [
         (
             Published(
@@ -318,8 +331,29 @@ def published_costs() -> list[tuple[Published, frozenset[str]]]:
             ),
             frozenset(row["providers"].split()),
         )
-        for row in csv.DictReader(text.splitlines())
+        for row in _lines(PUBLISHED)
     ]
+
+
+def published_times() -> list[tuple[PublishedTime, frozenset[str]]]:
+    """Every printed time of a whole training with the names of the providers that it belongs to."""
+    return [
+        (
+            PublishedTime(row["what"], row["each"], float(row["hours"]), row["device"], row["paper"]),
+            frozenset(row["providers"].split()),
+        )
+        for row in _lines(TIMES)
+    ]
+
+
+def _lines(file: str) -> list[dict[str, str]]:
+    text = resources.files(__package__).joinpath(file).read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
+
+
+def times_of(provider: str) -> tuple[PublishedTime, ...]:
+    """The printed times of a provider; none for most."""
+    return tuple(row for row, providers in published_times() if provider in providers)
 
 
 def published_of(provider: str) -> tuple[Published, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 
 import torch
@@ -11,6 +12,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ..errors import InputError
+
+OLD_LAYER = re.compile(r"(norm|relu|conv)\.([12])\.")
+"""torchvision's first files of DenseNets write `denselayer1.norm.1.weight`, today's and timm's `denselayer1.norm1`."""
+
+
+def read_densenet(path: Path) -> dict[str, Tensor]:
+    """`read_weights` of a DenseNet, by the names that torchvision and timm have today."""
+    return {OLD_LAYER.sub(r"\1\2.", name): value for name, value in read_weights(path).items()}
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ and is found by being there. Checks run in the order of their names.
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import import_module
@@ -80,9 +80,15 @@ class Verdict:
         }
 
 
-def check_entry(folder: Path, *, sources: Sources | None = None, reviewed: Path | None = None) -> Verdict:
+def check_entry(
+    folder: Path,
+    *,
+    sources: Sources | None = None,
+    reviewed: Path | None = None,
+    begun: Callable[[Entry], None] | None = None,
+) -> Verdict:
     """Check an entry. `sources`: where tasks and films come from. `reviewed`: the maintainers' list, by default
-    `reviewed.toml` beside the entry."""
+    `reviewed.toml` beside the entry. `begun` is called with the entry when it could be read."""
     folder = Path(folder)
     name = ascii(folder.name)[1:-1]
     try:
@@ -91,6 +97,8 @@ def check_entry(folder: Path, *, sources: Sources | None = None, reviewed: Path 
             check_png(sample)
     except Refused as error:
         return Verdict(name, None, (Finding(Level.ERROR, "format", "", str(error)),), whole=False)
+    if begun is not None:
+        begun(entry)
     subject = Subject(entry, sources or Sources())
     findings = [finding for one in checks() if not one.RECOMPUTES for finding in one.check(subject)]
     whole = all(finding.level is not Level.ERROR for finding in findings)

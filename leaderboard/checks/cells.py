@@ -16,6 +16,7 @@ from ..entry import RESULTS, SHARED, EntryRun, board_name
 from ..films import older, version_said
 from ..untrusted import Refused, shown
 from .finding import Finding, Level
+from .justified import unjustified
 from .subject import Subject, place
 
 NAME = "cells"
@@ -29,7 +30,7 @@ def check(subject: Subject) -> Iterator[Finding]:
         yield Finding(Level.ERROR, NAME, "", "two runs stand on one board; keep one")
     for run in subject.entry.runs:
         said = run.results
-        errors, lost = [*_protocol(subject, run), *_plan(run)], _lost(run)
+        errors, lost = [*_protocol(subject, run), *_plan(run)], _lost(subject, run)
         elsewhere = f", nor in {SHARED}/{board_name(said.task.name, said.data.name, said.preset)} beside the entry"
         for row in run.results.cells:
             record = run.records.get(row.key)
@@ -130,12 +131,13 @@ def _files(subject: Subject, run: EntryRun, record: Record) -> Iterator[str]:
         yield str(error)
 
 
-def _lost(run: EntryRun) -> dict[Path, list[str]]:
-    """What is wrong with the files of cells, by their folder: one cannot be read, or holds what no record names."""
+def _lost(subject: Subject, run: EntryRun) -> dict[Path, list[str]]:
+    """What is wrong with the files of cells, by their folder: one cannot be read, holds what no record names, or more than
+    its cells have."""
     found = {}
     for home in {home.folder: home for home in run.homes.values()}.values():
         try:
-            words = list(home.strangers())
+            words = [*home.strangers(), *filter(None, [unjustified(subject, run, home)])]
         except Refused as error:
             words = [str(error)]
         if words:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from ...benchmark.runs.record import Record
 from ..arms import is_shared, label_of
 from ..cells import named_arrays
 from ..entry import SUBMISSION, Entry, EntryRun, entry_folders, load_entry, shared_cells
+from ..marks import marks_of, may_share
 from ..untrusted import Refused, shown
 from .finding import Finding, Level
 from .subject import Subject, place
@@ -89,7 +89,7 @@ def _constant(said: Predictions) -> bool:
 
 def _elsewhere(entry: Entry) -> Iterator[Finding]:
     mine, said, numbers = set(_own(entry)), _predictions(entry), _numbers(entry)
-    for other in _others(entry.folder):
+    for other in _others(entry):
         if shared := sorted(mine & _own(other).keys()):
             words = f"{len(shared)} of its cells are those of the entry {other.name} ({shared[0][:8]})"
         elif said & _predictions(other):
@@ -101,9 +101,11 @@ def _elsewhere(entry: Entry) -> Iterator[Finding]:
         yield Finding(Level.ERROR, NAME, "", words)
 
 
-def _others(folder: Path) -> Iterator[Entry]:
-    for path in entry_folders(folder.resolve().parent):
-        if path.name != folder.name and (path / SUBMISSION).is_file():
+def _others(entry: Entry) -> Iterator[Entry]:
+    """The entries beside this one that can share something with it."""
+    marks = marks_of(entry)
+    for path in entry_folders(entry.folder.resolve().parent):
+        if path.name != entry.folder.name and (path / SUBMISSION).is_file() and may_share(marks, path):
             try:
                 yield load_entry(path)
             except InputError:

@@ -122,7 +122,7 @@ def _train(task: Task) -> None:
 
 def _fit(name: str, provider: Provider, notes: _Notes) -> None:
     """Fit a provider; where that trains nothing, note means over its films."""
-    from ...benchmark.contracts.provider import collect
+    from ...benchmark.contracts.collector import collect
 
     films = fingerprint_films()
     provider.fit(films, seed=0, progress=Progress())

@@ -8,20 +8,21 @@ from dataclasses import dataclass
 from ...benchmark.metrics.scores import AVERAGE
 from ...benchmark.results.rows import words
 from ..attempts import Attempt, Division
-from ..published import Published, on_board
+from ..published import Published, on_board, why_not_beside
 from ..standings import Board, Standing
 from .words import slug
 
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """A printed average of the primary metric."""
+    """A printed average."""
 
     paper: str
     table: str
     system: str
     size: str
     arm: str
+    metric: str
     printed: str
 
 
@@ -39,24 +40,40 @@ class BesideRow:
     difference: str
 
 
-def published_rows(board: Board) -> list[PublishedRow]:
-    """The papers' averages of the primary metric on the films of this board; none on phantoms."""
-    if board.phantom:
+def printed_on(board: Board) -> list[Published]:
+    """The printed numbers that are of a board's kind; none on phantoms, and none of another preset, size or split."""
+    if board.phantom or why_not_beside(board.key, board.settings):
         return []
-    metric = board.protocol.primary
+    return on_board(board.key.task, board.key.data)
+
+
+def why_none(board: Board) -> str:
+    """Why a board of real films shows no printed numbers, where its task has some for them."""
+    return "" if board.phantom else why_not_beside(board.key, board.settings)
+
+
+def published_rows(board: Board) -> list[PublishedRow]:
+    """The papers' averages of the primary metric, or of the metrics that they print where that is none of them."""
+    averages = [one for one in printed_on(board) if one.structure == AVERAGE]
+    primary = [one for one in averages if one.metric == board.protocol.primary.name]
     return [
-        PublishedRow(one.paper.name, one.table, one.system, one.size, one.arm, one.printed)
-        for one in on_board(board.key.task, board.key.data)
-        if one.metric == metric.name and one.structure == AVERAGE
+        PublishedRow(
+            one.paper.name,
+            one.table,
+            one.system,
+            one.size,
+            one.arm,
+            board.protocol.metric(one.metric).label,
+            one.printed,
+        )
+        for one in primary or averages
     ]
 
 
 def beside_rows(board: Board, standings: Sequence[Standing]) -> list[BesideRow]:
     """Every printed number of a system that was reproduced, with ours and the difference."""
-    if board.phantom:
-        return []
     numbers: dict[str, list[Published]] = {}
-    for number in on_board(board.key.task, board.key.data):
+    for number in printed_on(board):
         numbers.setdefault(number.system, []).append(number)
     rows = []
     for one in standings:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ...benchmark.errors import InputError
 from ...benchmark.speed.rates import Throughput
-from ..attempts import Attempt, Entrant, from_entry
+from ..attempts import Attempt, Entrant
 from ..curves import FindCurve, shipped
 from ..guard import load_guarded
 from ..published import tables
@@ -49,7 +49,7 @@ def build(entries: Path, out: Path, rates: Sequence[Path] = ()) -> Built:
     if not entries.is_dir():
         raise InputError(f"{entries} is not a folder; expected one with a folder for each entry (submissions/)")
     found, left_out = load_guarded(entries)
-    built = write_site([attempt for entry in found for attempt in from_entry(entry)], out, throughput.read_all(rates))
+    built = write_site(found, out, throughput.read_all(rates))
     return replace(built, left_out=tuple(left_out))
 
 

@@ -25,7 +25,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def board_json(board: Board) -> bytes:
-    """Everything of a board; numbers in the task's units."""
+    """Everything of a board, an entry a line; numbers in the task's units."""
     key = board.key
     content = {
         "task": key.task,
@@ -38,9 +38,10 @@ def board_json(board: Board) -> bytes:
         "metric": board.protocol.primary.model_dump(),
         "ranked_by": ranked_by(board),
         "curve": None if board.curve is None else board.curve.model_dump(mode="json", by_alias=True),
-        "entries": [_standing(board, one) for one in board.all],
     }
-    return json.dumps(content, ensure_ascii=True, allow_nan=False, indent=1).encode()
+    head = json.dumps(content, ensure_ascii=True, allow_nan=False, indent=1).removesuffix("\n}")
+    entries = ",\n".join(json.dumps(_standing(board, one), ensure_ascii=True, allow_nan=False) for one in board.all)
+    return f'{head},\n "entries": [\n{entries}\n]\n}}'.encode()
 
 
 def ranked_by(board: Board) -> dict[str, str] | None:

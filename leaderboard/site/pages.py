@@ -16,7 +16,7 @@ from ...benchmark.report.words import amount, duration, memory, probability, rat
 from ...benchmark.results.rows import CostRow, MetricInfo, words
 from ..arms import REAL
 from ..standings import Arm, Board, Standing
-from .beside import BesideRow, beside_rows, published_rows
+from .beside import BesideRow, beside_rows, published_rows, why_none
 from .columns import Cell, Column, board_columns
 from .drawings import critical_difference, gain_against_cost
 from .exports import structure_gain
@@ -119,6 +119,7 @@ def board_page(board: Board) -> dict[str, Any]:
         "sections": sections,
         "columns": columns,
         "published": published_rows(board),
+        "why_none": why_none(board),
         "beside": beside_rows(board, board.all),
         "cost_drawing": gain_against_cost(board),
         "controls": any(one.control for one in board.all),
@@ -216,6 +217,7 @@ class OnBoard:
     heads: list[str]
     costs: list[list[str]]
     beside: list[BesideRow]
+    why_none: str
 
 
 def on_board_of(board: Board, one: Standing) -> OnBoard:
@@ -232,6 +234,7 @@ def on_board_of(board: Board, one: Standing) -> OnBoard:
         heads=[f"{arm.upper()}, {size}" if several else arm.upper() for size, arm in places],
         costs=[_costs(row) for row in one.attempt.costs],
         beside=beside_rows(board, [one]),
+        why_none=why_none(board),
     )
 
 

@@ -1,5 +1,6 @@
 // Sorting and filtering of a board's tables. Without it they are plain tables in the order of their ranks.
 // What is shown is kept in the address (#sort=gain&dir=desc&filter=gan&ranked=1), so that a link shows the same.
+// Of a long table the first rows are shown until all are asked for (&all=1): a browser lays out what is shown alone.
 "use strict";
 (() => {
   const tables = [...document.querySelectorAll("table.sortable")];
@@ -11,7 +12,15 @@
     [...table.tBodies[0].rows].map((row, order) => ({
       table, row, order, ranked: row.hasAttribute("data-ranked"), text: row.textContent.toLowerCase(),
     })));
-  let sort = "", direction = "asc";
+  const ordered = new Map(tables.map((table) => [table, rows.filter((one) => one.table === table)]));
+  const FIRST = 60, MANY = 80;
+  let sort = "", direction = "asc", all = false;
+
+  const more = document.createElement("button");
+  more.type = "button";
+  more.id = "more";
+  more.textContent = "show all";
+  count.after(more);
 
   const value = (cell) => {
     const raw = cell.dataset.v ?? cell.textContent.trim();
@@ -33,25 +42,36 @@
         else head.removeAttribute("aria-sort");
       });
       const sign = direction === "asc" ? 1 : -1;
-      const mine = rows.filter((one) => one.table === table)
+      const mine = ordered.get(table)
         .map((one) => ({ one, key: column < 0 ? one.order : value(one.row.cells[column]) }));
       mine.sort((a, b) => {
         if (a.key === null || b.key === null) return (a.key === null) - (b.key === null) || a.one.order - b.one.order;
         return (column < 0 ? 1 : sign) * compare(a.key, b.key) || a.one.order - b.one.order;
       });
-      table.tBodies[0].append(...mine.map(({ one }) => one.row));
+      const sorted = mine.map(({ one }) => one);
+      if (sorted.some((one, place) => one !== ordered.get(table)[place])) {
+        table.tBodies[0].append(...sorted.map((one) => one.row));
+        ordered.set(table, sorted);
+      }
     }
   }
 
   function narrow() {
     const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
-    let shown = 0;
-    for (const one of rows) {
-      const keep = (one.ranked || !ranked.checked) && words.every((word) => one.text.includes(word));
-      one.row.hidden = !keep;
-      shown += keep;
+    let found = 0, left = 0;
+    for (const [, mine] of ordered) {
+      const fitting = mine.filter((one) =>
+        (one.ranked || !ranked.checked) && words.every((word) => one.text.includes(word)));
+      const shown = new Set(all || fitting.length <= MANY ? fitting : fitting.slice(0, FIRST));
+      for (const one of mine) {
+        if (one.row.hidden === shown.has(one)) one.row.hidden = !shown.has(one);
+      }
+      found += fitting.length;
+      left += fitting.length - shown.size;
     }
-    count.textContent = `${shown} of ${rows.length} ${count.dataset.what ?? "entries"}`;
+    count.textContent = `${found} of ${rows.length} ${count.dataset.what ?? "entries"}`
+      + (left ? `, ${found - left} shown` : "");
+    more.hidden = !left;
   }
 
   function keep() {
@@ -59,6 +79,7 @@
     if (sort) { kept.set("sort", sort); kept.set("dir", direction); }
     if (filter.value) kept.set("filter", filter.value);
     if (ranked.checked) kept.set("ranked", "1");
+    if (all) kept.set("all", "1");
     const text = kept.toString();
     history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
   }
@@ -70,6 +91,7 @@
     direction = given.get("dir") === "desc" ? "desc" : "asc";
     filter.value = given.get("filter") ?? "";
     ranked.checked = given.get("ranked") === "1";
+    all = given.get("all") === "1";
     order();
     narrow();
   }
@@ -88,12 +110,14 @@
         else if (direction === first) direction = other;
         else sort = "";
         order();
+        narrow();
         keep();
       });
     }
   }
   filter.addEventListener("input", () => { narrow(); keep(); });
   ranked.addEventListener("change", () => { narrow(); keep(); });
+  more.addEventListener("click", () => { all = true; narrow(); keep(); });
   addEventListener("hashchange", read);
   document.querySelector(".tools").hidden = false;
   read();

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from markupsafe import Markup, escape
 
 WIDTH = 520
@@ -128,7 +129,10 @@ def short(title: str, most: int = 26) -> str:
 def names(points: Sequence[tuple[float, float, str]]) -> list[str]:
     """Names beside their points, left or right, above or below; one that would cover another is left out (its point has
     it as a tooltip, and the table)."""
-    taken = [(x - 6, y - 6, x + 6, y + 6) for x, y, _ in points]
+    left_of, top_of, right_of, bottom_of = (np.empty(2 * len(points)) for _ in range(4))
+    sides, count = (left_of, top_of, right_of, bottom_of), 0
+    for x, y, _ in points:
+        count = _take(sides, count, (x - 6, y - 6, x + 6, y + 6))
     parts = []
     for x, y, name in points:
         words = short(name, 20)
@@ -136,9 +140,17 @@ def names(points: Sequence[tuple[float, float, str]]) -> list[str]:
         for dx, dy, anchor in ((9, 4, "start"), (-9, 4, "end"), (0, -10, "middle"), (0, 18, "middle")):
             left = x + dx - {"start": 0.0, "end": width, "middle": width / 2}[anchor]
             box = (left, y + dy - 9, left + width, y + dy + 3)
-            clear = all(box[2] < o[0] or o[2] < box[0] or box[3] < o[1] or o[3] < box[1] for o in taken)
-            if clear and left > 42 and left + width < WIDTH:
-                taken.append(box)
+            apart = (box[2] < left_of[:count]) | (right_of[:count] < box[0])
+            apart |= (box[3] < top_of[:count]) | (bottom_of[:count] < box[1])
+            if left > 42 and left + width < WIDTH and apart.all():
+                count = _take(sides, count, box)
                 parts.append(text(x + dx, y + dy, words, "small", anchor))
                 break
     return parts
+
+
+def _take(sides: Sequence[npt.NDArray[np.float64]], count: int, box: Sequence[float]) -> int:
+    """Put a box behind the others; how many there are."""
+    for side, value in zip(sides, box, strict=True):
+        side[count] = value
+    return count + 1

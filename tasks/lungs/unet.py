@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Adam, Optimizer
 
+from ...benchmark.data.film_rows import Films, blocks, bytes_of
 from ...benchmark.data.resize import resize_films
 from ...benchmark.training.recipe import Recipe, Step
 from .rules import boxes_of, clean, equalised
@@ -113,9 +114,12 @@ class LungRegions(nn.Module):
             found[rows] = [clean(mask, self.least_share) for mask in lungs]
         return found
 
-    def boxes(self, films: np.ndarray, *, batch: int = 64) -> np.ndarray:
+    def boxes(self, films: Films, *, batch: int = 64) -> np.ndarray:
         """uint8 (N, H, W) films to the boxes of their lung regions: int64 (N, 4), see `rules.boxes_of`."""
-        return boxes_of(self.masks(films, batch=batch), side=films.shape[-1])
+        each = max(bytes_of(films, 1), self.resolution**2)
+        parts = blocks(len(films), each, multiple=batch)
+        found = [boxes_of(self.masks(films[rows], batch=batch), side=films.shape[-1]) for rows in parts]
+        return np.concatenate([np.empty((0, 4), dtype=np.int64), *found])
 
 
 def prepared(films: np.ndarray, resolution: int) -> np.ndarray:

@@ -40,7 +40,7 @@ def branch_maps(
     weights, maps = weights_of_maps(classifier), {}
     views = classifier.views(films, boxes)
     for name, network in classifier.branches().items():
-        last = network.last_maps(as_input(views[name]).to(classifier.device)).float()
+        last = network.last_maps(as_input(np.asarray(views[name])).to(classifier.device)).float()
         chosen = weights[name][torch.as_tensor(findings, device=last.device)]
         maps[name] = torch.einsum("nk,nkhw->nhw", chosen, last).cpu().numpy()
     return maps
@@ -132,7 +132,7 @@ def illustrations(model: FindingsClassifier, test: Dataset, structures: Sequence
         return []
     rows = np.array([row for row, _ in places])
     columns = np.array([structures.index(finding) for _, finding in places])
-    films = np.asarray(test.images)[rows]
+    films = test.images[rows]
     logits = model.logits(films)[np.arange(len(rows)), columns]
     pictures = []
     for (row, finding), film, heat, logit in zip(
@@ -150,11 +150,11 @@ def shown_films(test: Dataset, structures: Sequence[str], count: int) -> list[tu
     boxed: set[tuple[str, str]] = set()
     if test.boxes is not None:
         boxed = set(zip(test.boxes["id"].astype(str), test.boxes["finding"].astype(str), strict=True))
-    queues = []
+    queues, ids = [], test.ids
     for finding in structures:
         rows = np.flatnonzero(test.cases[finding].to_numpy() == 1)
         queues.append(
-            [(int(row), finding) for row in sorted(rows, key=lambda row: ((test.ids[row], finding) not in boxed, row))]
+            [(int(row), finding) for row in sorted(rows, key=lambda row: ((ids[row], finding) not in boxed, row))]
         )
     chosen: list[tuple[int, str]] = []
     for turn in range(max(map(len, queues), default=0)):

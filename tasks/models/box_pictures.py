@@ -46,7 +46,7 @@ def illustrations(model: Detector, test: Dataset, settings: DetectorSettings, *,
     turns = boxes.assign(turn=boxes.groupby("finding").cumcount(), place=boxes["finding"].map(LOCALISED.index))
     shown = turns.sort_values(["turn", "place"]).head(FILMS)[BOX_COLUMNS]
     row_of = {case: row for row, case in enumerate(test.ids)}
-    films = np.asarray(test.images[[row_of[case] for case in shown["id"]]])
+    films = test.images[[row_of[case] for case in shown["id"]]]
     found = detect(model.network, films, settings, device=device)
     places = [str(place) for place in range(len(shown))]  # a film can be shown twice: names of their own
     table = detection_table(found, places, model.structures)

@@ -18,7 +18,7 @@ from timm.models.densenet import DenseNet
 from torch import Tensor, nn
 
 from ...benchmark.errors import InputError
-from ...benchmark.training.weights import read_weights
+from ...benchmark.training.weights import read_densenet
 
 MEAN = (0.485, 0.456, 0.406)  # ImageNet's, of colour pictures in [0, 1]
 SPREAD = (0.229, 0.224, 0.225)
@@ -28,9 +28,9 @@ GROWTH, BLOCKS = 32, (6, 12, 24, 16)  # DenseNet-121
 class FindingsNet(nn.Module):
     """Films uint8 (B, 1, S, S) to logits (B, findings).
 
-    `growth`, `blocks`: of the DenseNet; those of DenseNet-121 give timm's `densenet121`. `weights`: a local timm state
-    dict of the same architecture (safetensors, or one that torch saved), with a head of any size, which is left out;
-    None: from scratch. InputError where it does not fit.
+    `growth`, `blocks`: of the DenseNet; those of DenseNet-121 give timm's `densenet121`. `weights`: a local state
+    dict of the same architecture, timm's or torchvision's (safetensors, or one that torch saved), with a head of any size,
+    which is left out; None: from scratch. InputError where it does not fit.
     """
 
     mean: Tensor
@@ -74,14 +74,16 @@ class FindingsNet(nn.Module):
 
 def load_extractor(network: nn.Module, path: Path) -> None:
     """Put the weights of a file, all but the head's, into a timm DenseNet; InputError where they do not fit."""
-    given = read_weights(path.expanduser())
+    given = read_densenet(path)
     own = {name: value for name, value in network.state_dict().items() if not name.startswith("classifier.")}
     for name, expected in own.items():
         if name not in given:
             if name.endswith("num_batches_tracked"):  # files of old versions do not count batches; nothing uses it
                 given[name] = expected
                 continue
-            raise InputError(f"weights {path}: '{name}' is missing; expected a timm state dict of this DenseNet")
+            raise InputError(
+                f"weights {path}: '{name}' is missing; expected a state dict of this DenseNet, timm's or torchvision's"
+            )
         if given[name].shape != expected.shape:
             raise InputError(
                 f"weights {path}: '{name}' has shape {tuple(given[name].shape)}, expected {tuple(expected.shape)}; "

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...benchmark.contracts.initial_weights import InitialWeights
+
 
 @dataclass(frozen=True)
 class DetectorSettings:
@@ -70,6 +72,16 @@ QUICK = DetectorSettings(
     box_samples=32,
 )
 PRESETS: Mapping[str, DetectorSettings] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
+
+INITIAL_WEIGHTS = (
+    InitialWeights(
+        "detector.weights",
+        "Inception-ResNet-v2",
+        paper="not said",
+        warning="normalised by the statistics of batches of 2 films it is unlikely to reach the paper's numbers",
+        where=(("detector.backbone", "inception_resnet_v2"),),
+    ),
+)
 
 
 def checkpoints_of(middle: int, settings: DetectorSettings) -> tuple[int, ...]:

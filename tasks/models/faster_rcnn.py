@@ -21,6 +21,8 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.ops import MultiScaleRoIAlign
 
 from ...benchmark.data.dataset import Dataset
+from ...benchmark.data.film_rows import Films
+from ...benchmark.data.film_rows import joined as joined_films
 from ...benchmark.digest import derive_seed
 from ...benchmark.errors import InputError
 from ...benchmark.progress import Progress
@@ -41,7 +43,7 @@ class BoxedFilms:
     """Training samples. films: uint8 (N, H, W). rows: the film of each sample. boxes: for each sample float32 (K, 4),
     x, y, w, h in pixels. findings: for each sample int64 (K,), number of the finding, from 0."""
 
-    films: np.ndarray
+    films: Films
     rows: np.ndarray
     boxes: Sequence[np.ndarray]
     findings: Sequence[np.ndarray]
@@ -68,7 +70,7 @@ def samples_of(films: Dataset, structures: Sequence[str], *, merge: bool) -> Box
     order = order[(size[order] >= THINNEST).all(axis=1)]
     groups = [order[rows[order] == row] for row in np.unique(rows[order])] if merge else list(order[:, None])
     return BoxedFilms(
-        films=np.asarray(films.images),
+        films=films.images,
         rows=np.array([rows[group[0]] for group in groups], dtype=np.int64),
         boxes=[boxes[group] for group in groups],
         findings=[numbers[group] for group in groups],
@@ -79,7 +81,7 @@ def joined(parts: Sequence[BoxedFilms]) -> BoxedFilms:
     """The samples of all parts, in order."""
     starts = np.cumsum([0, *(len(part.films) for part in parts)])
     return BoxedFilms(
-        films=np.concatenate([part.films for part in parts]),
+        films=joined_films([part.films for part in parts]),
         rows=np.concatenate([part.rows + start for part, start in zip(parts, starts[:-1], strict=True)]),
         boxes=[boxes for part in parts for boxes in part.boxes],
         findings=[findings for part in parts for findings in part.findings],
@@ -161,7 +163,7 @@ def new_detector(findings: int, settings: DetectorSettings, *, seed: int, start:
 
 def as_input(films: np.ndarray) -> Tensor:
     """uint8 (B, H, W) to float32 (B, 1, H, W) in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(films)).unsqueeze(1).float().div_(255.0)
+    return torch.from_numpy(np.require(films, requirements=("C", "W"))).unsqueeze(1).float().div_(255.0)
 
 
 # ---------------------------------------------------------------------- training
@@ -296,9 +298,7 @@ def fit_detector(
 
 
 @torch.no_grad()
-def detect(
-    network: nn.Module, films: np.ndarray, settings: DetectorSettings, *, device: str, batch: int = 16
-) -> Detections:
+def detect(network: nn.Module, films: Films, settings: DetectorSettings, *, device: str, batch: int = 16) -> Detections:
     """Findings on films uint8 (N, H, W); of every film the best of each finding, and of the others those with the highest
     scores."""
     was_training = network.training

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import SGD, Optimizer
 
+from ...benchmark.data.film_rows import Films
 from ...benchmark.training.recipe import Recipe, Step
 from ..examples import Examples
 
@@ -62,7 +63,7 @@ class NeffUNet(nn.Module):
 
 def as_input(images: np.ndarray) -> Tensor:
     """uint8 (B, H, W) to float32 (B, 1, H, W) in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(images)).unsqueeze(1).float().div_(127.5).sub_(1.0)
+    return torch.from_numpy(np.require(images, requirements=("C", "W"))).unsqueeze(1).float().div_(127.5).sub_(1.0)
 
 
 class WholeFilms:
@@ -77,7 +78,7 @@ class WholeFilms:
     def batch(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
         """`film` float32 (B, 1, H, W) and `label` int64 (B, H, W)."""
         part = self.examples[rows]
-        return {"film": as_input(part.images), "label": torch.from_numpy(part.labels).long()}
+        return {"film": as_input(np.asarray(part.images)), "label": torch.from_numpy(np.asarray(part.labels)).long()}
 
 
 class Nesterov(Recipe):
@@ -109,7 +110,7 @@ class Nesterov(Recipe):
         return {"cross_entropy": loss}
 
 
-def in_batches(network: nn.Module, images: np.ndarray, *, batch: int, device: str) -> Iterator[tuple[slice, Tensor]]:
+def in_batches(network: nn.Module, images: Films, *, batch: int, device: str) -> Iterator[tuple[slice, Tensor]]:
     """(rows, logits) of films uint8 (N, H, W), without gradients."""
     with torch.no_grad():
         for start in range(0, len(images), batch):
@@ -121,12 +122,12 @@ def validation_error(network: nn.Module, examples: Examples, *, batch: int, devi
     """Mean cross-entropy over all pixels of the validation films."""
     total = 0.0
     for rows, logits in in_batches(network, examples.images, batch=batch, device=device):
-        labels = torch.from_numpy(examples.labels[rows]).long().to(device)
+        labels = torch.from_numpy(np.require(examples.labels[rows], requirements="W")).long().to(device)
         total += float(functional.cross_entropy(logits, labels)) * len(labels)
     return total / len(examples)
 
 
-def predict_whole(network: nn.Module, images: np.ndarray, *, batch: int, device: str) -> np.ndarray:
+def predict_whole(network: nn.Module, images: Films, *, batch: int, device: str) -> np.ndarray:
     """The most probable class of every pixel: uint8 (N, H, W) films to uint8 (N, H, W) labels."""
     network = network.to(device).eval()
     labels = np.empty(images.shape, dtype=np.uint8)

@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Adam, Optimizer
 
+from ...benchmark.data.film_rows import Films, blocks, bytes_of
+from ...benchmark.data.gathered import Gathered, changed, gathered
 from ...benchmark.data.resize import resize_films
 from ...benchmark.digest import derive_seed
 from ...benchmark.errors import InputError
@@ -42,7 +44,7 @@ class LabelledFilms:
     (see `lungs.rules.boxes_of`). Where `first` is not 0, the first so many are real films and the others synthetic ones, and
     every batch takes half of each."""
 
-    images: np.ndarray
+    images: Films
     labels: np.ndarray
     boxes: np.ndarray | None = None
     first: int = 0
@@ -85,17 +87,21 @@ class FindingsClassifier(nn.Module):
         """Where the weights are."""
         return next(self.parameters()).device
 
-    def boxes(self, films: np.ndarray) -> np.ndarray | None:
+    def boxes(self, films: Films) -> np.ndarray | None:
         """Boxes of the lung regions of films uint8 (N, H, W): int64 (N, 4); None where the kind needs none."""
         return None if self.regions is None else self.regions.boxes(films)
 
-    def views(self, films: np.ndarray, boxes: np.ndarray | None = None) -> dict[str, np.ndarray]:
-        """What the branches look at, by name: uint8 (N, S, S). Boxes are found where they are not given."""
-        views = {}
+    def views(self, films: Films, boxes: np.ndarray | None = None) -> dict[str, Films]:
+        """What the branches look at, by name: uint8 (N, S, S), on disk where it is much. Boxes are found where they are not
+        given."""
+        side, views = self.resolution, dict[str, Films]()
         if self.entire is not None:
-            views["entire"] = films if films.shape[-1] == self.resolution else resize_films(films, self.resolution)
+            same = films.shape[-1] == side
+            views["entire"] = films if same else changed(films, lambda block: resize_films(block, side), (side, side))
         if self.regions is not None:
-            views["lung"] = cropped(films, self.regions.boxes(films) if boxes is None else boxes, self.resolution)
+            found = self.regions.boxes(films) if boxes is None else boxes
+            parts = blocks(len(films), bytes_of(films, 1))
+            views["lung"] = gathered((cropped(films[rows], found[rows], side) for rows in parts), (side, side))
         return views
 
     def branches(self) -> dict[str, FindingsNet]:
@@ -112,21 +118,21 @@ class FindingsClassifier(nn.Module):
         return self.fusion(torch.cat([network.features(views[name]) for name, network in branches.items()], dim=1))
 
     @torch.no_grad()
-    def logits(self, films: np.ndarray, boxes: np.ndarray | None = None, *, batch: int = 64) -> np.ndarray:
+    def logits(self, films: Films, boxes: np.ndarray | None = None, *, batch: int = 64) -> np.ndarray:
         """Logits float32 (N, findings) of films uint8 (N, H, W), in batches on the device the weights are on."""
         self.eval()
         parts = []
         for start in range(0, len(films), batch):
             rows = slice(start, start + batch)
-            views = self.views(np.asarray(films[rows]), None if boxes is None else boxes[rows])
-            given = {name: as_input(view).to(self.device) for name, view in views.items()}
+            views = self.views(films[rows], None if boxes is None else boxes[rows])
+            given = {name: as_input(np.asarray(view)).to(self.device) for name, view in views.items()}
             parts.append(self(given).float().cpu().numpy())
         return np.concatenate(parts)
 
 
 def as_input(films: np.ndarray) -> Tensor:
     """uint8 (B, S, S) as a tensor uint8 (B, 1, S, S)."""
-    return torch.from_numpy(np.ascontiguousarray(films)).unsqueeze(1)
+    return torch.from_numpy(np.require(films, requirements=("C", "W"))).unsqueeze(1)
 
 
 # ---------------------------------------------------------------------- training
@@ -135,7 +141,7 @@ def as_input(films: np.ndarray) -> Tensor:
 class Flipped:
     """A training `Source`: films, every second one (at random) mirrored left to right."""
 
-    def __init__(self, films: np.ndarray, labels: np.ndarray) -> None:
+    def __init__(self, films: Films, labels: np.ndarray) -> None:
         self.films, self.labels = films, labels
 
     def __len__(self) -> int:
@@ -165,7 +171,7 @@ class FlippedFeatures:
         """`input` float32 (B, K), `labels` float32 (B, findings)."""
         mirrored = (rng.random(len(rows)) < 0.5).astype(np.intp)
         return {
-            "input": torch.from_numpy(self.features[mirrored, rows]),
+            "input": torch.from_numpy(np.ascontiguousarray(self.features[mirrored, rows])),
             "labels": torch.from_numpy(self.labels[rows]).float(),
         }
 
@@ -224,7 +230,7 @@ def fit_classifier(
     Returns how each training went: "entire", "lung", "fusion". InputError where labels do not fit the classifier.
     """
     classifier.to(device)
-    seen, held = (classifier.views(np.asarray(films.images), films.boxes) for films in (training, validation))
+    seen, held = (classifier.views(films.images, films.boxes) for films in (training, validation))
     branches = classifier.branches()
     share = 0.95 / len(branches)
     histories = {}
@@ -257,9 +263,9 @@ class Newest(Patience):
 
 def _fit_fusion(
     classifier: FindingsClassifier,
-    seen: Mapping[str, np.ndarray],
+    seen: Mapping[str, Films],
     training: LabelledFilms,
-    held: Mapping[str, np.ndarray],
+    held: Mapping[str, Films],
     held_labels: np.ndarray,
     settings: ClassifierSettings,
     seed: int,
@@ -269,17 +275,9 @@ def _fit_fusion(
     """Train the head on features of both branches, which are computed once (of the films and their mirror images)."""
     fusion = classifier.fusion
     assert fusion is not None  # only a classifier with two branches gets here
-
-    def features(views: Mapping[str, np.ndarray], step: int) -> np.ndarray:
-        parts = [
-            _in_batches(network.features, views[name][:, :, ::step], device)
-            for name, network in classifier.branches().items()
-        ]
-        return np.concatenate(parts, axis=1)
-
     classifier.to(device).eval()
-    both = np.stack([features(seen, 1), features(seen, -1)])
-    held_features = torch.from_numpy(features(held, 1)).to(device)
+    both = _features(classifier, seen, device, mirrored=True)
+    held_features = torch.from_numpy(_features(classifier, held, device, mirrored=False)[0]).to(device)
     return _fit(
         FindingsTraining(fusion, settings, rate=settings.fusion_rate),
         FlippedFeatures(both, training.labels),
@@ -291,6 +289,25 @@ def _fit_fusion(
         device=device,
         progress=progress.part("fusion", 0.95, 1.0),
     )
+
+
+@torch.no_grad()
+def _features(
+    classifier: FindingsClassifier, views: Mapping[str, Films], device: str, *, mirrored: bool, batch: int = 64
+) -> np.ndarray:
+    """Features of the branches side by side, float32 (1, N, K), or (2, N, K): of the films and of their mirror images."""
+    branches, steps = classifier.branches(), (1, -1) if mirrored else (1,)
+    width = sum(network.width for network in branches.values())
+    found = Gathered((len(steps), width), np.float32)
+    for start in range(0, len(next(iter(views.values()))), batch):
+        films = {name: np.asarray(view[start : start + batch]) for name, view in views.items()}
+        of_steps = [
+            [network.features(as_input(films[name][:, :, step]).to(device)) for name, network in branches.items()]
+            for step in (slice(None, None, one) for one in steps)
+        ]
+        parts = [np.concatenate([one.float().cpu().numpy() for one in row], axis=1) for row in of_steps]
+        found.add(np.stack(parts, axis=1))
+    return found.array().transpose(1, 0, 2)
 
 
 def _fit(
@@ -338,7 +355,7 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 @torch.no_grad()
-def _in_batches(network: Callable[[Tensor], Tensor], films: np.ndarray, device: str, batch: int = 64) -> np.ndarray:
+def _in_batches(network: Callable[[Tensor], Tensor], films: Films, device: str, batch: int = 64) -> np.ndarray:
     """What a network makes of films uint8 (N, S, S), as float32 (N, ...)."""
     parts = [
         network(as_input(films[start : start + batch]).to(device)).float().cpu().numpy()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Adam, Optimizer
 
+from ...benchmark.data.film_rows import Films
 from ...benchmark.training.recipe import Recipe, Step
 from ..examples import Examples
 
@@ -34,7 +35,7 @@ def windows(height: int, width: int, crop: int) -> Iterator[tuple[slice, slice]]
 
 def as_input(images: np.ndarray) -> Tensor:
     """uint8 (B, H, W) to float32 (B, 1, H, W), about zero mean and unit spread."""
-    return torch.from_numpy(np.ascontiguousarray(images)).unsqueeze(1).float().div_(64.0).sub_(2.0)
+    return torch.from_numpy(np.require(images, requirements=("C", "W"))).unsqueeze(1).float().div_(64.0).sub_(2.0)
 
 
 def class_probabilities(network: nn.Module, films: Tensor, crop: int) -> Tensor:
@@ -129,16 +130,16 @@ def held_out_loss(network: nn.Module, examples: Examples, *, crop: int, batch: i
     total = 0.0
     for start in range(0, len(examples), batch):
         part = examples[np.arange(start, min(start + batch, len(examples)))]
-        probabilities = class_probabilities(network, as_input(part.images).to(device), crop)
+        probabilities = class_probabilities(network, as_input(np.asarray(part.images)).to(device), crop)
         if part.taught is not None:
             probabilities = probability_joined(probabilities, torch.from_numpy(part.taught).to(device))
-        labels = torch.from_numpy(part.labels).long().to(device)
+        labels = torch.from_numpy(np.asarray(part.labels)).long().to(device)
         loss = functional.nll_loss(probabilities.clamp_min(1e-7).log(), labels)
         total += float(loss) * len(part)
     return total / len(examples)
 
 
-def predict_labels(network: nn.Module, images: np.ndarray, *, crop: int, batch: int, device: str) -> np.ndarray:
+def predict_labels(network: nn.Module, images: Films, *, crop: int, batch: int, device: str) -> np.ndarray:
     """The most probable class of every pixel: uint8 (N, H, W) films to uint8 (N, H, W) labels.
 
     A class that the network was never taught (its buffer `taught`, where it has one) counts as background.

@@ -20,7 +20,7 @@ from cxrbench.baselines.controls import (
     draw,
     wrong_box,
 )
-from cxrbench.benchmark.contracts.provider import collect
+from cxrbench.benchmark.contracts.collector import collect
 from cxrbench.benchmark.data.augmentation import elastic_field, paper_augmentation, warp
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.draws import Draw

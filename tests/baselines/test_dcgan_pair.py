@@ -23,7 +23,7 @@ from cxrbench.baselines.dcgan_networks import (
     same_padding,
 )
 from cxrbench.baselines.dcgan_pair import SAMPLING_BATCH, DCGANPair, DCGANRecipe, Hashes, cross_entropy, find_lungs
-from cxrbench.benchmark.contracts.provider import collect
+from cxrbench.benchmark.contracts.collector import collect
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo, pack_masks
 from cxrbench.benchmark.errors import InputError, ProviderError
 from cxrbench.benchmark.progress import Progress

@@ -29,7 +29,7 @@ from cxrbench.baselines.gmvae_networks import (
     positive,
 )
 from cxrbench.benchmark import digest
-from cxrbench.benchmark.contracts.provider import collect
+from cxrbench.benchmark.contracts.collector import collect
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
@@ -310,3 +310,27 @@ def test_weights_of_another_kind_are_an_input_error(tmp_path, content, message):
         path = narrow_weights(tmp_path / "w.safetensors", content)
     with pytest.raises(InputError, match=message):
         gmvae.GMVAEV4(tiny("gmvae_v4", weights=path)).fit(discs(), seed=0, progress=Progress())
+
+
+def test_dead_maps_are_counted_and_a_living_decoder_has_none():
+    settings = tiny("gmvae_v4", activation="relu")
+    provider = gmvae.GMVAEV4(settings)
+    with seeded(0):
+        provider.take(provider.build(discs().info))
+    decoder = provider.generative.decoder
+    maps = [len(one.weight[0]) for one in decoder.layers if isinstance(one, torch.nn.ConvTranspose2d)][:-1]
+    assert provider.facts() == {"dead_maps_of_the_decoder": f"0 of {sum(maps)}"}
+    with torch.no_grad():
+        decoder.layers[0].weight[:, 0] = 0  # a map of nothing
+    assert provider.facts() == {"dead_maps_of_the_decoder": f"1 of {sum(maps)}"}
+    with torch.no_grad():
+        decoder.layers[0].weight.zero_()
+    assert provider.facts() == {"dead_maps_of_the_decoder": f"{sum(maps)} of {sum(maps)}"}
+
+
+def test_a_linear_decoder_has_no_maps_and_labels_belong_to_the_codes():
+    linear, labelled = gmvae.FSGMVAEV1(tiny("fs_gmvae_v1")), gmvae.FSGMVAEV3(tiny("fs_gmvae_v3"))
+    for provider in (linear, labelled):
+        provider.take(provider.build(discs().info))
+        provider.label_rows = LabelRows.of(np.array(discs().labels()))
+    assert linear.facts() == {} and "of" in labelled.facts()["dead_maps_of_the_decoder"]

@@ -24,7 +24,7 @@ from cxrbench.baselines.lsgan import (
     g_loss,
     make_generator,
 )
-from cxrbench.benchmark.contracts.provider import collect
+from cxrbench.benchmark.contracts.collector import collect
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress

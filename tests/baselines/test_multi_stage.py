@@ -24,7 +24,7 @@ from cxrbench.baselines.pggan import PGGAN
 from cxrbench.baselines.pggan_networks import Generator, PGGANSettings
 from cxrbench.baselines.pix2pixhd import Pix2PixHDSettings
 from cxrbench.benchmark import digest
-from cxrbench.benchmark.contracts.provider import collect
+from cxrbench.benchmark.contracts.collector import collect
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo, pack_masks
 from cxrbench.benchmark.errors import InputError, ProviderError
 from cxrbench.benchmark.progress import Progress

@@ -30,7 +30,7 @@ from cxrbench.baselines.pix2pix import (
     vary,
 )
 from cxrbench.baselines.pix2pix_networks import PatchDiscriminator, Pix2PixSettings, UNet, levels
-from cxrbench.benchmark.contracts.provider import collect
+from cxrbench.benchmark.contracts.collector import collect
 from cxrbench.benchmark.data.augmentation import warp
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.errors import InputError

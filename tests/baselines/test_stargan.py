@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from cxrbench.baselines.stargan import DomainFilms, StarGAN, StarGANRecipe, domains_of
 from cxrbench.baselines.stargan_networks import Discriminator, Generator, StarGANSettings, halvings
-from cxrbench.benchmark.contracts.provider import collect
+from cxrbench.benchmark.contracts.collector import collect
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.data.findings import LOCALISED, NO_FINDING
 from cxrbench.benchmark.errors import InputError

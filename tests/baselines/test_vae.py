@@ -14,7 +14,7 @@ from torch.distributions import Normal, kl_divergence
 
 from cxrbench.baselines.priors import normal_nats
 from cxrbench.baselines.vae import VAE, Decoder, Encoder, Heads, VAERecipe, VAESettings, divergence, reconstruction_loss
-from cxrbench.benchmark.contracts.provider import collect
+from cxrbench.benchmark.contracts.collector import collect
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cxrbench.benchmark.contracts.collector import collect
 from cxrbench.benchmark.contracts.label_by import PerClass
-from cxrbench.benchmark.contracts.provider import Batch, Provider, collect
+from cxrbench.benchmark.contracts.provider import Batch, Provider
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.data.findings import NO_FINDING
 from cxrbench.benchmark.errors import InputError

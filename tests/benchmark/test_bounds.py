@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tomllib
 import zipfile
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from cxrbench.benchmark import bounds
 from cxrbench.benchmark.bounds import (
     DEPTH,
     KEY_PARTS,
@@ -37,6 +39,54 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=10,
 )
+
+
+# The scan a token at a time; outside of texts a backslash is passed over with the quote or backslash behind it.
+_TOKEN = re.compile(r'(?s)"(?:[^"\\]|\\.)*+(?P<end>"?)|\\["\\]?|(?P<open>[\[{])|(?P<close>[\]}])|(?P<between>[,:])')
+
+
+def said_a_token_at_a_time(text: str, most: int) -> str:
+    depth = lists = tokens = 0
+    for found in _TOKEN.finditer(text):
+        if found.lastgroup is None:
+            continue
+        tokens += 1
+        if found.lastgroup == "open":
+            depth, lists = depth + 1, lists + 1
+            if depth > bounds.DEPTH:
+                return f"is nested deeper than {bounds.DEPTH} levels"
+            if lists > bounds.LISTS:
+                return f"holds more than {bounds.LISTS:,} lists and objects"
+        elif found.lastgroup == "close":
+            depth -= 1
+        if tokens > most:
+            return f"holds more than {most:,} texts, brackets, commas and colons"
+        if found.lastgroup == "end" and not found["end"]:
+            return "is cut off: a text in it has no end"
+        if found.lastgroup == "end" and found.end() - found.start() > bounds.LETTERS:
+            return f"holds a text of more than {bounds.LETTERS:,} letters"
+    return ""
+
+
+def said(text: str, most: int) -> str:
+    try:
+        check_json(text, most)
+    except TooMuch as error:
+        return str(error)
+    return ""
+
+
+@FUZZ
+@given(
+    text=st.text(st.sampled_from('"""\\\\[]{},:aé\ud800\n'), max_size=60),
+    chunk=st.integers(1, 9),
+    most=st.integers(4, 20),
+)
+def test_the_scan_of_many_bytes_together_says_what_one_a_token_at_a_time_says(text, chunk, most):
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("CHUNK", chunk), ("DEPTH", 3), ("LISTS", 5), ("LETTERS", 9)):
+            patch.setattr(bounds, name, value)
+        assert said(text, most) == said_a_token_at_a_time(text, most)
 
 
 def refused(check, text: str) -> bool:

@@ -98,7 +98,7 @@ def test_failed_cells_are_shown_and_the_exit_code_is_1(tmp_path):
         (["run", "--provider", "noise", "--split", "paper"], "unknown setting of scr_official 'split'"),
         (["run", "--provider", "noise", "--data", "nowhere"], "unknown dataset 'nowhere'"),
         (["run", "--provider", "noise", "--out", "/dev/null/x"], "expected a folder, found a file"),
-        (["list", "provider"], "unknown kind 'provider'. Did you mean providers"),
+        (["list", "provder"], "unknown kind 'provder'. Did you mean providers"),
         (["report", "nowhere"], "nowhere"),
         (["compare", "nowhere", "nothing"], "nowhere"),
         (["curve", "--task", "scr"], "unknown task 'scr'"),

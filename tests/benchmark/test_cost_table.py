@@ -31,6 +31,8 @@ from cxrbench.benchmark.speed.cost_table import (
     prepare_subject,
     published_costs,
     published_of,
+    published_times,
+    times_of,
 )
 
 TOYS = Path(__file__).parents[1] / "toys"
@@ -277,6 +279,23 @@ def test_bad_input_is_an_input_error_before_anything_is_measured(arguments, mess
 
 
 # ------------------------------------------------------------------------------------------- published numbers
+
+
+def test_printed_times_of_whole_trainings_stand_in_the_table_with_their_device(capsys):
+    row = CostRow("dcgan_pair", "quick", "scr_3fold", "phantom", films=10, resolution=64, times=times_of("dcgan_pair"))
+    assert [(one.what, one.hours, one.each) for one in row.times] == [
+        ("GAN", 24, "a fold"),
+        ("U-Net", 3, "an experiment"),
+    ]
+    _show([row], True)
+    shown = capsys.readouterr().out
+    assert "24 h a fold" in shown and "3 h an experiment" in shown and "GTX980M" in shown and "Neff" in shown
+    _show([row], False)
+    assert "24 h" not in capsys.readouterr().out
+    assert [line["fit_seconds"] for line in csv.DictReader(_as_csv([row], published=True).splitlines())] == [
+        "", "86400.0", "10800.0"
+    ]  # fmt: skip
+    assert times_of("vae") == () and all(names <= set(plugins(PROVIDERS)) for _, names in published_times())
 
 
 def test_every_published_number_belongs_to_a_provider_and_totals_are_sums():

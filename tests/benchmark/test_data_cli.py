@@ -15,6 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from cxrbench.benchmark.cli.data import app
+from cxrbench.benchmark.cli.data_summary import larger_presets
 from cxrbench.benchmark.data import catalogue
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.data.phantom import dataset as phantom
@@ -236,3 +237,19 @@ def test_what_masks_hold_is_said_once(manifest, home):
     both = [str(manifest), "--name", "mine", "--masks", "labels:heart=1", "--organs", "heart=1"]
     result = CliRunner().invoke(app, ["import", "manifest", *both])
     assert isinstance(result.exception, InputError) and "not both" in str(result.exception)
+
+
+def test_an_import_says_which_presets_need_more_pixels(tmp_path):
+    ids = [f"case{n}" for n in range(2)]
+    cases = pd.DataFrame({"id": ids, "patient": ids})
+
+    def lines(side, masks):
+        images = np.zeros((2, side, side), dtype=np.uint8)
+        info = DatasetInfo(name="jsrt_scr", resolution=side, organs=("heart",) if masks else ())
+        return larger_presets(Dataset(info, images, cases, masks=images if masks else None))
+
+    assert lines(512, True) == [
+        "kept at 512 pixels; scr_official needs more at preset paper 1024: import again with --resolution 1024 --force"
+    ]
+    assert lines(1024, True) == [] == lines(16, False)  # films without masks suit no task of masks
+    assert any("scr_official needs more at preset standard 256, paper 1024" in line for line in lines(128, True))

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cxrbench.benchmark.contracts.collector import collect
 from cxrbench.benchmark.contracts.external import CommandProvider, CommandSettings, FolderProvider
-from cxrbench.benchmark.contracts.provider import Provider, collect
+from cxrbench.benchmark.contracts.provider import Provider
 from cxrbench.benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from cxrbench.benchmark.errors import ProviderError
 from cxrbench.benchmark.progress import Progress

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from cxrbench.benchmark.contracts.paper_table import DerivedRow
 from cxrbench.benchmark.contracts.task import TableLayout
+from cxrbench.benchmark.registry import find_task
 from cxrbench.benchmark.report import table_shapes as layout
 from cxrbench.benchmark.report import text_tables as tables
 from cxrbench.benchmark.report import words as wording
@@ -315,3 +317,57 @@ def test_a_run_without_such_samples_has_no_such_section(fabricate, tmp_path):
     made = fabricate(arms=("real", "synthetic"), sizes=("full",))
     write_run(tmp_path / "run", assemble(made.plan, made.store, []), made.plan, made.store)
     assert "Stopping too early" not in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
+# ------------------------------------------------------------------------------------------- lines that are means of others
+
+
+LUNGS = (DerivedRow("lungs", ("left_lung", "right_lung"), ("dsc",)),)
+THREE = {
+    "organs": ("left_lung", "heart", "right_lung"),
+    "sizes": ("full",),
+    "arms": ("real", "synthetic"),
+    "seeds": (0, 1),
+}
+
+
+def with_lungs(fabricate, monkeypatch, **options):
+    made = fabricate(**(THREE | options))
+    before = assemble(made.plan, made.store, [])
+    monkeypatch.setattr(type(made.plan.task), "derived_rows", LUNGS)
+    return before, assemble(made.plan, made.store, [])
+
+
+def test_lungs_are_the_mean_of_both_and_move_no_other_number(fabricate, monkeypatch):
+    before, after = with_lungs(fabricate, monkeypatch)
+    assert (after.table, after.paired, after.seed_values) == (before.table, before.paired, before.seed_values)
+    lines = layout.wide(after)
+    (lungs,) = [line for line in lines if line.structure == "lungs"]
+    assert [line for line in lines if line is not lungs] == layout.wide(before)
+    assert lines.index(lungs) == 4 and lines[3].structure == "average" and lungs.metric.name == "dsc"
+    by_seed = [
+        np.mean([one.value for one in after.seed_values if one.seed == seed and one.arm == "real"
+                 and one.metric == "dsc" and one.structure.endswith("_lung")])
+        for seed in (0, 1)
+    ]  # fmt: skip
+    text = f"{100 * np.mean(by_seed):.2f} ± {100 * np.std(by_seed, ddof=1):.2f}"
+    assert lungs.entries["full"]["real"] == layout.Entry(text)
+    assert "| lungs |" in tables.as_markdown(after) and "lungs" in tables.terminal(after).plain
+    assert "lungs" not in tables.as_csv(after)
+
+
+def test_lungs_are_absent_where_one_of_them_is(fabricate, monkeypatch):
+    _, after = with_lungs(fabricate, monkeypatch, seeds=(0,), broken={("full", "real", 0): "no luck"})
+    (lungs,) = [line for line in layout.wide(after) if line.structure == "lungs"]
+    assert lungs.entries["full"]["real"] == layout.Entry("–", present=False)
+    assert lungs.entries["full"]["synthetic"].present
+
+
+def test_films_of_one_lung_have_no_row_of_lungs(fabricate, monkeypatch):
+    _, one = with_lungs(fabricate, monkeypatch, organs=("left_lung", "heart"))
+    assert not [line for line in layout.wide(one) if line.structure == "lungs"]
+
+
+def test_the_official_split_has_the_row_of_the_papers_third_table():
+    (row,) = find_task("scr_official").load().derived_rows
+    assert row == DerivedRow("lungs", ("left_lung", "right_lung"), ("dsc", "j"))

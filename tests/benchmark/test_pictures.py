@@ -16,8 +16,9 @@ import pytest
 from PIL import Image
 
 from cxrbench.benchmark.contracts import pictures
+from cxrbench.benchmark.contracts.collector import collect
 from cxrbench.benchmark.contracts.external import CommandProvider, FolderProvider
-from cxrbench.benchmark.contracts.provider import Provider, collect
+from cxrbench.benchmark.contracts.provider import Provider
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.data.importers.manifest import import_manifest
 from cxrbench.benchmark.data.importers.manifest_options import ManifestOptions

@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch import nn
 
-from cxrbench.benchmark.contracts.provider import Batch, Provider, collect
+from cxrbench.benchmark.contracts.collector import collect
+from cxrbench.benchmark.contracts.provider import Batch, Provider
 from cxrbench.benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from cxrbench.benchmark.errors import InputError, ProviderError
 from cxrbench.benchmark.progress import Progress

@@ -11,6 +11,7 @@ import struct
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,15 +20,19 @@ import pytest
 from typer.testing import CliRunner
 
 from cxrbench.benchmark.cli.reader_study import app
+from cxrbench.benchmark.cli.reader_study import build as build_command
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.data.findings import LOCALISED
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.reader_study import StudyPlan, build_study, score_study
 from cxrbench.benchmark.reader_study.build import name_films
-from cxrbench.benchmark.reader_study.draw import Drawn, plain_png
+from cxrbench.benchmark.reader_study.draw import Drawn, before_crop, plain_png
+from cxrbench.benchmark.reader_study.make import films_only
 from cxrbench.benchmark.reader_study.score import in_words, table_csv
 from cxrbench.benchmark.reader_study.sources import dataset_source
 from cxrbench.benchmark.reader_study.study import Item, Study, read_key
+from cxrbench.benchmark.runs.job import Cell, Synthesise
+from cxrbench.benchmark.runs.request import Request
 
 from .. import browser
 
@@ -119,6 +124,12 @@ def test_all_films_are_as_coarse_as_the_coarsest_source(tmp_path):
     plan = plan_of(tmp_path, films("made", 1), real=films("realset", 1, side=64), per_class=1, crop=0.0)
     assert build_study(plan, tmp_path / "out").side == SIDE
     assert {struct.unpack(">II", png[16:24]) for png in shown(tmp_path / "out" / "study.html")[1]} == {(SIDE, SIDE)}
+
+
+def test_films_of_256_pixels_are_shown_with_224_as_in_the_paper(tmp_path):
+    plan = plan_of(tmp_path, films("made", 1, side=256), real=films("realset", 1, side=256), per_class=1)
+    assert build_study(plan, tmp_path / "out").side == 224 == StudyPlan().resolution
+    assert before_crop(224, 0.05) == 248 and before_crop(224, 0.0) == 224  # 248 - 2 x 12
 
 
 def test_the_seed_chooses_films_and_order_and_the_same_seed_gives_the_same_page(tmp_path):
@@ -522,3 +533,33 @@ def test_film_and_both_answers_fit_the_window(papers_study, chromium, width, hei
         box = chromium.evaluate(f"document.querySelector('{selector}').getBoundingClientRect().toJSON()")
         assert box["left"] >= 0 and box["top"] >= 0 and box["width"] > 60 and box["height"] > 30
         assert box["right"] <= width + 0.5 and box["bottom"] <= height + 0.5, selector
+
+
+# ------------------------------------------------------------------------------------------------------- made for it
+
+
+def test_one_command_fits_what_is_missing_and_trains_no_model(tmp_path, monkeypatch, capsys):
+    """A generator of masks and one of labels, each on its own task: here both on one task of masks."""
+    monkeypatch.setenv("CXRBENCH_HOME", str(tmp_path / "home"))
+    toys = Path(__file__).parents[1] / "toys" / "toy_providers.py"
+    options = {"providers": f"{toys}:Toy", "data": "phantom", "per_class": 2, "classes": "All films", "make": True}
+    build_command(tmp_path / "study", **options, device="cpu")
+    said = capsys.readouterr()
+    assert "Toy on scr_official: to make" in said.err
+    study, key = read_key(tmp_path / "study")
+    assert {item.source for item in key.values()} == {"real", "Toy"} and study.films == 4
+    store = tmp_path / "home" / "store"
+    assert list((store / "synthetic").glob("*/*")) and not (store / "records").exists()
+    build_command(tmp_path / "again", **options, device="cpu")
+    assert "Toy on scr_official: in the store" in capsys.readouterr().err
+    with pytest.raises(InputError, match="--make: say with --data"):
+        build_command(tmp_path / "none", **(options | {"data": None}), device="cpu")
+
+
+def test_films_that_a_trained_model_must_annotate_take_a_run(monkeypatch):
+    cell = Cell.model_construct(teacher_key="a teacher")
+    step = Synthesise.model_construct(cell=cell)
+    planned = SimpleNamespace(schedule=SimpleNamespace(steps=[step]))
+    monkeypatch.setattr("cxrbench.benchmark.reader_study.make.prepare", lambda *_: planned)
+    with pytest.raises(InputError, match=r"lsgan makes films without annotations.*cxrbench run --provider lsgan"):
+        films_only(Request(provider="lsgan"))

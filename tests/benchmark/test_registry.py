@@ -10,6 +10,7 @@ import pytest
 
 from cxrbench.benchmark.cli.offers import classes
 from cxrbench.benchmark.errors import InputError
+from cxrbench.benchmark.presets import SETTINGS
 from cxrbench.benchmark.registry import PROVIDERS, TASKS, Offer, Plugin, find_provider, find_task, plugins
 from cxrbench.benchmark.runs.examine import class_of
 
@@ -80,10 +81,11 @@ def test_what_is_listed_and_installed_is_what_the_classes_say():
     found = classes("cxrbench.baselines") | classes("cxrbench.tasks")
     installed = {name: plugin for group in (PROVIDERS, TASKS) for name, plugin in plugins(group).items()}
     assert set(found) == set(installed)
-    for name, (_, where, offer) in found.items():
+    for name, told in found.items():
         plugin = installed[name]
-        assert where == f"{plugin.module}:{plugin.attribute}"
-        assert plugin.said() == Offer(offer["summary"], tuple(offer["annotations"]))
+        assert told.where == f"{plugin.module}:{plugin.attribute}"
+        assert plugin.said() == Offer(told.offer["summary"], tuple(told.offer["annotations"]))
+        assert plugin.written(SETTINGS) == told.settings, "cxrbench plugins --write"
 
 
 @pytest.mark.parametrize(

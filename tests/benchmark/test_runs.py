@@ -336,7 +336,7 @@ def test_test_films_that_are_training_films_too_are_in_the_records_of_all_arms(t
     for cell in prepared.plan.cells:
         checks = prepared.store.record(cell.key).checks
         assert checks["real_films"] == {"copies": 1, "films": count, "first": pair}
-        assert ("near_test" in checks) == (cell.slot.arm == "synthetic")
+        assert ("near_test" in checks) == (cell.arm == "synthetic")
     films.save(tmp_path / "whole")
     clean, _ = run(toy(arms=("real",), data=str(tmp_path / "whole")))
     assert [clean.store.record(cell.key).checks for cell in clean.plan.cells] == [{}, {}]

@@ -28,6 +28,8 @@ from cxrbench.benchmark.runs.request import Request, execute, prepare
 from cxrbench.benchmark.runs.store import Level, Store
 
 TOYS = Path(__file__).parents[1] / "toys"
+CELLS = 10
+"""Of a run: two sizes with REAL and two arms, and a placebo of each arm."""
 
 
 def toy(**values) -> Request:
@@ -38,7 +40,7 @@ def toy(**values) -> Request:
 
 @pytest.fixture(scope="module")
 def worked(tmp_path_factory) -> Path:
-    """A home after a run of six cells."""
+    """A home after a run of `CELLS` cells."""
     before, home = os.environ.get("CXRBENCH_HOME"), tmp_path_factory.mktemp("worked")
     os.environ["CXRBENCH_HOME"] = str(home)
     try:
@@ -81,7 +83,7 @@ def test_list_counts_every_byte_and_says_whose_it_is(store):
     files = [path for path in store.root.rglob("*") if path.is_file() and path.name != ".lock"]
     assert said["bytes"] == sum(path.stat().st_size for path in files)
     records = [one for one in entries if one["kind"] == "records"]
-    assert len(records) == 6 and all(one["runs"] == ["runs/one"] for one in records)
+    assert len(records) == CELLS and all(one["runs"] == ["runs/one"] for one in records)
     assert all(one["runs"] == ["runs/one"] for one in entries if one["kind"] in ("fits", "synthetic"))
     text = run("list")
     assert "toy v1  Toy        phantom  quick   4" in text and "runs/one" in text
@@ -100,7 +102,7 @@ def test_show_names_files_needs_and_damage_and_removes_nothing(store):
     (record.path / "scores.parquet").write_bytes(b"other")
     assert "damaged: scores.parquet" in run("show", record.key)
     assert record.path.is_dir()
-    assert len(json.loads(run("show", "runs/one", "--json"))) == 10
+    assert len(json.loads(run("show", "runs/one", "--json"))) == CELLS + 4
     with pytest.raises(InputError, match="no entry of the store begins with 000000"):
         run("show", "000000")
     with pytest.raises(InputError, match="expected the folder of a run"):
@@ -120,7 +122,7 @@ def test_a_dry_run_removes_nothing_and_names_what_would_go(store):
 
 def test_records_stay_unless_they_are_asked_for(store):
     run("prune", "--older", "0")
-    assert counted(store) == {"records": 6}
+    assert counted(store) == {"records": CELLS}
     run("prune", "--older", "0", "--records")
     assert counted(store) == {}
 
@@ -129,7 +131,7 @@ def test_only_what_is_old_enough_goes(store):
     old = next(one for one in contents(store) if one.kind is Kind.FITS)
     os.utime(old.path, (time.time() - 40 * 86400,) * 2)
     run("prune", "--older", "30d")
-    assert not old.path.exists() and counted(store) == {"records": 6, "synthetic": 2, "fits": 1, "described": 1}
+    assert not old.path.exists() and counted(store) == {"records": CELLS, "synthetic": 2, "fits": 1, "described": 1}
 
 
 def test_to_a_size_removes_no_more_than_it_must(store):
@@ -145,7 +147,7 @@ def test_to_a_size_removes_no_more_than_it_must(store):
 
 def test_unreachable_is_what_no_record_names_and_what_was_left_behind(store):
     run("prune", "--unreachable")
-    assert counted(store) == {"records": 6, "synthetic": 2, "fits": 2, "described": 1}
+    assert counted(store) == {"records": CELLS, "synthetic": 2, "fits": 2, "described": 1}
     lone = next(one for one in contents(store) if one.kind is Kind.SYNTHETIC)
     for key in lone.used_by:
         shutil.rmtree(store.path(Level.RECORDS, key))
@@ -155,11 +157,11 @@ def test_unreachable_is_what_no_record_names_and_what_was_left_behind(store):
     (store.root / "progress").mkdir(exist_ok=True)
     (store.root / "progress" / "left.json").write_text("[0, 1]")
     run("prune", "--unreachable")
-    assert counted(store) == {"records": 4, "synthetic": 2, "fits": 2, "described": 1}, (
+    assert counted(store) == {"records": CELLS - 2, "synthetic": 2, "fits": 2, "described": 1}, (
         "younger than a week: it may go on"
     )
     run("prune", "--unreachable", "--older", "0")
-    assert counted(store) == {"records": 4, "synthetic": 1, "fits": 1, "described": 1}
+    assert counted(store) == {"records": CELLS - 2, "synthetic": 1, "fits": 1, "described": 1}
 
 
 def test_records_that_no_run_names_go_only_where_runs_are_named(store, tmp_path):
@@ -226,14 +228,14 @@ def archive(store, tmp_path) -> Path:
 def test_cells_of_a_run_arrive_whole_on_another_machine(store, archive, tmp_path, monkeypatch):
     monkeypatch.setenv("CXRBENCH_HOME", str(tmp_path / "other"))
     other = Store(tmp_path / "other" / "store")
-    assert "10 new entries" in run("import", archive)
-    assert counted(other) == {"records": 6, "synthetic": 2, "fits": 2}
+    assert f"{CELLS + 4} new entries" in run("import", archive)
+    assert counted(other) == {"records": CELLS, "synthetic": 2, "fits": 2}
     for one in contents(store):
         if one.kind in (Kind.RECORDS, Kind.FITS, Kind.SYNTHETIC):
             assert other.sound(Level(one.kind.value), one.key)
             assert digest.of_folder(other.path(Level(one.kind.value), one.key)) == digest.of_folder(one.path)
     assert prepare(toy()).left == []
-    assert "0 new entries, 10 were here" in run("import", archive)
+    assert f"0 new entries, {CELLS + 4} were here" in run("import", archive)
 
 
 def test_an_export_takes_what_was_asked_for_and_is_the_same_each_time(store, archive, tmp_path):
@@ -254,7 +256,7 @@ def test_damaged_entries_and_pickles_stay_out_of_an_export(store, tmp_path):
     with store.adding(Level.FITS, fit.key) as draft:
         (draft / "weights.pt").write_bytes(pickle.dumps(1))
     said = json.loads(run("export", "runs/one", "--fits", "--out", tmp_path / "some.zip", "--json"))
-    assert len(said["taken"]) == 6
+    assert len(said["taken"]) == CELLS
     assert any("damaged" in line for line in said["left_out"]) and any(
         "weights.pt" in line for line in said["left_out"]
     )
@@ -399,4 +401,4 @@ def test_a_full_disk_leaves_no_half_archive_and_no_half_import(store, archive, t
         with pytest.raises(InputError, match=r"cannot write .*more\.zip: No space left"):
             run("export", "runs/one", "--out", tmp_path / "more.zip")
     assert list(other.root.iterdir()) == [] and list(tmp_path.glob("*more.zip*")) == []
-    assert len(take(other, archive).new) == 10
+    assert len(take(other, archive).new) == CELLS + 4

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from cxrbench.benchmark.metrics.scores import AVERAGE
+from cxrbench.benchmark.registry import TASKS, plugins
 from cxrbench.benchmark.results.gains import CurvePoint, PlaceboCurve
 from cxrbench.benchmark.results.rows import CostRow, MetricInfo
 from cxrbench.benchmark.runs.record import DataIdentity, ProviderIdentity
+from cxrbench.benchmark.settings import plain
 from cxrbench.benchmark.speed.rates import Row, Throughput
 from cxrbench.leaderboard.attempts import Attempt, BoardKey, Division, Entrant, Protocol
 
@@ -27,6 +29,12 @@ def scores(mean: float, sd: float, seeds: Sequence[int], seed: int) -> dict[int,
     """Scores around `mean`, the same for the same `seed`."""
     drawn = np.random.default_rng(seed).normal(mean, sd, max(seeds, default=0) + 1)
     return {one: float(drawn[one]) for one in seeds}
+
+
+def settings_of(key: BoardKey) -> Mapping[str, object]:
+    """Those of the task's preset; nothing of a task that is not there."""
+    known = plugins(TASKS)
+    return plain(known[key.task].load().presets[key.preset]) if key.task in known else {}
 
 
 def attempt(
@@ -53,6 +61,7 @@ def attempt(
     created: str = "2026-01-01T00:00:00Z",
     control: bool = False,
     entrant: Entrant | None = None,
+    settings: Mapping[str, object] | None = None,
 ) -> Attempt:
     """An entry whose arms are `gain` above their placebos on average, the synthetic one 0.1 below that; sd: of the gain over
     seeds. REAL and placebos score 0.95, finetune's 0.005 more. `changed`: other scores, by size, arm (or placebo) and seed.
@@ -101,6 +110,7 @@ def attempt(
             for size in sizes
         ),
         headline=headline,
+        settings=settings_of(key) if settings is None else settings,
         checks=(("nearest test film", "no near copies (0 of 240 below the 1st percentile)", False),),
     )
 

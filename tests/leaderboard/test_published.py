@@ -9,8 +9,15 @@ import pytest
 from cxrbench.benchmark.contracts.task import ArmName
 from cxrbench.benchmark.data.findings import FINDINGS, LOCALISED
 from cxrbench.benchmark.registry import TASKS, plugins
+from cxrbench.benchmark.results.rows import MetricInfo
+from cxrbench.benchmark.settings import override
 from cxrbench.benchmark.significance.paired_tests import paired_t_over_classes
-from cxrbench.leaderboard.published import on_board, published, tables
+from cxrbench.leaderboard.attempts import BoardKey
+from cxrbench.leaderboard.published import on_board, published, tables, why_not_beside
+from cxrbench.leaderboard.site.beside import beside_rows, published_rows, why_none
+from cxrbench.leaderboard.standings import board
+
+from . import made_up
 
 PRINTED = [
     *("ciano_table1", "ciano_table2", "ciano_table3", "neff_table1", "neff_table2", "sdfn_table1"),
@@ -117,7 +124,7 @@ def test_numbers_on_boards_are_those_printed():
     assert found["scr_3fold", "full", "mixed", "dcgan_pair", "dice", "average"].value == 0.9537
     assert found["scr_3fold", "reduced", "synthetic", "dcgan_pair", "hausdorff", "average"].value == 7.6091
     assert found["nih_classification", "full", "real", "sdfn", "auc", "Pleural_Thickening"].value == 0.791
-    assert found["nih_localisation", "full", "mixed", "pix2pix_n", "cl", "Pneumonia"].value == 0.527
+    assert found["nih_localisation", "full", "mixed", "pix2pix_n", "cl_window_3", "Pneumonia"].value == 0.527
 
 
 NUMBERS = {"scr_official": 112, "scr_3fold": 12, "nih_classification": 90, "nih_localisation": 21}
@@ -140,3 +147,71 @@ def test_every_printed_number_is_of_a_metric_a_structure_and_an_arm_of_its_task(
 def test_printed_numbers_belong_to_real_films_alone():
     assert on_board("scr_official", "jsrt_scr") and not on_board("scr_official", "phantom")
     assert {one.data for one in published()} == {"jsrt_scr", "nih_cxr14"}
+
+
+# ------------------------------------------------------------------------------------------------- on which boards
+
+DATA = {
+    "scr_official": "jsrt_scr",
+    "scr_3fold": "jsrt_scr",
+    "nih_classification": "nih_cxr14",
+    "nih_localisation": "nih_cxr14",
+}
+
+
+def key_of(task: str, preset: str, version: int | None = None) -> BoardKey:
+    said = plugins(TASKS)[task].load().version
+    return BoardKey(task, said if version is None else version, DATA[task], preset, "2" * 64, "1" * 64)
+
+
+def settings_of(task: str, preset: str, **changes: str) -> dict[str, object]:
+    presets = plugins(TASKS)[task].load().presets
+    return made_up.plain(override(presets[preset], list(changes.items()), task))
+
+
+@pytest.mark.parametrize("task", DATA)
+def test_printed_numbers_stand_beside_the_preset_paper_alone(task):
+    changes = {"split": "paper"} if task == "nih_localisation" else {}
+    assert why_not_beside(key_of(task, "paper"), settings_of(task, "paper", **changes)) == ""
+    for preset in ("quick", "standard"):
+        said = why_not_beside(key_of(task, preset), settings_of(task, preset, **changes))
+        assert f"preset {preset} here, paper theirs" in said
+    old = why_not_beside(key_of(task, "paper", 1), settings_of(task, "paper", **changes))
+    assert "protocol version 1 here" in old
+
+
+def test_a_board_of_64_pixels_says_that_the_numbers_are_of_128():
+    said = why_not_beside(key_of("scr_3fold", "quick"), settings_of("scr_3fold", "quick"))
+    assert "resolution 64 here, 128 theirs" in said
+    other = settings_of("scr_official", "paper", organs='["heart"]')
+    assert "organs heart here, not said theirs" in why_not_beside(key_of("scr_official", "paper"), other)
+
+
+def test_a_board_shows_no_difference_where_the_numbers_are_not_of_its_kind():
+    dice = MetricInfo(name="dice", label="Dice", decimals=4)
+
+    def made(preset):
+        one = made_up.attempt("dcgan_pair", key=key_of("scr_3fold", preset), metric=dice, phantom=False, headline=None)
+        return board([one])
+
+    theirs, other = made("paper"), made("quick")
+    rows = beside_rows(theirs, theirs.all)
+    assert rows and published_rows(theirs) and not why_none(theirs)
+    assert beside_rows(other, other.all) == [] == published_rows(other) and "64" in why_none(other)
+
+
+def test_the_window_of_15000_steps_stands_beside_the_third_window_and_split_paper():
+    window = MetricInfo(name="cl_window_3", label="window 3", decimals=3)
+
+    def made(split):
+        settings = settings_of("nih_localisation", "paper", split=split)
+        key = key_of("nih_localisation", "paper")
+        one = made_up.attempt("pix2pix", key=key, metric=window, phantom=False, headline=None, settings=settings)
+        return board([one])
+
+    (average,) = [row for row in beside_rows(made("paper"), made("paper").all) if row.structure.endswith("average")]
+    printed = tables()["xing_table2"].records()[-1]["ori_pix2pix_15k"]
+    assert average.printed.startswith(f"{printed} (Xing") and "window 3" in average.structure
+    assert {row.metric for row in published_rows(made("paper"))} == {"window 3"}
+    assert beside_rows(made("patient"), made("patient").all) == []
+    assert "split patient here, paper theirs" in why_none(made("patient"))

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -294,6 +295,15 @@ def test_published_numbers_stand_beside_real_films_alone(site):
     real, phantom = (page_of(site, data).read_text() for data in ("jsrt-scr", "phantom"))
     assert "Published beside reproduced" in real and "97.26 (Ciano et al. 2021)" in real and ">97.26</td>" in real
     assert "Ciano" not in phantom and "not comparable with published numbers" in phantom
+    assert "do not stand beside" not in real + phantom
+
+
+def test_a_board_of_small_films_says_why_no_published_number_stands_beside_it(tmp_path):
+    write_site([attempt("three_stage", key=replace(JSRT, preset="quick"), phantom=False)], tmp_path / "site")
+    for page in (page_of(tmp_path / "site", "jsrt-scr"), *(tmp_path / "site" / "providers").glob("*.html")):
+        text = page.read_text()
+        assert "Published beside reproduced" not in text and "97.26" not in text
+        assert "resolution 64 here, 512 theirs" in text
 
 
 def test_without_scripts_a_board_is_a_plain_table_in_order(site):
@@ -440,6 +450,8 @@ def test_a_thousand_entries_are_built_within_ten_seconds(thousand):
     assert seconds <= 10
     assert len(list((out / "providers").glob("*.html"))) == 1000
     assert page_of(out, "phantom").stat().st_size < 3_000_000
+    made = json.loads(page_of(out, "phantom").with_suffix(".json").read_text())
+    assert len({one["entry"] for one in made["entries"]}) == 1000
 
 
 # ------------------------------------------------------------------------------------------------- the browser
@@ -606,7 +618,17 @@ def test_a_thousand_entries_stay_usable(thousand, tab):
         " document.body.getBoundingClientRect(); return performance.now() - start })()"
     )
     assert tab.evaluate(click) < 2000
+    assert len(tab.evaluate(NAMES)) == 60 and tab.text("#count") == "1000 of 1000 entries, 60 shown"
     tab.click("#filter")
     tab.press(*"entry_0042")
     assert tab.evaluate(NAMES) == ["entry_0042"]
+    assert tab.text("#count") == "1 of 1000 entries" and tab.evaluate("document.getElementById('more').hidden")
+    tab.press(*["Backspace"] * 4)
+    best = tab.evaluate(NAMES)
+    assert len(best) == 60
+    tab.click("#more")
+    every = tab.evaluate(NAMES)
+    assert len(every) == 1000 and every[:60] == best and tab.evaluate("location.hash").endswith("all=1")
+    tab.click(head("gain"))
+    assert tab.evaluate(NAMES) == every[::-1]
     nothing_left(tab, site)

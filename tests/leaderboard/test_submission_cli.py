@@ -138,8 +138,8 @@ def test_an_entry_that_ends_the_process_that_reads_it_is_left_out(pack_system, t
         "entry.load_entry = lambda folder: os.abort() if folder.name == 'b' else load(folder)\n"
     )
     monkeypatch.setenv("PYTHONPATH", f"{mine}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-    entries, lines = guard.load_guarded(tmp_path / "submissions")
-    assert [one.name for one in entries] == ["a", "c"]
+    attempts, lines = guard.load_guarded(tmp_path / "submissions")
+    assert [one.entrant.name for one in attempts] == ["a", "c"]
     assert len(lines) == 1 and lines[0].startswith("b: the process that read it ended with status -6")
 
 
@@ -160,6 +160,7 @@ def test_a_checker_that_dies_or_hangs_refuses_the_entry(code, words, tmp_path, m
         lambda command, **options: real([sys.executable, "-c", code], **options | {"env": os.environ}),
     )
     monkeypatch.setattr(guard, "DRAWING", 0.0)
+    monkeypatch.setattr(guard, "LONGEST", 0.0)
     verdict = guard.check_guarded(tmp_path / "my_gan", None, 1.0)
     assert not verdict["passed"] and verdict["status"] == "refused" and words in verdict["findings"][0]["message"]
 

@@ -148,13 +148,43 @@ def test_plain_text_of_any_language_is_plain(text):
 
 
 @pytest.mark.parametrize(
-    "text", ['{"a": NaN}', '{"a": -Infinity}', '{"a": 1e999}', '{"a": 1, "a": 2}', "[" * 30, "{", ""]
+    "text",
+    [
+        *('{"a": NaN}', '{"a": -Infinity}', '{"a": 1e999}', '{"a": [[-1e999]]}', "[" * 30, "{", ""),
+        *('{"a": 1, "a": 2}', '{"b": [{"a": {"c": 1, "c": 1}}]}', '{"a": 1, "\\u0061": 2}'),
+        *(
+            '{"a": 9223372036854775808}',
+            '[[{"a": "<b>"}]]',
+            '{"a": {"&lt;": 1}}',
+            '{"a": ["x", ["\\u202e"]]}',
+            '["\u202e"]',
+        ),
+        *('{"a": "\\u003cb>"}', '{"a": "e\u0301"}', '[[["\x7f"]]]'),
+    ],
 )
 def test_json_that_is_no_plain_json_is_refused(text, tmp_path):
     path = tmp_path / "a.json"
     path.write_text(text)
     with pytest.raises(Refused):
         read_json(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"a": "p < 0.5 & more", "b": [1e300, {"a": "x"}, 9223372036854775807]}', '{\n "a": "é \\" \\u00e9"\n}', "[]"],
+)
+def test_json_that_is_plain_is_read(text, tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(text, encoding="utf-8")
+    assert read_json(path)[0] == text
+
+
+def test_of_an_object_the_plain_values_are_told(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('{"schema": 3, "in": [{"schema": 4}, {"schema": 5}], "a": "b", "last": {"schema": 6}}')
+    assert read_json(path)[1] == {"schema": 3, "in": [None, None], "a": "b", "last": None}
+    path.write_text('[{"schema": 3}]')
+    assert read_json(path)[1] == {}
 
 
 # --------------------------------------------------------------------------------------------------- arrays, scores

@@ -25,6 +25,7 @@ MOVES = {
     "tasks/patient_shares.py": NIH,
     "tasks/labelled_films.py": {CLASSES},
     "tasks/box_split.py": {BOXES},
+    "tasks/localisation_tables.py": {BOXES},
     "tasks/detections.py": {BOXES},
     "tasks/lungs/regions.py": {CLASSES},
     "tasks/lungs/record.py": {CLASSES},
@@ -58,6 +59,8 @@ MOVES = {
     "benchmark/data/copies.py": ALL,
     "benchmark/data/sizes.py": ALL,
     "benchmark/data/dataset.py": ALL,
+    "benchmark/data/film_rows.py": ALL,
+    "benchmark/data/gathered.py": ALL,
     "benchmark/data/resize.py": ALL,
     "benchmark/data/near_copies.py": ALL,  # what a record says of its synthetic films
     "benchmark/data/findings.py": ALL,
@@ -67,7 +70,10 @@ MOVES = {
     "benchmark/data/organs.py": {THREE, CLASSES},
     "benchmark/data/augmentation.py": {OFFICIAL},
     "benchmark/contracts/task.py": ALL,
-    "benchmark/contracts/provider.py": ALL,  # it makes a dataset of what a provider samples
+    "benchmark/contracts/provider.py": ALL,
+    "benchmark/contracts/collector.py": ALL,  # it makes a dataset of what a provider samples
+    "benchmark/contracts/initial_weights.py": ALL,  # what classes say beside their numbers
+    "benchmark/contracts/paper_table.py": ALL,
     "benchmark/contracts/keeping.py": ALL,
     "benchmark/contracts/ranges.py": ALL,
     "benchmark/data/odd_films.py": ALL,  # what a record says of its synthetic films
@@ -103,6 +109,8 @@ SILENT = (
         "benchmark/data/unchanged.py",
     ),
     *("benchmark/bounds.py", "benchmark/console_tables.py", "benchmark/disk.py", "benchmark/processes.py", *NO_NUMBERS),
+    "benchmark/fork_server.py",
+    *("benchmark/papers.py", "benchmark/presets.py"),
 )
 """Rooms and modules that move no key. Films that are drawn or imported have a digest of their own in every key, a provider
 of a folder or a program its own as well."""

@@ -13,7 +13,7 @@ from sklearn.metrics import auc as area_under
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from cxrbench.baselines.controls import CopyTrain
-from cxrbench.benchmark.contracts.provider import collect
+from cxrbench.benchmark.contracts.collector import collect
 from cxrbench.benchmark.contracts.task import Arm, ArmName, Predictions, Slot
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.data.findings import FINDINGS

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import timm
 import torch
+import torchvision
 from safetensors.torch import save_file
 from sklearn.metrics import log_loss, roc_auc_score
 from torch import nn
@@ -124,6 +126,19 @@ def test_weights_of_a_local_file_are_the_extractors_start_and_the_head_is_new(tm
     network = FindingsNet(2, growth=4, blocks=(2, 2), weights=path)
     assert all(torch.equal(value, given[f"features.{key}"]) for key, value in network.maps.state_dict().items())
     assert network.head.weight.shape == (2, network.width)
+
+
+def test_torchvisions_densenet121_is_taken_also_by_the_old_names_of_its_keys(tmp_path):
+    theirs = torchvision.models.densenet121(weights=None)
+    old = {re.sub(r"(norm|conv)([12])\.", r"\1.\2.", name).replace("features.conv.0", "features.conv0"): value
+           for name, value in theirs.state_dict().items() if not name.endswith("num_batches_tracked")}  # fmt: skip
+    assert any("denselayer1.norm.1.weight" in name for name in old)
+    torch.save(old, tmp_path / "densenet121.pth")
+    ours = FindingsNet(2, weights=tmp_path / "densenet121.pth").eval()
+    films = torch.randint(0, 256, (1, 1, 64, 64), dtype=torch.uint8)
+    given = (films.float() / 255 - ours.mean) / ours.spread
+    expected = theirs.eval().features(given).relu()
+    torch.testing.assert_close(ours.last_maps(films), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_weights_that_do_not_fit_are_refused_in_one_line(tmp_path):

@@ -1,0 +1,121 @@
+"""`cxrbench list provider NAME` and `list task NAME`: what one offers, its settings at every preset, how it reads its paper.
+
+All of it is read from files beside its module, so that nothing is imported; a class that has none is asked.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..papers import Paper, papers_about
+from ..presets import ABOUT, SETTINGS, Table, table_of
+from ..registry import find_provider, find_task
+
+if TYPE_CHECKING:
+    from ..registry import Offer, Plugin
+
+PRESETS = ("quick", "standard", "paper")
+WIDTH = 120
+LONGEST = 24
+"""Characters of a value in the table; the JSON has all of it."""
+
+
+@dataclass(frozen=True)
+class Details:
+    """What is shown of a provider or task."""
+
+    name: str
+    kind: str
+    about: str
+    annotations: tuple[str, ...]
+    settings: Table
+    papers: tuple[Paper, ...]
+
+
+def details_of(kind: str, name: str) -> Details:
+    """Of a provider (by name, path, folder or command) or a task; InputError where there is none."""
+    from .listing import provider_offer, task_offer
+
+    provider = kind == "provider"
+    plugin = find_provider(name) if provider else find_task(name)
+    offer: Offer = provider_offer(plugin) if provider else task_offer(plugin)
+    written: Table | None = plugin.written(SETTINGS)
+    if written is None:
+        written = _asked(plugin) if provider else table_of(plugin.load())
+    papers = () if plugin.argument else tuple(papers_about(plugin.source().parent, plugin.name))
+    return Details(plugin.name, kind, offer.summary, offer.annotations, written, papers)
+
+
+def _asked(plugin: Plugin) -> Table:
+    """The settings of a provider without a file of them, asked of its class in a process of its own."""
+    from ..errors import CxrbenchError
+    from ..home import home
+    from ..runs.asked import ask_provider
+    from ..runs.store import Store
+
+    table: Table = {}
+    for preset in PRESETS:
+        try:
+            said = ask_provider(plugin, preset, (), Store(home() / "store"))
+        except CxrbenchError:  # it has no such preset, or cannot be used: the list above says why
+            continue
+        for key, value in _flat(said.settings).items():
+            table.setdefault(key, {ABOUT: ""})[preset] = value
+    return table
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return found
+
+
+def as_json(details: Details) -> str:
+    """Everything, values in full."""
+    return json.dumps(asdict(details), indent=1)
+
+
+def show(details: Details) -> None:
+    """Print it for people."""
+    from rich.console import Console
+
+    from ..console_tables import as_text, cell, table
+
+    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
+    what = "makes" if details.kind == "provider" else "needs"
+    print(f"{details.name}: {details.about}\n{what}: {', '.join(details.annotations) or 'films alone'}\n")
+    if details.settings:
+        presets = [one for one in PRESETS if any(one in row for row in details.settings.values())]
+        prefix = "" if details.kind == "provider" else "task."
+        made = table([f"--set {prefix}...", *presets, ""], left=1)
+        made.columns[-1].justify = "left"
+        made.columns[-1].no_wrap = False
+        for key, row in details.settings.items():
+            made.add_row(cell(key), *(cell(_short(row.get(one))) for one in presets), cell(row[ABOUT]))
+        console.print(as_text(made, console.width), end="", highlight=False)
+        print()
+    for paper in details.papers:
+        _show_paper(paper, console.width)
+
+
+def _short(value: Any) -> str:
+    text = "–" if value is None else value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
+def _show_paper(paper: Paper, width: int) -> None:
+    print(paper.title)
+    for row in paper.rows:
+        lines = [f"the paper: {row.paper}", f"here: {row.here}", f"why: {row.why}"]
+        lines += [f"the other reading: {row.setting}"] if row.setting else []
+        for number, line in enumerate(lines):
+            start = f"  {row.key:<4} " if not number else " " * 7
+            print(textwrap.fill(line, width, initial_indent=start, subsequent_indent=" " * 9))
+    for one in paper.printed:
+        print(textwrap.fill(f"as printed: {one.what}", width, initial_indent="  ", subsequent_indent="    "))
+    print()

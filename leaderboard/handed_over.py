@@ -1,0 +1,80 @@
+"""What one process tells another of an entry that it has read: its attempts as a line of JSON, and back, to the same values.
+
+A process of ours reads an entry and hands over plain values; nothing is pickled. The line holds no place of this machine: a
+sample is named by its path in the entry's folder.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from .attempts import Attempt, Entrant, Place, protocol_of
+
+APART = {"entrant", "values"}
+"""Fields that are not as pydantic would write them: the same for all attempts of an entry; mappings with keys of four."""
+
+
+@cache
+def _attempts() -> TypeAdapter[Attempt]:
+    return TypeAdapter(Attempt)
+
+
+@cache
+def _entrants() -> TypeAdapter[Entrant]:
+    return TypeAdapter(Entrant)
+
+
+@cache
+def _same(place: Place) -> Place:
+    """One tuple for a place that many attempts have."""
+    return place
+
+
+def to_line(attempts: Sequence[Attempt], folder: Path) -> str:
+    """The attempts of the entry in a folder, in one line."""
+    entrant: dict[str, Any] = {}
+    if attempts:
+        one = attempts[0].entrant
+        samples = [path.relative_to(folder).as_posix() for path in one.samples]
+        entrant = asdict(replace(one, samples=())) | {"samples": samples}
+    parts = [
+        _attempts().dump_python(attempt, mode="json", exclude=APART) | {"values": _plain(attempt)}
+        for attempt in attempts
+    ]
+    return json.dumps({"entrant": entrant, "attempts": parts}, separators=(",", ":"), allow_nan=False)
+
+
+def from_line(line: str | bytes, folder: Path) -> list[Attempt]:
+    """The attempts of a line, of an entry that lies in this folder. ValueError for what is no such line.
+
+    The protocol is that of the installed task, as `from_results` has it.
+    """
+    said = json.loads(line)
+    try:
+        if not said["attempts"]:
+            return []
+        samples = tuple(folder / name for name in said["entrant"]["samples"])
+        entrant = replace(_entrants().validate_python(said["entrant"] | {"samples": []}), samples=samples)
+        return [_attempt(part, entrant) for part in said["attempts"]]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"no attempts of an entry: {error}") from None
+
+
+def _attempt(part: dict[str, Any], entrant: Entrant) -> Attempt:
+    values = {
+        _same((size, arm, metric, structure)): dict(zip(seeds, numbers, strict=True))
+        for size, arm, metric, structure, seeds, numbers in part["values"]
+    }
+    found = _attempts().validate_python(part | {"entrant": entrant, "values": {}})
+    return replace(found, values=values, protocol=protocol_of(found.key.task) or found.protocol)
+
+
+def _plain(attempt: Attempt) -> list[list[Any]]:
+    return [[*place, list(by_seed), list(by_seed.values())] for place, by_seed in attempt.values.items()]

@@ -1,0 +1,188 @@
+"""Children of a server that forks are as much apart as processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cxrbench.benchmark.fork_server import ForkServer, borrowed, close_idle, loaded
+from cxrbench.benchmark.processes import MARK, Apart, Ended
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="servers that fork are for Linux")
+
+SECONDS = 60
+PROGRAM = '''
+"""What a child does: the line that it reads is code."""
+import sys
+
+KEPT = []
+
+def main():
+    exec(compile(sys.stdin.readline().replace(";;", "\\n"), "order", "exec"), {"KEPT": KEPT})
+'''
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("programs")
+    (folder / "obeys.py").write_text(PROGRAM)
+    path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH", "")])])
+    return {**os.environ, "PYTHONPATH": path}
+
+
+@pytest.fixture(scope="module")
+def server(environment) -> Iterator[ForkServer]:
+    server = ForkServer("obeys", environment)
+    yield server
+    server.close()
+
+
+def child(server: ForkServer, code: str, load: tuple[str, ...] = ()) -> Apart:
+    apart = Apart(["false"], environment={}, fork=lambda mark: server.fork(mark, load))
+    assert not isinstance(apart.process, subprocess.Popen)
+    apart.give(code.replace("\n", ";;") + "\n", last=False)
+    return apart
+
+
+def ended(server: ForkServer, code: str, limit: float = SECONDS, **options) -> Ended:
+    return child(server, code, **options).wait(limit)
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("pass", 0),
+        ("raise SystemExit", 0),
+        ("raise SystemExit(3)", 3),
+        ("raise SystemExit('no')", 1),
+        ("1 / 0", 1),
+        ("import os; os._exit(7)", 7),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", -signal.SIGSEGV),
+    ],
+)
+def test_a_child_ends_as_a_program_does(server, code, found):
+    assert ended(server, code).code == found
+
+
+def test_what_a_child_prints_is_its_own(server):
+    one = ended(server, "import sys; print('out'); print('err', file=sys.stderr)")
+    assert (one.output, one.errors) == ("out\n", "err\n")
+    assert ended(server, "raise ValueError('of this child')").errors.endswith("ValueError: of this child\n")
+    assert ended(server, "import os; os.system('echo from a shell')").output == "from a shell\n"
+
+
+def test_children_share_nothing_but_what_was_loaded(server):
+    for _ in range(2):
+        assert ended(server, "KEPT.append(1); print(len(KEPT))").output == "1\n"
+    draws = {ended(server, "import random; print(random.random())", load=("random",)).output for _ in range(3)}
+    assert len(draws) == 3
+    code = "import sys; print('json.tool' in sys.modules, 'no.such' in sys.modules)"
+    assert ended(server, code).output == "False False\n"
+    assert ended(server, code, load=("json.tool", "no.such")).output == "True False\n"
+    assert ended(server, code).output == "True False\n", "it stays loaded"
+
+
+def test_a_child_leads_its_session_and_has_its_mark_where_others_read_it(server):
+    code = """import os
+print(os.getsid(0) == os.getpid() == os.getpgrp())
+print([one for one in open("/proc/self/environ", "rb").read().split(b"\\0") if one.startswith(b"CXRBENCH_PROCESS=")])
+print(os.environ["CXRBENCH_PROCESS"])
+print(sorted(os.listdir("/proc/self/fd"))[:3], len(os.listdir("/proc/self/fd")))"""
+    apart = child(server, code)
+    leads, told, own, ends = apart.wait(SECONDS).output.splitlines()
+    assert leads == "True" and apart.mark in told and own.endswith(f"/{apart.mark}")
+    assert ends == "['0', '1', '2'] 4", "one more is the list's own"
+
+
+def test_what_a_child_leaves_behind_is_stopped_though_it_only_forked(server, tmp_path):
+    left = tmp_path / "pid"
+    code = f"""import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        open({str(left)!r}, "w").write(str(os.getpid()))
+        time.sleep(7533)
+    os._exit(0)
+while not os.path.exists({str(left)!r}) or not open({str(left)!r}).read():
+    time.sleep(0.01)"""
+    assert ended(server, code).code == 0
+    pid = int(left.read_text())
+    for _ in range(200):
+        if not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1][:3]:
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("it is still there")
+    assert server.lives
+
+
+def test_a_limit_stops_a_child_and_not_its_server(server):
+    assert ended(server, "import time; time.sleep(7534)", limit=0.3).code is None
+    assert ended(server, "print('on')").output == "on\n"
+
+
+def test_another_thread_may_end_it(server):
+    apart = child(server, "import time; time.sleep(7535)")
+    threading.Timer(0.3, apart.end).start()
+    assert apart.wait(SECONDS).code == -signal.SIGKILL
+    assert ended(server, "pass").code == 0
+
+
+def test_a_server_with_threads_forks_nothing_and_a_process_is_started(server, environment, tmp_path):
+    (tmp_path / "threaded.py").write_text(
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(7536,), daemon=True).start()\n"
+        + PROGRAM.split('"""', 2)[2]
+    )
+    path = os.pathsep.join([str(tmp_path), environment["PYTHONPATH"]])
+    other = ForkServer("threaded", {**environment, "PYTHONPATH": path})
+    apart = Apart([sys.executable, "-c", "print('anew')"], environment=os.environ, fork=other.fork)
+    assert isinstance(apart.process, subprocess.Popen) and apart.wait(SECONDS).output == "anew\n"
+    other.close()
+
+
+def test_a_server_that_is_gone_is_noticed(environment):
+    server = ForkServer("obeys", environment)
+    apart = child(server, "import time; time.sleep(7537)")
+    server._process.kill()
+    assert apart.wait(SECONDS).code == -signal.SIGKILL
+    assert server.fork("0" * 32) is None and not server.lives
+    broken = ForkServer("no_such_module", environment)
+    assert broken.fork("0" * 32) is None
+    server.close()
+    broken.close()
+
+
+def test_an_idle_server_is_used_again_and_one_that_died_is_not(environment):
+    pids = []
+    for _ in range(3):
+        with borrowed("obeys", environment) as server:
+            assert server is not None and server.lives
+            pids.append(server._process.pid)
+            if len(pids) == 2:
+                server._process.kill()
+                server._process.wait()
+    assert pids[0] == pids[1] != pids[2]
+    with borrowed("obeys", {**environment, "OMP_NUM_THREADS": "3"}) as other:
+        assert other is not None and other._process.pid not in pids
+    close_idle()
+    assert not other.lives
+
+
+def test_only_familiar_packages_are_loaded_before_they_are_needed(monkeypatch):
+    """An import of anything else may start threads, or ask a question."""
+    import numpy as np
+
+    monkeypatch.setitem(sys.modules, "a_provider_of_somebody", np)
+    names = loaded()
+    assert "numpy" in names and "cxrbench.benchmark.fork_server" in names
+    assert {name.split(".")[0] for name in names} & {"a_provider_of_somebody", "pytest", "json"} == set()
+    assert json.loads(json.dumps(names)) == names and MARK
