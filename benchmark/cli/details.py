@@ -38,8 +38,6 @@ class Details:
 
 def details_of(kind: str, name: str) -> Details:
     """Of a provider (by name, path, folder or command) or a task; InputError where there is none."""
-    from .listing import provider_offer, task_offer
-
     provider = kind == "provider"
     plugin = find_provider(name) if provider else find_task(name)
     offer: Offer = provider_offer(plugin) if provider else task_offer(plugin)
@@ -48,6 +46,32 @@ def details_of(kind: str, name: str) -> Details:
         written = _asked(plugin) if provider else table_of(plugin.load())
     papers = () if plugin.argument else tuple(papers_about(plugin.source().parent, plugin.name))
     return Details(plugin.name, kind, offer.summary, offer.annotations, written, papers)
+
+
+def provider_offer(plugin: Plugin) -> Offer:
+    """What a provider offers: as its package wrote it down, else as its class says in a process of its own."""
+    from ..registry import Offer
+
+    if (written := plugin.said()) is not None:
+        return written
+    from ..home import home
+    from ..runs.asked import ask_provider
+    from ..runs.store import Store
+
+    said = ask_provider(plugin, "quick", (), Store(home() / "store"))
+    return Offer(said.summary, said.produces)
+
+
+def task_offer(plugin: Plugin) -> Offer:
+    """What a task needs, and its line."""
+    from ..registry import Offer
+
+    if (written := plugin.said()) is not None:
+        return written
+    from ..runs.examine import task_class
+
+    cls = task_class(plugin)
+    return Offer(cls.summary, (cls.needs.value,))
 
 
 def _asked(plugin: Plugin) -> Table:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import CxrbenchError, InputError, unknown
+from .details import as_json as details_as_json
+from .details import details_of, provider_offer, show, task_offer
 from .options import Json
 
 if TYPE_CHECKING:
@@ -37,13 +39,11 @@ def list_(
     if name:
         if kind not in ("providers", "tasks"):
             raise InputError(f"list {kind} {name}: only a provider or a task is shown by name")
-        from . import details
-
-        found_one = details.details_of(kind[:-1], name)
+        found_one = details_of(kind[:-1], name)
         if as_json:
-            print(details.as_json(found_one))
+            print(details_as_json(found_one))
         else:
-            details.show(found_one)
+            show(found_one)
         return
     makers = {"providers": _providers, "tasks": _tasks, "presets": _presets, "datasets": _datasets}
     found = {name: makers[name]() for name in ([kind] if kind else KINDS)}
@@ -86,32 +86,6 @@ def _offer(plugin: Plugin, ask: Callable[[Plugin], Offer]) -> Offer:
         return ask(plugin)
     except CxrbenchError as error:
         return Offer(f"cannot be used: {error}", ())
-
-
-def provider_offer(plugin: Plugin) -> Offer:
-    """What a provider offers: as its package wrote it down, else as its class says in a process of its own."""
-    from ..registry import Offer
-
-    if (written := plugin.said()) is not None:
-        return written
-    from ..home import home
-    from ..runs.asked import ask_provider
-    from ..runs.store import Store
-
-    said = ask_provider(plugin, "quick", (), Store(home() / "store"))
-    return Offer(said.summary, said.produces)
-
-
-def task_offer(plugin: Plugin) -> Offer:
-    """What a task needs, and its line."""
-    from ..registry import Offer
-
-    if (written := plugin.said()) is not None:
-        return written
-    from ..runs.examine import task_class
-
-    cls = task_class(plugin)
-    return Offer(cls.summary, (cls.needs.value,))
 
 
 def _presets() -> list[dict[str, Any]]:
