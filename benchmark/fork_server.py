@@ -35,20 +35,20 @@ FAMILIAR = ("numpy", "pandas", "scipy", "torch", "torchvision", "cv2", "PIL", "p
 """Packages that a server may load: others may do anything when they are imported."""
 FORKS_WITH_US = ("jemalloc_bg_thd",)
 """Threads by name that are begun anew in a child: those of jemalloc, pyarrow's allocator, which registers for forks."""
-_OURS = __name__.split(".benchmark.")[0]
 _idle: dict[tuple[Any, ...], list[ForkServer]] = {}
 _lock = threading.Lock()
 
 
-def loaded() -> list[str]:
+def loaded() -> set[str]:
     """The modules of this process that a server may load before it forks the next child."""
-    roots = (f"{_OURS}.", *(f"{name}." for name in FAMILIAR))
-    found = [
+    ours = __name__.split(".")[0]
+    return {
         name
-        for name, module in sorted(sys.modules.items())
-        if f"{name}.".startswith(roots) and getattr(module, "__spec__", None) is not None and "._" not in name
-    ]
-    return found
+        for name, module in list(sys.modules.items())
+        if getattr(module, "__spec__", None) is not None
+        and "._" not in name
+        and (name.startswith(f"{ours}.") or (name.split(".")[0] in FAMILIAR and name.count(".") < 2))
+    }
 
 
 class Forked:
@@ -56,7 +56,9 @@ class Forked:
 
     def __init__(self, pid: int, pipes: tuple[IO[bytes], IO[bytes], IO[bytes]], channel: socket.socket) -> None:
         self.pid, self.returncode = pid, None
-        self.stdin, self.stdout, self.stderr = pipes
+        self.stdin: IO[bytes] | None = pipes[0]
+        self.stdout: IO[bytes] | None = pipes[1]
+        self.stderr: IO[bytes] | None = pipes[2]
         self._channel, self._asking = channel, threading.Lock()
 
     returncode: int | None

@@ -19,12 +19,9 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any, Protocol
 
 from .errors import CxrbenchError, ProviderError, one_line
-
-if TYPE_CHECKING:
-    from .fork_server import Forked
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # glibc hands memory of the size of a batch back to the system at every step of a training and asks for it again, which
@@ -79,6 +76,18 @@ class Ended:
     errors: str
 
 
+class Started(Protocol):
+    """A process that was started with three pipes, as `subprocess.Popen` has it."""
+
+    pid: int
+    stdin: IO[bytes] | None
+    stdout: IO[bytes] | None
+    stderr: IO[bytes] | None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code; subprocess.TimeoutExpired."""
+
+
 class Apart:
     """A process in a session of its own. `end` stops it and everything that it started, also what has left its session."""
 
@@ -88,11 +97,11 @@ class Apart:
         *,
         environment: Mapping[str, str],
         most_output: int = TAIL,
-        fork: Callable[[str], Forked | None] | None = None,
+        fork: Callable[[str], Started | None] | None = None,
     ) -> None:
         """`fork` (`fork_server.ForkServer.fork`) gives a child with a mark in place of a new process of the command."""
         self.mark = uuid.uuid4().hex
-        self.process: subprocess.Popen[bytes] | Forked = (fork and fork(self.mark)) or subprocess.Popen(
+        self.process: Started = (fork and fork(self.mark)) or subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

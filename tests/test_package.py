@@ -86,6 +86,7 @@ GROUND = set(
         "registry",
         "files",
         "processes",
+        "fork_server",
         "schema",
         "device",
         "exact",

@@ -315,7 +315,8 @@ def _record(
     cell = job.cell
     provided = cell.fit_key is not None and cell.synthetic_key is not None
     made = store.sampled(str(cell.synthetic_key)) if provided else None
-    alone = check_real(data, _used(arm)[0], test) if made is None else {}  # of a placebo, copies of its films
+    learnt = arm.real if arm.real is not None or made is not None else training_set(job.work, cell, task_of(job.work))
+    alone = {} if made is not None or learnt is None else check_real(data, learnt, test)
     return Record(
         key=job.key,
         cell=cell.identity,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from cxrbench.benchmark.fork_server import ForkServer, borrowed, close_idle, loaded
-from cxrbench.benchmark.processes import MARK, Apart, Ended
+from cxrbench.benchmark.processes import Apart, Ended
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="servers that fork are for Linux")
 
@@ -185,4 +184,4 @@ def test_only_familiar_packages_are_loaded_before_they_are_needed(monkeypatch):
     names = loaded()
     assert "numpy" in names and "cxrbench.benchmark.fork_server" in names
     assert {name.split(".")[0] for name in names} & {"a_provider_of_somebody", "pytest", "json"} == set()
-    assert json.loads(json.dumps(names)) == names and MARK
+    assert all(name.count(".") < 2 for name in names if name.startswith("numpy"))

@@ -82,7 +82,7 @@ def whole(tmp_path_factory):
         curve = curve_of(ladder.plan, ladder.store)
         keep_curve(ladder.plan, ladder.store, curve)
         provider = f"{TOYS}/toy_providers.py:Toy"
-        prepared = runner.prepare(runner.Request(provider=provider, task="toy", seeds=5, jobs=1))
+        prepared = runner.prepare(runner.Request(provider=provider, task="toy", seeds=5, jobs=1, entry="toy"))
         assert [outcome.error for outcome in runner.execute(prepared) if outcome.error] == []
         found = find_curve(prepared.plan, prepared.store)
         results = assemble(prepared.plan, prepared.store, ["cxrbench", "run"], curve=found)
