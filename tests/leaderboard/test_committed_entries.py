@@ -72,17 +72,18 @@ def test_the_ruler_measures_what_is_known_of_the_controls(data):
     assert headline["classical"].verdict == "adds more than copying does"
 
 
-def test_the_board_tells_noise_from_copies_and_copies_gain_nothing():
+def test_a_board_tells_bent_films_from_copies_and_copies_gain_nothing():
+    """Corrected for all comparisons of a board; wrong masks are told to harm where the films are real."""
     attempts = [attempt for entry in load_entries(ENTRIES) for attempt in from_entry(entry)]
-    for board in boards(attempts):
-        if board.key.task != "scr_official":
-            continue
+    found = {board.key.data: board for board in boards(attempts) if board.key.task == "scr_official"}
+    assert set(found) == {PHANTOM, REAL_FILMS}
+    for board in found.values():
         names = [one.attempt.entrant.name for one in board.all]
-        found = {one.attempt.entrant.name: one for one in board.all}
         division = board.all[0].attempt.entrant.division
-        copies, noise = (names.index(name) for name in ("copy_train", "noise"))
-        assert board.apart[division][copies, noise] and copies < noise
-        assert found["copy_train"].rank.told == 0 and found["noise"].verdict == "harms"
+        bent, copies = (names.index(name) for name in ("classical", "copy_train"))
+        assert board.apart[division][bent, copies] and bent < copies
+        assert board.all[copies].rank.told == 0 and names[-1] == "degraded"
+    assert found[REAL_FILMS].all[-1].verdict == "harms"
 
 
 def test_the_controls_say_that_they_are():
