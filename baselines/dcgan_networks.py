@@ -15,12 +15,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..benchmark.errors import InputError
+from ..benchmark.settings import added
+from .timeline import NO_TIMELINE, Moments
 
 FIRST_SIDE = 4
 
 
 @dataclass(frozen=True)
-class DCGANPairSettings:
+class DCGANPairSettings(Moments):
     """The paper's settings. Maps are listed from input to output; for other resolutions than 4 x 2^levels the levels
     next to the films are dropped, or repeated."""
 
@@ -39,12 +41,16 @@ class DCGANPairSettings:
     """Decay of the running mean of the generator's weights that films are drawn from; 0 is the paper's, no mean."""
     duplicate_distance: int = 4
     """Films are near duplicates when at most this many of the 64 bits of their perceptual hashes differ."""
-    timeline: int = 8
-    """Moments of the training at which samples are kept for the report."""
+    elastic: int = added(0)
+    """Elastically bent copies of every training film, with its mask, that join the training (the paper's outlook)."""
+    elastic_bend: float = added(0.015)
+    """Of these: root mean square of the displacement, as a share of the side."""
+    elastic_width: float = added(0.1)
+    """Standard deviation of its smoothing, as a share of the side."""
 
     def shorter(self, steps: int, side: int | None = None) -> Self:
         """At most that many steps, without a timeline."""
-        return replace(self, steps=min(steps, self.steps), timeline=0)
+        return replace(self, steps=min(steps, self.steps), **NO_TIMELINE)
 
     def with_batch(self, size: int) -> Self:
         """Batches of that many pairs."""

@@ -28,10 +28,11 @@ from ..benchmark.errors import InputError, ProviderError
 from ..benchmark.progress import Progress
 from ..benchmark.training import loop as training
 from ..benchmark.training.loop import seeded
-from ..benchmark.training.recipe import Recipe, RowNumbers, Step
+from ..benchmark.training.recipe import RowNumbers, Step
 from .dcgan_networks import DCGANPairSettings, Generator, make_networks
+from .elastic import with_elastic_copies
 from .lung_masks import Refusal, eight_bits, two_lungs
-from .timeline import Timeline
+from .timeline import Moments, ShownRecipe, Timeline
 from .trained import Trained
 
 SAMPLING_BATCH = 128  # a film depends on its batch (batch statistics), so films are always drawn by this many
@@ -54,7 +55,7 @@ class PairTimeline(Timeline):
 
     latents: Tensor
 
-    def __init__(self, moments: int, steps: int, side: int, latent: int) -> None:
+    def __init__(self, moments: Moments, steps: int, side: int, latent: int) -> None:
         super().__init__(moments, steps=steps, samples=2 * SHOWN, side=side)
         self.register_buffer("latents", uniform((SAMPLING_BATCH, latent)))
 
@@ -67,14 +68,16 @@ class PairTimeline(Timeline):
             self.films[place] = ((pairs + 1) * 127.5).to(torch.uint8).flatten(0, 1)
 
 
-class DCGANRecipe(Recipe):
+class DCGANRecipe(ShownRecipe):
     """Adversarial training on uint8 pairs (N, 2, side, side), 0 to 255."""
+
+    timeline: PairTimeline
 
     def __init__(self, pairs: np.ndarray, settings: DCGANPairSettings) -> None:
         self.settings, self.pairs = settings, torch.from_numpy(pairs)
         self.generator, self.discriminator = make_networks(pairs.shape[-1], settings)
         self.average = AveragedModel(self.generator, multi_avg_fn=get_ema_multi_avg_fn(settings.average))
-        self.timeline = PairTimeline(settings.timeline, settings.steps, pairs.shape[-1], settings.latent)
+        self.timeline = PairTimeline(settings, settings.steps, pairs.shape[-1], settings.latent)
 
     def networks(self) -> Mapping[str, nn.Module]:
         networks = {"generator": self.generator, "discriminator": self.discriminator, "timeline": self.timeline}
@@ -94,6 +97,9 @@ class DCGANRecipe(Recipe):
 
     def batch_size(self, images_seen: int) -> int:
         return self.settings.batch_size
+
+    def begins(self, device: torch.device) -> None:
+        self.timeline.after_step(0, self.sampler())
 
     def step(self, batch: Mapping[str, Tensor], at: Step) -> Mapping[str, Tensor]:
         self.pairs = self.pairs.to(at.device)
@@ -169,7 +175,7 @@ class DCGANPair(Trained):
     presets: ClassVar = {
         "quick": QUICK,
         "standard": replace(PAPER, steps=6_000),
-        "paper": PAPER,
+        "paper": replace(PAPER, timeline_every=200),  # "samples were generated every 200 mini-batches"
     }
     reference_seconds: ClassVar = {"quick": 30.0}
     not_saved: ClassVar = Trained.not_saved | {"tally"}
@@ -189,6 +195,9 @@ class DCGANPair(Trained):
         self.built_for, (self.lungs, self.places) = train.info, find_lungs(train)
         masks = train.organ_masks(self.lungs).any(axis=1)
         pairs = np.stack([train.images, masks * np.uint8(255)], axis=1)
+        s: DCGANPairSettings = self.settings
+        bent_seed = digest.derive_seed("dcgan_pair", "elastic", seed)
+        pairs = with_elastic_copies(pairs, s.elastic, bend=s.elastic_bend, width=s.elastic_width, seed=bent_seed)
         with seeded(digest.derive_seed("dcgan_pair", "networks", seed)):
             recipe = DCGANRecipe(pairs, self.settings)
         self.curves["pairs"] = training.train(
@@ -199,9 +208,10 @@ class DCGANPair(Trained):
             device=self.device,
             progress=progress,
             checkpoints=self.checkpoints,
+            name="pairs",
         )
         self.generator = recipe.sampler()
-        self.keep_timeline(recipe.timeline)
+        self.keep_timeline(recipe.timeline, self.curves["pairs"])
 
     def sample(self, n: int, *, seed: int) -> Iterator[Batch]:
         """Films with two lungs that are no near duplicates of each other. After ten films drawn per asked one the

@@ -29,8 +29,8 @@ from ..benchmark.data.resize import resample, resize_films
 from ..benchmark.progress import Progress
 from ..benchmark.training import loop as training
 from ..benchmark.training.loop import seeded
-from ..benchmark.training.recipe import Recipe, RowNumbers, Step
-from .timeline import Timeline
+from ..benchmark.training.recipe import RowNumbers, Step
+from .timeline import NO_TIMELINE, Moments, ShownRecipe, Timeline
 from .trained import Trained
 
 SAMPLING_BATCH = 64  # films are always drawn by this many, so that the first ones do not depend on the asked number
@@ -38,7 +38,7 @@ SHOWN = 6  # films of the timeline
 
 
 @dataclass(frozen=True)
-class Schedule:
+class Schedule(Moments):
     """How the films are prepared and how long the training is: `epochs`, but at least `least_steps` and, unless it is
     0, at most `most_steps` batches."""
 
@@ -48,8 +48,6 @@ class Schedule:
     epochs: float = 1.0
     least_steps: int = 1
     most_steps: int = 0
-    timeline: int = 8
-    """Moments of the training at which samples are kept for the report."""
 
     def steps(self, films: int) -> int:
         """Batches of a training on that many films."""
@@ -58,7 +56,7 @@ class Schedule:
 
     def shorter(self, steps: int, side: int | None = None) -> Self:
         """At most that many steps, without a timeline."""
-        return replace(self, most_steps=min(steps, self.most_steps or steps), timeline=0)
+        return replace(self, most_steps=min(steps, self.most_steps or steps), **NO_TIMELINE)
 
     def with_batch(self, size: int) -> Self:
         """Batches of that many films."""
@@ -105,13 +103,13 @@ def evaluating(networks: Iterable[nn.Module]) -> Iterator[None]:
             network.train(was_training)
 
 
-class KumarRecipe(Recipe):
+class KumarRecipe(ShownRecipe):
     """A training on uint8 films (N, side, side) that ends in networks to draw films from."""
 
     def __init__(self, films: np.ndarray, schedule: Schedule) -> None:
         self.films, self.schedule = torch.from_numpy(films), schedule
         steps, side = schedule.steps(len(films)), films.shape[-1]
-        self.timeline = Timeline(schedule.timeline, steps=steps, samples=SHOWN, side=side)
+        self.timeline = Timeline(schedule, steps=steps, samples=SHOWN, side=side)
 
     @abstractmethod
     def drawn_from(self) -> Mapping[str, nn.Module]:
@@ -129,14 +127,16 @@ class KumarRecipe(Recipe):
         self.films = self.films.to(device)
         return self.films[rows][:, None].float() / 255
 
+    def begins(self, device: torch.device) -> None:
+        self.timeline.after(0, self._shown)
+
     def show(self, at: Step) -> None:
         """Keep samples for the timeline where the step is one of its moments."""
+        self.timeline.after(at.index + 1, self._shown)
 
-        def draw() -> Tensor:
-            with evaluating(self.drawn_from().values()):
-                return self.samples(torch.Generator().manual_seed(0))[:SHOWN, None] * 2 - 1
-
-        self.timeline.after(at.index + 1, draw)
+    def _shown(self) -> Tensor:
+        with evaluating(self.drawn_from().values()):
+            return self.samples(torch.Generator().manual_seed(0))[:SHOWN, None] * 2 - 1
 
 
 class KumarProvider(Trained):
@@ -168,9 +168,10 @@ class KumarProvider(Trained):
             device=self.device,
             progress=progress,
             checkpoints=self.checkpoints,
+            name="films",
         )
         self.take({name: network.eval() for name, network in recipe.drawn_from().items()})
-        self.keep_timeline(recipe.timeline)
+        self.keep_timeline(recipe.timeline, self.curves["films"])
 
     def sample(self, n: int, *, seed: int) -> Iterator[Batch]:
         """Exactly `n` films, the first ones of the seed's endless row of films."""

@@ -20,7 +20,7 @@ from torch import nn
 
 from ..benchmark import digest
 from ..benchmark.contracts.initial_weights import InitialWeights
-from ..benchmark.contracts.provider import Batch
+from ..benchmark.contracts.provider import Batch, Timelines
 from ..benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from ..benchmark.errors import InputError, ProviderError
 from ..benchmark.progress import Progress
@@ -29,6 +29,7 @@ from .organ_maps import DOT_RADIUS, OrganMaps, grey_codes, mode_filter, nearest_
 from .pggan import PGGAN
 from .pggan_networks import PGGANSettings
 from .pix2pixhd import ClassPairs, Pairs, Pix2PixHD, Pix2PixHDSettings
+from .timeline import Along
 from .trained import Measurable, Trained
 
 BATCH = 16  # films drawn together; the same draws whatever the asked number
@@ -98,12 +99,19 @@ class MultiStage(Trained):
     sampling_parts = frozenset({"dots generator", "labels generator", "films generator"})
     part_types: ClassVar[Mapping[str, type[PGGAN] | type[Pix2PixHD]]]
     """The parts by name, in the order of the chain."""
-    not_saved: ClassVar = Trained.not_saved | {"parts"}
+    not_saved: ClassVar = Trained.not_saved | {"parts", "along"}
     maps: OrganMaps
+    grown: dict[str, tuple[int, float]]
+    """Of parts that were ended before they were grown: the level and alpha they are sampled at."""
 
     def __init__(self, settings: Any = None, *, device: str = "cpu") -> None:
         super().__init__(settings, device=device)
         self.parts: dict[str, Any] = {}
+        self.along: dict[str, Along] = {}
+        self.grown = {}
+
+    def timeline(self) -> Timelines:
+        return {name: samples for name, samples in self.along.items() if samples is not None}
 
     @abstractmethod
     def pairs(self, side: int, classes: int) -> Mapping[str, tuple[nn.Module, nn.Module]]:
@@ -121,6 +129,8 @@ class MultiStage(Trained):
     def take(self, networks: Mapping[str, nn.Module]) -> None:
         kinds: Mapping[str, Any] = self.part_types
         self.parts = {name: kind(networks[f"{name} generator"]) for name, kind in kinds.items()}
+        for name, grown in self.grown.items():
+            self.parts[name].grown = grown
 
     def fit(self, train: Dataset, *, seed: int, progress: Progress) -> None:
         if train.masks is None or not train.organs:
@@ -149,17 +159,21 @@ class MultiStage(Trained):
             yield Batch(images=images, masks=self.maps.masks(classes))
 
     def _grow(self, name: str, films: np.ndarray, settings: PGGANSettings, seed: int, progress: Progress) -> None:
-        self.parts[name], self.curves[name] = PGGAN.fit(
+        self.parts[name], self.curves[name], self.along[name] = PGGAN.fit(
             films,
             settings,
             seed=digest.derive_seed(name, seed),
             device=self.device,
             progress=progress,
             checkpoints=self._checkpoints(name),
+            name=name,
         )
 
+        if self.parts[name].grown is not None:
+            self.grown[name] = self.parts[name].grown
+
     def _translate(self, name: str, pairs: Pairs, settings: Pix2PixHDSettings, seed: int, progress: Progress) -> None:
-        self.parts[name], self.curves[name] = Pix2PixHD.fit(
+        self.parts[name], self.curves[name], self.along[name] = Pix2PixHD.fit(
             pairs,
             self.maps.classes,
             settings,
@@ -167,6 +181,7 @@ class MultiStage(Trained):
             device=self.device,
             progress=progress,
             checkpoints=self._checkpoints(name),
+            name=name,
         )
         if settings.vgg_weights is not None:
             self.weights_used = digest.of_file(settings.vgg_weights.expanduser())

@@ -22,8 +22,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ..benchmark.progress import Progress
 from ..benchmark.training.history import History
 from ..benchmark.training.loop import seeded, train
-from ..benchmark.training.recipe import Recipe, RowNumbers, Step
+from ..benchmark.training.recipe import RowNumbers, Step
 from .pggan_networks import FIRST_SIDE, Generator, PGGANSettings, downsample, make_networks, top_level, upsample
+from .timeline import Along, BesideRecipe, Timeline, as_shown, shown_side
+
+SHOWN = 6  # films of one channel, or 3 of two, kept along the training
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def pyramid(films: np.ndarray) -> list[Tensor]:
     return levels
 
 
-class PGGANRecipe(Recipe):
+class PGGANRecipe(BesideRecipe):
     """WGAN-GP training of a growing pair of networks on uint8 films (N, C, side, side), 0 to 255."""
 
     float32 = True
@@ -96,6 +99,9 @@ class PGGANRecipe(Recipe):
         self.average = AveragedModel(self.generator, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
         self.phases = growth(resolution, settings)
         self.steps = total_steps(self.phases)
+        count = SHOWN // channels
+        self.latents = torch.randn(count, self.generator.latent, generator=torch.Generator().manual_seed(0))
+        self.timeline = Timeline(settings, steps=self.steps, samples=count * channels, side=shown_side(resolution))
 
     def networks(self) -> Mapping[str, nn.Module]:
         return {"generator": self.generator, "discriminator": self.discriminator, "average": self.average}
@@ -127,7 +133,17 @@ class PGGANRecipe(Recipe):
         g_loss = -self.discriminator(self._fake(len(real), phase.level, alpha), phase.level, alpha).mean()
         self.discriminator.requires_grad_(True)
         at.update(g_loss, self.adam_g)
+        self.timeline.after(at.index + 1, lambda: self._shown(phase.level, alpha))
         return {"generator": g_loss, **d_losses}
+
+    def begins(self, device: torch.device) -> None:
+        self.timeline.after(0, lambda: self._shown(self.phases[0].level, 1.0))
+
+    def _shown(self, level: int, alpha: float) -> Tensor:
+        """Films of the averaged generator at the level of the training, the same latents every time."""
+        sampler = self.sampler()
+        latents = self.latents.to(next(sampler.parameters()).device)
+        return as_shown(sampler(latents, level, alpha), self.timeline.films.shape[-1])
 
     def _enter(self, phase: Phase) -> None:
         """A fade starts or ends: the optimisers forget their moments."""
@@ -175,10 +191,11 @@ class PGGANRecipe(Recipe):
 
 
 class PGGAN:
-    """A fitted generator of films (channels, side, side), used where it is."""
+    """A fitted generator of films (channels, side, side), used where it is. `grown`: the level and alpha that it is sampled
+    at, where its training was ended before it was grown; its films are then enlarged to the whole side."""
 
-    def __init__(self, generator: Generator) -> None:
-        self.generator = generator.eval()
+    def __init__(self, generator: Generator, grown: tuple[int, float] | None = None) -> None:
+        self.generator, self.grown = generator.eval(), grown
 
     @classmethod
     def fit(
@@ -190,8 +207,10 @@ class PGGAN:
         device: str,
         progress: Progress,
         checkpoints: Path | None = None,
-    ) -> tuple[PGGAN, History]:
-        """Learn uint8 films (N, channels, side, side); the fitted generator and its training curve."""
+        name: str = "",
+    ) -> tuple[PGGAN, History, Along]:
+        """Learn uint8 films (N, channels, side, side); the fitted generator, its training curve, and its samples along the
+        training."""
         with seeded(seed):
             recipe = PGGANRecipe(films, settings)
         rows = RowNumbers(len(films))
@@ -203,11 +222,18 @@ class PGGAN:
             device=device,
             progress=progress,
             checkpoints=checkpoints,
+            name=name,
         )
-        return cls(recipe.sampler()), history
+        phase, alpha = recipe.at(history.steps - 1)
+        grown = (phase.level, alpha) if history.steps < recipe.steps else None
+        return cls(recipe.sampler(), grown), history, recipe.timeline.until(history.steps)
 
     @torch.no_grad()
     def sample(self, count: int, rng: torch.Generator) -> np.ndarray:
         """Films float32 (count, channels, side, side) in [-1, 1] from a CPU generator of random numbers."""
         latents = torch.randn(count, self.generator.latent, generator=rng).to(next(self.generator.parameters()).device)
-        return self.generator(latents).clamp(-1, 1).float().cpu().numpy()
+        level, alpha = self.grown or (self.generator.top, 1.0)
+        films = self.generator(latents, level, alpha)
+        for _ in range(level, self.generator.top):
+            films = upsample(films)
+        return films.clamp(-1, 1).float().cpu().numpy()

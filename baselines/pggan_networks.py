@@ -14,13 +14,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..benchmark.errors import InputError
+from ..benchmark.settings import added
+from .timeline import NO_TIMELINE, Moments
 
 FIRST_SIDE = 4
 PASSED_KIMG = 1e-6  # thousand films of a phase that is passed by: one step
 
 
 @dataclass(frozen=True)
-class PGGANSettings:
+class PGGANSettings(Moments):
     """Defaults are the paper's: 64 feature maps, 600,000 films a phase, the release's rates and minibatches.
 
     `batch_sizes` and `learning_rates` are (side in pixels, value) pairs; a side that is not named takes the value of the
@@ -42,6 +44,7 @@ class PGGANSettings:
     drift: float = 0.001
     ema: float = 0.999
     group_size: int = 4
+    timeline: int = added(8)
 
     def channels(self, stage: int) -> int:
         """nf(stage) of the paper's release: feature maps after `stage` doublings from 2 x 2; nf(0) is the latent size."""
@@ -53,7 +56,7 @@ class PGGANSettings:
 
     def shorter(self, steps: int, side: int | None = None) -> Self:
         """Phases in proportion, the longest of `steps` films; for films of `side` pixels instead one step for each phase
-        but the last, which has a step more than `steps`."""
+        but the last, which has a step more than `steps`. Without a timeline."""
         phases = {"stabilise_kimg": self.stabilise_kimg, "fade_kimg": self.fade_kimg, "final_kimg": self.final_kimg}
         there = {name: kimg for name, kimg in phases.items() if kimg}
         if side is None:
@@ -61,7 +64,7 @@ class PGGANSettings:
             changed: dict[str, Any] = {name: kimg * share for name, kimg in there.items()}
         else:
             changed = dict.fromkeys(there, PASSED_KIMG) | {"final_kimg": (steps + 1) * self.batch_at(side) / 1000}
-        return replace(self, **changed)
+        return replace(self, **changed, **NO_TIMELINE)
 
     def with_batch(self, size: int) -> Self:
         """Minibatches of that many films at every side."""

@@ -32,9 +32,9 @@ from ..benchmark.errors import InputError
 from ..benchmark.progress import Progress
 from ..benchmark.training import loop as training
 from ..benchmark.training.loop import Rows, seeded
-from ..benchmark.training.recipe import Recipe, Step
+from ..benchmark.training.recipe import Step
 from .pix2pix_networks import Pix2PixSettings, make_networks
-from .timeline import Timeline
+from .timeline import ShownRecipe, Timeline
 from .trained import Trained
 
 SHOWN = 6  # samples in the timeline
@@ -175,7 +175,7 @@ def judged(logits: Tensor, real: bool) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits.float(), answer)
 
 
-class Pix2PixRecipe(Recipe):
+class Pix2PixRecipe(ShownRecipe):
     """Training on the pairs of a source."""
 
     def __init__(self, source: Pairs, settings: Pix2PixSettings) -> None:
@@ -184,7 +184,7 @@ class Pix2PixRecipe(Recipe):
         epochs = settings.epochs + settings.decay_epochs
         self.steps = settings.steps or epochs * math.ceil(len(source) / settings.batch_size)
         self.constant_steps = self.steps * settings.epochs // epochs
-        self.timeline = Timeline(settings.timeline, steps=self.steps, samples=SHOWN, side=side)
+        self.timeline = Timeline(settings, steps=self.steps, samples=SHOWN, side=side)
         asked = math.ceil(SHOWN / settings.batch_size) * settings.batch_size
         self.shown = source.batch(np.arange(asked) % len(source.boxed.boxes), np.random.default_rng(0))
 
@@ -223,6 +223,9 @@ class Pix2PixRecipe(Recipe):
         at.update(adversarial + distance, self.adam_g)
         self.timeline.after(at.index + 1, lambda: self.samples(at.device))
         return {"adversarial": adversarial, "l1": distance, "discriminator": d_loss}
+
+    def begins(self, device: torch.device) -> None:
+        self.timeline.after(0, lambda: self.samples(device))
 
     def samples(self, device: torch.device) -> Tensor:
         """The composites of the timeline's pairs, in batches like the training's."""
@@ -287,9 +290,10 @@ class Pix2Pix(Trained):
             device=self.device,
             progress=progress,
             checkpoints=self.checkpoints,
+            name="films",
         )
         self.generator = recipe.generator
-        self.keep_timeline(recipe.timeline)
+        self.keep_timeline(recipe.timeline, self.curves["films"])
 
     def keep(self, boxed: Boxed, train: Dataset) -> None:
         """The films and boxes that samples are made from."""

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from ..benchmark.errors import InputError
+from .timeline import NO_TIMELINE, Moments
 
 
 @dataclass(frozen=True)
-class Pix2PixSettings:
+class Pix2PixSettings(Moments):
     """Defaults are the release's where the paper says nothing (loss weights, schedule, amounts of variation)."""
 
     width: int = 64
@@ -43,12 +44,10 @@ class Pix2PixSettings:
     """Films are turned by up to this many degrees."""
     mirror: float = 0.5
     """Share of films that are mirrored."""
-    timeline: int = 8
-    """Moments of the training at which samples are kept for the report."""
 
     def shorter(self, steps: int, side: int | None = None) -> Self:
         """At most that many steps, without a timeline."""
-        return replace(self, steps=min(steps, self.steps or steps), timeline=0)
+        return replace(self, steps=min(steps, self.steps or steps), **NO_TIMELINE)
 
     def with_batch(self, size: int) -> Self:
         """Batches of that many films."""

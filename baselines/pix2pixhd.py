@@ -21,14 +21,18 @@ from torch.optim import Adam, Optimizer
 from ..benchmark.data.film_rows import Films
 from ..benchmark.errors import InputError
 from ..benchmark.progress import Progress
+from ..benchmark.settings import added
 from ..benchmark.training.history import History
 from ..benchmark.training.loop import seeded, train
-from ..benchmark.training.recipe import Recipe, Step
+from ..benchmark.training.recipe import Step
 from ..benchmark.training.weights import read_weights
+from .timeline import NO_TIMELINE, Along, BesideRecipe, Moments, Timeline, as_shown, shown_side
+
+SHOWN = 6  # maps whose translations are kept along the training
 
 
 @dataclass(frozen=True)
-class Pix2PixHDSettings:
+class Pix2PixHDSettings(Moments):
     """Defaults are the paper's: the release's networks, batch 1, 100 epochs and 100 more with a falling rate."""
 
     ngf: int = 64
@@ -48,10 +52,11 @@ class Pix2PixHDSettings:
     vgg_weight: float = 10.0
     vgg_weights: Path | None = None
     """A local file of torchvision's VGG19 ImageNet weights (.pth or .safetensors); None leaves the VGG loss out."""
+    timeline: int = added(8)
 
     def shorter(self, steps: int, side: int | None = None) -> Self:
-        """At most that many steps."""
-        return replace(self, steps=min(steps, self.steps or steps))
+        """At most that many steps, without a timeline."""
+        return replace(self, steps=min(steps, self.steps or steps), **NO_TIMELINE)
 
     def with_batch(self, size: int) -> Self:
         """Batches of that many pairs."""
@@ -237,6 +242,11 @@ class Pairs:
         return {"codes": torch.from_numpy(self.codes[rows]), "images": images}
 
 
+def _spread(codes: np.ndarray) -> np.ndarray:
+    """A few of the class maps, evenly spread."""
+    return codes[np.unique(np.linspace(0, len(codes) - 1, SHOWN).round().astype(int))]
+
+
 class ClassPairs(Pairs):
     """Training source whose images are class maps uint8 (N, H, W) too: one channel in [-1, 1] per class."""
 
@@ -250,16 +260,23 @@ class ClassPairs(Pairs):
         return {"codes": torch.from_numpy(self.codes[rows]), "images": images}
 
 
-class Pix2PixHDRecipe(Recipe):
-    """Training of the translation from one-hot maps of `classes` classes to images, on `count` pairs."""
+class Pix2PixHDRecipe(BesideRecipe):
+    """Training of the translation from one-hot maps of `classes` classes to images, on `count` pairs. `shown`: the maps,
+    uint8 (S, H, W), whose translations the timeline keeps."""
 
-    def __init__(self, count: int, classes: int, settings: Pix2PixHDSettings, channels: int = 1) -> None:
+    def __init__(
+        self, count: int, classes: int, settings: Pix2PixHDSettings, channels: int = 1, shown: np.ndarray | None = None
+    ) -> None:
         self.settings, self.classes = settings, classes
         self.generator, self.discriminator = make_networks(classes, channels, settings)
         self.vgg = None if settings.vgg_weights is None else VGGLoss(settings.vgg_weights.expanduser())
         epochs = settings.epochs + settings.decay_epochs
         self.steps = settings.steps or epochs * math.ceil(count / settings.batch_size)
         self.constant_steps = self.steps * settings.epochs // epochs
+        self.shown = np.zeros((0, 1, 1), np.uint8) if shown is None else shown
+        moments = settings if len(self.shown) else replace(settings, **NO_TIMELINE)
+        side = shown_side(self.shown.shape[-1])
+        self.timeline = Timeline(moments, steps=self.steps, samples=len(self.shown), side=side)
 
     def networks(self) -> Mapping[str, nn.Module]:
         return {"generator": self.generator, "discriminator": self.discriminator}
@@ -299,7 +316,26 @@ class Pix2PixHDRecipe(Recipe):
             g_losses["vgg"] = self.settings.vgg_weight * self.vgg(fake, real)
         at.update(torch.stack(list(g_losses.values())).sum(), self.adam_g)
         at.update(d_loss, self.adam_d)
+        self.timeline.after(at.index + 1, self._shown)
         return {**g_losses, "discriminator": d_loss}
+
+    def begins(self, device: torch.device) -> None:
+        self.timeline.after(0, self._shown)
+
+    def _shown(self) -> Tensor:
+        """What the generator makes of the shown maps, one after the other; of several channels the codes of the largest."""
+        made = [translate(self.generator, self.shown[[row]]) for row in range(len(self.shown))]
+        films = torch.cat(made).float()
+        if films.shape[1] > 1:
+            films = films.argmax(1, keepdim=True).float() * 2 / (films.shape[1] - 1) - 1
+        return as_shown(films, shown_side(films.shape[-1]))
+
+
+def translate(generator: GlobalGenerator, codes: np.ndarray) -> Tensor:
+    """Class maps uint8 (N, H, W) to images (N, channels, H, W) in [-1, 1], on the generator's device."""
+    device = next(generator.parameters()).device
+    images: Tensor = generator(one_hot(torch.from_numpy(codes).to(device), generator.inputs))
+    return images
 
 
 class Pix2PixHD:
@@ -319,8 +355,10 @@ class Pix2PixHD:
         device: str,
         progress: Progress,
         checkpoints: Path | None = None,
-    ) -> tuple[Pix2PixHD, History]:
-        """Learn pairs of class maps (0 to classes - 1) and images; the fitted generator and its training curve."""
+        name: str = "",
+    ) -> tuple[Pix2PixHD, History, Along]:
+        """Learn pairs of class maps (0 to classes - 1) and images; the fitted generator, its training curve, and its samples
+        along the training."""
         side, step = source.codes.shape[-1], 1 << settings.n_downsample
         if side % step:
             raise InputError(
@@ -328,7 +366,7 @@ class Pix2PixHD:
                 f"found {side}: resize the dataset"
             )
         with seeded(seed):
-            recipe = Pix2PixHDRecipe(len(source), classes, settings, source.channels)
+            recipe = Pix2PixHDRecipe(len(source), classes, settings, source.channels, _spread(source.codes))
         history = train(
             recipe,
             source,
@@ -337,12 +375,11 @@ class Pix2PixHD:
             device=device,
             progress=progress,
             checkpoints=checkpoints,
+            name=name,
         )
-        return cls(recipe.generator), history
+        return cls(recipe.generator), history, recipe.timeline.until(history.steps)
 
     @torch.no_grad()
     def translate(self, codes: np.ndarray) -> np.ndarray:
         """Class maps uint8 (N, H, W) to images float32 (N, channels, H, W) in [-1, 1]."""
-        device = next(self.generator.parameters()).device
-        labels = one_hot(torch.from_numpy(codes).to(device), self.generator.inputs)
-        return self.generator(labels).float().cpu().numpy()
+        return translate(self.generator, codes).float().cpu().numpy()

@@ -28,10 +28,10 @@ from ..benchmark.errors import InputError
 from ..benchmark.progress import Progress
 from ..benchmark.training import loop as training
 from ..benchmark.training.loop import Rows, seeded
-from ..benchmark.training.recipe import Recipe, Step
+from ..benchmark.training.recipe import Step
 from .pggan import gradient_penalty
 from .stargan_networks import StarGANSettings, make_networks
-from .timeline import Timeline
+from .timeline import ShownRecipe, Timeline
 from .trained import Trained
 
 SAMPLING_BATCH = 32
@@ -62,7 +62,7 @@ class DomainFilms:
         return {"films": films, "domains": domains, "targets": domains[torch.from_numpy(rng.permutation(len(rows)))]}
 
 
-class StarGANRecipe(Recipe):
+class StarGANRecipe(ShownRecipe):
     """WGAN-GP training with a classification and a cycle loss; the generator learns at every fifth step."""
 
     float32 = True
@@ -70,7 +70,7 @@ class StarGANRecipe(Recipe):
     def __init__(self, source: DomainFilms, domains: int, settings: StarGANSettings) -> None:
         self.settings, side = settings, source.films.shape[-1]
         self.generator, self.discriminator = make_networks(side, domains, settings)
-        self.timeline = Timeline(settings.timeline, steps=settings.steps, samples=SHOWN, side=side)
+        self.timeline = Timeline(settings, steps=settings.steps, samples=SHOWN, side=side)
         healthy = np.flatnonzero(source.domains == domains - 1)[:1]
         self.shown = torch.from_numpy(source.films[source.rows[healthy]]).float()[:, None] / 127.5 - 1
         self.shown_domains = torch.arange(SHOWN) % domains
@@ -103,12 +103,15 @@ class StarGANRecipe(Recipe):
             self.latest = self.translation_losses(batch)
             self.discriminator.requires_grad_(True)
             at.update(torch.stack(list(self.latest.values())).sum(), self.adam_g)
-        device = at.device
-        self.timeline.after(
-            at.index + 1,
-            lambda: self.generator(self.shown.to(device).expand(SHOWN, -1, -1, -1), self.shown_domains.to(device)),
-        )
+        self.timeline.after(at.index + 1, lambda: self._shown(at.device))
         return losses | self.latest
+
+    def begins(self, device: torch.device) -> None:
+        self.timeline.after(0, lambda: self._shown(device))
+
+    def _shown(self, device: torch.device) -> Tensor:
+        """One healthy film in every domain."""
+        return self.generator(self.shown.to(device).expand(SHOWN, -1, -1, -1), self.shown_domains.to(device))
 
     def critic_losses(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Wasserstein estimate, gradient penalty, and the class of real films, weighted."""
@@ -215,9 +218,10 @@ class StarGAN(Trained):
             device=self.device,
             progress=progress,
             checkpoints=self.checkpoints,
+            name="translation",
         )
         self.generator = recipe.generator
-        self.keep_timeline(recipe.timeline)
+        self.keep_timeline(recipe.timeline, self.curves["translation"])
 
     def _keep_sources(self, train: Dataset, healthy: np.ndarray, seed: int) -> None:
         """The healthy films to translate from, and their ids."""

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 from ..benchmark.data.findings import LOCALISED
 from ..benchmark.errors import InputError
+from .timeline import NO_TIMELINE, Moments
 
 
 @dataclass(frozen=True)
-class StarGANSettings:
+class StarGANSettings(Moments):
     """Defaults are the release's; the domains are those of Xing et al. (MICCAI 2019)."""
 
     diseases: tuple[str, ...] = LOCALISED
@@ -48,12 +49,10 @@ class StarGANSettings:
     """Share of the samples without a finding; None is their share of the training films of these domains."""
     source_films: int = 10_000
     """Healthy films kept to translate from, at most."""
-    timeline: int = 8
-    """Moments of the training at which samples are kept for the report."""
 
     def shorter(self, steps: int, side: int | None = None) -> Self:
         """At most that many steps, without a timeline."""
-        return replace(self, steps=min(steps, self.steps), timeline=0)
+        return replace(self, steps=min(steps, self.steps), **NO_TIMELINE)
 
     def with_batch(self, size: int) -> Self:
         """Batches of that many films."""

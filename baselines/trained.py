@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Protocol, Self
 
-import numpy as np
-
-from ..benchmark.contracts.provider import Provider
-from .timeline import Timeline
+from ..benchmark.contracts.provider import Provider, Timelines
+from ..benchmark.training.history import History
+from .timeline import Along, Timeline
 
 
 class Measurable(Protocol):
@@ -27,15 +26,14 @@ class Trained(Provider):
 
     def __init__(self, settings: Any = None, *, device: str = "cpu") -> None:
         super().__init__(settings, device=device)
-        self.moments: tuple[list[int], np.ndarray] | None = None
+        self.moments: Along = None
 
-    def timeline(self) -> tuple[list[int], np.ndarray] | None:
+    def timeline(self) -> Timelines:
         return self.moments
 
-    def keep_timeline(self, timeline: Timeline) -> None:
+    def keep_timeline(self, timeline: Timeline, history: History) -> None:
         """Take the pictures of a training that is done; none where it kept none."""
-        if len(timeline.moments):
-            self.moments = timeline.moments.tolist(), timeline.films.cpu().numpy()
+        self.moments = timeline.until(history.steps)
 
     @classmethod
     def shorter(cls, settings: Any, steps: int, *, side: int | None = None) -> Any:

@@ -8,7 +8,7 @@ last function: a sigmoid, for films in [0, 1].
 The paper does not say how the squared error is reduced. Averaged over pixels (`recon_reduction="mean"`, preset `paper`)
 the divergence outweighs it and the latents carry nothing, which fits what the authors report; summed, as the likelihood
 says (`quick` and `standard`), it learns films. Weights start as VGG's (Kaiming normal), since ten convolutions without
-normalisation lose the film under PyTorch's default.
+normalisation lose the film under PyTorch's default. `prior` takes others than the paper's (`priors`).
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ from torch.optim import Adam, Optimizer
 
 from ..benchmark.data.dataset import Dataset, DatasetInfo
 from ..benchmark.errors import InputError
+from ..benchmark.settings import added
 from ..benchmark.training.recipe import Step
 from .kumar_films import SAMPLING_BATCH, KumarProvider, KumarRecipe, Schedule
+from .priors import Prior, PriorName, make_prior
 
 Reduction = Literal["mean", "sum"]
 
@@ -45,6 +47,12 @@ class VAESettings(Schedule):
     kl_reduction: Reduction = "sum"
     """The divergence of a film: summed over latents or averaged over them too."""
     learning_rate: float = 1e-4
+    prior: PriorName = added("normal")  # noqa: RUF009  # a field
+    """Of the latents, with the posterior that goes with it."""
+    components: int = added(50)
+    """Gaussians of the prior `mixture`."""
+    concentration: float = added(1.0)
+    """Of every latent of the prior `dirichlet`; 1 makes all points of the simplex alike, less its corners likelier."""
 
 
 def reconstruction_loss(made: Tensor, films: Tensor, reduction: Reduction) -> Tensor:
@@ -53,10 +61,9 @@ def reconstruction_loss(made: Tensor, films: Tensor, reduction: Reduction) -> Te
     return (error.mean(1) if reduction == "mean" else error.sum(1)).mean()
 
 
-def divergence(mean: Tensor, log_variance: Tensor, reduction: Reduction) -> Tensor:
-    """KL(N(mean, variance) || N(0, 1)) of latents (B, Z), averaged over the batch, summed (or averaged) over latents."""
-    nats = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
-    return (nats.mean(1) if reduction == "mean" else nats.sum(1)).mean()
+def divergence(nats: Tensor, latents: int, reduction: Reduction) -> Tensor:
+    """The divergence of posteriors (B,), summed over their latents, averaged over the batch (and over latents too)."""
+    return (nats / latents if reduction == "mean" else nats).mean()
 
 
 def first_side(side: int, levels: int) -> int:
@@ -96,26 +103,41 @@ class Decoder(nn.Sequential):
 
 
 class Heads(nn.Module):
-    """Features (B, features) to mean and log variance, each (B, latent)."""
+    """Features (B, features) to what a posterior is made of, each (B, latent): mean and log variance (of a Cauchy: place and
+    log scale), or with one output raw concentrations."""
 
-    def __init__(self, features: int, latent: int) -> None:
+    def __init__(self, features: int, latent: int, outputs: int = 2) -> None:
         super().__init__()
-        self.mean, self.log_variance = nn.Linear(features, latent), nn.Linear(features, latent)
+        self.mean = nn.Linear(features, latent)
+        self.log_variance = nn.Linear(features, latent) if outputs == 2 else None
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        return self.mean(features).float(), self.log_variance(features).float()
-
-
-def make_networks(settings: VAESettings) -> tuple[Encoder, Heads, Decoder]:
-    """The networks of the settings, as a training starts."""
-    maps = settings.encoder_maps
-    encoder, heads = Encoder(maps), Heads(maps[-1] * first_side(settings.side, len(maps)) ** 2, settings.latent)
-    return encoder, heads, Decoder(settings.side, settings.latent, settings.decoder_maps)
+    def forward(self, features: Tensor) -> tuple[Tensor, ...]:
+        first = self.mean(features).float()
+        return (first,) if self.log_variance is None else (first, self.log_variance(features).float())
 
 
-def draw_films(decoder: nn.Module, settings: VAESettings, rng: torch.Generator) -> Tensor:
-    """SAMPLING_BATCH films (B, side, side) in [0, 1] of latents from N(0, 1)."""
-    codes = torch.randn(SAMPLING_BATCH, settings.latent, generator=rng)
+def prior_of(settings: VAESettings) -> Prior:
+    """The prior of the settings, as a training starts."""
+    s = settings
+    return make_prior(s.prior, s.latent, components=s.components, concentration=s.concentration)
+
+
+def make_networks(settings: VAESettings) -> tuple[Encoder, Heads, Decoder, Prior]:
+    """The networks of the settings, as a training starts; of the priors the mixture alone has weights."""
+    maps, prior = settings.encoder_maps, prior_of(settings)
+    features = maps[-1] * first_side(settings.side, len(maps)) ** 2
+    encoder, heads = Encoder(maps), Heads(features, settings.latent, prior.outputs)
+    return encoder, heads, Decoder(settings.side, settings.latent, settings.decoder_maps), prior
+
+
+def learnt(prior: Prior) -> dict[str, nn.Module]:
+    """The prior among networks, where it has weights."""
+    return {"prior": prior} if any(True for _ in prior.parameters()) else {}
+
+
+def draw_films(decoder: nn.Module, prior: Prior, rng: torch.Generator) -> Tensor:
+    """SAMPLING_BATCH films (B, side, side) in [0, 1] of latents from the prior."""
+    codes = prior.draw(SAMPLING_BATCH, rng)
     return decoder(codes.to(next(decoder.parameters()).device))[:, 0]
 
 
@@ -125,16 +147,17 @@ class VAERecipe(KumarRecipe):
     def __init__(self, films: np.ndarray, settings: VAESettings) -> None:
         super().__init__(films, settings)
         self.settings = settings
-        self.encoder, self.heads, self.decoder = make_networks(settings)
+        self.encoder, self.heads, self.decoder, self.prior = make_networks(settings)
 
     def networks(self) -> Mapping[str, nn.Module]:
-        return {"encoder": self.encoder, "heads": self.heads, "decoder": self.decoder, "timeline": self.timeline}
+        networks = {"encoder": self.encoder, "heads": self.heads, "decoder": self.decoder, "timeline": self.timeline}
+        return networks | learnt(self.prior)
 
     def drawn_from(self) -> Mapping[str, nn.Module]:
-        return {"decoder": self.decoder}
+        return {"decoder": self.decoder, **learnt(self.prior)}
 
     def samples(self, rng: torch.Generator) -> Tensor:
-        return draw_films(self.decoder, self.settings, rng)
+        return draw_films(self.decoder, self.prior, rng)
 
     def optimizers(self) -> Mapping[str, Optimizer]:
         weights = [weight for network in self.networks().values() for weight in network.parameters()]
@@ -143,10 +166,12 @@ class VAERecipe(KumarRecipe):
 
     def step(self, batch: Mapping[str, Tensor], at: Step) -> Mapping[str, Tensor]:
         films = self.real(batch["rows"], at.device)
-        mean, log_variance = self.heads(self.encoder(films))
-        codes = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
+        raw = self.heads(self.encoder(films))
+        with torch.autocast(at.device.type, enabled=False):
+            codes = self.prior.codes(*raw)
+            nats = self.prior.nats(codes, *raw)
         error = reconstruction_loss(self.decoder(codes), films, self.settings.recon_reduction)
-        kl = divergence(mean, log_variance, self.settings.kl_reduction)
+        kl = divergence(nats, self.settings.latent, self.settings.kl_reduction)
         at.update(error + self.settings.beta * kl, self.adam)
         self.show(at)
         return {"reconstruction": error, "divergence": kl}
@@ -176,23 +201,26 @@ class VAE(KumarProvider):
 
     name = "vae"
     produces = frozenset()
-    sampling_parts = frozenset({"decoder"})
+    sampling_parts = frozenset({"decoder", "prior"})
     presets: ClassVar = {
         "quick": QUICK,
         "standard": replace(
             PAPER, equalise=False, beta=4.0, recon_reduction="sum", epochs=10.0, least_steps=4_000, most_steps=15_000
         ),
-        "paper": PAPER,
+        "paper": replace(PAPER, moments=(0, 100, 250, -1)),  # figure 6, and the end
     }
     reference_seconds: ClassVar = {"quick": 18.0}
     decoder: nn.Module
+    prior: Prior
+    """Of a fit with one that is learnt."""
 
     def build(self, films: DatasetInfo) -> Mapping[str, nn.Module]:
-        encoder, heads, decoder = make_networks(self.settings)
-        return {"encoder": encoder, "mean and logvar heads": heads, "decoder": decoder}
+        encoder, heads, decoder, prior = make_networks(self.settings)
+        return {"encoder": encoder, "mean and logvar heads": heads, "decoder": decoder, **learnt(prior)}
 
     def recipe(self, films: np.ndarray, train: Dataset) -> VAERecipe:
         return VAERecipe(films, self.settings)
 
     def draw(self, rng: torch.Generator) -> tuple[Tensor, None]:
-        return draw_films(self.decoder, self.settings, rng), None
+        prior: Prior = getattr(self, "prior", None) or prior_of(self.settings)
+        return draw_films(self.decoder, prior, rng), None

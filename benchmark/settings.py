@@ -1,10 +1,13 @@
-"""Settings: frozen dataclasses, changed by `--set key=value`, sent between processes as JSON, digested for keys."""
+"""Settings: frozen dataclasses, changed by `--set key=value`, sent between processes as JSON, digested for keys.
+
+A setting that came later (`added`) is in no key while it has its default, so that what was made before keeps its key.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +17,19 @@ from . import digest
 from .errors import InputError, unknown
 
 
+def added(default: Any) -> Any:
+    """A field of settings that came later: at this default, which does what was done before, it is left out of keys."""
+    return field(default=default, metadata={"added": True}, kw_only=True)
+
+
 def plain(settings: Any) -> dict[str, Any]:
     """Settings as JSON values; a path becomes its text."""
     return json.loads(json.dumps(asdict(settings), default=str))
 
 
 def keyed(settings: Any) -> dict[str, Any]:
-    """Settings as JSON values for a key: a path becomes the sha256 of its file. InputError when there is no file."""
+    """Settings as JSON values for a key: a path becomes the sha256 of its file, and what was `added` is there only where it
+    is not at its default. InputError when there is no file."""
 
     def text(value: object) -> str:
         path = Path(str(value)).expanduser()
@@ -28,7 +37,25 @@ def keyed(settings: Any) -> dict[str, Any]:
             raise InputError(f"no file {value}: expected a local file of weights")
         return f"sha256:{digest.of_file(path)}"
 
-    return json.loads(json.dumps(asdict(settings), default=text))
+    values: dict[str, Any] = json.loads(json.dumps(asdict(settings), default=text))
+    _leave_out(settings, values)
+    return values
+
+
+def _leave_out(settings: Any, values: dict[str, Any]) -> None:
+    for one in fields(settings):
+        value = getattr(settings, one.name)
+        if one.metadata.get("added") and value == one.default:
+            del values[one.name]
+        elif is_dataclass(value) and not isinstance(value, type):
+            _leave_out(value, values[one.name])
+
+
+def within(part: Any, whole: Any) -> bool:
+    """Whether JSON values have nothing but what others have too: of objects every value, of all else the same."""
+    if isinstance(part, dict) and isinstance(whole, dict):
+        return all(name in whole and within(value, whole[name]) for name, value in part.items())
+    return bool(part == whole)
 
 
 def restore(default: Any, values: Mapping[str, Any]) -> Any:

@@ -81,6 +81,8 @@ def pack(run: Path, name: str, root: Path, store: Store, *, share: bool = False,
     InputError where the folder is no finished run, or the store no longer has its cells.
     """
     results, folder = load_run(run), _folder(name, root)
+    if results.provider.kept:
+        raise InputError(f"{run}: its fits were ended by a person's eye; an entry's are what its code makes of a seed")
     if not 0 <= samples <= (most := MAX_SAMPLES // len(results.sizes)):
         raise InputError(f"expected 0 to {most} samples of each of {len(results.sizes)} sizes, found {samples}")
     records = _records(results, store)

@@ -131,7 +131,8 @@ class SegmentationTask(Task):
         """(training, held out) of an arm: real films are held out by patient, of synthetic ones the last quarter.
 
         A mixed arm takes half of every batch from each; only real films are held out there, and with them the synthetic
-        films that say that they show one of these.
+        films that say that they show one of these. Where the protocol validates on synthetic films, their last quarter is
+        held out of every arm, and all real films are trained on.
         """
         parts: list[Examples] = []
         held: Examples | None = None
@@ -139,11 +140,17 @@ class SegmentationTask(Task):
         structures = self._structures(arm)
         if arm.name is not ArmName.SYNTHETIC:
             real = self._films(arm.real, arm.name)
-            rows, out = hold_out_patients(real, REAL_HELD_OUT, seed=seed)
             every = self.examples_of(real, structures)
-            parts.append(every[rows])
-            held = every[out]
-            hidden = set(np.array(originals(real))[out])
+            if self.validates_on_synthetic:
+                parts.append(every)
+                if arm.name is not ArmName.MIXED:
+                    made = self._films(arm.validation, arm.name)
+                    held = self.examples_of(made, structures)[hold_out_last(made, SYNTHETIC_HELD_OUT)[1]]
+            else:
+                rows, out = hold_out_patients(real, REAL_HELD_OUT, seed=seed)
+                parts.append(every[rows])
+                held = every[out]
+                hidden = set(np.array(originals(real))[out])
         if arm.name in (ArmName.SYNTHETIC, ArmName.MIXED):
             synthetic = self._films(arm.synthetic, arm.name)
             every = self.examples_of(synthetic, structures)

@@ -19,6 +19,7 @@ from .check import check
 from .cost import cost
 from .curve import curve
 from .data import app as data_app
+from .fit import fit
 from .listing import list_
 from .offers import plugins_
 from .reader_study import app as reader_study_app
@@ -37,6 +38,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("run")(run)
+app.command("fit")(fit)
 app.command("list")(list_)
 app.command("curve")(curve)
 app.command("report")(report)

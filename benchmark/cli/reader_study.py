@@ -1,4 +1,5 @@
-"""`cxrbench reader-study`: can people tell synthetic films from real ones? Build a blinded page, score the answers."""
+"""`cxrbench reader-study`: can people tell synthetic films from real ones, and which segmentation do they prefer? Build a
+blinded page, score the answers."""
 
 from __future__ import annotations
 
@@ -10,18 +11,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import CxrbenchError, InputError
+from ..errors import CxrbenchError, InputError, unknown
 from .options import Device, Json
 
 if TYPE_CHECKING:
+    from ..reader_study.preference import PreferenceStudy
     from ..reader_study.study import Study
 
-app = typer.Typer(no_args_is_help=True, help="Real or synthetic? A blinded page for readers, and its score.")
+REAL, PREFERENCE = "real", "preference"
+app = typer.Typer(
+    no_args_is_help=True, help="A blinded page for readers, and its score: real or synthetic, target or model?"
+)
 
 
 @app.command("build")
 def build(
     out: Annotated[Path, typer.Option(help="New folder for study.html and key/.")],
+    kind: Annotated[
+        str, typer.Option(help="real: real or synthetic films? preference: the target's segmentation or the model's?")
+    ] = REAL,
     providers: Annotated[
         str, typer.Option(help="Providers whose films a finished run left in the store: pix2pix,pix2pix_n,stargan.")
     ] = "",
@@ -36,7 +44,9 @@ def build(
     classes: Annotated[str, typer.Option(help="Comma-separated findings; default: the paper's six, else all.")] = "",
     per_class: Annotated[int, typer.Option(help="Films of every class and source.")] = 25,
     seed: Annotated[int, typer.Option(help="Another seed, other films in another order.")] = 0,
-    resolution: Annotated[int, typer.Option(help="Pixels shown after the crop; fewer where a source has fewer.")] = 224,
+    resolution: Annotated[
+        int | None, typer.Option(help="Pixels shown: 224, fewer where a source has fewer; 512 for segmentations.")
+    ] = None,
     crop: Annotated[
         float, typer.Option(help="Part of the side cut at every edge, where marks tell the source.")
     ] = 0.05,
@@ -53,12 +63,49 @@ def build(
         ),
     ] = False,
     device: Device = "auto",
+    run: Annotated[Path | None, typer.Option(help="preference: the folder of a finished run.")] = None,
+    size: Annotated[str | None, typer.Option(help="preference: its model of this size; default: the first.")] = None,
+    arm: Annotated[str | None, typer.Option(help="preference: of this arm; default: finetune, else the last.")] = None,
+    fold: Annotated[str | None, typer.Option(help="preference: of this fold; default: the first.")] = None,
+    model_seed: Annotated[int | None, typer.Option(help="preference: of this seed; default: the first.")] = None,
+    count: Annotated[int, typer.Option(help="preference: the test films with the largest error, so many.")] = 20,
+    cases: Annotated[str, typer.Option(help="preference: these test films instead: ID,ID.")] = "",
     as_json: Json = False,
 ) -> None:
     """Make one blinded page with every film in it, and keep the key apart."""
-    from ..reader_study import StudyPlan, build_study
+    from ..reader_study import PreferencePlan, StudyPlan, build_preference, build_study
     from .progress_bar import shown_progress
 
+    if kind not in (REAL, PREFERENCE):
+        raise unknown("kind", kind, (REAL, PREFERENCE))
+    if kind == PREFERENCE:
+        if run is None:
+            raise InputError("--kind preference: say which run with --run FOLDER")
+        if providers or source or data or preset or classes or only or allow_fewer or ask_finding or make:
+            raise InputError(
+                "--kind preference: it shows films of --run; the options of sources and classes are for real"
+            )
+        chosen = PreferencePlan(
+            run=run,
+            size=size,
+            arm=arm,
+            fold=fold,
+            model_seed=model_seed,
+            count=count,
+            cases=_names(cases),
+            seed=seed,
+            resolution=resolution or 512,
+        )
+        with shown_progress("reader study") as progress:
+            preference = build_preference(chosen, out, progress)
+        if as_json:
+            print(preference.model_dump_json(by_alias=True, indent=1))
+        else:
+            _tell_preference(preference, out)
+        return
+    if run is not None:
+        raise InputError("--run: belongs to --kind preference; a study of real and synthetic films has --providers")
+    resolution = resolution or 224
     named, folders = _names(providers), tuple(_source(text) for text in source or ())
     if make:
         named, folders = (), (*_made(named, data, preset or "quick", device), *folders)
@@ -155,6 +202,20 @@ def _tell(study: Study, out: Path, resolution: int) -> None:
         )
 
 
+def _tell_preference(study: PreferenceStudy, out: Path) -> None:
+    from ..reader_study.study import KEY, PAGE
+
+    page = out / PAGE
+    model = " ".join(
+        word for word in (study.provider, study.size, study.arm.upper(), f"seed {study.model_seed}") if word
+    )
+    print(f"study {study.id}: {study.films} films, {study.chosen} by {study.metric} ({study.task}, {model})")
+    print(f"asked {', '.join(study.organs)}")
+    print(f"page  {page} ({page.stat().st_size / 1e6:.1f} MB): give this file to the readers, and nothing else")
+    print(f"key   {out / KEY}: keep it from them")
+    print(f"then  cxrbench reader-study score {out} answers-{study.id}-*.csv")
+
+
 @app.command("score")
 def score(
     folder: Annotated[Path, typer.Argument(help="The folder that build wrote.")],
@@ -162,10 +223,20 @@ def score(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the table as csv and nothing else.")] = False,
     as_json: Json = False,
 ) -> None:
-    """The paper's table for every reader; accuracy, sensitivity, exact intervals, agreement of the readers."""
-    from ..reader_study import score_study
+    """The paper's table for every reader; accuracy, sensitivity, exact intervals, agreement of the readers. Of a study of
+    preferences: how often each reader preferred the model's segmentation, by organ, and the comments."""
+    from ..reader_study import preference_score, score_preference, score_study
     from ..reader_study.score import in_words, table_csv
+    from ..reader_study.study import kind_of
 
+    if kind_of(folder) == PREFERENCE:
+        preferred = score_preference(folder, answers)
+        if as_json:
+            print(json.dumps(preferred.model_dump(mode="json"), indent=1))
+        else:
+            said = preference_score.opinions_csv if as_csv else preference_score.in_words
+            print(said(preferred), end="")
+        return
     found = score_study(folder, answers)
     if as_json:
         print(json.dumps(found.model_dump(mode="json"), indent=1))

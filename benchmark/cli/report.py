@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import InputError
+
+if TYPE_CHECKING:
+    from ..report.comparison import Run
 
 RUNS = Path("runs")
 
@@ -82,13 +85,29 @@ def _written(run: Path, chosen: Format) -> str:
 def compare(
     a: Annotated[str, typer.Argument(help="A provider, or the folder of a run.")],
     b: Annotated[str, typer.Argument(help="The provider or run that a is compared with.")],
+    more: Annotated[list[str] | None, typer.Argument(help="Further ones, with --curves.")] = None,
     task: Annotated[str | None, typer.Option("--task", "-t", help="Only runs of this task.")] = None,
     preset: Annotated[str | None, typer.Option("--preset", "-p", help="Only runs of this preset.")] = None,
     runs: Annotated[Path, typer.Option("--runs", help="Where the runs of a provider are looked for.")] = RUNS,
+    curves: Annotated[
+        Path | None, typer.Option(help="Lay the training losses of all runs over each other instead: into this folder.")
+    ] = None,
+    size: Annotated[str | None, typer.Option(help="With --curves: of this training set; default: the first.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Compare two providers or runs: differences with intervals, paired tests, and the sentence that may be claimed."""
+    """Compare two providers or runs: differences with intervals, paired tests, and the sentence that may be claimed.
+
+    With --curves FOLDER two runs or more: their training losses in one drawing (curves.svg, .png) and its data (.csv).
+    """
     from ..report import comparison
+
+    if curves is not None:
+        _overlay(
+            comparison.find_runs([a, b, *(more or [])], root=runs, task=task, preset=preset), curves, size, as_json
+        )
+        return
+    if more or size:
+        raise InputError("two runs are compared; more of them, and --size, belong to --curves FOLDER")
     from ..report.comparison_words import in_words
 
     first, second = comparison.find_pair(a, b, root=runs, task=task, preset=preset)
@@ -97,3 +116,21 @@ def compare(
         typer.echo(found.model_dump_json(by_alias=True, indent=1))
     else:
         typer.echo(in_words(found, first.results), nl=False)
+
+
+def _overlay(runs: list[Run], folder: Path, size: str | None, as_json: bool) -> None:
+    from ..files import write_bytes
+    from ..report.figures import png, svg
+    from ..report.overlay import overlay
+
+    rows, figure = overlay(runs, size)
+    write_bytes(folder / "curves.csv", rows.to_csv(index=False).encode())
+    write_bytes(folder / "curves.svg", svg(figure))
+    write_bytes(folder / "curves.png", png(figure))
+    if as_json:
+        typer.echo(rows.to_json(orient="records"))
+        return
+    for label in dict.fromkeys(rows["run"]):
+        mine = rows[rows["run"] == label]
+        typer.echo(f"{label}: {', '.join(dict.fromkeys(mine['loss']))} to step {mine['step'].max():,.0f}")
+    typer.echo(f"curves {folder / 'curves.svg'}, curves.png, curves.csv")

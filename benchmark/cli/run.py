@@ -49,6 +49,10 @@ def run(
     ratios: Annotated[
         str, typer.Option(help="Synthetic films to real ones at the headline size, tried besides: 1:4,1:1,4:1,16:1.")
     ] = "",
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(help="Use fits that `cxrbench fit` kept at a step: STEP, TRAINING=STEP or SIZE/TRAINING=STEP."),
+    ] = None,
     device: Device = "auto",
     jobs: Annotated[int | None, typer.Option(help="Steps at a time; default: cores / threads of a step.")] = None,
     engine: Annotated[str, typer.Option(help="processes (this machine) or dask.")] = "processes",
@@ -82,6 +86,7 @@ def run(
         label_by=label_by,
         entry=entry,
         ratios=tuple(text.strip() for text in ratios.split(",") if text.strip()),
+        keep=tuple(keep or ()),
         verify=verify,
     )
     with working(home() / "store"):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 NETWORKS = "networks.safetensors"
+Timelines = tuple[Sequence[int], np.ndarray] | Mapping[str, tuple[Sequence[int], np.ndarray]] | None
 
 
 @dataclass(frozen=True)
@@ -117,9 +118,8 @@ class Provider(ABC):
         return sum(weight.numel() for network in used for weight in network.parameters())
 
     def parameter_parts(self, films: DatasetInfo) -> Mapping[str, int]:
-        """Parameters of every network of `build` by name, for training films of this resolution, organs and findings:
-        frozen ones and those that only training needs too, so that `cxrbench cost` can lay them out as a paper does. The
-        default of a provider without `build` knows `parameter_count` alone."""
+        """Parameters of every network of `build` by name: frozen ones and those that only training needs too, so that
+        `cxrbench cost` can lay them out as a paper does. Without `build` the default knows `parameter_count` alone."""
         if type(self).build is Provider.build:
             count = self.parameter_count()
             return {"sampling": count} if count else {}
@@ -169,9 +169,9 @@ class Provider(ABC):
         """Figures about the last sampling for the record and the report, by name (`share_near_duplicates`)."""
         return {}
 
-    def timeline(self) -> tuple[Sequence[int], np.ndarray] | None:
-        """Samples along the last `fit` for the report: training steps (K), and pictures uint8 (K, S, H, W) whose second
-        axis is the same sample at every step."""
+    def timeline(self) -> Timelines:
+        """Samples along the last `fit`: training steps (K), and pictures uint8 (K, S, H, W) whose second axis is the same
+        sample at every step; of several trainings by their names."""
         return None
 
     # ------------------------------------------------------------------------------------------- how it is measured

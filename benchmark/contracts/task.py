@@ -68,7 +68,8 @@ class Slot:
 class Arm:
     """What one downstream training gets. `start` is the model that the synthetic arm trained (finetune alone).
 
-    `validation`: the real films that early stopping looks at in every arm, where the protocol sets some apart.
+    `validation`: the real films that early stopping looks at in every arm, where the protocol sets some apart; where it
+    looks at synthetic ones (`Task.validates_on_synthetic`), those of an arm that is trained on none.
     `structures`: what is scored, in table order; synthetic films may have masks of fewer. Empty: that of the films.
     """
 
@@ -262,6 +263,12 @@ class Task(ABC):
         """Real films for early stopping alone, at the resolution of the test: no provider is fitted and no model trained
         on them. None where a training holds films of its own out."""
         return None
+
+    @property
+    def validates_on_synthetic(self) -> bool:
+        """Whether synthetic films stop the training of every arm, REAL too: then no arm is without a provider's films (a
+        placebo has copies)."""
+        return False
 
     @abstractmethod
     def test_set(self, data: Dataset, slot: Slot) -> Dataset:

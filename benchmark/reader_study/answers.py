@@ -8,12 +8,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 from ..errors import InputError
 from .study import NONE_OF_THESE, REAL, SYNTHETIC, Item, Study
 
+Named = TypeVar("Named", bound=Any)
 COLUMNS = ("study", "item", "answer")
 
 
@@ -28,27 +30,30 @@ class Reader:
 
 def read_answers(files: Sequence[Path], study: Study, key: Mapping[str, Item]) -> list[Reader]:
     """One reader a file, in the given order. InputError in one line: file, line, what was expected, what was found."""
+    once(files)
+    return named_apart([_reader(file, study, key) for file in files], files)
+
+
+def once(files: Sequence[Path]) -> None:
+    """InputError where there is no file, or one is given twice."""
     if not files:
         raise InputError("no answers; give the csv files that the readers exported")
     given: set[Path] = set()
-    readers: list[Reader] = []
     for file in files:
         if file.resolve() in given:
             raise InputError(f"{file} is given twice; give one file a reader")
         given.add(file.resolve())
-        readers.append(_reader(file, study, key))
-    return _named_apart(readers, files)
 
 
-def _named_apart(readers: Sequence[Reader], files: Sequence[Path]) -> list[Reader]:
-    """Readers who chose the same code are told apart by their files' names."""
+def named_apart(readers: Sequence[Named], files: Sequence[Path]) -> list[Named]:
+    """Readers (dataclasses with a name) who chose the same code are told apart by their files' names."""
     codes = [reader.name for reader in readers]
     if len(set(codes)) == len(codes):
         return list(readers)
     stems = [file.stem for file in files]
     names = stems if len(set(stems)) == len(stems) else [str(file) for file in files]
     return [
-        Reader(name if codes.count(reader.name) > 1 else reader.name, reader.answers, reader.findings)
+        replace(reader, name=name) if codes.count(reader.name) > 1 else reader
         for reader, name in zip(readers, names, strict=True)
     ]
 
@@ -58,7 +63,7 @@ def _reader(file: Path, study: Study, key: Mapping[str, Item]) -> Reader:
     findings: dict[str, str] = {}
     lines: dict[str, int] = {}
     names: list[str] = []
-    for line, row in _rows(file):
+    for line, row in read_rows(file, COLUMNS):
         where, item = f"{file} line {line}", row["item"]
         if row["study"] != study.id:
             raise InputError(f"{where}: an answer to study {row['study'] or '(none)'}, expected {study.id}")
@@ -86,8 +91,8 @@ def _keep(value: str, allowed: Iterable[str], kept: dict[str, str], item: str, w
         kept[item] = value
 
 
-def _rows(file: Path) -> list[tuple[int, dict[str, str]]]:
-    """(line, values by column) of a file, without blank lines."""
+def read_rows(file: Path, expected: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+    """(line, values by column) of a file with those columns, without blank lines."""
     try:
         text = file.read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -98,8 +103,8 @@ def _rows(file: Path) -> list[tuple[int, dict[str, str]]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count))
     try:
         columns = [name.strip().lower() for name in next(reader, [])]
-        if missing := [name for name in COLUMNS if name not in columns]:
-            raise InputError(f"{file}: no column {missing[0]}; expected {', '.join(COLUMNS)} as the page exports them")
+        if missing := [name for name in expected if name not in columns]:
+            raise InputError(f"{file}: no column {missing[0]}; expected {', '.join(expected)} as the page exports them")
         rows = []
         for values in reader:
             if any(value.strip() for value in values):

@@ -18,7 +18,7 @@ from ..schema import utc_now
 from . import page
 from .draw import Drawn, before_crop, draw_rows, plain_png, prepare, shown_side
 from .sources import Source, choose_classes, dataset_name, path_source, real_source, store_sources
-from .study import KEY, PAGE, REAL, Item, Study, StudySource, key_bytes, sha256, study_id, write_key
+from .study import KEY, PAGE, REAL, Item, Study, StudySource, rows_bytes, sha256, study_id, write_folder
 
 DRAWING = 0.7  # part of the time that an embedded dataset takes where it is drawn for the first time
 
@@ -77,12 +77,11 @@ def build_study(plan: StudyPlan, out: Path, progress: Progress | None = None) ->
         only=plan.only,
         asks_finding=plan.asks_finding,
         repeats=repeats,
-        files={PAGE: sha256(html.encode()), "key.csv": sha256(key_bytes(items))},
+        files={PAGE: sha256(html.encode()), "key.csv": sha256(rows_bytes(Item, items))},
     )
     with new_folder(out) as draft:
         (draft / PAGE).write_bytes(html.encode())
-        (draft / KEY).mkdir(mode=0o700)
-        write_key(draft / KEY, study, items)
+        write_folder(draft / KEY, study, rows_bytes(Item, items))
         if out.is_dir():
             out.rmdir()  # it was empty; fails, and nothing is written, where it no longer is
     return study

@@ -14,21 +14,11 @@ from pathlib import Path
 
 from ..console_tables import as_text, beside, cell, table
 from ..schema import Strict
-from .agreement import clopper_pearson, cohen_kappa, fleiss_kappa
 from .answers import Reader, read_answers
+from .rates import Agreement, Rate, agreement, counted, interval, rate
 from .study import NONE_OF_THESE, REAL, SYNTHETIC, Item, Study, read_key
 
 TOTAL = "Total"
-
-
-class Rate(Strict):
-    """k of n films; `value` and the exact 95 % interval are None of no films."""
-
-    k: int
-    n: int
-    value: float | None
-    low: float | None
-    high: float | None
 
 
 class Line(Strict):
@@ -48,15 +38,6 @@ class ReaderScore(Strict):
     specificity: Rate
     called_real: dict[str, Rate]
     finding: dict[str, Rate]
-
-
-class Agreement(Strict):
-    """Agreement of readers beyond chance on the films that all of them answered; None where it is not defined."""
-
-    question: str
-    kappa: str
-    films: int
-    value: float | None
 
 
 class StudyScore(Strict):
@@ -95,14 +76,6 @@ def _of(source: str, shown_class: str = TOTAL) -> Callable[[Item], bool]:
     return lambda item: item.source == source and shown_class in (TOTAL, item.shown_class)
 
 
-def rate(k: int, n: int) -> Rate:
-    """k of n with its exact 95 % interval."""
-    if not n:
-        return Rate(k=0, n=0, value=None, low=None, high=None)
-    low, high = clopper_pearson(k, n)
-    return Rate(k=k, n=n, value=k / n, low=low, high=high)
-
-
 def _share(answers: Mapping[str, str], key: Mapping[str, Item], which: Callable[[Item], bool], right: str) -> Rate:
     """Of the answered films of a kind, those whose answer is `right`."""
     said = [answer for item, answer in answers.items() if which(key[item])]
@@ -134,22 +107,11 @@ def _reader_score(reader: Reader, key: Mapping[str, Item], sources: Sequence[str
 def _agreements(study: Study, readers: Sequence[Reader]) -> list[Agreement]:
     if len(readers) < 2:
         return []
-    found = [_agreement("real or synthetic", [reader.answers for reader in readers], (REAL, SYNTHETIC))]
+    found = [agreement("real or synthetic", [reader.answers for reader in readers], (REAL, SYNTHETIC))]
     if study.asks_finding:
         findings = [reader.findings for reader in readers]
-        found.append(_agreement("finding", findings, (*study.classes, NONE_OF_THESE)))
+        found.append(agreement("finding", findings, (*study.classes, NONE_OF_THESE)))
     return found
-
-
-def _agreement(question: str, said: Sequence[Mapping[str, str]], answers: Sequence[str]) -> Agreement:
-    """Cohen's kappa of two readers, Fleiss' of more, over the films that all answered."""
-    common = sorted(set.intersection(*(set(one) for one in said)))
-    value = None
-    if len(said) == 2 and common:
-        value = cohen_kappa(*([one[item] for item in common] for one in said))
-    elif common:
-        value = fleiss_kappa([[sum(one[item] == answer for one in said) for answer in answers] for item in common])
-    return Agreement(question=question, kappa="Cohen" if len(said) == 2 else "Fleiss", films=len(common), value=value)
 
 
 # ------------------------------------------------------------------------------------------------------- in words
@@ -157,18 +119,14 @@ def _agreement(question: str, said: Sequence[Mapping[str, str]], answers: Sequen
 
 def in_words(score: StudyScore) -> str:
     """The table and the numbers below it, as plain text."""
-    lines = [f"study {score.study}: {score.films} films, {_number(len(score.readers), 'reader')}", ""]
+    lines = [f"study {score.study}: {score.films} films, {counted(len(score.readers), 'reader')}", ""]
     lines += [f"Films called real{_of_how_many(score)}", *_table(score), ""]
     for reader in score.readers:
         lines += _reader_lines(reader, score)
     for one in score.agreement:
         value = "not defined" if one.value is None else f"{one.value:.3f}"
-        lines.append(f"agreement on {one.question}: {one.kappa}'s kappa {value} over {_number(one.films, 'film')}")
+        lines.append(f"agreement on {one.question}: {one.kappa}'s kappa {value} over {counted(one.films, 'film')}")
     return "\n".join(lines).rstrip() + "\n"
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 def _sizes(score: StudyScore) -> set[int]:
@@ -199,7 +157,7 @@ def _cell(rate: Rate, whole: bool) -> str:
 
 def _reader_lines(reader: ReaderScore, score: StudyScore) -> list[str]:
     left = score.films - reader.answered
-    partial = f"; {_number(left, 'film')} without an answer left out" if left else ""
+    partial = f"; {counted(left, 'film')} without an answer left out" if left else ""
     lines = [f"{reader.reader}: {reader.answered} of {score.films} films answered{partial}"]
     rows = [
         ("accuracy", reader.accuracy),
@@ -209,13 +167,7 @@ def _reader_lines(reader: ReaderScore, score: StudyScore) -> list[str]:
         *((f"finding named: {source}", found) for source, found in reader.finding.items()),
     ]
     width = max(len(name) for name, _ in rows)
-    return [*lines, *(f"  {name:<{width}}  {_interval(value)}" for name, value in rows), ""]
-
-
-def _interval(value: Rate) -> str:
-    if value.value is None or value.low is None or value.high is None:
-        return "no film"
-    return f"{value.value:.3f} [{value.low:.3f}, {value.high:.3f}]  {value.k}/{value.n}"
+    return [*lines, *(f"  {name:<{width}}  {interval(value)}" for name, value in rows), ""]
 
 
 def table_csv(score: StudyScore) -> str:

@@ -8,17 +8,19 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field
 
 from .. import digest
 from ..errors import InputError, StoreError
-from ..schema import Strict, read_json
+from ..schema import Model, Strict, read_json
 
+Line = TypeVar("Line")
 SCHEMA = 1
 PAGE = "study.html"
 KEY = "key"
@@ -92,29 +94,49 @@ def study_id(items: Iterable[str], classes: Sequence[str], settings: Mapping[str
     return "s" + digest.of_json([SCHEMA, sorted(items), list(classes), dict(settings)])[:12]
 
 
-def write_key(folder: Path, study: Study, items: Sequence[Item]) -> None:
-    """Write `key/`: the key, what the study is, and the line that says to keep both."""
-    (folder / "key.csv").write_bytes(key_bytes(items))
+def write_folder(folder: Path, study: Strict, key: bytes) -> None:
+    """Make `key/`: the key, what the study is, and the line that says to keep both."""
+    folder.mkdir(mode=0o700)
+    (folder / "key.csv").write_bytes(key)
     (folder / "study.json").write_text(study.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")
     (folder / README).write_text(README_TEXT, encoding="utf-8")
 
 
-def key_bytes(items: Sequence[Item]) -> bytes:
-    """`key.csv`: a line a film, by item."""
+def rows_bytes(kind: type[Any], items: Sequence[Any]) -> bytes:
+    """`key.csv`: a line a film, by item; `kind` is the dataclass of a line."""
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, [field.name for field in fields(Item)], lineterminator="\n")
+    writer = csv.DictWriter(text, [field.name for field in fields(kind)], lineterminator="\n")
     writer.writeheader()
     writer.writerows(asdict(item) for item in sorted(items, key=lambda item: item.item))
     return text.getvalue().encode()
 
 
+def kind_of(folder: Path) -> str:
+    """What a study of a folder asks: `real` (or synthetic?) or `preference`; InputError where there is none."""
+    place = folder / KEY / "study.json"
+    try:
+        said = json.loads(place.read_bytes())
+    except OSError:
+        raise InputError(
+            f"{folder}: no {KEY}/study.json here; expected the folder that `reader-study build` wrote"
+        ) from None
+    except ValueError:
+        raise InputError(f"{place}: not readable; build the study again with the same seed") from None
+    return str(said.get("kind", REAL)) if isinstance(said, dict) else REAL
+
+
 def read_key(folder: Path) -> tuple[Study, dict[str, Item]]:
     """The study of a folder that `build` wrote and its key by item; InputError where either is missing or changed."""
+    return read_folder(folder, Study, Item)
+
+
+def read_folder(folder: Path, model: type[Model], kind: type[Line]) -> tuple[Model, dict[str, Line]]:
+    """The same for the study and the lines of any kind."""
     place = folder / KEY
     if not (place / "study.json").is_file():
         raise InputError(f"{folder}: no {KEY}/study.json here; expected the folder that `reader-study build` wrote")
     try:
-        study = read_json(place / "study.json", Study, SCHEMA)
+        study: Any = read_json(place / "study.json", model, SCHEMA)
         content = (place / "key.csv").read_bytes()
     except StoreError as error:
         raise InputError(str(error)) from None
@@ -123,4 +145,4 @@ def read_key(folder: Path) -> tuple[Study, dict[str, Item]]:
     if sha256(content) != study.files["key.csv"]:
         raise InputError(f"{place / 'key.csv'} was changed after the study was built; restore it or build again")
     rows = csv.DictReader(io.StringIO(content.decode(), newline=""))
-    return study, {row["item"]: Item(**row) for row in rows}
+    return study, {row["item"]: kind(**row) for row in rows}

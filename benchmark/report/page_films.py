@@ -54,7 +54,7 @@ def film_context(results: Results, folder: Path) -> dict[str, Any]:
         samples.append((info.size, [(title, shots) for title, shots in groups if shots]))
     return {
         "samples": [(size, groups) for size, groups in samples if groups],
-        "timelines": [(info.size, steps) for info in results.sizes if (steps := _timeline(films, index, info.size))],
+        "timelines": [(info.size, *one) for info in results.sizes for one in _timelines(films, index, info.size)],
         "cases": [(info.size, cases) for info in results.sizes if (cases := _case_rows(films, index, info.size))],
         "seen": [(info.size, seen) for info in results.sizes if (seen := _seen(films, index, info.size))],
         "organ_legend": _colours(index.organs),
@@ -62,13 +62,19 @@ def film_context(results: Results, folder: Path) -> dict[str, Any]:
     }
 
 
-def _timeline(films: Path, index: PictureIndex, size: str) -> list[tuple[str, list[Shot]]]:
-    """(training step, the samples at it) of a size."""
-    mine = [picture for picture in index.pictures if (picture.size, picture.group) == (size, "timeline")]
-    steps = dict.fromkeys(picture.column for picture in mine)
-    return [
-        (step, [_shot(films, p, f"sample {p.case} at step {step}") for p in mine if p.column == step]) for step in steps
-    ]
+def _timelines(films: Path, index: PictureIndex, size: str) -> list[tuple[str, list[tuple[str, list[Shot]]]]]:
+    """(training, each step with the samples at it) of a size; the training is nameless where there is one alone."""
+    every = [picture for picture in index.pictures if (picture.size, picture.group) == (size, "timeline")]
+    found = []
+    for training in dict.fromkeys(picture.caption for picture in every):
+        mine = [picture for picture in every if picture.caption == training]
+        steps = dict.fromkeys(picture.column for picture in mine)
+        shots = [
+            (step, [_shot(films, p, f"sample {p.case} at step {step}") for p in mine if p.column == step])
+            for step in steps
+        ]
+        found.append((training, shots))
+    return found
 
 
 def _seen(films: Path, index: PictureIndex, size: str) -> list[tuple[str, list[Shot]]]:

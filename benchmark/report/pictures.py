@@ -20,6 +20,7 @@ from ..data.dataset import Dataset, pack_masks
 from ..metrics.scores import case_scores, finite
 from ..results.finished import REAL, Harvest
 from ..results.rows import Results
+from ..runs import along
 from ..runs.store import Level
 from ..schema import Strict
 from .words import shown
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
 TILE = 192  # pixels of a film's side
 GRID_FILMS = 10
 TIMELINE_STEPS = 8
-TIMELINE_FILMS = 5
-TIMELINE_FILE = "timeline.npz"  # of a fitted provider: `steps` int (K,), `films` uint8 (K, S, H, W)
+TIMELINE_FILMS = 6
 ILLUSTRATIONS_FILE = "illustrations.npz"  # of a record: `pictures` uint8 (K, H, W, 3), `captions` text (K,)
 BITS = 8
 TRUTH = "truth"
@@ -40,7 +40,8 @@ INDEX = "index.json"
 
 class Picture(Strict):
     """One film in the report. `group`: real, synthetic, timeline, case or illustration. A case has a `case` (row) and a
-    `column` (truth or arm), a film of the timeline the sample (row) and the training step, an illustration its arm."""
+    `column` (truth or arm), a film of the timeline the sample (row), the training step and, as its caption, the training
+    where there are several, an illustration its arm."""
 
     size: str
     group: str
@@ -88,17 +89,15 @@ def timeline_films(harvest: Harvest) -> list[Film]:
     films = []
     for size in harvest.sizes:
         keys = [cell.fit_key for cell in harvest.plan.cells if cell.slot.size == size and cell.fit_key]
-        paths = [harvest.store.path(Level.FITS, key) / TIMELINE_FILE for key in keys]
-        path = next((path for path in paths if path.is_file()), None)
-        if path is None:
-            continue
-        with np.load(path, allow_pickle=False) as kept:
-            steps, pictures = kept["steps"], kept["films"]
-        for number in _spread(range(len(steps)), TIMELINE_STEPS):
-            for sample in range(min(pictures.shape[1], TIMELINE_FILMS)):
-                stem = f"{size}-timeline-{number:03d}-{sample}"
-                facts = {"group": "timeline", "case": str(sample), "column": str(int(steps[number]))}
-                films.append(_film(pictures[number, sample], None, (), stem, size=size, **facts))
+        paths = [harvest.store.path(Level.FITS, key) / along.FILE for key in keys]
+        kept = next((samples for samples in map(along.read, paths) if samples), {})
+        for training, (steps, pictures) in kept.items():
+            for number in _spread(range(len(steps)), TIMELINE_STEPS):
+                for sample in range(min(pictures.shape[1], TIMELINE_FILMS)):
+                    stem = f"{size}-timeline-{training}-{number:03d}-{sample}".replace("--", "-")
+                    facts = {"group": "timeline", "case": str(sample), "column": str(int(steps[number]))}
+                    facts["caption"] = training
+                    films.append(_film(pictures[number, sample], None, (), stem, size=size, **facts))
     return films
 
 

@@ -10,6 +10,7 @@ from .. import digest
 from ..errors import InputError
 from ..files import write_text
 from ..registry import Plugin
+from ..settings import within
 from .chains import run_job
 from .examine import Said
 from .job import Describe
@@ -36,6 +37,6 @@ def ask_provider(plugin: Plugin, preset: str, pairs: Sequence[tuple[str, str]], 
     if outcome.error:
         raise InputError(outcome.error)
     said = Said.model_validate(outcome.value)
-    if said.settings == said.keyed:
+    if within(said.keyed, said.settings):  # no file among them
         write_text(kept, said.model_dump_json())
     return said

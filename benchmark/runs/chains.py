@@ -23,12 +23,12 @@ from ..fork_server import borrowed, close_idle
 from ..processes import Apart, Ended, end_all, last_line, surroundings
 from ..schema import utc_now
 from .held_films import films_changed, forget
-from .job import Job, Order, Step, Synthesise, Train
+from .job import Fitting, Job, Order, Step, Synthesise, Train
 from .record import Failure
 from .store import Level, Store
 
 _stopped = threading.Event()
-_STEPS = (Synthesise, Train)
+_STEPS = (Synthesise, Fitting, Train)
 _loaded: set[str] = set()
 """Modules that steps have loaded, which those that come later need too."""
 UNSAID = 74

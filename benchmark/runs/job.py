@@ -26,6 +26,7 @@ class Cell(Strict):
 
     `start_key` is the cell whose model a finetune cell starts from, `teacher_key` the REAL cell whose model annotates the
     synthetic films. A cell without synthetic films has its own key alone, a placebo's finetune cell a start besides.
+    `whole_key`: the fit whose trainings are whole; that of the cell itself, unless a person ended one of them.
     """
 
     key: str
@@ -34,6 +35,7 @@ class Cell(Strict):
     synthetic_key: str | None = None
     start_key: str | None = None
     teacher_key: str | None = None
+    whole_key: str | None = None
 
     @property
     def slot(self) -> Slot:
@@ -169,6 +171,25 @@ class Synthesise(_Step):
         return (self.cell.teacher_key,) if self.cell.teacher_key else ()
 
 
+class Fitting(_Step):
+    """Fit the provider of a cell for a person who looks at samples along the training, and keep it."""
+
+    kind: Literal["fit"] = "fit"
+    level: ClassVar[Level] = Level.FITS
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def key(self) -> str:
+        """Of the fit."""
+        return str(self.cell.fit_key)
+
+    @property
+    def name(self) -> str:
+        """The provider's name."""
+        assert self.cell.identity.provider is not None
+        return self.cell.identity.provider.name
+
+
 class Train(_Step):
     """Train and score the downstream model of a cell."""
 
@@ -191,8 +212,8 @@ class Train(_Step):
         return tuple(key for key in (self.cell.synthetic_key, self.cell.start_key, self.cell.teacher_key) if key)
 
 
-Step = Synthesise | Train
-Job = Describe | Check | Synthesise | Train
+Step = Synthesise | Fitting | Train
+Job = Describe | Check | Synthesise | Fitting | Train
 
 
 class Order(Strict):

@@ -28,6 +28,7 @@ class Kind(StrEnum):
     SYNTHETIC = Level.SYNTHETIC.value
     FITS = Level.FITS.value
     CHECKPOINTS = "checkpoints"
+    MOMENTS = "moments"
     FAILURES = "failures"
     DESCRIBED = "described"
     PROGRESS = "progress"
@@ -174,7 +175,8 @@ def _beside(store: Store, kind: Kind) -> Iterator[Kept]:
         elif path.is_file():
             yield _kept(kind, path.stem, path)
         else:
-            yield _kept(kind, path.name, path, "a training that can go on")
+            training = "samples along a fit, to end it by eye" if kind is Kind.MOMENTS else "a training that can go on"
+            yield _kept(kind, path.name, path, training)
 
 
 def _kept(kind: Kind, key: str, path: Path, about: str = "") -> Kept:

@@ -1,10 +1,12 @@
-"""Test films that a provider must not have seen: named by `trained_on`, shown in its films, or among its training films."""
+"""Test films that a provider must not have seen: named by `trained_on`, shown in its films, or among its training films; and
+near copies of films, which are said."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 from ..data.dataset import Dataset
 from ..errors import ProviderError
@@ -66,3 +68,24 @@ def _bare(name: str) -> str:
     """An id, or a file's name that has it, without what people add: folder, ending, quotes, commas, blanks, case."""
     last = re.split(r"[\\/]", name.strip().strip("\"'").rstrip(",;").strip("\"'").strip())[-1]
     return _SUFFIX.sub("", unicodedata.normalize("NFC", last)).casefold()
+
+
+def check_copies(films: Dataset, train: Dataset, test: Dataset) -> dict[str, Any]:
+    """Near copies of test films and of training films among synthetic ones, and what is odd about these."""
+    from ..data.near_copies import near_copies
+    from ..data.odd_films import odd_films
+
+    train = train.resized(test.resolution)
+    return {
+        "near_test": near_copies(films, test, train).to_json(),
+        "near_train": near_copies(films, train, test).to_json(),
+        **odd_films(films),
+    }
+
+
+def check_real(data: Dataset, train: Dataset, test: Dataset) -> dict[str, Any]:
+    """Test films with the pixels of a training film, which no model or generator is to blame for; nothing where none has."""
+    from ..data.same_pixels import copies_learnt
+
+    found = copies_learnt(data, train, test)
+    return {"real_films": found} if found else {}

@@ -82,11 +82,18 @@ def make_plan(
     label_by: LabelBy = LabelBy.NATIVE,
     entry: str = "",
     ratios: Sequence[float] = (),
+    kept: Mapping[str, int] | None = None,
 ) -> Plan:
     """Plan a run. `entry`: the leaderboard's entry in whose name the provider draws. `ratios`: synthetic films to real ones
-    that the headline arm is trained with besides the task's own. InputError when the dataset cannot carry the task, when no
-    cell is left, and for ratios without a headline."""
+    that the headline arm is trained with besides the task's own. `kept`: steps of the provider's trainings that a person
+    chose (`of_size`). InputError when the dataset cannot carry the task, when no cell is left, and for ratios without a
+    headline."""
     task.check(data)
+    if task.validates_on_synthetic and label_by is LabelBy.TEACHER:
+        raise InputError(
+            f"{task.name}: its REAL model is stopped by synthetic films, which it would have to annotate first: give a "
+            "provider that makes masks, or leave the validation as it is"
+        )
     provider = ProviderIdentity(
         name=provider_plugin.name,
         spec=provider_plugin.spec,
@@ -94,6 +101,7 @@ def make_plan(
         settings=said.keyed,
         label_by=label_by.value,
         entry=entry,
+        kept=dict(kept or {}),
     )
     common = _common(task, task_plugin, data, fit_data, preset, device)
     slots = [slot for slot in task.slots(data) if arms is None or slot.arm in arms]
@@ -249,17 +257,18 @@ def _without_labels(identity: dict[str, Any]) -> dict[str, Any]:
             del identity[later]
     if identity["provider"] is not None:
         provider = identity["provider"]
-        of_old = ("code", "settings", "label_by")
-        identity["provider"] = {name: provider[name] for name in (*of_old, *(("entry",) if provider["entry"] else ()))}
+        names = ["code", "settings", "label_by", *(name for name in ("entry", "kept") if provider[name])]
+        identity["provider"] = {name: provider[name] for name in names}
     return identity
 
 
 def _plan_cells(
     task: Task, data: Dataset, slot: Slot, common: dict[str, Any], provider: ProviderIdentity
 ) -> tuple[Cell, ...]:
-    """The cell of a slot, and its placebo where it has synthetic films."""
+    """The cell of a slot, and its placebo where it has synthetic films to train on."""
     if not slot.arm.uses_provider:
-        return (_plan_copies(slot, common),)
+        real = task.validates_on_synthetic
+        return (_plan_provided(task, data, slot, common, provider) if real else _plan_copies(slot, common),)
     return _plan_provided(task, data, slot, common, provider), _plan_copies(slot, common)
 
 
@@ -281,14 +290,10 @@ def _plan_provided(
     provider: ProviderIdentity,
     synthetic: int | None = None,
 ) -> Cell:
+    provider = provider.model_copy(update={"kept": of_size(provider.kept, slot.size)})
     key, identity = _cell_key(common, slot, provider, synthetic=synthetic)
-    fitted = _without_labels(identity.model_dump(mode="json"))
-    del fitted["arm"]
-    fitted.pop("synthetic", None)  # one fit gives any number of films
-    settings = fitted["task"]["settings"]
-    del fitted["task"]["depends_on"]  # providers are fitted on films alone
-    fitted["task"]["settings"] = {k: v for k, v in settings.items() if k not in task.downstream_only}
-    fit_key = digest.of_json(["fit", fitted])
+    fit_key = _fit_key(task, identity)
+    whole = identity.model_copy(update={"provider": provider.model_copy(update={"kept": {}})})
     teacher_key = None
     if provider.label_by == LabelBy.TEACHER:
         teacher_key = _cell_key(common, replace(slot, arm=ArmName.REAL), None)[0]
@@ -304,4 +309,22 @@ def _plan_provided(
         synthetic_key=synthetic_key,
         start_key=start_key,
         teacher_key=teacher_key,
+        whole_key=_fit_key(task, whole),
     )
+
+
+def _fit_key(task: Task, identity: CellIdentity) -> str:
+    fitted = _without_labels(identity.model_dump(mode="json"))
+    del fitted["arm"]
+    fitted.pop("synthetic", None)  # one fit gives any number of films
+    settings = fitted["task"]["settings"]
+    del fitted["task"]["depends_on"]  # providers are fitted on films alone
+    fitted["task"]["settings"] = {k: v for k, v in settings.items() if k not in task.downstream_only}
+    return digest.of_json(["fit", fitted])
+
+
+def of_size(kept: Mapping[str, int], size: str) -> dict[str, int]:
+    """The steps that are kept of a size's trainings: `films` is for every size, `tiny/films` for one, and counts more."""
+    general = {name: step for name, step in kept.items() if "/" not in name}
+    own = {name.removeprefix(f"{size}/"): step for name, step in kept.items() if name.startswith(f"{size}/")}
+    return dict(sorted((general | own).items()))

@@ -22,6 +22,7 @@ ORDER = (
     Kind.DESCRIBED,
     Kind.FAILURES,
     Kind.CHECKPOINTS,
+    Kind.MOMENTS,
     Kind.FITS,
     Kind.SYNTHETIC,
     Kind.RECORDS,

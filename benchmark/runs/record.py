@@ -14,7 +14,8 @@ SCHEMA = 1
 class ProviderIdentity(Strict):
     """Which generator, exactly. `code` is the sha256 of the source that defines it; `label_by` says where the annotations
     of its films come from (`label_by.LabelBy`); `entry`: the name of the leaderboard's entry that the seeds of its fits and
-    samples come from, so that nobody can choose them (empty: from the cell alone)."""
+    samples come from, so that nobody can choose them (empty: from the cell alone). `kept`: the step of a training, by its
+    name, at which a person who looked at its samples ended it (none: every training is whole)."""
 
     name: str
     spec: str
@@ -22,11 +23,15 @@ class ProviderIdentity(Strict):
     settings: dict[str, Any]
     label_by: str = "native"
     entry: str = ""
+    kept: dict[str, int] = Field(default_factory=dict)
 
     @property
     def title(self) -> str:
         """The name with what tables must not hide: `lsgan (labels by teacher)`."""
-        return self.name if self.label_by == "native" else f"{self.name} (labels by {self.label_by})"
+        steps = ", ".join(f"{name} {step}" for name, step in self.kept.items())
+        said = [] if self.label_by == "native" else [f"labels by {self.label_by}"]
+        said += [f"kept by eye at {steps}"] if steps else []
+        return f"{self.name} ({'; '.join(said)})" if said else self.name
 
 
 class TaskIdentity(Strict):
@@ -136,6 +141,9 @@ class Fit(Strict):
     precision: str
     weights: str
     curves: dict[str, Curve] = Field(default_factory=dict)
+    kept: dict[str, int] = Field(default_factory=dict)
+    """The step of a training at which a person ended it, by its name; `kept_by` says so."""
+    kept_by: str = ""
 
 
 class Sampled(Strict):

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ..contracts.label_by import LabelBy
@@ -20,6 +21,7 @@ from ..registry import TASKS, Plugin, find_provider, find_task, plugins
 from ..settings import override, parse_pairs
 from .asked import ask_provider
 from .chains import Outcome, run_chains, step_done
+from .chosen import known_trainings, named, parse_keep, require_kept
 from .examine import Said, task_class
 from .job import Step
 from .lock import working
@@ -63,6 +65,8 @@ class Request(Common):
     """The leaderboard's entry that the seeds of fits and samples come from: its name, or its folder."""
     ratios: tuple[str, ...] = ()
     """Synthetic films to real ones at the headline size, `4:1`: cells beside those of the task's own number."""
+    keep: tuple[str, ...] = ()
+    """Steps of the provider's trainings that a person chose by eye, as `chosen.parse_keep` reads them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,8 +158,9 @@ def _arms(names_given: Sequence[str]) -> list[ArmName] | None:
     return [known[name] for name in names_given]
 
 
-def prepare(request: Request, progress: Progress | None = None) -> Prepared:
-    """Check everything that can be checked before work begins, and plan. InputError in one line; nothing is changed."""
+def prepare(request: Request, progress: Progress | None = None, *, made_now: bool = False) -> Prepared:
+    """Check everything that can be checked before work begins, and plan. InputError in one line; nothing is changed. Fits
+    that a person chose must be in the store, unless they are `made_now`."""
     _check_counts(request)
     provider_plugin = find_provider(request.provider)
     if request.task is not None:
@@ -170,8 +175,13 @@ def prepare(request: Request, progress: Progress | None = None) -> Prepared:
     external = bool(provider_plugin.argument)
     label_by = choose_label_by(request.label_by, provider_plugin.name, said.produces, task, external=external)
     name = request.data or task.default_data
-    settings = task.settings
-    plan = make_plan(
+    settings, kept = task.settings, parse_keep(request.keep)
+    if kept and request.entry:
+        raise InputError(
+            "--keep with --entry: an entry's fits are what its code makes of a seed; a person's choice is not"
+        )
+    planned = partial(
+        make_plan,
         task=task,
         task_plugin=task_plugin,
         provider_plugin=provider_plugin,
@@ -186,6 +196,11 @@ def prepare(request: Request, progress: Progress | None = None) -> Prepared:
         entry=entry_name(request.entry),
         ratios=[_ratio(text) for text in request.ratios],
     )
+    plan = planned()
+    if kept:
+        plan = planned(kept=named(kept, known_trainings(plan, store)))
+        if not made_now:
+            require_kept(plan, store)
     return _prepared(request, plan, store)
 
 

@@ -12,7 +12,7 @@ from ..errors import CxrbenchError, InputError
 from ..home import home
 from ..registry import Plugin
 from ..settings import plain
-from .job import Cell, Step, Synthesise, Train, Work
+from .job import Cell, Fitting, Step, Synthesise, Train, Work
 from .plan import Plan
 from .store import Store
 from .timings import Timings
@@ -97,19 +97,24 @@ class _Builder:
 
     @property
     def work(self) -> Work:
-        plan, generator = self.plan, self.plan.generator
-        return Work(
-            store=self.store.root.resolve(),
-            data=_folder(plan.data),
-            fit_data=_folder(plan.fit_data),
-            task=portable(plan.task_plugin),
-            task_settings=plain(plan.task.settings),
-            provider="" if generator is None else portable(generator.plugin),
-            provider_settings={} if generator is None else dict(generator.settings),
-            preset=plan.preset,
-            device=plan.device,
-            threads=plan.task.settings.threads,
-        )
+        return work_of(self.plan, self.store)
+
+
+def work_of(plan: Plan, store: Store) -> Work:
+    """What every step of a plan needs."""
+    generator = plan.generator
+    return Work(
+        store=store.root.resolve(),
+        data=_folder(plan.data),
+        fit_data=_folder(plan.fit_data),
+        task=portable(plan.task_plugin),
+        task_settings=plain(plan.task.settings),
+        provider="" if generator is None else portable(generator.plugin),
+        provider_settings={} if generator is None else dict(generator.settings),
+        preset=plan.preset,
+        device=plan.device,
+        threads=plan.task.settings.threads,
+    )
 
 
 def _by_arm(cells: Sequence[Cell]) -> list[Cell]:
@@ -154,6 +159,8 @@ def remember(steps: Sequence[Step], store: Store) -> None:
     timings = Timings.read(home() / "timings.json")
     for step in steps:
         try:
+            if isinstance(step, Fitting):
+                continue  # without sampling
             if isinstance(step, Synthesise):
                 seconds = store.fit(str(step.cell.fit_key)).seconds + store.sampled(step.key).seconds
             else:

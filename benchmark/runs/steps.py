@@ -9,6 +9,7 @@ import math
 import platform
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any
@@ -20,13 +21,14 @@ from ..contracts.label_by import LabelBy
 from ..contracts.task import Arm, ArmName, Task
 from ..data.copies import copies, originals
 from ..data.dataset import Dataset, load_dataset
-from ..errors import CxrbenchError, ProviderError, raised
+from ..errors import CxrbenchError, InputError, ProviderError, raised
 from ..progress import Progress
 from ..registry import Plugin, find_provider, find_task
 from ..schema import utc_now
 from ..settings import restore
-from .job import Cell, Synthesise, Train, Work
-from .leaks import of_no_case, refuse_leaks
+from . import along
+from .job import Cell, Fitting, Synthesise, Train, Work
+from .leaks import check_copies, check_real, of_no_case, refuse_leaks
 from .record import Cost, Curve, Downstream, Environment, Fit, Record, Sampled, Value
 from .store import FIT, SAMPLED, Level, Store
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from ..contracts.label_by import PerClass
     from ..contracts.provider import Provider
     from ..contracts.task import Illustration, Trained
+    from ..training.by_eye import ByEye
     from ..training.history import History
 
 MODEL = "model.safetensors"
@@ -96,6 +99,8 @@ def synthesise(job: Synthesise, progress: Progress) -> dict[str, Any]:
         plugin.name, "sample", lambda: sampling_rate(provider, count, first_seconds=seconds)
     )
     noticed += () if repeats else (UNSTEADY,)
+    kept = {} if cell.identity.provider is None else cell.identity.provider.kept
+    noticed += tuple(f"a person who looked at samples ended the training of {n} at step {s}" for n, s in kept.items())
     checks |= {"noticed": "; ".join(noticed)} if noticed else {}
     progress.update(0.99, "writing")
     facts = Sampled(
@@ -108,6 +113,16 @@ def synthesise(job: Synthesise, progress: Progress) -> dict[str, Any]:
     with store.adding(Level.SYNTHETIC, job.key) as draft:
         films.save(draft / "dataset")
         (draft / SAMPLED).write_text(facts.model_dump_json(), encoding="utf-8")
+    return {}
+
+
+def fit(job: Fitting, progress: Progress) -> dict[str, Any]:
+    """Fit the provider and keep it, with samples and networks at every moment of its trainings, so that a person may end
+    them by eye."""
+    store, task = Store(job.work.store), task_of(job.work)
+    plugin, settings = provider_of(job.work)
+    if not store.sound(Level.FITS, job.key):
+        _fit(job, store, plugin, settings, training_set(job.work, job.cell, task).read_only(), progress)
     return {}
 
 
@@ -141,19 +156,21 @@ def _load(plugin: Plugin, folder: Path, settings: Any, job: Synthesise) -> Provi
     return _per_class(plugin, settings, job, load).restore(folder) if _is_per_class(job) else load(folder)
 
 
-def _is_per_class(job: Synthesise) -> bool:
+def _is_per_class(job: Synthesise | Fitting) -> bool:
     return job.cell.label_by is LabelBy.PER_CLASS
 
 
 def _per_class(
-    plugin: Plugin, settings: Any, job: Synthesise, load: Callable[[Path], Provider] | None = None
+    plugin: Plugin, settings: Any, job: Synthesise | Fitting, load: Callable[[Path], Provider] | None = None
 ) -> PerClass:
     from ..contracts.label_by import PerClass
 
     return PerClass(lambda: plugin.make(settings, device=job.device), load, device=job.device)
 
 
-def _fit(job: Synthesise, store: Store, plugin: Plugin, settings: Any, train: Dataset, progress: Progress) -> None:
+def _fit(
+    job: Synthesise | Fitting, store: Store, plugin: Plugin, settings: Any, train: Dataset, progress: Progress
+) -> None:
     from ..device import peak_memory
     from ..training.checkpoint import kept_in
 
@@ -161,8 +178,10 @@ def _fit(job: Synthesise, store: Store, plugin: Plugin, settings: Any, train: Da
     cell = job.cell
     provider.checkpoints = store.checkpoints(str(cell.fit_key))
     start = time.perf_counter()
-    with kept_in(provider.checkpoints):
+    with kept_in(provider.checkpoints), _looked_at(job, store) as eye:
         _guarded(plugin.name, "fit", lambda: provider.fit(train, seed=cell.draw("fit"), progress=progress))
+    if missing := [name for name in eye.ends if name not in eye.done]:
+        raise InputError(f"provider {plugin.name} has no training '{missing[0]}' to keep a step of; it has {eye.done}")
     seconds = time.perf_counter() - start
     curves = {name: _curve(history) for name, history in provider.histories().items()}
     seen = sum(history.images_seen for history in provider.histories().values())
@@ -174,53 +193,31 @@ def _fit(job: Synthesise, store: Store, plugin: Plugin, settings: Any, train: Da
         precision=next((curve.precision for curve in curves.values() if curve.precision), "32-true"),
         weights=provider.weights_used,
         curves=curves,
+        kept=dict(eye.ends),
+        kept_by="a person who looked at samples along the training" if eye.ends else "",
     )
     with store.adding(Level.FITS, str(cell.fit_key)) as draft:
         (draft / "provider").mkdir()
         _guarded(plugin.name, "save", lambda: provider.save(draft / "provider"))
         (draft / FIT).write_text(facts.model_dump_json(), encoding="utf-8")
-        _keep_timeline(plugin.name, provider, draft / "timeline.npz")
+        samples = along.by_name(plugin.name, _guarded(plugin.name, "timeline", provider.timeline))
+        along.keep(samples, draft / along.FILE)
     rmtree(provider.checkpoints, ignore_errors=True)
 
 
-def _keep_timeline(name: str, provider: Provider, path: Path) -> None:
-    """Samples along the training: `steps` int64 (K,) and `films` uint8 (K, S, H, W); no file where there are none."""
-    timeline = _guarded(name, "timeline", provider.timeline)
-    if timeline is None:
-        return
-    steps, films = np.asarray(timeline[0], dtype=np.int64), np.asarray(timeline[1])
-    if films.dtype != np.uint8 or films.ndim != 4 or len(films) != len(steps):
-        raise ProviderError(
-            f"provider {name}: timeline() gave pictures {films.dtype} {films.shape} for {len(steps)} steps, "
-            "expected uint8 (steps, samples, H, W)"
-        )
-    np.savez_compressed(path, steps=steps, films=films)
+def _looked_at(job: Synthesise | Fitting, store: Store) -> AbstractContextManager[ByEye]:
+    """A block whose trainings end where a person said, and keep their moments where one looks."""
+    from ..training.by_eye import ByEye, by_eye
+
+    provider, looks = job.cell.identity.provider, isinstance(job, Fitting)
+    ends = {} if provider is None else provider.kept
+    folder = store.moments(str(job.cell.whole_key)) if looks or ends else None
+    return by_eye(ByEye(folder, ends, keeps=looks))
 
 
 def _curve(history: History) -> Curve:
     rate = history.images_per_second or None
     return Curve(rows=history.rows, images_per_second=rate, precision=history.precision)
-
-
-def check_copies(films: Dataset, train: Dataset, test: Dataset) -> dict[str, Any]:
-    """Near copies of test films and of training films among synthetic ones, and what is odd about these."""
-    from ..data.near_copies import near_copies
-    from ..data.odd_films import odd_films
-
-    train = train.resized(test.resolution)
-    return {
-        "near_test": near_copies(films, test, train).to_json(),
-        "near_train": near_copies(films, train, test).to_json(),
-        **odd_films(films),
-    }
-
-
-def check_real(data: Dataset, train: Dataset, test: Dataset) -> dict[str, Any]:
-    """Test films with the pixels of a training film, which no model or generator is to blame for; nothing where none has."""
-    from ..data.same_pixels import copies_learnt
-
-    found = copies_learnt(data, train, test)
-    return {"real_films": found} if found else {}
 
 
 def _cost(job: Train, fit: Fit, made: Sampled) -> Cost:
@@ -352,19 +349,20 @@ def _arm(job: Train, store: Store, task: Task, data: Dataset) -> tuple[Arm, int 
     if name is not ArmName.SYNTHETIC or cell.identity.placebo:
         films = training_set(job.work, cell, task).resized(task.settings.resolution)
     real = None if name is ArmName.SYNTHETIC else films
-    synthetic = None
-    if name in (ArmName.SYNTHETIC, ArmName.MIXED):
+    trains = name in (ArmName.SYNTHETIC, ArmName.MIXED)
+    made = None
+    if trains or task.validates_on_synthetic:
         if cell.identity.placebo:
             assert films is not None
-            synthetic = copies(task.learnt_from(films), cell.synthetic_count(task, data), seed=cell.draw("placebo"))
+            made = copies(task.learnt_from(films), cell.synthetic_count(task, data), seed=cell.draw("placebo"))
         else:
-            synthetic = store.synthetic(str(cell.synthetic_key))
+            made = store.synthetic(str(cell.synthetic_key))
     start = None
     if name is ArmName.FINETUNE:
         start = task.load_model(store.path(Level.RECORDS, str(cell.start_key)) / MODEL, data)
-    validation = task.validation_set(data, cell.slot)
+    validation = made if made is not None and not trains else task.validation_set(data, cell.slot)
     different = None if films is None else len(set(originals(task.learnt_from(films))))
-    return Arm(name, real, synthetic, start, validation, task.structures(data)), different
+    return Arm(name, real, made if trains else None, start, validation, task.structures(data)), different
 
 
 def environment(device: str, threads: int) -> Environment:

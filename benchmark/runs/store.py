@@ -97,6 +97,10 @@ class Store:
         """The folder in which the trainings of a running step keep their states."""
         return self.root / "checkpoints" / key
 
+    def moments(self, key: str) -> Path:
+        """The folder with samples and networks along the trainings of a fit that a person looks at (`training.by_eye`)."""
+        return self.root / "moments" / key
+
     def progress(self, key: str) -> Path:
         """The file in which a running step says how far it is."""
         return self.root / "progress" / f"{key}.json"

@@ -23,8 +23,8 @@ from ..processes import end_with_parent
 from ..progress import Progress
 from .chains import UNSAID
 from .examine import check, describe
-from .job import Check, Describe, Job, Order, Synthesise
-from .steps import run_cell, synthesise
+from .job import Check, Describe, Fitting, Job, Order, Synthesise
+from .steps import fit, run_cell, synthesise
 
 PROGRESS_SECONDS = 0.3
 MOST_DETAIL = 16_384
@@ -51,6 +51,8 @@ def perform(job: Job, progress: Progress) -> Any:
     require_device(job.device)
     if isinstance(job, Check):
         return check(job, progress)
+    if isinstance(job, Fitting):
+        return fit(job, progress)
     return synthesise(job, progress) if isinstance(job, Synthesise) else run_cell(job, progress)
 
 

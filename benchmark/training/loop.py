@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..errors import TrainingError
 from ..progress import Progress
-from . import checkpoint
+from . import by_eye, checkpoint
 from .history import HISTORY_POINTS, History
 from .observer import Observer, observer
 from .rate import Rate
@@ -81,12 +81,14 @@ def train(
     progress: Progress | None = None,
     validation: Validation | None = None,
     checkpoints: Path | None = None,
+    name: str = "",
 ) -> History:
     """Train a recipe for `steps` steps; same seed, same CPU and same thread count give the same weights bit for bit.
 
     TrainingError names step and loss when a loss is not finite. With `checkpoints`, a folder (by default that of
     `checkpoint.kept_in`), the state is kept there every two minutes, and a training that was stopped goes on from it to the
     same weights; who gave the folder clears it.
+    `name`: what the training is called where a fit has several, by whoever ends it by eye (`by_eye`).
     """
     if len(source) == 0:
         raise TrainingError("nothing to train on: the training set is empty")
@@ -94,7 +96,9 @@ def train(
     if watching.most_steps is not None:
         steps, checkpoints = min(steps, watching.most_steps), None
     with seeded(seed):
-        history = _train(recipe, source, steps, seed, device, progress or Progress(), validation, checkpoints, watching)
+        history = _train(
+            recipe, source, steps, seed, device, progress or Progress(), validation, checkpoints, watching, name
+        )
     watching.ends(recipe.networks(), history)
     return history
 
@@ -109,14 +113,12 @@ def _train(
     validation: Validation | None,
     checkpoints: Path | None,
     watching: Observer,
+    called: str,
 ) -> History:
+    eye = by_eye.of_block()
+    until = eye.end(called or by_eye.UNNAMED, steps)
     fabric = make_fabric(device, float32=recipe.float32)
-    channels_last = fabric.device.type == "cuda"
-    for network in recipe.networks().values():
-        network.to(fabric.device)
-        if channels_last:
-            network.to(memory_format=torch.channels_last)
-        network.train()
+    channels_last = _place(recipe, fabric)
     optimizers = recipe.optimizers()
     history = History(precision=str(fabric._precision.precision))
     rows = Rows(len(source), seed)
@@ -127,49 +129,75 @@ def _train(
 
     state = checkpoint.State(recipe, optimizers, fabric.device, validation.stop if validation else None)
     name = ""
-    if checkpoints is not None:
+    if checkpoints is not None or eye.folder is not None:
         name = checkpoint.identity(recipe, drawn(0), rows=len(source), steps=steps, seed=seed)
     keeper = checkpoint.Keeper(checkpoints, name, state)
     start = keeper.resume(history)
-    best = state.best
-    if validation is not None and validation.stop.over:
-        start = steps  # it was stopped after its last checkpoint
-    rate = Rate(fabric.device, steps - start)
+    stopped = validation is not None and validation.stop.over  # after its last checkpoint
+    if stopped or (start < until and eye.take(called, name, until, recipe, history)):
+        start = until
+    rate = Rate(fabric.device, until - start)
     log_every = max(1, steps // HISTORY_POINTS)
     check_every = 1 if fabric.device.type == "cpu" else 20
-    watching.begins(steps - start, fabric.device)
-    for index in range(start, steps):
+    watching.begins(until - start, fabric.device)
+    if start == 0:
+        with _autocast(recipe, fabric):
+            recipe.begins(fabric.device)
+        eye.moment(called, name, recipe, history, {}, rate)
+    for index in range(start, until):
         size = recipe.batch_size(history.images_seen)
         batch = {name: _to_device(value, fabric.device, channels_last) for name, value in drawn(index).items()}
-        with fabric.autocast() if not recipe.float32 else nullcontext():
+        with _autocast(recipe, fabric):
             losses = recipe.step(batch, Step(index, steps, fabric, watching))
         history.images_seen += size
         history.steps = index + 1
-        last = index + 1 == steps
-        if last or index % check_every == 0 or index % log_every == 0:
-            values = _guard(losses, index)
-            if last or index % log_every == 0:
-                history.rows.append({"step": float(index), **values})
+        last = index + 1 == until
+        _note(losses, history, keep=last or index % log_every == 0, look=index % check_every == 0)
         rate.after(index - start, size)
-        progress.update((index + 1) / steps, f"{index + 1}/{steps}")
+        progress.update((index + 1) / until, f"{index + 1}/{until}")
         pause = time.perf_counter()
         watching.after_step(index - start, size)
         stop, look = False, time.perf_counter()
         if validation is not None and ((index + 1) % validation.every == 0 or last):
-            stop = _validate(recipe, validation, history, index, best)
+            stop = _validate(recipe, validation, history, index, state.best)
         keeper.maybe_keep(history)
+        eye.moment(called, name, recipe, history, losses, rate)
         now = time.perf_counter()
         rate.pause(now - pause)
         watching.after_pause(now - look)
         if stop:
             break
-    for name, weights in best.items():
-        recipe.networks()[name].load_state_dict(weights)
+    for part, weights in state.best.items():
+        recipe.networks()[part].load_state_dict(weights)
     history.images_per_second = rate.median() or history.images_per_second
     keeper.end(history)
     for network in recipe.networks().values():
         network.eval()
     return history
+
+
+def _note(losses: Mapping[str, Tensor], history: History, *, keep: bool, look: bool) -> None:
+    """Keep the losses of the last step in the history, or look whether they are finite."""
+    index = history.steps - 1
+    if keep:
+        history.rows.append({"step": float(index), **_guard(losses, index)})
+    elif look:
+        _guard(losses, index)
+
+
+def _place(recipe: Recipe, fabric: Fabric) -> bool:
+    """Move the networks to the device, ready to train; whether they have their channels last there."""
+    channels_last = fabric.device.type == "cuda"
+    for network in recipe.networks().values():
+        network.to(fabric.device)
+        if channels_last:
+            network.to(memory_format=torch.channels_last)
+        network.train()
+    return channels_last
+
+
+def _autocast(recipe: Recipe, fabric: Fabric) -> AbstractContextManager[None]:
+    return nullcontext() if recipe.float32 else fabric.autocast()
 
 
 def _to_device(value: Tensor, device: torch.device, channels_last: bool) -> Tensor:

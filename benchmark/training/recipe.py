@@ -95,6 +95,13 @@ class Recipe(ABC):
     def batch_size(self, images_seen: int) -> int:
         """Size of the next batch."""
 
+    def begins(self, device: torch.device) -> None:  # noqa: B027  # most have nothing to do
+        """The networks are on the device and no step is taken yet: for samples of what a training starts from."""
+
+    def samples_after(self, done: int) -> np.ndarray | None:
+        """Pictures uint8 (S, H, W) of samples that were taken after so many steps; None where none were."""
+        return None
+
     def state(self) -> Mapping[str, Tensor]:
         """What it has learnt besides its networks and optimisers, by name, for checkpoints; nothing by default."""
         return {}

@@ -54,6 +54,8 @@ def check(subject: Subject) -> Iterator[Finding]:
 def _protocol(subject: Subject, run: EntryRun) -> Iterator[str]:
     """Whether the task is installed, of this version, with the settings of the preset."""
     said = run.results.task
+    if run.results.provider.kept:
+        yield "its fits were ended by a person's eye; an entry's are what its code makes of a seed"
     cls = subject.sources.task(said.name)
     if cls is None:
         yield f"there is no task {shown(said.name)} in this version of cxrbench"

@@ -275,7 +275,7 @@ def test_growth_learns_the_mean_of_flat_films():
         ema=0.9,
     )
     films = np.full((16, 1, 8, 8), 64, dtype=np.uint8)
-    model, history = PGGAN.fit(films, settings, seed=0, device="cpu", progress=Progress())
+    model, history, _ = PGGAN.fit(films, settings, seed=0, device="cpu", progress=Progress())
     mean = (model.sample(64, torch.Generator().manual_seed(0)).mean() + 1) * 127.5
     assert mean == pytest.approx(64, abs=12)
     assert {"generator", "wasserstein", "penalty", "drift"} < set(history.rows[-1])

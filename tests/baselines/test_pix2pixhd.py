@@ -192,7 +192,7 @@ def test_fit_learns_light_and_dark():
     settings = Pix2PixHDSettings(
         ngf=8, n_downsample=1, n_blocks=1, ndf=8, n_layers=1, batch_size=4, steps=60, learning_rate=2e-3
     )
-    model, history = Pix2PixHD.fit(pairs, 2, settings, seed=0, device="cpu", progress=Progress())
+    model, history, _ = Pix2PixHD.fit(pairs, 2, settings, seed=0, device="cpu", progress=Progress())
     films = model.translate(codes[:4])[:, 0]
     assert films[codes[:4] == 1].mean() - films[codes[:4] == 0].mean() > 0.5  # of 140 / 127.5
     assert {"adversarial", "features", "discriminator"} < set(history.rows[-1])

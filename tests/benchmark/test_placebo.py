@@ -14,6 +14,7 @@ from cxrbench.benchmark import digest
 from cxrbench.benchmark.contracts.task import Arm, ArmName
 from cxrbench.benchmark.data.copies import copies, originals, sources
 from cxrbench.benchmark.data.dataset import load_dataset
+from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.registry import find_task
 from cxrbench.benchmark.runs.chains import Outcome
 from cxrbench.benchmark.runs.job import Cell
@@ -378,3 +379,51 @@ def test_durations_of_a_placebo_are_remembered_under_its_own_name(data):
     remember(prepared.schedule.steps, prepared.store)
     later = prepare(replace(asked_for(data, "Tells"), seeds=2))
     assert all(later.schedule.expected[step.key] is not None for step in later.left if "placebo" in step.label)
+
+
+def test_where_synthetic_films_stop_every_training_real_has_the_providers_and_a_placebo_copies(data):
+    task = TASK.replace("ToyTask", "StoppedByFilms")
+    prepared, outcomes = run(asked_for(data, task=task, arms=("real", "synthetic", "finetune")))
+    assert [outcome.error for outcome in outcomes if outcome.error] == []
+    by_arm = {arm: cell for (size, arm, _), cell in cells(prepared).items() if size == "full"}
+    assert sorted(by_arm) == ["finetune", "placebo_finetune", "placebo_synthetic", "real", "synthetic"]
+    films = by_arm["synthetic"].synthetic_key
+    assert films and by_arm["real"].synthetic_key == by_arm["finetune"].synthetic_key == films
+    assert by_arm["placebo_finetune"].synthetic_key is None
+    for arm, cell in by_arm.items():
+        record = prepared.store.record(cell.key)
+        assert (record.cell.provider is None) == arm.startswith("placebo")
+        kept = json.loads((prepared.store.path(Level.RECORDS, cell.key) / MODEL).read_bytes())
+        assert kept["seen"] == 8, arm
+    real = prepared.store.record(by_arm["real"].key)
+    assert real.downstream.synthetic_films == 0 and real.synthetic_key == films
+    ordinary, _ = run(asked_for(data, arms=("real",)))
+    assert all(cell.synthetic_key is None for cell in ordinary.plan.cells)
+
+
+def test_a_teacher_cannot_be_stopped_by_films_that_it_is_to_annotate(data):
+    task = TASK.replace("ToyTask", "StoppedByFilms")
+    with pytest.raises(InputError, match="stopped by synthetic films, which it would have to annotate first"):
+        make_plan_with_teacher(data, task)
+
+
+def make_plan_with_teacher(data: str, task: str) -> None:
+    from cxrbench.benchmark.contracts.label_by import LabelBy
+    from cxrbench.benchmark.registry import find_provider
+    from cxrbench.benchmark.runs.examine import Said
+    from cxrbench.benchmark.runs.plan import make_plan
+
+    films, plugin = load_dataset(Path(data)), find_task(task)
+    make_plan(
+        task=plugin.load()(),
+        task_plugin=plugin,
+        provider_plugin=find_provider(f"{TOYS / 'toy_providers.py'}:Toy"),
+        said=Said(summary="", produces=(), home_task="", settings={}, keyed={}),
+        data=films,
+        fit_data=films,
+        preset="quick",
+        seeds=[0],
+        arms=None,
+        device="cpu",
+        label_by=LabelBy.TEACHER,
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cxrbench.benchmark.errors import InputError
-from cxrbench.benchmark.settings import keyed, override, parse_pairs, plain, restore
+from cxrbench.benchmark.settings import added, keyed, override, parse_pairs, plain, restore, within
 
 
 @dataclass(frozen=True)
@@ -63,3 +63,30 @@ def test_the_key_of_a_weights_file_is_its_content(tmp_path):
 def test_a_weights_file_that_is_not_there_is_named():
     with pytest.raises(InputError, match="no file /nowhere"):
         keyed(Outer(weights=Path("/nowhere")))
+
+
+@dataclass(frozen=True)
+class Later:
+    rate: float = 0.1
+    kind: str = added("old")
+    inner: LaterInner = field(default_factory=lambda: LaterInner())
+
+
+@dataclass(frozen=True)
+class LaterInner:
+    steps: int = 10
+    shown: tuple[int, ...] = added(())
+
+
+def test_a_setting_that_came_later_is_in_keys_only_where_it_is_not_at_its_default():
+    assert keyed(Later()) == {"rate": 0.1, "inner": {"steps": 10}}
+    assert plain(Later())["kind"] == "old"
+    changed = override(Later(), [("kind", "new"), ("inner.shown", "[0, 5]")], "toy")
+    assert keyed(changed) == {"rate": 0.1, "kind": "new", "inner": {"steps": 10, "shown": [0, 5]}}
+    assert restore(Later(), keyed(Later())) == Later()
+
+
+def test_values_within_others():
+    assert within({"a": 1, "b": {"c": 2}}, {"a": 1, "b": {"c": 2, "d": 3}, "e": 4})
+    assert not within({"b": {"c": 2}}, {"b": {"c": 3}})
+    assert not within({"a": 1}, {})

@@ -181,12 +181,14 @@ def test_what_runs_a_cell_moves_all_keys_and_what_plans_and_starts_it_none(moved
             "prune",
             "archive",
             "safe_files",
+            "chosen",
+            "fitting",
         )
     } & set(moved)
 
 
 def test_the_training_loop_moves_all_keys(moved):
-    for name in ("loop", "recipe", "observer", "stopping", "history", "rate", "checkpoint"):
+    for name in ("loop", "recipe", "observer", "stopping", "history", "rate", "checkpoint", "by_eye"):
         assert moved[f"{TRAINING}/{name}.py"] == ALL
 
 

@@ -15,6 +15,7 @@ from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.data.splits import JSRT_IDS, hold_out_patients, odd_even_split
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
+from cxrbench.benchmark.settings import keyed, override
 from cxrbench.tasks.examples import Examples, hold_out_last, paint
 from cxrbench.tasks.models.segmenter import Crops, as_input, class_probabilities, window_starts, windows
 from cxrbench.tasks.scr_official import PAPER, QUICK, ScrOfficial, sized_rows
@@ -210,6 +211,35 @@ def test_arms_train_on_what_they_say():
     }
     with pytest.raises(InputError, match="the synthetic arm lacks its films"):
         task.examples(Arm(ArmName.SYNTHETIC, real=real), seed=1)
+
+
+def test_with_generated_validation_all_real_films_are_trained_on_and_the_last_generated_quarter_is_held_out():
+    task, data = ScrOfficial(replace(FAST, validation="generated")), few()
+    assert task.validates_on_synthetic and not ScrOfficial(FAST).validates_on_synthetic
+    real = task.training_set(data, slot())
+    synthetic = chests([f"s{index}" for index in range(8)], ["train"] * 8)
+    quarter = synthetic.select([6, 7]).images
+    for name, count in (("real", 84), ("finetune", 84), ("synthetic", 6), ("mixed", 90)):
+        trained_on = name in ("synthetic", "mixed")
+        arm = Arm(
+            ArmName(name),
+            real=real,
+            synthetic=synthetic if trained_on else None,
+            validation=None if trained_on else synthetic,
+        )
+        training, held = task.examples(arm, seed=1)
+        assert len(training) == count and np.array_equal(held.images, quarter), name
+    assert task.examples(arm, seed=1)[0].first == 84
+    with pytest.raises(InputError, match="the real arm lacks its films"):
+        task.examples(Arm(ArmName.REAL, real=real), seed=1)
+
+
+def test_the_validation_is_in_keys_only_where_it_is_the_captions():
+    assert "validation" not in keyed(QUICK)
+    assert keyed(replace(QUICK, validation="generated"))["validation"] == "generated"
+    with pytest.raises(InputError, match="setting 'validation'"):
+        override(QUICK, [("validation", "test")], "scr_official")
+    assert "validation" in ScrOfficial.downstream_only  # a fit is the same for either
 
 
 # ------------------------------------------------------------------------------------------- crops and windows

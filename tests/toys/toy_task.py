@@ -131,3 +131,20 @@ class ToyTask(Task):
 
     def load_model(self, path: Path, data: Dataset) -> Any:
         return json.loads(path.read_text())
+
+
+class StoppedByFilms(ToyTask):
+    """The same, whose every training is stopped by synthetic films."""
+
+    name = "stopped_by_films"
+
+    @property
+    def validates_on_synthetic(self) -> bool:
+        return True
+
+    def train(self, arm: Arm, *, seed: int, device: str, progress: Progress) -> Trained:
+        seen = arm.synthetic if arm.name in (ArmName.SYNTHETIC, ArmName.MIXED) else arm.validation
+        assert seen is not None and (arm.synthetic is None or arm.validation is None)
+        trained = super().train(arm, seed=seed, device=device, progress=progress)
+        trained.model["seen"] = float(len(seen))
+        return trained

@@ -13,7 +13,7 @@ from torch.optim import SGD, Optimizer
 from toy_providers import Toy
 
 from cxrbench.benchmark.contracts.provider import Batch
-from cxrbench.benchmark.data.dataset import Dataset
+from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.errors import ProviderError
 from cxrbench.benchmark.progress import Progress
 from cxrbench.benchmark.training import loop as training
@@ -131,3 +131,33 @@ class Picky(Trained):
 
     def sample(self, n: int, *, seed: int) -> Iterator[Any]:
         raise ProviderError("no film had two lungs")
+
+
+class Sampled(OneConvolution):
+    """Shows the network's first map of a grey film after every fifth step and the last."""
+
+    def samples_after(self, done: int) -> np.ndarray | None:
+        if done % 5 and done != 12:
+            return None
+        with torch.no_grad():
+            maps = self.network(torch.full((1, 1, SIDE, SIDE), 0.5))[0, :2]
+        return ((maps * 1000) % 256).round().clamp(0, 255).to(torch.uint8).numpy()
+
+
+class Shows(Trained):
+    """Two trainings with samples along them, of 12 steps; the mean of the second's weights is the grey of its films."""
+
+    presets = {"quick": Settings(steps=12)}
+
+    def fit(self, train: Dataset, *, seed: int, progress: Progress) -> None:
+        Toy.fit(self, train, seed=seed, progress=progress)
+        self.built_for = train.info
+        for name in ("first", "second"):
+            with training.seeded(seed):
+                made = Sampled(self.settings.batch_size)
+            source, steps = Films(np.asarray(train.images)), self.settings.steps
+            self.curves[name] = training.train(made, source, steps=steps, seed=seed, progress=progress, name=name)
+        self.network = made.network
+
+    def build(self, films: DatasetInfo) -> Mapping[str, nn.Module]:
+        return {"network": nn.Conv2d(1, CHANNELS, 3, padding=1)}
