@@ -16,7 +16,7 @@ from .data_summary import print_json, print_summary, summary_of
 from .held_back import add_hold_back
 from .kept_data import accept, verify
 from .kermany import add_kermany
-from .options import AllowPartial, DrawnFold, DrawnSplit, DrawSeed, Force, Json, Resolution
+from .options import AllowPartial, DrawnFold, DrawnSplit, DrawSeed, Force, Json, Originals, Resolution
 from .public_sets import add_public_sets
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def import_nih_(
         Path, typer.Argument(help="Folder with the films (images_*/ or images_*.tar.gz) and the tables, as downloaded.")
     ],
     resolution: Annotated[int, typer.Option(help="Pixels a side to keep (16 to 1024).")] = 256,
+    original: Originals = 0,
     allow_partial: AllowPartial = False,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave out empty, truncated and damaged files; they are named.")
@@ -95,16 +96,17 @@ def import_nih_(
     """The official NIH ChestX-ray14 with its lists, findings and boxes; an interrupted import goes on."""
     from ..data.catalogue import check_free, keep
     from ..data.importers.nih import import_nih
+    from ..data.originals import keeping
     from .progress_bar import shown_progress
 
     check_free(name, force=force)
     with (
         shown_progress("import nih") as progress,
         import_nih(
-            source, resolution, allow_partial=allow_partial, skip_bad=skip_bad, name=name, progress=progress
+            source, original or resolution, allow_partial=allow_partial, skip_bad=skip_bad, name=name, progress=progress
         ) as found,
     ):
-        kept = keep(found.dataset, force=force)
+        kept = keep(keeping(found.dataset, resolution) if original else found.dataset, force=force)
     skipped = {film: f"{done.place} is {done.fault}" for film, done in found.skipped.items()}
     summary = {**summary_of(kept), "converted": found.converted, "skipped": skipped}
     _print_kept(kept, summary, as_json=as_json)
@@ -176,6 +178,9 @@ def import_manifest_(
         float | None,
         typer.Option(help="Side of a pixel of the original files in mm, where they do not say it."),
     ] = None,
+    original: Annotated[
+        int, typer.Option("--originals", help="Keep the films larger as well, at so many pixels, to cut regions from.")
+    ] = 0,
     allow_shared_patients: Annotated[
         bool, typer.Option("--allow-shared-patients", help="Accept patients in both train and test (a leak).")
     ] = False,
@@ -190,6 +195,7 @@ def import_manifest_(
     from ..data.catalogue import check_free
     from ..data.importers.manifest import import_manifest
     from ..data.importers.manifest_options import ManifestOptions
+    from ..data.originals import keeping
     from .progress_bar import shown_progress
 
     name = name or csv.resolve().parent.name
@@ -219,8 +225,8 @@ def import_manifest_(
         allow_shared_patients=allow_shared_patients,
     )
     with shown_progress("import manifest") as progress:
-        dataset = import_manifest(csv, resolution, name=name, options=options, progress=progress)
-    _keep(dataset, force=force, as_json=as_json)
+        dataset = import_manifest(csv, original or resolution, name=name, options=options, progress=progress)
+    _keep(keeping(dataset, resolution) if original else dataset, force=force, as_json=as_json)
 
 
 def _declared(masks: str | None, kind: str, organs: str, ignore: str) -> Declared:

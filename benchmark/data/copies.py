@@ -42,4 +42,5 @@ def copies(films: Dataset, count: int, *, seed: int) -> Dataset:
         cases=cases,
         masks=None if films.masks is None else films.masks[rows],
         boxes=boxes,
+        originals=None if films.originals is None else films.originals.select(rows),
     )

@@ -20,6 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from .. import digest
 from ..errors import InputError
 from ..files import new_folder
+from .originals import FILE as ORIGINALS
+from .originals import Originals, joined, opened
 
 SCHEMA = 1
 MAX_ORGANS = 8  # one bit of a uint8 per organ
@@ -53,9 +55,19 @@ class DatasetInfo(BaseModel):
     truth: str = ""
     files: dict[str, str] = {}
 
+    @property
+    def phantom(self) -> bool:
+        """Whether the films are procedural: nothing on them may stand beside published numbers."""
+        return is_phantom(self.name, self.provenance)
+
     def changed(self, **values: object) -> DatasetInfo:
         """The same with other values, for other content: without the digests of this one."""
         return self.model_copy(update={"digest": "", "truth": "", "files": {}, **values})
+
+
+def is_phantom(name: str, provenance: str) -> bool:
+    """Whether films of this name and provenance are procedural."""
+    return "phantom" in f"{name} {provenance}".lower()
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +86,8 @@ class Dataset:
     masks: np.ndarray | None = None
     boxes: pd.DataFrame | None = None
     folder: Path | None = field(default=None)
+    originals: Originals | None = None
+    """The films as they were kept at import, larger than `images` (`data.originals`); None where they were not."""
 
     def __post_init__(self) -> None:
         n, side = len(self.images), self.info.resolution
@@ -91,6 +105,11 @@ class Dataset:
             raise InputError(f"dataset {self.info.name}: {n} images but {len(self.cases)} rows of cases")
         if len(self.info.organs) > MAX_ORGANS:
             raise InputError(f"dataset {self.info.name}: at most {MAX_ORGANS} organs, found {len(self.info.organs)}")
+        if self.originals is not None and (len(self.originals.rows) != n or self.originals.side < side):
+            found = f"{len(self.originals.rows)} of {self.originals.side} pixels"
+            raise InputError(
+                f"dataset {self.info.name}: {n} originals of at least {side} pixels expected, found {found}"
+            )
         duplicated = self.cases["id"][self.cases["id"].duplicated()]
         if len(duplicated):
             raise InputError(f"dataset {self.info.name}: duplicate id {duplicated.iloc[0]!r}")
@@ -132,7 +151,8 @@ class Dataset:
         """
         if self.info.digest:
             return self.info.digest
-        return digest.of_json(self._annotated | {"images": digest.of_array(self.images)})
+        larger = {} if self.originals is None else {"originals": self.originals.digest}
+        return digest.of_json(self._annotated | larger | {"images": digest.of_array(self.images)})
 
     @cached_property
     def truth(self) -> str:
@@ -178,6 +198,7 @@ class Dataset:
             cases=cases,
             masks=None if self.masks is None else self.masks[index],
             boxes=boxes,
+            originals=None if self.originals is None else self.originals.select(index),
         )
 
     def read_only(self) -> Dataset:
@@ -219,6 +240,7 @@ class Dataset:
             cases=self.cases,
             masks=None if self.masks is None else resize_masks(self.masks, resolution, len(self.organs)),
             boxes=boxes,
+            originals=self.originals,
         )
 
     def save(self, folder: Path) -> Dataset:
@@ -231,6 +253,8 @@ class Dataset:
             if self.boxes is not None:
                 self.boxes.to_parquet(draft / "boxes.parquet", index=False)
             files = {path.name: digest.of_file(path) for path in sorted(draft.iterdir())}
+            if self.originals is not None:
+                files[ORIGINALS] = self.originals.save(draft / ORIGINALS)
             info = self.info.model_copy(update={"digest": self.digest, "truth": self.truth, "files": files})
             (draft / "dataset.json").write_text(info.model_dump_json(by_alias=True, indent=1), encoding="utf-8")
         return load_dataset(folder)
@@ -300,9 +324,10 @@ def load_dataset(folder: Path, *, verify: bool = False) -> Dataset:
             masks = np.load(folder / "masks.npy", mmap_mode="r", allow_pickle=False)
         cases = pd.read_parquet(folder / "cases.parquet")
         boxes = pd.read_parquet(folder / "boxes.parquet") if "boxes.parquet" in info.files else None
+        larger = opened(folder / ORIGINALS, info.files[ORIGINALS]) if ORIGINALS in info.files else None
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: not a readable dataset: {error}".splitlines()[0]) from None
-    return Dataset(info=info, images=images, cases=cases, masks=masks, boxes=boxes, folder=folder)
+    return Dataset(info=info, images=images, cases=cases, masks=masks, boxes=boxes, folder=folder, originals=larger)
 
 
 def verify_dataset(folder: Path) -> Dataset:
@@ -336,4 +361,5 @@ def concatenate(parts: Sequence[Dataset], name: str) -> Dataset:
         boxes=pd.concat([part.boxes for part in parts if part.boxes is not None], ignore_index=True)
         if with_boxes
         else None,
+        originals=joined(parts),
     )

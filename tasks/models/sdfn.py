@@ -8,7 +8,7 @@ the last network (`ClassifierSettings.keep_best`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Adam, Optimizer
 
+from ...benchmark.data.originals import Originals
 from ...benchmark.data.resize import resize_films
 from ...benchmark.digest import derive_seed
 from ...benchmark.errors import InputError
@@ -29,7 +30,7 @@ from ...benchmark.training.loop import seeded, train
 from ...benchmark.training.recipe import Halves, Recipe, Source, Step
 from ...benchmark.training.stopping import Patience, Validation
 from ..lungs.regions import untrained
-from ..lungs.rules import cropped
+from ..lungs.rules import cut
 from ..lungs.unet import LungRegions
 from .densenet import FindingsNet
 from .saved import load_weights
@@ -40,12 +41,13 @@ from .sdfn_settings import ClassifierSettings, Kind
 class LabelledFilms:
     """Films uint8 (N, H, W), their labels 0/1 (N, findings), and the boxes of their lung regions, where they are known
     (see `lungs.rules.boxes_of`). Where `first` is not 0, the first so many are real films and the others synthetic ones, and
-    every batch takes half of each."""
+    every batch takes half of each. `originals`: what lung regions are cut from where there are some."""
 
     images: np.ndarray
     labels: np.ndarray
     boxes: np.ndarray | None = None
     first: int = 0
+    originals: Originals | None = None
 
     def __post_init__(self) -> None:
         counts = {len(self.images), len(self.labels)} | ({len(self.boxes)} if self.boxes is not None else set())
@@ -71,8 +73,9 @@ class FindingsClassifier(nn.Module):
         def branch() -> FindingsNet:
             return FindingsNet(findings, growth=settings.growth, blocks=settings.blocks, weights=settings.weights)
 
-        self.entire = branch() if self.kind is not Kind.LUNG else None
-        self.lung = branch() if self.kind.uses_lungs else None
+        # Both are drawn for the lung region too: a branch begins alike in every kind that has it.
+        entire, lung = branch(), branch() if self.kind.uses_lungs else None
+        self.entire, self.lung = None if self.kind is Kind.LUNG else entire, lung
         self.fusion: nn.Linear | None = None
         if self.entire is not None and self.lung is not None:
             self.fusion = nn.Linear(self.entire.width + self.lung.width, findings)
@@ -89,13 +92,18 @@ class FindingsClassifier(nn.Module):
         """Boxes of the lung regions of films uint8 (N, H, W): int64 (N, 4); None where the kind needs none."""
         return None if self.regions is None else self.regions.boxes(films)
 
-    def views(self, films: np.ndarray, boxes: np.ndarray | None = None) -> dict[str, np.ndarray]:
-        """What the branches look at, by name: uint8 (N, S, S). Boxes are found where they are not given."""
+    def views(
+        self, films: np.ndarray, boxes: np.ndarray | None = None, originals: Originals | None = None
+    ) -> dict[str, np.ndarray]:
+        """What the branches look at, by name: uint8 (N, S, S). Boxes are found where they are not given; they are cut from
+        the originals where the films have some."""
         views = {}
         if self.entire is not None:
             views["entire"] = films if films.shape[-1] == self.resolution else resize_films(films, self.resolution)
         if self.regions is not None:
-            views["lung"] = cropped(films, self.regions.boxes(films) if boxes is None else boxes, self.resolution)
+            views["lung"] = cut(
+                films, self.regions.boxes(films) if boxes is None else boxes, self.resolution, originals
+            )
         return views
 
     def branches(self) -> dict[str, FindingsNet]:
@@ -112,13 +120,21 @@ class FindingsClassifier(nn.Module):
         return self.fusion(torch.cat([network.features(views[name]) for name, network in branches.items()], dim=1))
 
     @torch.no_grad()
-    def logits(self, films: np.ndarray, boxes: np.ndarray | None = None, *, batch: int = 64) -> np.ndarray:
+    def logits(
+        self,
+        films: np.ndarray,
+        boxes: np.ndarray | None = None,
+        *,
+        originals: Originals | None = None,
+        batch: int = 64,
+    ) -> np.ndarray:
         """Logits float32 (N, findings) of films uint8 (N, H, W), in batches on the device the weights are on."""
         self.eval()
         parts = []
         for start in range(0, len(films), batch):
             rows = slice(start, start + batch)
-            views = self.views(np.asarray(films[rows]), None if boxes is None else boxes[rows])
+            larger = None if originals is None else originals.select(rows)
+            views = self.views(np.asarray(films[rows]), None if boxes is None else boxes[rows], larger)
             given = {name: as_input(view).to(self.device) for name, view in views.items()}
             parts.append(self(given).float().cpu().numpy())
         return np.concatenate(parts)
@@ -218,17 +234,23 @@ def fit_classifier(
     seed: int,
     device: str,
     progress: Progress,
+    trained: Collection[str] = (),
 ) -> dict[str, History]:
     """Train the branches, then the fusion, from the weights they have; the classifier is left on the CPU.
 
-    Returns how each training went: "entire", "lung", "fusion". InputError where labels do not fit the classifier.
+    `trained`: branches that are trained already (`take_branches`). Returns how each training went: "entire", "lung",
+    "fusion". InputError where labels do not fit the classifier.
     """
     classifier.to(device)
-    seen, held = (classifier.views(np.asarray(films.images), films.boxes) for films in (training, validation))
+    seen, held = (
+        classifier.views(np.asarray(films.images), films.boxes, films.originals) for films in (training, validation)
+    )
     branches = classifier.branches()
     share = 0.95 / len(branches)
     histories = {}
     for number, (name, network) in enumerate(branches.items()):
+        if name in trained:
+            continue
         histories[name] = _fit(
             FindingsTraining(network, settings, rate=settings.rate),
             Flipped(seen[name], training.labels),
@@ -246,6 +268,14 @@ def fit_classifier(
         )
     classifier.cpu()
     return histories
+
+
+def take_branches(classifier: FindingsClassifier, parts: Mapping[str, FindingsClassifier]) -> None:
+    """Give a classifier the trained branches of others, which have the branch of their name (the paper: the fusion begins
+    with the saved weights of both classifiers)."""
+    branches = classifier.branches()
+    for name, part in parts.items():
+        branches[name].load_state_dict(part.branches()[name].state_dict())
 
 
 class Newest(Patience):
