@@ -20,6 +20,7 @@ from .cost import cost
 from .curve import curve
 from .data import app as data_app
 from .listing import list_
+from .models import models
 from .offers import plugins_
 from .reader_study import app as reader_study_app
 from .report import compare, report
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.command("run")(run)
 app.command("list")(list_)
 app.command("curve")(curve)
+app.command("models")(models)
 app.command("report")(report)
 app.command("compare")(compare)
 app.command("check")(check)

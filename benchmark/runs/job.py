@@ -26,6 +26,8 @@ class Cell(Strict):
 
     `start_key` is the cell whose model a finetune cell starts from, `teacher_key` the REAL cell whose model annotates the
     synthetic films. A cell without synthetic films has its own key alone, a placebo's finetune cell a start besides.
+    `part_keys`: cells whose models its own is put together from where they are there, by name (`Task.parts`); they move
+    no number.
     """
 
     key: str
@@ -34,6 +36,7 @@ class Cell(Strict):
     synthetic_key: str | None = None
     start_key: str | None = None
     teacher_key: str | None = None
+    part_keys: dict[str, str] = Field(default_factory=dict)
 
     @property
     def slot(self) -> Slot:

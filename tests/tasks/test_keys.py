@@ -32,6 +32,9 @@ MOVES = {
     "tasks/lungs/unet.py": {CLASSES},
     "tasks/lungs/cross_validation.py": NONE,
     "tasks/lungs/command.py": NONE,
+    "tasks/lungs/films.py": {CLASSES},
+    "tasks/lungs/look.py": NONE,
+    "tasks/finding_scores.py": {CLASSES},
     "tasks/models/smanet_like.py": {OFFICIAL},
     "tasks/models/unet.py": {OFFICIAL},
     "tasks/models/segmenter.py": SEGMENT,
@@ -58,6 +61,7 @@ MOVES = {
     "benchmark/data/copies.py": ALL,
     "benchmark/data/sizes.py": ALL,
     "benchmark/data/dataset.py": ALL,
+    "benchmark/data/originals.py": ALL,
     "benchmark/data/resize.py": ALL,
     "benchmark/data/near_copies.py": ALL,  # what a record says of its synthetic films
     "benchmark/data/findings.py": ALL,
