@@ -96,7 +96,6 @@ def import_nih_(
     """The official NIH ChestX-ray14 with its lists, findings and boxes; an interrupted import goes on."""
     from ..data.catalogue import check_free, keep
     from ..data.importers.nih import import_nih
-    from ..data.originals import keeping
     from .progress_bar import shown_progress
 
     check_free(name, force=force)
@@ -106,7 +105,7 @@ def import_nih_(
             source, original or resolution, allow_partial=allow_partial, skip_bad=skip_bad, name=name, progress=progress
         ) as found,
     ):
-        kept = keep(keeping(found.dataset, resolution) if original else found.dataset, force=force)
+        kept = keep(found.dataset.kept_larger(resolution) if original else found.dataset, force=force)
     skipped = {film: f"{done.place} is {done.fault}" for film, done in found.skipped.items()}
     summary = {**summary_of(kept), "converted": found.converted, "skipped": skipped}
     _print_kept(kept, summary, as_json=as_json)
@@ -195,7 +194,6 @@ def import_manifest_(
     from ..data.catalogue import check_free
     from ..data.importers.manifest import import_manifest
     from ..data.importers.manifest_options import ManifestOptions
-    from ..data.originals import keeping
     from .progress_bar import shown_progress
 
     name = name or csv.resolve().parent.name
@@ -226,7 +224,7 @@ def import_manifest_(
     )
     with shown_progress("import manifest") as progress:
         dataset = import_manifest(csv, original or resolution, name=name, options=options, progress=progress)
-    _keep(keeping(dataset, resolution) if original else dataset, force=force, as_json=as_json)
+    _keep(dataset.kept_larger(resolution) if original else dataset, force=force, as_json=as_json)
 
 
 def _declared(masks: str | None, kind: str, organs: str, ignore: str) -> Declared:

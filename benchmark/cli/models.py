@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import Device, Verify
-from .working import INCOMPLETE, plan_line, say, show_plan, work
+from .working import INCOMPLETE, plan_line, planned_steps, say, show_plan, work
 
 if TYPE_CHECKING:
     from ..runs.side_by_side import ModelsRequest, Variant
 
 
 def models(
-    task: Annotated[str, typer.Option(help="Task (cxrbench list tasks).")] = "nih_classification",
+    task: Annotated[
+        str | None, typer.Option(help="Task (cxrbench list tasks); default: the one that names models to compare.")
+    ] = None,
     data: Annotated[str | None, typer.Option(help="Dataset name or folder; default: the task's.")] = None,
     preset: Annotated[str, typer.Option(help="quick (two CPU cores), standard (one GPU) or paper.")] = "quick",
     set_: Annotated[
@@ -77,9 +79,11 @@ def _models(request: ModelsRequest, out: Path | None, *, dry_run: bool, as_json:
     say(f"models · {plan.task.name} v{plan.task.version} · {request.preset} · data: {plan.data.info.name}")
     for variant in in_turn(variants):
         say(f"{variant.label}: {plan_line(variant.prepared)}")
-        if dry_run:
+        if dry_run and not as_json:
             show_plan(variant.prepared, as_json)
     if dry_run:
+        if as_json:
+            print(json.dumps({one.label: planned_steps(one.prepared) for one in in_turn(variants)}, indent=1))
         return
     check_writable(out)
     errors = []

@@ -243,6 +243,16 @@ class Dataset:
             originals=self.originals,
         )
 
+    def kept_larger(self, resolution: int) -> Dataset:
+        """The same films at a smaller resolution, with themselves as originals. InputError for a larger one."""
+        if resolution > self.resolution:
+            raise InputError(
+                f"films to be kept at {self.resolution} pixels: expected at least the --resolution of {resolution}"
+            )
+        if resolution == self.resolution:
+            return self
+        return replace(self.resized(resolution), originals=Originals(self.images, np.arange(len(self))))
+
     def save(self, folder: Path) -> Dataset:
         """Write the dataset to a new folder (all of it or nothing) and return it as it lies there."""
         with new_folder(folder) as draft:
@@ -253,9 +263,11 @@ class Dataset:
             if self.boxes is not None:
                 self.boxes.to_parquet(draft / "boxes.parquet", index=False)
             files = {path.name: digest.of_file(path) for path in sorted(draft.iterdir())}
+            whole = self
             if self.originals is not None:
                 files[ORIGINALS] = self.originals.save(draft / ORIGINALS)
-            info = self.info.model_copy(update={"digest": self.digest, "truth": self.truth, "files": files})
+                whole = replace(self, originals=opened(draft / ORIGINALS, files[ORIGINALS]))
+            info = self.info.model_copy(update={"digest": whole.digest, "truth": self.truth, "files": files})
             (draft / "dataset.json").write_text(info.model_dump_json(by_alias=True, indent=1), encoding="utf-8")
         return load_dataset(folder)
 
@@ -361,5 +373,5 @@ def concatenate(parts: Sequence[Dataset], name: str) -> Dataset:
         boxes=pd.concat([part.boxes for part in parts if part.boxes is not None], ignore_index=True)
         if with_boxes
         else None,
-        originals=joined(parts),
+        originals=joined([(len(part), part.originals) for part in parts]),
     )

@@ -11,14 +11,11 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
-
-if TYPE_CHECKING:
-    from .dataset import Dataset
 
 FILE = "originals.npy"
 NONE = -1
@@ -56,7 +53,7 @@ class Originals:
     @property
     def digest(self) -> str:
         """sha256 of what stands for the films: of the file as it is written, and which row is whose where that is not in
-        order."""
+        order (a selection that is saved has a file, and a digest, of its own)."""
         file = self.known or _written_digest(self.images)
         return file if self._in_order else hashlib.sha256(f"{file} {self.rows.tolist()}".encode()).hexdigest()
 
@@ -113,21 +110,13 @@ def opened(path: Path, known: str) -> Originals:
     return Originals(images, np.arange(len(images)), known)
 
 
-def joined(parts: Sequence[Dataset]) -> Originals | None:
-    """Those of several datasets put together: of the parts that have none, none. InputError where two have other files."""
-    having = [part.originals for part in parts if part.originals is not None]
+def joined(parts: Sequence[tuple[int, Originals | None]]) -> Originals | None:
+    """Those of several datasets put together, each with its number of films: of the parts that have none, none. InputError
+    where two have other files."""
+    having = [one for _, one in parts if one is not None]
     if not having:
         return None
     if any(one.images is not having[0].images for one in having):
         raise InputError("films with originals of different datasets cannot be put together")
-    none = [np.full(len(part), NONE) if part.originals is None else part.originals.rows for part in parts]
-    return replace(having[0], rows=np.concatenate(none))
-
-
-def keeping(films: Dataset, resolution: int) -> Dataset:
-    """Films that were imported large as a dataset at `resolution` with themselves as originals."""
-    if resolution > films.resolution:
-        raise InputError(f"--keep {films.resolution}: expected at least the --resolution of {resolution} pixels")
-    if resolution == films.resolution:
-        return films
-    return replace(films.resized(resolution), originals=Originals(films.images, np.arange(len(films))))
+    rows = [np.full(count, NONE) if one is None else one.rows for count, one in parts]
+    return replace(having[0], rows=np.concatenate(rows))

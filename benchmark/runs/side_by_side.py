@@ -7,17 +7,19 @@ that one model is put together from others (`Task.parts`), those are trained fir
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import product
 
 from ..contracts.task import ArmName, Task
 from ..data.catalogue import find_dataset
 from ..data.sizes import FULL
-from ..errors import InputError, unknown
+from ..errors import CxrbenchError, InputError, unknown
 from ..home import home
 from ..progress import Progress
-from ..registry import Plugin, find_task
+from ..registry import TASKS, Plugin, find_task, plugins
 from ..settings import keyed, parse_pairs
+from .examine import task_class
 from .plan import Plan, make_curve_plan
 from .request import Common, Prepared, check_counts, chosen_task, divided, prepared_plan, resolve_device
 from .store import Store
@@ -32,7 +34,7 @@ class ModelsRequest(Common):
     """What a user asked for of models side by side; no sizes: all real films. One `task.NAME=A,B` of `overrides` or more
     have several values; none: the setting that the task names (`Task.side_by_side`)."""
 
-    task: str
+    task: str | None = None
     sizes: tuple[str, ...] = ()
 
 
@@ -51,7 +53,7 @@ def prepare_models(request: ModelsRequest, progress: Progress | None = None) -> 
     InputError for a task without the setting or with one value of it, and where the films cannot carry the task.
     """
     check_counts(request)
-    plugin = find_task(request.task)
+    plugin = _task(request.task)
     pairs, others = divided(request.overrides)
     if others:
         raise InputError(f"--set {others[0][0]}: models side by side have no provider; expected task.key=value")
@@ -67,6 +69,21 @@ def prepare_models(request: ModelsRequest, progress: Progress | None = None) -> 
         for plan, (_, chosen) in zip(plans, columns, strict=True)
     ]
     return found
+
+
+def _task(name: str | None) -> Plugin:
+    """The named task, else the one that names models of its own."""
+    if name is not None:
+        return find_task(name)
+    having = []
+    for plugin in plugins(TASKS).values():
+        with suppress(CxrbenchError):  # one of another package that cannot be used: the others can
+            if task_class(plugin).side_by_side:
+                having.append(plugin)
+    if len(having) != 1:
+        found = ", ".join(plugin.name for plugin in having) or "none"
+        raise InputError(f"name a task, --task NAME; those that name models to compare: {found}")
+    return having[0]
 
 
 def in_turn(variants: Sequence[Variant]) -> list[Variant]:

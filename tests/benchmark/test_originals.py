@@ -12,7 +12,7 @@ import pytest
 from cxrbench.benchmark.data.catalogue import find_dataset, keep
 from cxrbench.benchmark.data.copies import copies
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo, concatenate, load_dataset, verify_dataset
-from cxrbench.benchmark.data.originals import FILE, NONE, Originals, keeping
+from cxrbench.benchmark.data.originals import FILE, NONE, Originals
 from cxrbench.benchmark.data.unchanged import accept
 from cxrbench.benchmark.digest import of_file
 from cxrbench.benchmark.errors import InputError
@@ -30,7 +30,7 @@ def large(count: int = 6, side: int = 64, name: str = "large") -> Dataset:
 
 @pytest.fixture
 def kept() -> Dataset:
-    return keep(keeping(large(), 16))
+    return keep(large().kept_larger(16))
 
 
 def test_films_are_the_same_as_without_and_the_originals_are_those_that_were_imported(kept):
@@ -43,12 +43,12 @@ def test_films_are_the_same_as_without_and_the_originals_are_those_that_were_imp
 def test_the_digest_knows_the_originals_and_without_them_is_what_it_was(kept):
     plain = large().resized(16)
     assert kept.digest != plain.digest and kept.truth == plain.truth
-    assert keeping(large(), 16).digest == kept.digest  # before it is written too
+    assert large().kept_larger(16).digest == kept.digest  # before it is written too
     other = large()
     other.images[0, 0, 0] ^= 1  # one pixel in 16: the small film stays
-    changed = keeping(other, 16)
+    changed = other.kept_larger(16)
     assert (changed.images == kept.images).all() and changed.digest != kept.digest
-    assert keeping(large(), 64).originals is None
+    assert large().kept_larger(64).originals is None
 
 
 def test_a_smaller_version_points_to_the_originals_and_holds_no_copy(kept):
@@ -95,7 +95,7 @@ def test_originals_that_were_changed_by_hand_are_noticed_and_may_be_accepted(kep
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: keeping(large(), 128), "--keep 64: expected at least the --resolution of 128"),
+        (lambda: large().kept_larger(128), "kept at 64 pixels: expected at least the --resolution of 128"),
         (lambda: replace(large(), originals=Originals(large(4).images, np.arange(4))), "6 originals of at least 64"),
         (
             lambda: replace(large(), originals=Originals(large(6, 32).images, np.arange(6))),

@@ -136,6 +136,13 @@ def test_several_settings_make_every_combination_with_their_names(data):
     ]
 
 
+def test_without_a_name_the_task_that_names_models_is_taken(data):
+    with pytest.raises(
+        InputError, match="lung regions of real films"
+    ):  # nih_classification's, and these are real films
+        prepare_models(asked(data, task=None))
+
+
 @pytest.mark.parametrize(
     ("overrides", "values", "message"),
     [

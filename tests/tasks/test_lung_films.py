@@ -234,7 +234,7 @@ def test_the_command_counts_and_draws_pages_with_masks_and_boxes(tmp_path):
     table = pd.read_csv(tmp_path / "pages" / "regions.csv")
     assert list(table["id"]) == ward().ids and table["found"].value_counts()[Found.TWO] == said[Found.TWO] > 0
     page = np.asarray(Image.open(tmp_path / "pages" / "two_regions.png"))
-    red = (page[..., 0].astype(int) - page[..., 1] > 60) & (page[..., 0].astype(int) - page[..., 2] > 60)
+    red = (page[..., 0].astype(int) - page[..., 1] > 40) & (page[..., 0].astype(int) - page[..., 2] > 40)
     green = (page[..., 1] > 200) & (page[..., 0] < 120) & (page[..., 2] < 120)
     assert red.any() and green.any()
     again = CliRunner().invoke(app, words)
