@@ -98,7 +98,7 @@ def _written_digest(images: np.ndarray) -> str:
     """sha256 of the .npy file that these films would be."""
     target = _Hashing()
     header = np.lib.format.header_data_from_array_1_0(np.empty((0, 0, 0), np.uint8)) | {"shape": images.shape}
-    np.lib.format.write_array_header_1_0(target, header)  # type: ignore[arg-type]  # writes alone
+    np.lib.format.write_array_header_1_0(target, header)
     for film in images:
         target.write(np.ascontiguousarray(film).tobytes())
     return target.hasher.hexdigest()
