@@ -140,7 +140,7 @@ def test_without_a_name_the_task_that_names_models_is_taken(data):
     with pytest.raises(
         InputError, match="lung regions of real films"
     ):  # nih_classification's, and these are real films
-        prepare_models(asked(data, task=None))
+        prepare_models(asked(data, "task.resolution=16", "task.fit_resolution=16", task=None))
 
 
 @pytest.mark.parametrize(
