@@ -77,6 +77,7 @@ def make_plan(
     """Plan a run. `entry`: the leaderboard's entry in whose name the provider draws. `ratios`: synthetic films to real ones
     that the headline arm is trained with besides the task's own. InputError when the dataset cannot carry the task, when no
     cell is left, and for ratios without a headline."""
+    task = task.settled(phantom=data.info.phantom)
     task.check(data)
     provider = ProviderIdentity(
         name=provider_plugin.name,
@@ -130,6 +131,7 @@ def make_curve_plan(
 ) -> Plan:
     """Plan the placebos of a learning curve: sizes x arms x folds x seeds. InputError for films that cannot carry the task,
     and for a size that they do not have."""
+    task = task.settled(phantom=data.info.phantom)
     task.check(data)
     common = _common(task, task_plugin, data, fit_data, preset, device)
     folds = list(dict.fromkeys(slot.fold for slot in task.slots(data)))

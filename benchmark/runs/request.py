@@ -178,7 +178,7 @@ def prepare(request: Request, progress: Progress | None = None) -> Prepared:
     settings = task.settings
     data = find_dataset(name, settings.resolution, progress, verify=request.verify)
     plan = make_plan(
-        task=task.settled(phantom=data.info.phantom),
+        task=task,
         task_plugin=task_plugin,
         provider_plugin=provider_plugin,
         said=said,
@@ -207,7 +207,6 @@ def prepare_curve(request: CurveRequest, progress: Progress | None = None) -> Pr
     task = chosen_task(request, task_plugin, task_pairs)
     name, settings = request.data or task.default_data, task.settings
     data = find_dataset(name, settings.resolution, progress, verify=request.verify)
-    task = task.settled(phantom=data.info.phantom)
     task.check(data)
     known = tuple(task.curve_sizes(data))
     if len(known) < 2 and not request.sizes:

@@ -124,7 +124,6 @@ def _label(chosen: Pairs) -> str:
 def _planned(request: ModelsRequest, plugin: Plugin, task: Task, progress: Progress | None) -> Plan:
     name, settings = request.data or task.default_data, task.settings
     data = find_dataset(name, settings.resolution, progress, verify=request.verify)
-    task = task.settled(phantom=data.info.phantom)
     task.check(data)
     known = list(dict.fromkeys(slot.size for slot in task.slots(data) if slot.arm is ArmName.REAL))
     sizes = list(request.sizes or ([FULL] if FULL in known else known[:1]))
