@@ -41,9 +41,11 @@ from ..benchmark.data.splits import NIH_LISTS, check_not_random, ids_digest, tra
 from ..benchmark.digest import derive_seed
 from ..benchmark.errors import InputError
 from ..benchmark.metrics.changes import Changes, rank_changes
-from ..benchmark.metrics.scores import AVERAGE, RESAMPLES, class_scores
+from ..benchmark.metrics.scores import AVERAGE
 from ..benchmark.progress import Progress
+from .finding_scores import roc_plots, summary
 from .labelled_films import bare, in_order, labels_of
+from .lungs.films import lung_data_for, said_of
 from .models import sdfn_settings
 from .models.sdfn_settings import ClassifierSettings, Kind
 from .patient_shares import curve_of_shares, planned_sizes, rows_of
@@ -57,7 +59,6 @@ LEAST = 32  # films of the smallest size of a curve
 TABLES = Path(__file__).with_name("published")
 NIH_ID = re.compile(r"\d{8}_\d{3}")
 ARMS = (ArmName.REAL, ArmName.SYNTHETIC, ArmName.MIXED, ArmName.FINETUNE)
-CURVE_POINTS = 200  # of a ROC curve in the report
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,8 @@ class NihClassification(Task):
     headline = Headline(ArmName.MIXED, "25%")
     pairing = "auc"
     initial_weights = (InitialWeights("classifier.weights", "classifier"),)
+    decided = ("classifier.lung_data",)
+    side_by_side = f"classifier.kind={','.join(Kind)}"
     published_data = "nih_cxr14"
     published_protocol: ClassVar[Mapping[str, Any]] = {"classifier.resolution": 224}
     published: ClassVar[tuple[PublishedTable, ...]] = (PublishedTable(TABLES / "sdfn_table1.csv", FULL, printed),)
@@ -193,7 +196,8 @@ class NihClassification(Task):
     # ---------------------------------------------------------------------- training
 
     def train(self, arm: Arm, *, seed: int, device: str, progress: Progress) -> Trained:
-        from .models.sdfn import LabelledFilms, fit_classifier, new_classifier
+        from .models.labelled_films import LabelledFilms
+        from .models.sdfn import fit_classifier, new_classifier, take_branches
 
         if arm.validation is None:
             raise InputError(f"{self.name}: the {arm.name} arm lacks the validation films")
@@ -201,16 +205,18 @@ class NihClassification(Task):
         films = self._films(arm)
         structures = self._trained_structures(validation)
         first = len(arm.real) if arm.name is ArmName.MIXED and arm.real is not None else 0
-        training = LabelledFilms(films.images, labels_of(films, structures), first=first)
-        held = LabelledFilms(validation.images, labels_of(validation, structures))
+        training = LabelledFilms(films.images, labels_of(films, structures), None, first, films.originals)
+        held = LabelledFilms(validation.images, labels_of(validation, structures), originals=validation.originals)
         if arm.name is ArmName.FINETUNE:
             classifier = copy.deepcopy(arm.start)
             if classifier is None:
                 raise InputError(f"{self.name}: the finetune arm starts from the synthetic arm's model, found none")
         else:
-            regions = self._regions(device, progress.part("lung regions", 0.0, 0.1))
+            lung_data = self.settled(phantom=validation.info.phantom).settings.classifier.lung_data
+            regions = self._regions(lung_data, device, progress.part("lung regions", 0.0, 0.1))
             seed_of_weights = derive_seed(self.name, "weights", seed)
             classifier = new_classifier(len(structures), settings, seed=seed_of_weights, regions=regions)
+            take_branches(classifier, arm.parts)
         histories = fit_classifier(
             classifier,
             training,
@@ -219,6 +225,7 @@ class NihClassification(Task):
             seed=derive_seed(self.name, "training", seed),
             device=device,
             progress=progress.part("", 0.1 if settings.kind.uses_lungs else 0.0, 1.0),
+            trained=arm.parts,
         )
         return Trained(classifier, {f"{arm.name}: {name}": history for name, history in histories.items()})
 
@@ -233,13 +240,37 @@ class NihClassification(Task):
             films.append(part.resized(self.settings.resolution))
         return films[0] if len(films) == 1 else concatenate([bare(one) for one in films], "real and synthetic films")
 
-    def _regions(self, device: str, progress: Progress) -> LungRegions | None:
+    def _regions(self, lung_data: str, device: str, progress: Progress) -> LungRegions | None:
         settings = self.settings.classifier
         if not settings.kind.uses_lungs:
             return None
         from .lungs.regions import lung_region_generator
 
-        return lung_region_generator(settings.lungs, settings.lung_data, device, progress).regions
+        return lung_region_generator(settings.lungs, lung_data, device, progress).regions
+
+    def settled(self, *, phantom: bool) -> NihClassification:
+        """With the films that find the lung regions, where none are named (`lungs.films`); none where real films are not cut
+        to these regions."""
+        classifier = self.settings.classifier
+        if not phantom and not classifier.kind.uses_lungs:
+            return self._with(lung_data="")
+        return self if classifier.lung_data else self._with(lung_data=lung_data_for(phantom=phantom))
+
+    def parts(self) -> Mapping[str, NihClassification]:
+        """Of the fusion: both classifiers whose features it joins, each as it is alone."""
+        if self.settings.classifier.kind is not Kind.SDFN:
+            return {}
+        return {kind.value: self._with(kind=kind) for kind in (Kind.ENTIRE, Kind.LUNG)}
+
+    def _with(self, **changed: object) -> NihClassification:
+        return type(self)(replace(self.settings, classifier=replace(self.settings.classifier, **changed)))
+
+    def remarks(self) -> Sequence[str]:
+        """What the lung regions are found by."""
+        classifier = self.settings.classifier
+        if not classifier.kind.uses_lungs or not classifier.lung_data:
+            return ()
+        return (f"lung regions are found by a U-Net that was trained on {said_of(classifier.lung_data)}",)
 
     def depends_on(self, device: str) -> Mapping[str, str]:
         settings = self.settings.classifier
@@ -258,7 +289,7 @@ class NihClassification(Task):
     def predict(self, model: FindingsClassifier, test: Dataset, *, device: str) -> Predictions:
         """`logits`: float32 (N, structures)."""
         model.to(device)
-        logits = model.logits(test.images)
+        logits = model.logits(test.images, originals=test.originals)
         return Predictions(tuple(test.ids), {"logits": np.asarray(logits, dtype=np.float32)})
 
     def annotate(self, model: FindingsClassifier, films: Dataset, train: Dataset, *, seed: int, device: str) -> Dataset:
@@ -266,7 +297,7 @@ class NihClassification(Task):
         the finding, so that the prevalence stays the real one where the films are like real ones."""
         model.to(device)
         structures = self._trained_structures(train)
-        found, real = model.logits(films.images), model.logits(train.images)
+        found, real = (model.logits(one.images, originals=one.originals) for one in (films, train))
         cases = films.cases.assign(**{finding: np.uint8(0) for finding in train.info.findings})
         for column, finding in enumerate(structures):
             share = float(train.cases[finding].mean())
@@ -320,54 +351,14 @@ class NihClassification(Task):
 
     def summarise(self, scores: pd.DataFrame) -> pd.DataFrame:
         """AUC per finding and its mean with 95 % intervals (patients resampled), average precision, calibration."""
-        from ..benchmark.metrics.auc_bootstrap import bootstrap_auc
-        from ..benchmark.metrics.classification import average_precision, calibration
-
-        structures = in_order(scores["structure"].unique())
-        found = class_scores(scores.assign(seed=0), structures)
-        logits = found.logits[0]
-        drawn = bootstrap_auc(found.truth, [logits], found.patients, resamples=RESAMPLES, seed=0)
-        rows: list[tuple[str, str, float | None]] = []
-        estimates = [(name, drawn.of_class(0, column)) for column, name in enumerate(structures)]
-        for name, estimate in [*estimates, (AVERAGE, drawn.macro(0))]:
-            rows += [("auc", name, estimate.value), ("auc_low", name, estimate.low), ("auc_high", name, estimate.high)]
-        beside: dict[str, list[float]] = {"average_precision": [], "calibration_error": [], "brier": []}
-        for column, name in enumerate(structures):
-            truth = found.truth[:, column]
-            curve = calibration(truth, 1 / (1 + np.exp(-logits[:, column])))
-            values = (average_precision(truth, logits[:, column]), curve.expected_error, curve.brier)
-            for (metric, kept), value in zip(beside.items(), values, strict=True):
-                rows.append((metric, name, value))
-                kept.append(value)
-        rows += [(metric, AVERAGE, float(np.mean(kept))) for metric, kept in beside.items()]
-        table = pd.DataFrame(
-            [(metric, name, value) for metric, name, value in rows if value is not None],
-            columns=["metric", "structure", "value"],
-        )
-        return self.in_table_order(table)
+        return self.in_table_order(summary(scores))
 
     def paired_metrics(self) -> tuple[str, ...]:
         return ("auc",)
 
     def plots(self, scores: Mapping[str, pd.DataFrame]) -> list[Plot]:
         """ROC curves of every finding, one drawing a finding with a curve an arm (seed 0)."""
-        from ..benchmark.metrics.classification import roc_curve
-
-        first = {arm: one[one["seed"] == one["seed"].min()] for arm, one in scores.items() if len(one)}
-        plots = []
-        for finding in in_order(name for one in first.values() for name in one["structure"].unique()):
-            curves = {}
-            for arm, one in first.items():
-                mine = one[one["structure"] == finding]
-                if len(mine):
-                    found = class_scores(mine, [finding])
-                    fpr, tpr, _ = roc_curve(found.truth[:, 0], found.logits[0, :, 0])
-                    at = np.linspace(0, len(fpr) - 1, min(CURVE_POINTS, len(fpr))).round().astype(int)
-                    curves[arm] = (fpr[at], tpr[at])
-            if curves:
-                title = finding.replace("_", " ")
-                plots.append(Plot(title, "1 − specificity", "sensitivity", curves, diagonal=True))
-        return plots
+        return roc_plots(scores)
 
     # ---------------------------------------------------------------------- weights on disk
 

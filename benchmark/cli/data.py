@@ -16,7 +16,7 @@ from .data_summary import larger_presets, print_json, print_summary, summary_of
 from .held_back import add_hold_back
 from .kept_data import accept, verify
 from .kermany import add_kermany
-from .options import AllowPartial, DrawnFold, DrawnSplit, DrawSeed, Force, Json, Resolution
+from .options import AllowPartial, DrawnFold, DrawnSplit, DrawSeed, Force, Json, Originals, Resolution
 from .public_sets import add_public_sets
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def import_nih_(
         Path, typer.Argument(help="Folder with the films (images_*/ or images_*.tar.gz) and the tables, as downloaded.")
     ],
     resolution: Annotated[int, typer.Option(help="Pixels a side to keep (16 to 1024).")] = 256,
+    original: Originals = 0,
     allow_partial: AllowPartial = False,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave out empty, truncated and damaged files; they are named.")
@@ -103,10 +104,10 @@ def import_nih_(
     with (
         shown_progress("import nih") as progress,
         import_nih(
-            source, resolution, allow_partial=allow_partial, skip_bad=skip_bad, name=name, progress=progress
+            source, original or resolution, allow_partial=allow_partial, skip_bad=skip_bad, name=name, progress=progress
         ) as found,
     ):
-        kept = keep(found.dataset, force=force)
+        kept = keep(found.dataset.kept_larger(resolution) if original else found.dataset, force=force)
     skipped = {film: f"{done.place} is {done.fault}" for film, done in found.skipped.items()}
     summary = {**summary_of(kept), "converted": found.converted, "skipped": skipped}
     _print_kept(kept, summary, as_json=as_json)
@@ -178,6 +179,9 @@ def import_manifest_(
         float | None,
         typer.Option(help="Side of a pixel of the original files in mm, where they do not say it."),
     ] = None,
+    original: Annotated[
+        int, typer.Option("--originals", help="Keep the films larger as well, at so many pixels, to cut regions from.")
+    ] = 0,
     allow_shared_patients: Annotated[
         bool, typer.Option("--allow-shared-patients", help="Accept patients in both train and test (a leak).")
     ] = False,
@@ -221,8 +225,8 @@ def import_manifest_(
         allow_shared_patients=allow_shared_patients,
     )
     with shown_progress("import manifest") as progress:
-        dataset = import_manifest(csv, resolution, name=name, options=options, progress=progress)
-    _keep(dataset, force=force, as_json=as_json)
+        dataset = import_manifest(csv, original or resolution, name=name, options=options, progress=progress)
+    _keep(dataset.kept_larger(resolution) if original else dataset, force=force, as_json=as_json)
 
 
 def _declared(masks: str | None, kind: str, organs: str, ignore: str) -> Declared:

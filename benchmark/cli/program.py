@@ -21,6 +21,7 @@ from .curve import curve
 from .data import app as data_app
 from .fit import fit
 from .listing import list_
+from .models import models
 from .offers import plugins_
 from .reader_study import app as reader_study_app
 from .report import compare, report
@@ -41,6 +42,7 @@ app.command("run")(run)
 app.command("fit")(fit)
 app.command("list")(list_)
 app.command("curve")(curve)
+app.command("models")(models)
 app.command("report")(report)
 app.command("compare")(compare)
 app.command("table")(table)

@@ -108,7 +108,7 @@ def _run(request: Request, out: Path | None, *, dry_run: bool, as_json: bool) ->
         _show_foresight(prepared)
         show_plan(prepared, as_json)
         return
-    _check_writable(out)
+    check_writable(out)
     failures = work(prepared)
     _finish(prepared, failures, out, as_json)
 
@@ -131,7 +131,7 @@ def _show_foresight(prepared: Prepared) -> None:
     say(f"power  {foresight(plan.task, find_curve(plan, prepared.store), len(plan.seeds))}")
 
 
-def _check_writable(out: Path | None) -> None:
+def check_writable(out: Path | None) -> None:
     """Say before the work, not after it, that results cannot be written."""
     target = out or Path("runs")
     place = target

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 
@@ -43,9 +43,9 @@ def plan_line(prepared: Prepared) -> str:
     )
 
 
-def show_plan(prepared: Prepared, as_json: bool) -> None:
-    """Print the steps of a plan with their keys and expected time (`--dry-run`)."""
-    steps = [
+def planned_steps(prepared: Prepared) -> list[dict[str, Any]]:
+    """The steps of a plan with their keys and expected time."""
+    return [
         {
             "step": step.label,
             "key": step.key,
@@ -54,6 +54,11 @@ def show_plan(prepared: Prepared, as_json: bool) -> None:
         }
         for step in prepared.schedule.steps
     ]
+
+
+def show_plan(prepared: Prepared, as_json: bool) -> None:
+    """Print the steps of a plan (`--dry-run`)."""
+    steps = planned_steps(prepared)
     if as_json:
         print(json.dumps({"steps": steps, "expected_seconds": prepared.expected_seconds()}, indent=1))
         return

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from ..data.dataset import Annotation, Dataset, DatasetInfo, pack_masks, scaled
+from ..data.dataset import Annotation, Dataset, DatasetInfo, pack_masks
 from ..data.film_rows import blocks
 from ..data.gathered import Gathered
-from ..data.resize import resize_films, resize_masks
+from ..data.resize import resize_films, resize_masks, scaled
 from ..errors import InputError, ProviderError
 from ..progress import Progress
 from .provider import Batch, Provider

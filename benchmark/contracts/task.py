@@ -71,6 +71,7 @@ class Arm:
     `validation`: the real films that early stopping looks at in every arm, where the protocol sets some apart; where it
     looks at synthetic ones (`Task.validates_on_synthetic`), those of an arm that is trained on none.
     `structures`: what is scored, in table order; synthetic films may have masks of fewer. Empty: that of the films.
+    `parts`: trained models that the arm's own is put together from, by name (`Task.parts`), as far as they are there.
     """
 
     name: ArmName
@@ -79,6 +80,7 @@ class Arm:
     start: Model | None = None
     validation: Dataset | None = None
     structures: tuple[str, ...] = ()
+    parts: Mapping[str, Model] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -224,6 +226,10 @@ class Task(ABC):
     """Settings, dotted, that a run must have for its numbers to be of the papers' kind: resolution of the test, split."""
     initial_weights: ClassVar[tuple[InitialWeights, ...]] = ()
     """What the networks of its paper start from: a run without such weights says so."""
+    decided: ClassVar[tuple[str, ...]] = ()
+    """Settings that `settled` decides where they are empty, by their dotted names."""
+    side_by_side: ClassVar[str] = ""
+    """The setting and the values of it that `cxrbench models` compares where none is named: `network=small,large`."""
     first_choice: ClassVar[bool] = False
     """Whether a provider that names no home task is measured on this one, of those that suit it."""
 
@@ -353,6 +359,22 @@ class Task(ABC):
     @abstractmethod
     def load_model(self, path: Path, data: Dataset) -> Model:
         """The model that `save_model` kept."""
+
+    def settled(self, *, phantom: bool) -> Task:
+        """The task with what its settings leave to the films decided (`decided` names them); `phantom`: whether these are
+        procedural. Asked once, when a run is planned: keys and records have what was decided. InputError where it cannot
+        be, with what to do."""
+        return self
+
+    def parts(self) -> Mapping[str, Task]:
+        """Tasks of other settings whose models this one's are put together from, by name. Where their REAL models of the
+        same films and seed are trained already a REAL arm is handed them (`Arm.parts`); it must come out bit for bit as
+        without."""
+        return {}
+
+    def remarks(self) -> Sequence[str]:
+        """What must be said below every table of these settings, a line each; nothing by default."""
+        return ()
 
     def depends_on(self, device: str) -> Mapping[str, str]:
         """Digests of what its numbers depend on besides code, settings and films, by name; they are part of every key."""

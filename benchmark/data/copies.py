@@ -43,4 +43,5 @@ def copies(films: Dataset, count: int, *, seed: int) -> Dataset:
         cases=cases,
         masks=None if films.masks is None else taken(films.masks, rows),
         boxes=boxes,
+        originals=None if films.originals is None else films.originals.select(rows),
     )

@@ -22,6 +22,8 @@ from .. import digest
 from ..errors import InputError
 from ..files import new_folder
 from .film_rows import FilmRows, Films, blocks_of, bytes_of, joined, taken
+from .originals import FILE as ORIGINALS
+from .originals import Originals, all_originals, opened
 
 SCHEMA = 1
 MAX_ORGANS = 8  # one bit of a uint8 per organ
@@ -57,9 +59,19 @@ class DatasetInfo(BaseModel):
     truth: str = ""
     files: dict[str, str] = {}
 
+    @property
+    def phantom(self) -> bool:
+        """Whether the films are procedural: nothing on them may stand beside published numbers."""
+        return is_phantom(self.name, self.provenance)
+
     def changed(self, **values: object) -> DatasetInfo:
         """The same with other values, for other content: without the digests of this one."""
         return self.model_copy(update={"digest": "", "truth": "", "files": {}, **values})
+
+
+def is_phantom(name: str, provenance: str) -> bool:
+    """Whether films of this name and provenance are procedural."""
+    return "phantom" in f"{name} {provenance}".lower()
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +90,8 @@ class Dataset:
     masks: Films | None = None
     boxes: pd.DataFrame | None = None
     folder: Path | None = field(default=None)
+    originals: Originals | None = None
+    """The films as they were kept at import, larger than `images` (`data.originals`); None where they were not."""
 
     def __post_init__(self) -> None:
         n, side = len(self.images), self.info.resolution
@@ -95,6 +109,11 @@ class Dataset:
             raise InputError(f"dataset {self.info.name}: {n} images but {len(self.cases)} rows of cases")
         if len(self.info.organs) > MAX_ORGANS:
             raise InputError(f"dataset {self.info.name}: at most {MAX_ORGANS} organs, found {len(self.info.organs)}")
+        if self.originals is not None and (len(self.originals.rows) != n or self.originals.side < side):
+            found = f"{len(self.originals.rows)} of {self.originals.side} pixels"
+            raise InputError(
+                f"dataset {self.info.name}: {n} originals of at least {side} pixels expected, found {found}"
+            )
         duplicated = self.cases["id"][self.cases["id"].duplicated()]
         if len(duplicated):
             raise InputError(f"dataset {self.info.name}: duplicate id {duplicated.iloc[0]!r}")
@@ -136,7 +155,8 @@ class Dataset:
         """
         if self.info.digest:
             return self.info.digest
-        return digest.of_json(self._annotated | {"images": digest.of_array(self.images)})
+        larger = {} if self.originals is None else {"originals": self.originals.digest}
+        return digest.of_json(self._annotated | larger | {"images": digest.of_array(self.images)})
 
     @cached_property
     def truth(self) -> str:
@@ -183,6 +203,7 @@ class Dataset:
             cases=cases,
             masks=None if self.masks is None else taken(self.masks, index),
             boxes=boxes,
+            originals=None if self.originals is None else self.originals.select(index),
         )
 
     def read_only(self) -> Dataset:
@@ -216,14 +237,24 @@ class Dataset:
         if resolution == self.resolution:
             return self
         from .gathered import changed
-        from .resize import resize_films, resize_masks
+        from .resize import resize_films, resize_masks, scaled
 
-        shape, masks = (resolution, resolution), self.masks
+        shape, masks = (resolution,) * 2, self.masks
         images = changed(self.images, lambda films: resize_films(films, resolution), shape)
         if masks is not None:
             masks = changed(masks, lambda bits: resize_masks(bits, resolution, len(self.organs)), shape)
         info, boxes = scaled(self.info, self.boxes, resolution)
-        return Dataset(info=info, images=images, cases=self.cases, masks=masks, boxes=boxes)
+        return Dataset(info=info, images=images, cases=self.cases, masks=masks, boxes=boxes, originals=self.originals)
+
+    def kept_larger(self, resolution: int) -> Dataset:
+        """The same films at a smaller resolution, with themselves as originals. InputError for a larger one."""
+        if resolution > self.resolution:
+            raise InputError(
+                f"films to keep: {self.resolution} pixels, expected the --resolution of {resolution} or more"
+            )
+        if resolution == self.resolution:
+            return self
+        return replace(self.resized(resolution), originals=Originals(self.images, np.arange(len(self))))
 
     def save(self, folder: Path) -> Dataset:
         """Write the dataset to a new folder (all of it or nothing) and return it as it lies there."""
@@ -235,19 +266,13 @@ class Dataset:
             if self.boxes is not None:
                 self.boxes.to_parquet(draft / "boxes.parquet", index=False)
             files = {path.name: digest.of_file(path) for path in sorted(draft.iterdir())}
-            info = self.info.model_copy(update={"digest": self.digest, "truth": self.truth, "files": files})
+            whole = self
+            if self.originals is not None:
+                files[ORIGINALS] = self.originals.save(draft / ORIGINALS)
+                whole = replace(self, originals=opened(draft / ORIGINALS, files[ORIGINALS]))
+            info = self.info.model_copy(update={"digest": whole.digest, "truth": self.truth, "files": files})
             (draft / "dataset.json").write_text(info.model_dump_json(by_alias=True, indent=1), encoding="utf-8")
         return load_dataset(folder)
-
-
-def scaled(info: DatasetInfo, boxes: pd.DataFrame | None, resolution: int) -> tuple[DatasetInfo, pd.DataFrame | None]:
-    """What is said of films, and their boxes, where these films are brought to another resolution."""
-    scale = resolution / info.resolution
-    if boxes is not None:
-        boxes = boxes.copy()
-        boxes[["x", "y", "w", "h"]] *= scale
-    pixel = None if info.pixel_mm is None else info.pixel_mm / scale
-    return info.changed(resolution=resolution, pixel_mm=pixel), boxes
 
 
 def _save_films(path: Path, films: Films) -> None:
@@ -326,9 +351,10 @@ def load_dataset(folder: Path, *, verify: bool = False) -> Dataset:
             masks = np.load(folder / "masks.npy", mmap_mode="r", allow_pickle=False)
         cases = pd.read_parquet(folder / "cases.parquet")
         boxes = pd.read_parquet(folder / "boxes.parquet") if "boxes.parquet" in info.files else None
+        larger = opened(folder / ORIGINALS, info.files[ORIGINALS]) if ORIGINALS in info.files else None
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: not a readable dataset: {error}".splitlines()[0]) from None
-    return Dataset(info=info, images=images, cases=cases, masks=masks, boxes=boxes, folder=folder)
+    return Dataset(info=info, images=images, cases=cases, masks=masks, boxes=boxes, folder=folder, originals=larger)
 
 
 def verify_dataset(folder: Path) -> Dataset:
@@ -362,4 +388,5 @@ def concatenate(parts: Sequence[Dataset], name: str) -> Dataset:
         boxes=pd.concat([part.boxes for part in parts if part.boxes is not None], ignore_index=True)
         if with_boxes
         else None,
+        originals=all_originals([(len(part), part.originals) for part in parts]),
     )

@@ -22,6 +22,7 @@ from ..errors import InputError
 from ..files import write_text
 from ..home import home
 from ..progress import Progress
+from .originals import FILE as ORIGINALS
 
 if TYPE_CHECKING:
     from .dataset import Dataset, DatasetInfo
@@ -69,6 +70,8 @@ def accept(folder: Path) -> tuple[Dataset, list[str]]:
     loaded = load_dataset(folder)
     files = {name: digest.of_file(folder / name) for name in info.files}
     fresh = replace(loaded, info=info.changed(), folder=None)
+    if fresh.originals is not None:
+        fresh = replace(fresh, originals=replace(fresh.originals, known=files[ORIGINALS]))
     _check_values(fresh)
     changed = [name for name in files if files[name] != info.files[name]]
     if not changed and fresh.digest == info.digest and fresh.truth == (info.truth or fresh.truth):

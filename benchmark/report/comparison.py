@@ -1,8 +1,9 @@
 """Two providers or two runs against each other, on the same task, films, preset and version.
 
-Paired tests over films say whether the trained models differ on these films; only tests over seeds say anything about the
-generators: paired by seed where both have gains over one placebo, else Welch's. Everything comes from the two run folders:
-neither the store nor torch is needed.
+Runs whose task settings differ share their REAL arms alone: these compare downstream models, and the table says what
+differs. Paired tests over films say whether the trained models differ on these films; only tests over seeds say anything
+about the generators: paired by seed where both have gains over one placebo, else Welch's. Everything comes from the two
+run folders: neither the store nor torch is needed.
 """
 
 from __future__ import annotations
@@ -17,17 +18,20 @@ from pydantic import Field
 from ..errors import InputError, unknown
 from ..results.against_real import fold_sizes, over_seeds
 from ..results.averages import primary_by_seed
+from ..results.finished import REAL
 from ..results.folder import RESULTS, load_run, load_scores
+from ..results.models import FEW_SEEDS
 from ..results.rows import Results
 from ..schema import Strict
+from ..significance.paired_tests import MIN_SEEDS
 from ..significance.pairs import Comparison, FoldComparison, compare_folds, folds_with_holm, with_holm
 from .comparison_gains import ComparedGain, compared_gains
+from .comparison_settings import both_real, differing_settings, settings_in
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = 1
-REAL = "real"
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,8 @@ class ComparisonResults(Strict):
     phantom: bool
     a: Side
     b: Side
+    differing: dict[str, tuple[str, str]] = Field(default_factory=dict)
+    """Task settings of a and of b where they differ; then REAL is compared, and nothing else."""
     rows: list[ComparedRow]
     gains: list[ComparedGain]
     claims: list[ClaimRow]
@@ -124,8 +130,9 @@ class ComparisonResults(Strict):
 
 def compare(a: Run, b: Run) -> ComparisonResults:
     """Compare two runs. InputError (one line) when they do not belong in one table."""
-    require_comparable(a.results, b.results)
-    labels = _labels(a, b)
+    differing = differing_settings(a.results, b.results)
+    require_comparable(a.results, b.results, settings=not both_real(a.results, b.results))
+    labels = _labels(a, b, by_folder=bool(differing))
     sides = [
         Side(
             label=label,
@@ -140,7 +147,7 @@ def compare(a: Run, b: Run) -> ComparisonResults:
         (i.size, arm)
         for i in a.results.sizes
         for arm in a.results.arms_of(i.size)
-        if arm != REAL and _shared(b, i.size, arm)
+        if (arm == REAL) == bool(differing) and _shared(b, i.size, arm)
     ]
     if not places:
         raise InputError(
@@ -154,26 +161,28 @@ def compare(a: Run, b: Run) -> ComparisonResults:
         phantom=a.results.data.phantom,
         a=sides[0],
         b=sides[1],
+        differing=differing,
         rows=_rows(a, b, places),
-        gains=compared_gains(a.results, b.results, labels),
+        gains=[] if differing else compared_gains(a.results, b.results, labels),
         claims=[_claim(a.results, b.results, size, arm, labels) for size, arm in places],
         notes=_notes(a, b),
     )
 
 
-def require_comparable(a: Results, b: Results) -> None:
-    """InputError naming the first thing in which two runs differ that must be the same in one table."""
+def require_comparable(a: Results, b: Results, *, settings: bool = True) -> None:
+    """InputError naming the first thing in which two runs differ that must be the same in one table; `settings`: whether
+    the task's belong to that."""
     facts: list[tuple[str, Callable[[Results], object]]] = [
         ("task", lambda r: r.task.name),
         ("task version", lambda r: r.task.version),
         ("preset", lambda r: r.preset),
         ("dataset", lambda r: r.data.name if a.data.name != b.data.name else f"{r.data.name} ({r.data.digest[:12]})"),
         ("structures", lambda r: ", ".join(r.task.structures)),
-        ("task settings", lambda r: _settings_in(r, a, b)),
+        ("task settings", lambda r: settings_in(r, a, b)),
     ]
     for what, value in facts:
         ours, theirs = value(a), value(b)
-        if what == "dataset" and a.data.digest == b.data.digest:
+        if (what == "dataset" and a.data.digest == b.data.digest) or (what == "task settings" and not settings):
             continue
         if ours != theirs:
             raise InputError(
@@ -181,16 +190,9 @@ def require_comparable(a: Results, b: Results) -> None:
             )
 
 
-def _settings_in(results: Results, a: Results, b: Results) -> str:
-    """The task settings that differ between two runs, as one of them has them."""
-    names = sorted(a.task.settings.keys() | b.task.settings.keys())
-    different = [name for name in names if a.task.settings.get(name) != b.task.settings.get(name)]
-    return ", ".join(f"{name}={results.task.settings.get(name)}" for name in different)
-
-
-def _labels(a: Run, b: Run) -> tuple[str, str]:
+def _labels(a: Run, b: Run, *, by_folder: bool = False) -> tuple[str, str]:
     names = a.results.provider.title, b.results.provider.title
-    if names[0] != names[1]:
+    if names[0] != names[1] and not by_folder:
         return names
     folders = a.folder.resolve().name, b.folder.resolve().name
     return folders if folders[0] != folders[1] else (f"{names[0]} (a)", f"{names[1]} (b)")
@@ -294,11 +296,19 @@ def _claim(a: Results, b: Results, size: str, arm: str, labels: tuple[str, str])
     ours = list(primary_by_seed(a.seed_values, metric.name, size, arm, structures).values())
     theirs = list(primary_by_seed(b.seed_values, metric.name, size, arm, structures).values())
     numbers = over_seeds(ours, theirs, labels, percent=metric.percent)
+    if arm == REAL and numbers["p"] is None and min(len(ours), len(theirs)) < MIN_SEEDS:
+        numbers["sentence"] = f"{labels[0]} and {labels[1]}: {FEW_SEEDS}"
     return ClaimRow(size=size, arm=arm, metric=metric.name, seeds_a=len(ours), seeds_b=len(theirs), **numbers)
 
 
 def _notes(a: Run, b: Run) -> list[str]:
     notes = []
+    differing = differing_settings(a.results, b.results)
+    if differing:
+        said = "; ".join(f"{name}: {ours} and {theirs}" for name, (ours, theirs) in differing.items())
+        notes.append(f"task settings differ ({said}): REAL is compared with REAL, no synthetic film is in this table")
+    for run in (a, b):
+        notes += [f"{run.folder.name}: {line}" for line in run.results.task.remarks]
     if a.results.task.code != b.results.task.code:
         notes.append("the task's code differs between the two runs: run the older one again to be sure")
     if a.results.device.split(":")[0] != b.results.device.split(":")[0]:

@@ -50,7 +50,7 @@ class Report:
 
 def build(folder: Path, results: Results) -> Report:
     """The page of a run's folder (its scores, curves and films are read from there)."""
-    drawn = _Drawer()
+    drawn = Drawer()
     context = {
         "results": results,
         "worths": [*_worths(results, drawn), *_ratios(results, drawn)],
@@ -61,10 +61,11 @@ def build(folder: Path, results: Results) -> Report:
         **film_context(results, folder),
         **_numbers(results),
     }
-    return Report(_environment().get_template("report.html.j2").render(context), drawn.files)
+    return Report(environment().get_template("report.html.j2").render(context), drawn.files)
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """What renders the templates of this folder: names that users choose are escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -116,7 +117,12 @@ def _numbers(results: Results) -> dict[str, Any]:
         "headline": layout.wide(results, headline),
         "rest": layout.wide(results, rest) if rest else [],
         "metric_title": wording.metric_title,
-        "marks": [*wording.marks(results), *wording.fold_sentences(results)],
+        "marks": [
+            *wording.marks(results),
+            *wording.fold_sentences(results),
+            *results.task.remarks,
+            *wording.kept_larger(results.data),
+        ],
         "said": gain_words.headline_sentences(results),
         "gain_headings": gain_words.HEADINGS,
         "gain_lines": gain_words.gain_lines(results),
@@ -215,7 +221,7 @@ def _settings(results: Results) -> list[tuple[str, list[tuple[str, str]]]]:
 
 
 @dataclass
-class _Drawer:
+class Drawer:
     """Draws figures once: a file for `figures/` (SVG and PNG), and an inline drawing whose colours follow the page."""
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -263,7 +269,7 @@ def _variables() -> Iterable[tuple[str, str]]:
     )
 
 
-def _worths(results: Results, drawn: _Drawer) -> list[Panel]:
+def _worths(results: Results, drawn: Drawer) -> list[Panel]:
     """The placebo curve of every arm that has a worth, with the arm's points and arrows."""
     if results.curve is None or not results.worths:
         return []
@@ -282,7 +288,7 @@ def _worths(results: Results, drawn: _Drawer) -> list[Panel]:
     return panels
 
 
-def _ratios(results: Results, drawn: _Drawer) -> list[Panel]:
+def _ratios(results: Results, drawn: Drawer) -> list[Panel]:
     """The gain of the headline arm against the number of its synthetic films."""
     figure = ratio_figure(results, LIGHT)
     if figure is None:
@@ -290,7 +296,7 @@ def _ratios(results: Results, drawn: _Drawer) -> list[Panel]:
     return [Panel("by synthetic films", drawn.add("ratios", figure), f"{gain_words.best_ratio(results)}.")]
 
 
-def _boxes(results: Results, folder: Path, drawn: _Drawer) -> list[Panel]:
+def _boxes(results: Results, folder: Path, drawn: Drawer) -> list[Panel]:
     name = results.paired_primary
     if name is None or not results.task.rule.per_case:
         return []
@@ -311,7 +317,7 @@ def _boxes(results: Results, folder: Path, drawn: _Drawer) -> list[Panel]:
     return panels
 
 
-def _forests(results: Results, drawn: _Drawer) -> list[Panel]:
+def _forests(results: Results, drawn: Drawer) -> list[Panel]:
     name = results.paired_primary
     if name is None:
         return []
@@ -331,7 +337,7 @@ def _forests(results: Results, drawn: _Drawer) -> list[Panel]:
     return panels
 
 
-def _training(results: Results, folder: Path, drawn: _Drawer) -> list[tuple[str, list[Panel]]]:
+def _training(results: Results, folder: Path, drawn: Drawer) -> list[tuple[str, list[Panel]]]:
     curves, groups = run_folder.load_curves(folder), []
     for owner, heading in (("provider", f"Provider {results.provider.name}"), ("downstream", "Downstream models")):
         panels = []
@@ -349,7 +355,7 @@ def _training(results: Results, folder: Path, drawn: _Drawer) -> list[tuple[str,
     return groups
 
 
-def _plots(results: Results, folder: Path, drawn: _Drawer) -> list[tuple[str, list[Panel]]]:
+def _plots(results: Results, folder: Path, drawn: Drawer) -> list[tuple[str, list[Panel]]]:
     """The task's own curves, a group a size."""
     groups, rows = [], run_folder.load_plots(folder)
     for info in results.sizes:

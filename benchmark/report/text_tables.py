@@ -216,7 +216,7 @@ def as_markdown(results: Results) -> str:
     """The table in Markdown, with its legend."""
     said = [*headline_sentences(results), *placebo_notes(results), *legend(results)]
     notes = [header_sentence(results), *said, *(absence(cell) for cell in absent(results))]
-    listed = [f"- {_markdown(note)}" for note in notes]
+    listed = [f"- {markdown_escaped(note)}" for note in notes]
     if results.task.layout is not None:
         blocks = [line for table in arm_tables(results) for line in [*_markdown_arms(table), ""]]
         return "\n".join([*blocks, *_markdown_gains(results), *listed]) + "\n"
@@ -226,13 +226,13 @@ def as_markdown(results: Results) -> str:
         for info in results.sizes
         for arm in results.arms_of(info.size)
     ]
-    lines = [_markdown_row(map(_markdown, head)), _markdown_row(["---"] * 2 + ["---:"] * (len(head) - 2))]
+    lines = [_markdown_row(map(markdown_escaped, head)), _markdown_row(["---"] * 2 + ["---:"] * (len(head) - 2))]
     for line in wide(results):
-        cells = [_markdown(metric_title(line.metric)), _markdown(words(line.structure))]
+        cells = [markdown_escaped(metric_title(line.metric)), markdown_escaped(words(line.structure))]
         for info in results.sizes:
             for arm in results.arms_of(info.size):
                 entry = line.entries[info.size][arm]
-                cells.append(_markdown(f"{entry.text} {entry.mark}".rstrip()))
+                cells.append(markdown_escaped(f"{entry.text} {entry.mark}".rstrip()))
         lines.append(_markdown_row(cells))
     return "\n".join([*lines, "", *_markdown_gains(results), *listed]) + "\n"
 
@@ -243,19 +243,19 @@ def _markdown_gains(results: Results) -> list[str]:
     if not lines:
         return []
     rule = _markdown_row(["---"] * 2 + ["---:"] * (len(HEADINGS) - 2))
-    head = _markdown_row(map(_markdown, HEADINGS))
-    return [head, rule, *(_markdown_row(map(_markdown, line.cells)) for line in lines), ""]
+    head = _markdown_row(map(markdown_escaped, HEADINGS))
+    return [head, rule, *(_markdown_row(map(markdown_escaped, line.cells)) for line in lines), ""]
 
 
 def _markdown_arms(table: ArmTable) -> list[str]:
     """The table of one size, its title above it."""
     head = ["arm", REAL_FILMS, SYNTHETIC_FILMS, *table.headings]
-    lines = [f"**{_markdown(table.title)}**", "", _markdown_row(map(_markdown, head))]
+    lines = [f"**{markdown_escaped(table.title)}**", "", _markdown_row(map(markdown_escaped, head))]
     lines.append(_markdown_row(["---"] + ["---:"] * (len(head) - 1)))
     for row in table.rows:
         cells = [row.arm.upper(), str(row.real), "–" if row.synthetic is None else str(row.synthetic)]
         cells += [f"{one.text} {one.mark}".rstrip() for one in row.entries]
-        lines.append(_markdown_row(map(_markdown, cells)))
+        lines.append(_markdown_row(map(markdown_escaped, cells)))
     return lines
 
 
@@ -263,7 +263,8 @@ def _markdown_row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _markdown(text: str) -> str:
+def markdown_escaped(text: str) -> str:
+    """Text that Markdown shows as it is."""
     return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", clean(text)).replace(r"\<", "&lt;").replace(r"\>", "&gt;")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ..contracts.task import ArmName
 from ..metrics.scores import AVERAGE
-from ..results.rows import CellRow, CheckRow, CostRow, MetricInfo, Results, SeedRow, Status, words
+from ..results.rows import CellRow, CheckRow, CostRow, DataInfo, MetricInfo, Results, SeedRow, Status, words
 
 NUMBER = re.compile(r"(?<![\w.])-?\d++(?:\.\d++)?+(?:e[-+]?\d++)?+(?![\w.]*\w)")  # not those of names, not "1st"
 FEW = 3  # cells that are named one by one
@@ -104,11 +104,25 @@ def marks(results: Results) -> list[str]:
     return [*lines, *results.from_scratch]
 
 
+def kept_larger(data: DataInfo) -> list[str]:
+    """That regions are cut from larger films, where they are."""
+    if data.original_resolution is None:
+        return []
+    return [f"what is cut from real films is cut from their originals of {data.original_resolution} pixels"]
+
+
 def legend(results: Results) -> list[str]:
     """The lines below the table: what the marks mean, where the rest is, and what may be claimed."""
     more = results.task.rule.more
     pointer = [f"{more}, intervals and differences: report.html and tables/tests.csv"] if results.paired else []
-    return [*marks(results), *intervals(results), *fold_sentences(results), *pointer, *claims(results)]
+    said = [
+        *marks(results),
+        *intervals(results),
+        *fold_sentences(results),
+        *results.task.remarks,
+        *kept_larger(results.data),
+    ]
+    return [*said, *pointer, *claims(results)]
 
 
 def intervals(results: Results) -> list[str]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..contracts.task import ArmName, Slot
 from ..data.copies import originals
+from ..data.dataset import is_phantom
 from ..data.odd_films import ODD_FILMS, odd_words
 from ..metrics.scores import AVERAGE, NOT_TAUGHT, finite
 from ..runs.job import Cell
@@ -71,15 +72,15 @@ def assemble(
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         command=list(command),
         provider=plan.provider,
-        task=_task_info(plan),
+        task=task_info(plan),
         preset=plan.preset,
-        data=_data_info(plan),
+        data=data_info(plan),
         sizes=list(sizes),
         arms=harvest.arms,
         seeds=list(plan.seeds),
         device=plan.device,
-        cells=[_cell_row(harvest, cell) for cell in plan.cells],
-        table=_table(harvest, values),
+        cells=[cell_row(harvest, cell) for cell in plan.cells],
+        table=table_rows(harvest, values),
         seed_values=values,
         paired=paired_rows(harvest),
         fold_tests=fold_rows(harvest, sizes),
@@ -91,16 +92,18 @@ def assemble(
         paired_placebo=paired_rows(harvest, placebo=True),
         cost=[row for size in harvest.sizes if (row := _cost(harvest, size)) is not None],
         checks=_checks(harvest),
-        environments=_environments(harvest),
+        environments=environment_rows(harvest),
         from_scratch=list(plan.from_scratch),
     )
 
 
-def _task_info(plan: Plan) -> TaskInfo:
+def task_info(plan: Plan) -> TaskInfo:
+    """The protocol of a plan."""
     task, identity = plan.task, plan.cells[0].identity.task
     return TaskInfo(
         **identity.model_dump(),
         summary=task.summary,
+        remarks=list(task.remarks()),
         metrics=[MetricInfo(**asdict(metric)) for metric in task.metrics],
         paired=list(task.paired_metrics()),
         structures=list(task.structures(plan.data)),
@@ -112,17 +115,19 @@ def _task_info(plan: Plan) -> TaskInfo:
     )
 
 
-def _data_info(plan: Plan) -> DataInfo:
+def data_info(plan: Plan) -> DataInfo:
+    """The films of a plan."""
     identity, data = plan.cells[0].identity.data, plan.data
     return DataInfo(
         **identity.model_dump(),
-        phantom="phantom" in f"{identity.name} {identity.provenance}".lower(),
+        phantom=is_phantom(identity.name, identity.provenance),
         n=len(data),
         organs=list(data.organs),
         findings=list(data.info.findings),
         resolution=data.resolution,
         fit_resolution=plan.fit_data.resolution,
         pixel_mm=finite(data.info.pixel_mm),
+        original_resolution=None if data.originals is None else data.originals.side,
     )
 
 
@@ -144,7 +149,8 @@ def _size_info(harvest: Harvest, size: str) -> SizeInfo:
     )
 
 
-def _cell_row(harvest: Harvest, cell: Cell) -> CellRow:
+def cell_row(harvest: Harvest, cell: Cell) -> CellRow:
+    """What became of a cell."""
     record, message = harvest.records.get(cell.key), harvest.messages.get(cell.key, "")
     status = Status.DONE if record else Status.FAILED if message else Status.MISSING
     return CellRow(
@@ -162,7 +168,8 @@ def _cell_row(harvest: Harvest, cell: Cell) -> CellRow:
 # ------------------------------------------------------------------------------------------------------- the table
 
 
-def _table(harvest: Harvest, values: Sequence[SeedValue]) -> list[TableRow]:
+def table_rows(harvest: Harvest, values: Sequence[SeedValue]) -> list[TableRow]:
+    """The table: every size, arm, metric and structure, from the numbers of every seed."""
     by_place: dict[tuple[str, str, str, str], list[float]] = {}
     for one in values:
         by_place.setdefault((one.size, one.arm, one.metric, one.structure), []).append(one.value)
@@ -298,7 +305,8 @@ def _plain_words(value: Any) -> str:
     return str(value)
 
 
-def _environments(harvest: Harvest) -> list[EnvironmentRow]:
+def environment_rows(harvest: Harvest) -> list[EnvironmentRow]:
+    """Where the cells were computed, the most frequent first."""
     counts: Counter[str] = Counter()
     found: dict[str, Environment] = {}
     for record in harvest.records.values():

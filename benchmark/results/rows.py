@@ -73,6 +73,8 @@ class TaskInfo(Strict):
     settings: dict[str, Any]
     depends_on: dict[str, str] = Field(default_factory=dict)
     summary: str
+    remarks: list[str] = Field(default_factory=list)
+    """What must be said below its tables (`Task.remarks`)."""
     metrics: list[MetricInfo]
     paired: list[str]
     structures: list[str]
@@ -111,6 +113,8 @@ class DataInfo(Strict):
     resolution: int
     fit_resolution: int
     pixel_mm: float | None
+    original_resolution: int | None = None
+    """Of the films that were kept larger, where regions are cut from these (`data.originals`)."""
 
 
 class SizeInfo(Strict):

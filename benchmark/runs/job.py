@@ -27,6 +27,8 @@ class Cell(Strict):
     `start_key` is the cell whose model a finetune cell starts from, `teacher_key` the REAL cell whose model annotates the
     synthetic films. A cell without synthetic films has its own key alone, a placebo's finetune cell a start besides.
     `whole_key`: the fit whose trainings are whole; that of the cell itself, unless a person ended one of them.
+    `part_keys`: cells whose models its own is put together from where they are there, by name (`Task.parts`); they move
+    no number.
     """
 
     key: str
@@ -36,6 +38,7 @@ class Cell(Strict):
     start_key: str | None = None
     teacher_key: str | None = None
     whole_key: str | None = None
+    part_keys: dict[str, str] = Field(default_factory=dict)
 
     @property
     def slot(self) -> Slot:

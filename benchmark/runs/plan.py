@@ -88,6 +88,7 @@ def make_plan(
     that the headline arm is trained with besides the task's own. `kept`: steps of the provider's trainings that a person
     chose (`of_size`). InputError when the dataset cannot carry the task, when no cell is left, and for ratios without a
     headline."""
+    task = task.settled(phantom=data.info.phantom)
     task.check(data)
     if task.validates_on_synthetic and label_by is LabelBy.TEACHER:
         raise InputError(
@@ -147,6 +148,7 @@ def make_curve_plan(
 ) -> Plan:
     """Plan the placebos of a learning curve: sizes x arms x folds x seeds. InputError for films that cannot carry the task,
     and for a size that they do not have."""
+    task = task.settled(phantom=data.info.phantom)
     task.check(data)
     common = _common(task, task_plugin, data, fit_data, preset, device)
     folds = list(dict.fromkeys(slot.fold for slot in task.slots(data)))

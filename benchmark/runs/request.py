@@ -141,14 +141,19 @@ def resolve_device(device: str) -> str:
     return device
 
 
-def _task_of(request: Common, plugin: Plugin, pairs: Sequence[tuple[str, str]]) -> Task:
+def chosen_task(request: Common, plugin: Plugin, pairs: Sequence[tuple[str, str]]) -> Task:
     cls = task_class(plugin)
     if request.preset not in cls.presets:
         raise unknown("preset", request.preset, cls.presets)
-    return cls(override(cls.presets[request.preset], pairs, plugin.name))
+    try:
+        return cls(override(cls.presets[request.preset], pairs, plugin.name))
+    except InputError as error:
+        several = next((f"--set {TASK_PREFIX}{key}={text}" for key, text in pairs if "," in text), "")
+        more = f"; for several values side by side: cxrbench models --task {plugin.name} {several}" if several else ""
+        raise InputError(f"{error}{more}") from None
 
 
-def _arms(names_given: Sequence[str]) -> list[ArmName] | None:
+def chosen_arms(names_given: Sequence[str]) -> list[ArmName] | None:
     if not names_given:
         return None
     known = {arm.value: arm for arm in ArmName}
@@ -161,17 +166,17 @@ def _arms(names_given: Sequence[str]) -> list[ArmName] | None:
 def prepare(request: Request, progress: Progress | None = None, *, made_now: bool = False) -> Prepared:
     """Check everything that can be checked before work begins, and plan. InputError in one line; nothing is changed. Fits
     that a person chose must be in the store, unless they are `made_now`."""
-    _check_counts(request)
+    check_counts(request)
     provider_plugin = find_provider(request.provider)
     if request.task is not None:
         find_task(request.task)
     task_pairs, provider_pairs = divided(request.overrides)
-    arms = _arms(request.arms)
+    arms = chosen_arms(request.arms)
     device = resolve_device(request.device)
     store = Store(home() / "store")
     said = ask_provider(provider_plugin, request.preset, provider_pairs, store)
     task_plugin = choose_task(provider_plugin, said, request.task)
-    task = _task_of(request, task_plugin, task_pairs)
+    task = chosen_task(request, task_plugin, task_pairs)
     external = bool(provider_plugin.argument)
     label_by = choose_label_by(request.label_by, provider_plugin.name, said.produces, task, external=external)
     name = request.data or task.default_data
@@ -180,13 +185,14 @@ def prepare(request: Request, progress: Progress | None = None, *, made_now: boo
         raise InputError(
             "--keep with --entry: an entry's fits are what its code makes of a seed; a person's choice is not"
         )
+    data = find_dataset(name, settings.resolution, progress, verify=request.verify)
     planned = partial(
         make_plan,
         task=task,
         task_plugin=task_plugin,
         provider_plugin=provider_plugin,
         said=said,
-        data=find_dataset(name, settings.resolution, progress, verify=request.verify),
+        data=data,
         fit_data=find_dataset(name, settings.fit_resolution, progress, verify=request.verify),
         preset=request.preset,
         seeds=range(request.seeds),
@@ -201,19 +207,19 @@ def prepare(request: Request, progress: Progress | None = None, *, made_now: boo
         plan = planned(kept=named(kept, known_trainings(plan, store)))
         if not made_now:
             require_kept(plan, store)
-    return _prepared(request, plan, store)
+    return prepared_plan(request, plan, store)
 
 
 def prepare_curve(request: CurveRequest, progress: Progress | None = None) -> Prepared:
     """The same for a task's curve: the placebos of the arms asked for (the headline's and the one of synthetic films alone,
     where the task has them) at every size. InputError for a task or films without nested sizes, and for a size out of
     range."""
-    _check_counts(request)
+    check_counts(request)
     task_plugin = find_task(request.task)
     task_pairs, others = divided(request.overrides)
     if others:
         raise InputError(f"--set {others[0][0]}: a curve has no provider; expected task.key=value")
-    task = _task_of(request, task_plugin, task_pairs)
+    task = chosen_task(request, task_plugin, task_pairs)
     name, settings = request.data or task.default_data, task.settings
     data = find_dataset(name, settings.resolution, progress, verify=request.verify)
     task.check(data)
@@ -222,7 +228,7 @@ def prepare_curve(request: CurveRequest, progress: Progress | None = None) -> Pr
         raise InputError(
             f"{task.name}: {data.info.name} is too small for a curve: it has the sizes {', '.join(known) or 'none'}"
         )
-    arms = _arms(request.arms) or curve_arms(task, data)
+    arms = chosen_arms(request.arms) or curve_arms(task, data)
     if wrong := [arm for arm in arms if not arm.uses_provider]:
         raise InputError(f"--arms {wrong[0]}: a curve is of arms with synthetic films, which copies stand for")
     plan = make_curve_plan(
@@ -236,7 +242,7 @@ def prepare_curve(request: CurveRequest, progress: Progress | None = None) -> Pr
         arms=arms,
         device=resolve_device(request.device),
     )
-    return _prepared(request, plan, Store(home() / "store"))
+    return prepared_plan(request, plan, Store(home() / "store"))
 
 
 def curve_arms(task: Task, data: Dataset) -> list[ArmName]:
@@ -246,14 +252,14 @@ def curve_arms(task: Task, data: Dataset) -> list[ArmName]:
     return [arm for arm in ArmName if arm is headline or (arm is ArmName.SYNTHETIC and arm in planned)]
 
 
-def _check_counts(request: Common) -> None:
+def check_counts(request: Common) -> None:
     if request.preset not in PRESETS:
         raise unknown("preset", request.preset, PRESETS)
     if request.seeds < 1:
         raise InputError(f"--seeds: expected at least 1, found {request.seeds}")
 
 
-def _prepared(request: Common, plan: Plan, store: Store) -> Prepared:
+def prepared_plan(request: Common, plan: Plan, store: Store) -> Prepared:
     schedule = Schedule.of(plan, store)
     every = {step.key: (step, chain) for chain in schedule.chains for step in chain}
     done = frozenset(key for key, (step, chain) in every.items() if step_done(step, chain))

@@ -29,8 +29,9 @@ from ..settings import restore
 from . import along
 from .job import Cell, Fitting, Synthesise, Train, Work
 from .leaks import check_copies, check_real, of_no_case, refuse_leaks
+from .parts import curves_of, parts_of
 from .record import Cost, Curve, Downstream, Environment, Fit, Record, Sampled, Value
-from .store import FIT, SAMPLED, Level, Store
+from .store import FIT, MODEL, SAMPLED, Level, Store
 
 if TYPE_CHECKING:
     from ..contracts.label_by import PerClass
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from ..training.by_eye import ByEye
     from ..training.history import History
 
-MODEL = "model.safetensors"
 ILLUSTRATIONS = "illustrations.npz"
 UNSTEADY = "sampled twice with one seed, it gave different films: its films cannot be made again"
 
@@ -264,6 +264,7 @@ def run_cell(job: Train, progress: Progress) -> dict[str, Any]:
         downstream = _downstream(
             task, arm, trained, seconds, tested=len(test), synthetic=count, real=real, device=job.device
         )
+        downstream.curves.update(curves_of(cell, store, arm.parts))
         table = [Value.model_validate(row) for row in task.summarise(scores).to_dict("records")]
         record = _record(job, store, arm, data, test, table=table, downstream=downstream, files=files)
         (draft / "record.json").write_text(record.model_dump_json(by_alias=True, indent=1), encoding="utf-8")
@@ -362,7 +363,8 @@ def _arm(job: Train, store: Store, task: Task, data: Dataset) -> tuple[Arm, int 
         start = task.load_model(store.path(Level.RECORDS, str(cell.start_key)) / MODEL, data)
     validation = made if made is not None and not trains else task.validation_set(data, cell.slot)
     different = None if films is None else len(set(originals(task.learnt_from(films))))
-    return Arm(name, real, made if trains else None, start, validation, task.structures(data)), different
+    parts = parts_of(cell, store, task, data)
+    return Arm(name, real, made if trains else None, start, validation, task.structures(data), parts), different
 
 
 def environment(device: str, threads: int) -> Environment:

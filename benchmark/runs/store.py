@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..data.dataset import Dataset
 
 
-FIT, SAMPLED = "fit.json", "synthetic.json"
+FIT, SAMPLED, MODEL = "fit.json", "synthetic.json", "model.safetensors"
 
 
 class Level(StrEnum):

@@ -17,7 +17,7 @@ from ..films import older, version_said
 from ..untrusted import Refused, shown
 from .finding import Finding, Level
 from .justified import unjustified
-from .subject import Subject, place
+from .subject import Subject, place, task_of
 
 NAME = "cells"
 RECOMPUTES = False
@@ -68,7 +68,7 @@ def _protocol(subject: Subject, run: EntryRun) -> Iterator[str]:
     elif run.results.preset not in cls.presets:
         yield f"{said.name} has no preset {shown(run.results.preset)}"
     else:
-        expected = keyed(cls.presets[run.results.preset])
+        expected = keyed(task_of(cls, run.results).settings)
         for key in sorted(expected.keys() | said.settings.keys()):
             if expected.get(key) != said.settings.get(key):
                 yield (

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ from ...benchmark.registry import TASKS, plugins
 from ...benchmark.results.rows import Results
 from ...benchmark.runs.job import Cell
 from ...benchmark.runs.record import Record
-from ...benchmark.settings import keyed
+from ...benchmark.settings import keyed, override
 from ..arms import label_of
 from ..cells import Cells
 from ..entry import Entry, EntryRun
@@ -78,12 +79,28 @@ class Protocol:
     fit_films: Dataset | None
 
 
+def task_of(cls: type[Task], results: Results) -> Task:
+    """The task at the preset of a run (which it must have), with what the films decide as a run on them has it: on a phantom
+    what follows from that, on other films what the run says, since that depends on what is imported where."""
+    task = cls(cls.presets[results.preset])
+    if results.data.phantom:
+        return task.settled(phantom=True)
+    said = [(name, value) for name in cls.decided if isinstance(value := _nested(results.task.settings, name), str)]
+    return cls(override(task.settings, said, cls.name))
+
+
+def _nested(settings: Any, name: str) -> Any:
+    for part in name.split("."):
+        settings = settings.get(part) if isinstance(settings, dict) else None
+    return settings
+
+
 def find_protocol(results: Results, sources: Sources) -> Protocol | None:
     """The protocol of a run; None where the task is not installed, of another version, or has other settings."""
     cls = sources.task(results.task.name)
     if cls is None or cls.version != results.task.version or results.preset not in cls.presets:
         return None
-    task = cls(cls.presets[results.preset])
+    task = task_of(cls, results)
     if keyed(task.settings) != results.task.settings:
         return None
     films = sources.films(results.data.name, task.settings.resolution)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ...benchmark.cli.options import Device, Preset
 
-app = typer.Typer(no_args_is_help=True, help="The lung region generator: fit, evaluate.")
+app = typer.Typer(no_args_is_help=True, help="The lung region generator: fit, evaluate, look.")
 
 Data = Annotated[str, typer.Option(help="A dataset with lung masks: a name of the catalogue, or a folder.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="key=value of the generator's settings.")]
@@ -35,6 +36,47 @@ def evaluate(
     from .cross_validation import evaluated
 
     _print(_made(evaluated, data, preset, set_, device), as_json=as_json)
+
+
+@app.command()
+def look(
+    data: Annotated[str, typer.Option(help="The films to look at: a name of the catalogue, or a folder.")],
+    lung_data: Annotated[
+        str,
+        typer.Option(help="Films with lung masks that the generator learns from; default: real ones for real films."),
+    ] = "",
+    preset: Preset = "quick",
+    set_: Set = None,
+    films: Annotated[int, typer.Option(help="So many films, drawn at random; 0: all.")] = 0,
+    shown: Annotated[int, typer.Option(help="Films on each of the two pages.")] = 12,
+    out: Annotated[Path | None, typer.Option(help="Folder for the pages; default: lungs-<dataset>.")] = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """How often are exactly two plausible lungs found? With pages of films, masks and boxes (the fusion paper's figures 6
+    and 7; it counts 95.84 %)."""
+    from ...benchmark.cli.progress_bar import shown_progress
+    from ...benchmark.data.catalogue import find_dataset
+    from .films import lung_data_for
+    from .look import look_at, words_of, write_pages
+    from .regions import lung_region_generator
+
+    found = find_dataset(data)
+    name = lung_data or lung_data_for(phantom=found.info.phantom)
+    generator = _made(lung_region_generator, name, preset, set_, device)
+    with shown_progress("looking at films") as progress:
+        looked = look_at(generator.regions, found, count=films, progress=progress)
+    folder = out or Path(f"lungs-{found.info.name}")
+    write_pages(folder, looked, generator, found, shown=shown)
+    if as_json:
+        print(
+            json.dumps(
+                {**looked.counts(), "films": len(looked.ids), "lung_data": name, "folder": str(folder)}, indent=1
+            )
+        )
+        return
+    print("\n".join(words_of(looked, generator.record, found)))
+    print(f"pages in {folder}: two_regions.png, other_regions.png, regions.csv")
 
 
 def _made(make: Callable[..., Any], data: str, preset: str, pairs: list[str] | None, device: str) -> Any:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 import cv2
 import numpy as np
+
+from ...benchmark.data.originals import Originals
 
 FRAME = 256  # pixels a side of the film that the paper's margins are meant for
 
@@ -64,6 +68,25 @@ def lung_box(mask: np.ndarray) -> tuple[int, int, int, int]:
     return left, top, right, bottom
 
 
+class Found(StrEnum):
+    """What a lung mask holds. The paper calls a film segmented without false regions where it has two that may be lungs."""
+
+    TWO = "two plausible regions"
+    MORE = "more than two regions"
+    UNEQUAL = "two, the smaller under a third"
+    ONE = "one region"
+    NONE = "no region"
+
+
+def found_in(mask: np.ndarray) -> Found:
+    """What `lung_box` starts from in a bool mask (H, W)."""
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    if len(areas) != 2:
+        return Found.NONE if not len(areas) else Found.ONE if len(areas) == 1 else Found.MORE
+    return Found.UNEQUAL if areas.min() < UNEQUAL * areas.max() else Found.TWO
+
+
 def boxes_of(masks: np.ndarray, side: int) -> np.ndarray:
     """Lung masks, bool (N, S, S), to boxes with margins on films of `side` pixels: int64 (N, 4).
 
@@ -76,6 +99,23 @@ def boxes_of(masks: np.ndarray, side: int) -> np.ndarray:
     ends = np.clip(wide, 0, 1) * side
     starts, stops = np.floor(ends[:, :2] + 1e-6), np.ceil(ends[:, 2:] - 1e-6)  # a whole pixel stays one
     return np.concatenate([starts, stops], axis=1).astype(np.int64)
+
+
+def cut(films: np.ndarray, boxes: np.ndarray, resolution: int, originals: Originals | None = None) -> np.ndarray:
+    """The boxes of films (N, H, W), cut from their originals where they have some, read one after another: uint8 (N,
+    resolution, resolution). A box covers on the original what it covers on the film."""
+    if originals is None:
+        return cropped(films, boxes, resolution)
+    crops = np.empty((len(films), resolution, resolution), dtype=np.uint8)
+    for place, (film, box) in enumerate(zip(films, boxes, strict=True)):
+        original = originals.film(place)
+        if original is None:
+            crops[place] = cropped(film[None], box[None], resolution)[0]
+            continue
+        scale = original.shape[0] / film.shape[0]
+        ends = np.concatenate([np.floor(box[:2] * scale), np.ceil(box[2:] * scale)]).astype(np.int64)
+        crops[place] = cropped(original[None], ends[None], resolution)[0]
+    return crops
 
 
 def cropped(films: np.ndarray, boxes: np.ndarray, resolution: int) -> np.ndarray:

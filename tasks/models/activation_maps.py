@@ -16,7 +16,9 @@ from torch import Tensor
 
 from ...benchmark.contracts.task import Illustration
 from ...benchmark.data.dataset import Dataset
-from .sdfn import FindingsClassifier, as_input
+from ...benchmark.data.originals import Originals
+from .labelled_films import as_input
+from .sdfn import FindingsClassifier
 
 OPACITY = 0.4  # of the colours over the film
 OUTLINE = (255, 255, 255)
@@ -34,11 +36,15 @@ def weights_of_maps(classifier: FindingsClassifier) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def branch_maps(
-    classifier: FindingsClassifier, films: np.ndarray, findings: np.ndarray, boxes: np.ndarray | None
+    classifier: FindingsClassifier,
+    films: np.ndarray,
+    findings: np.ndarray,
+    boxes: np.ndarray | None,
+    originals: Originals | None = None,
 ) -> dict[str, np.ndarray]:
     """Equations 5 and 6: float32 (N, h, w) by branch ("entire", "lung"), of one finding a film, at the maps' own size."""
     weights, maps = weights_of_maps(classifier), {}
-    views = classifier.views(films, boxes)
+    views = classifier.views(films, boxes, originals)
     for name, network in classifier.branches().items():
         last = network.last_maps(as_input(np.asarray(views[name])).to(classifier.device)).float()
         chosen = weights[name][torch.as_tensor(findings, device=last.device)]
@@ -77,11 +83,12 @@ def activation_maps(
     findings: Sequence[int] | np.ndarray,
     *,
     boxes: np.ndarray | None = None,
+    originals: Originals | None = None,
     batch: int = 64,
 ) -> np.ndarray:
     """Films uint8 (N, H, W) and one finding (its column) for each to maps float32 (N, H, W) in [0, 255].
 
-    `boxes`: of the lung regions, int64 (N, 4); found where they are not given.
+    `boxes`: of the lung regions, int64 (N, 4); found where they are not given. `originals`: what these are cut from.
     """
     classifier.eval()
     columns = np.asarray(findings, dtype=np.int64)
@@ -89,7 +96,8 @@ def activation_maps(
     for start in range(0, len(films), batch):
         part = np.asarray(films[start : start + batch])
         regions = classifier.boxes(part) if boxes is None else boxes[start : start + batch]
-        maps = branch_maps(classifier, part, columns[start : start + batch], regions)
+        larger = None if originals is None else originals.select(slice(start, start + batch))
+        maps = branch_maps(classifier, part, columns[start : start + batch], regions, larger)
         for place in range(len(part)):
             own = {name: values[place] for name, values in maps.items()}
             box = None if regions is None else regions[place]
@@ -132,11 +140,12 @@ def illustrations(model: FindingsClassifier, test: Dataset, structures: Sequence
         return []
     rows = np.array([row for row, _ in places])
     columns = np.array([structures.index(finding) for _, finding in places])
-    films = test.images[rows]
-    logits = model.logits(films)[np.arange(len(rows)), columns]
+    films = np.asarray(test.images)[rows]
+    larger = None if test.originals is None else test.originals.select(rows)
+    logits = model.logits(films, originals=larger)[np.arange(len(rows)), columns]
     pictures = []
     for (row, finding), film, heat, logit in zip(
-        places, films, activation_maps(model, films, columns), logits, strict=True
+        places, films, activation_maps(model, films, columns, originals=larger), logits, strict=True
     ):
         boxes = boxes_of(test, test.ids[row], finding)
         probability = float(1 / (1 + np.exp(-np.float64(logit))))

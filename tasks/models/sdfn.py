@@ -8,8 +8,8 @@ the last network (`ClassifierSettings.keep_best`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -21,9 +21,9 @@ from torch.optim import Adam, Optimizer
 
 from ...benchmark.data.film_rows import Films, blocks, bytes_of
 from ...benchmark.data.gathered import Gathered, changed, gathered
+from ...benchmark.data.originals import Originals
 from ...benchmark.data.resize import resize_films
 from ...benchmark.digest import derive_seed
-from ...benchmark.errors import InputError
 from ...benchmark.metrics.classification import auc_columns
 from ...benchmark.progress import Progress
 from ...benchmark.training.history import History
@@ -31,31 +31,12 @@ from ...benchmark.training.loop import seeded, train
 from ...benchmark.training.recipe import Halves, Recipe, Source, Step
 from ...benchmark.training.stopping import Patience, Validation
 from ..lungs.regions import untrained
-from ..lungs.rules import cropped
+from ..lungs.rules import cut
 from ..lungs.unet import LungRegions
 from .densenet import FindingsNet
+from .labelled_films import Flipped, FlippedFeatures, LabelledFilms, as_input
 from .saved import load_weights
 from .sdfn_settings import ClassifierSettings, Kind
-
-
-@dataclass(frozen=True)
-class LabelledFilms:
-    """Films uint8 (N, H, W), their labels 0/1 (N, findings), and the boxes of their lung regions, where they are known
-    (see `lungs.rules.boxes_of`). Where `first` is not 0, the first so many are real films and the others synthetic ones, and
-    every batch takes half of each."""
-
-    images: Films
-    labels: np.ndarray
-    boxes: np.ndarray | None = None
-    first: int = 0
-
-    def __post_init__(self) -> None:
-        counts = {len(self.images), len(self.labels)} | ({len(self.boxes)} if self.boxes is not None else set())
-        if len(counts) != 1:
-            raise InputError(f"films, labels and boxes must be as many, found {sorted(counts)}")
-
-    def __len__(self) -> int:
-        return len(self.images)
 
 
 class FindingsClassifier(nn.Module):
@@ -73,8 +54,9 @@ class FindingsClassifier(nn.Module):
         def branch() -> FindingsNet:
             return FindingsNet(findings, growth=settings.growth, blocks=settings.blocks, weights=settings.weights)
 
-        self.entire = branch() if self.kind is not Kind.LUNG else None
-        self.lung = branch() if self.kind.uses_lungs else None
+        # Both are drawn for the lung region too: a branch begins alike in every kind that has it.
+        entire, lung = branch(), branch() if self.kind.uses_lungs else None
+        self.entire, self.lung = None if self.kind is Kind.LUNG else entire, lung
         self.fusion: nn.Linear | None = None
         if self.entire is not None and self.lung is not None:
             self.fusion = nn.Linear(self.entire.width + self.lung.width, findings)
@@ -91,17 +73,22 @@ class FindingsClassifier(nn.Module):
         """Boxes of the lung regions of films uint8 (N, H, W): int64 (N, 4); None where the kind needs none."""
         return None if self.regions is None else self.regions.boxes(films)
 
-    def views(self, films: Films, boxes: np.ndarray | None = None) -> dict[str, Films]:
+    def views(
+        self, films: Films, boxes: np.ndarray | None = None, originals: Originals | None = None
+    ) -> dict[str, Films]:
         """What the branches look at, by name: uint8 (N, S, S), on disk where it is much. Boxes are found where they are not
-        given."""
+        given; they are cut from the originals where the films have some."""
         side, views = self.resolution, dict[str, Films]()
         if self.entire is not None:
             same = films.shape[-1] == side
             views["entire"] = films if same else changed(films, lambda block: resize_films(block, side), (side, side))
         if self.regions is not None:
             found = self.regions.boxes(films) if boxes is None else boxes
-            parts = blocks(len(films), bytes_of(films, 1))
-            views["lung"] = gathered((cropped(films[rows], found[rows], side) for rows in parts), (side, side))
+            parts = (
+                cut(films[rows], found[rows], side, None if originals is None else originals.select(rows))
+                for rows in blocks(len(films), bytes_of(films, 1))
+            )
+            views["lung"] = gathered(parts, (side, side))
         return views
 
     def branches(self) -> dict[str, FindingsNet]:
@@ -118,62 +105,27 @@ class FindingsClassifier(nn.Module):
         return self.fusion(torch.cat([network.features(views[name]) for name, network in branches.items()], dim=1))
 
     @torch.no_grad()
-    def logits(self, films: Films, boxes: np.ndarray | None = None, *, batch: int = 64) -> np.ndarray:
+    def logits(
+        self,
+        films: Films,
+        boxes: np.ndarray | None = None,
+        *,
+        originals: Originals | None = None,
+        batch: int = 64,
+    ) -> np.ndarray:
         """Logits float32 (N, findings) of films uint8 (N, H, W), in batches on the device the weights are on."""
         self.eval()
         parts = []
         for start in range(0, len(films), batch):
             rows = slice(start, start + batch)
-            views = self.views(films[rows], None if boxes is None else boxes[rows])
+            larger = None if originals is None else originals.select(rows)
+            views = self.views(films[rows], None if boxes is None else boxes[rows], larger)
             given = {name: as_input(np.asarray(view)).to(self.device) for name, view in views.items()}
             parts.append(self(given).float().cpu().numpy())
         return np.concatenate(parts)
 
 
-def as_input(films: np.ndarray) -> Tensor:
-    """uint8 (B, S, S) as a tensor uint8 (B, 1, S, S)."""
-    return torch.from_numpy(np.require(films, requirements=("C", "W"))).unsqueeze(1)
-
-
 # ---------------------------------------------------------------------- training
-
-
-class Flipped:
-    """A training `Source`: films, every second one (at random) mirrored left to right."""
-
-    def __init__(self, films: Films, labels: np.ndarray) -> None:
-        self.films, self.labels = films, labels
-
-    def __len__(self) -> int:
-        return len(self.films)
-
-    def batch(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
-        """`input` uint8 (B, 1, S, S), `labels` float32 (B, findings)."""
-        films = self.films[rows]
-        mirrored = rng.random(len(rows)) < 0.5
-        films[mirrored] = films[mirrored, :, ::-1]
-        return {"input": as_input(films), "labels": torch.from_numpy(self.labels[rows]).float()}
-
-
-class FlippedFeatures:
-    """The same for a head on frozen features: those of a film, or (at random) of its mirror image.
-
-    `features`: float32 (2, N, K), of the films and of their mirror images, computed once.
-    """
-
-    def __init__(self, features: np.ndarray, labels: np.ndarray) -> None:
-        self.features, self.labels = features, labels
-
-    def __len__(self) -> int:
-        return self.features.shape[1]
-
-    def batch(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
-        """`input` float32 (B, K), `labels` float32 (B, findings)."""
-        mirrored = (rng.random(len(rows)) < 0.5).astype(np.intp)
-        return {
-            "input": torch.from_numpy(np.ascontiguousarray(self.features[mirrored, rows])),
-            "labels": torch.from_numpy(self.labels[rows]).float(),
-        }
 
 
 class FindingsTraining(Recipe):
@@ -224,17 +176,21 @@ def fit_classifier(
     seed: int,
     device: str,
     progress: Progress,
+    trained: Collection[str] = (),
 ) -> dict[str, History]:
     """Train the branches, then the fusion, from the weights they have; the classifier is left on the CPU.
 
-    Returns how each training went: "entire", "lung", "fusion". InputError where labels do not fit the classifier.
+    `trained`: branches that are trained already (`take_branches`). Returns how each training went: "entire", "lung",
+    "fusion". InputError where labels do not fit the classifier.
     """
     classifier.to(device)
-    seen, held = (classifier.views(films.images, films.boxes) for films in (training, validation))
+    seen, held = (classifier.views(films.images, films.boxes, films.originals) for films in (training, validation))
     branches = classifier.branches()
     share = 0.95 / len(branches)
     histories = {}
     for number, (name, network) in enumerate(branches.items()):
+        if name in trained:
+            continue
         histories[name] = _fit(
             FindingsTraining(network, settings, rate=settings.rate),
             Flipped(seen[name], training.labels),
@@ -252,6 +208,14 @@ def fit_classifier(
         )
     classifier.cpu()
     return histories
+
+
+def take_branches(classifier: FindingsClassifier, parts: Mapping[str, FindingsClassifier]) -> None:
+    """Give a classifier the trained branches of others, which have the branch of their name (the paper: the fusion begins
+    with the saved weights of both classifiers)."""
+    branches = classifier.branches()
+    for name, part in parts.items():
+        branches[name].load_state_dict(part.branches()[name].state_dict())
 
 
 class Newest(Patience):

@@ -59,8 +59,9 @@ class ClassifierSettings:
     fusion_rate: float = 1e-4
     fusion_epochs: int = 100
     lungs: LungSettings = lung_regions.PAPER
-    lung_data: str = "phantom"
-    """The dataset with lung masks that finds the lung regions (the paper: JSRT)."""
+    lung_data: str = ""
+    """The dataset with lung masks that finds the lung regions (the paper: JSRT). Empty: the phantom for procedural films,
+    real films for real ones (`lungs.films`)."""
 
 
 PAPER = ClassifierSettings()

@@ -110,13 +110,22 @@ def test_what_never_shares_a_table_is_refused_in_one_line(run_of, change, word):
     assert "\n" not in str(caught.value)
 
 
-def test_another_task_or_other_task_settings_are_refused(run_of):
-    a, b = run_of("vae"), run_of("lsgan")
-    for update, word in (({"name": "other_task"}, "task tiny_task"), ({"settings": {"steps": 7}}, "steps=7")):
-        task = b.results.task.model_copy(update=update)
-        other = Run(b.folder, b.results.model_copy(update={"task": task}))
-        with pytest.raises(InputError, match=word):
-            compare(a, other)
+def with_task(run, **update):
+    task = run.results.task.model_copy(update=update)
+    return Run(run.folder, run.results.model_copy(update={"task": task}))
+
+
+def test_another_task_is_refused(run_of):
+    with pytest.raises(InputError, match="task tiny_task and task other_task cannot be compared"):
+        compare(run_of("vae"), with_task(run_of("lsgan"), name="other_task"))
+
+
+def test_of_other_task_settings_real_alone_is_compared_and_what_differs_is_said(run_of):
+    a = with_task(run_of("vae", shift=0.05), settings={"net": {"steps": 5}, "rate": 1})
+    b = with_task(run_of("lsgan"), settings={"net": {"steps": 7}, "rate": 1})
+    found = compare(a, b)
+    assert {row.arm for row in found.rows} == {"real"} and found.differing == {"net.steps": ("5", "7")}
+    assert "(net.steps: 5 and 7): REAL is compared with REAL" in " ".join(in_words(found, a.results).split())
 
 
 def test_a_missing_cell_is_missing_in_the_comparison(run_of):

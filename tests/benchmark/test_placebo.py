@@ -22,8 +22,7 @@ from cxrbench.benchmark.runs.plan import key_of
 from cxrbench.benchmark.runs.record import CellIdentity, DataIdentity, ProviderIdentity, Record, TaskIdentity
 from cxrbench.benchmark.runs.request import Prepared, Request, execute, prepare
 from cxrbench.benchmark.runs.schedule import remember, timing_name
-from cxrbench.benchmark.runs.steps import MODEL
-from cxrbench.benchmark.runs.store import Level
+from cxrbench.benchmark.runs.store import MODEL, Level
 
 from ..toys.toy_films import chests, run_here
 

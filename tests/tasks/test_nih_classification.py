@@ -324,7 +324,7 @@ class Bright:
     def to(self, device: str) -> None:
         self.device = device
 
-    def logits(self, films: np.ndarray) -> np.ndarray:
+    def logits(self, films: np.ndarray, *, originals: object = None) -> np.ndarray:
         grey = films.mean(axis=(1, 2))
         return np.stack([grey, -grey, grey], axis=1).astype(np.float32)
 

@@ -24,14 +24,11 @@ from cxrbench.benchmark.training.stopping import Patience, Validation
 from cxrbench.tasks.lungs.regions import LungSettings
 from cxrbench.tasks.models.activation_maps import activation_maps, branch_maps, fused, overlay, scaled
 from cxrbench.tasks.models.densenet import FindingsNet
+from cxrbench.tasks.models.labelled_films import Flipped, FlippedFeatures, LabelledFilms, as_input
 from cxrbench.tasks.models.saved import save_weights
 from cxrbench.tasks.models.sdfn import (
     FindingsClassifier,
     FindingsTraining,
-    Flipped,
-    FlippedFeatures,
-    LabelledFilms,
-    as_input,
     cross_entropy,
     fit_classifier,
     load_classifier,
