@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from ..data.dataset import Annotation, Dataset, DatasetInfo, pack_masks
+from ..data.dataset import Annotation, Dataset, DatasetInfo, pack_masks, scaled
 from ..data.film_rows import blocks
 from ..data.gathered import Gathered
 from ..data.resize import resize_films, resize_masks, scaled

@@ -1,9 +1,7 @@
-"""The Dataset: films with their annotations. Real, phantom and synthetic ones have the same form (design
-section 2).
+"""The Dataset: films with their annotations. Real, phantom and synthetic ones have the same form (design section 2).
 
-On disk it is a folder: `dataset.json`, `images.npy`, `masks.npy`, `cases.parquet`, `boxes.parquet`. In memory
-the arrays are memory maps of those files, and a large selection of films is rows of these (`film_rows`), so that a set
-larger than memory can be used.
+On disk it is a folder: `dataset.json`, `images.npy`, `masks.npy`, `cases.parquet`, `boxes.parquet`. In memory the arrays are
+memory maps of those files, a large selection of films rows of these (`film_rows`): a set may be larger than memory.
 """
 
 from __future__ import annotations
@@ -237,7 +235,7 @@ class Dataset:
         if resolution == self.resolution:
             return self
         from .gathered import changed
-        from .resize import resize_films, resize_masks, scaled
+        from .resize import resize_films, resize_masks
 
         shape, masks = (resolution,) * 2, self.masks
         images = changed(self.images, lambda films: resize_films(films, resolution), shape)
@@ -273,6 +271,16 @@ class Dataset:
             info = self.info.model_copy(update={"digest": whole.digest, "truth": self.truth, "files": files})
             (draft / "dataset.json").write_text(info.model_dump_json(by_alias=True, indent=1), encoding="utf-8")
         return load_dataset(folder)
+
+
+def scaled(info: DatasetInfo, boxes: pd.DataFrame | None, resolution: int) -> tuple[DatasetInfo, pd.DataFrame | None]:
+    """What is said of films, and their boxes, where these films are brought to another resolution."""
+    scale = resolution / info.resolution
+    if boxes is not None:
+        boxes = boxes.copy()
+        boxes[["x", "y", "w", "h"]] *= scale
+    pixel = None if info.pixel_mm is None else info.pixel_mm / scale
+    return info.changed(resolution=resolution, pixel_mm=pixel), boxes
 
 
 def _save_films(path: Path, films: Films) -> None:

@@ -8,14 +8,8 @@ whole numbers is summed exactly, in any order, and rounded once.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from .dataset import DatasetInfo
 
 
 def resample(image: np.ndarray, resolution: int) -> np.ndarray:
@@ -90,13 +84,3 @@ def _between(side: int, resolution: int) -> tuple[np.ndarray, np.ndarray]:
     at = np.clip((2 * np.arange(resolution) + 1) * side - resolution, 0, (side - 1) * 2 * resolution)
     low = np.minimum(at // (2 * resolution), max(side - 2, 0))
     return low, (at - low * 2 * resolution).astype(np.float64)[:, None]
-
-
-def scaled(info: DatasetInfo, boxes: pd.DataFrame | None, resolution: int) -> tuple[DatasetInfo, pd.DataFrame | None]:
-    """What is said of films, and their boxes, where these films are brought to another resolution."""
-    scale = resolution / info.resolution
-    if boxes is not None:
-        boxes = boxes.copy()
-        boxes[["x", "y", "w", "h"]] *= scale
-    pixel = None if info.pixel_mm is None else info.pixel_mm / scale
-    return info.changed(resolution=resolution, pixel_mm=pixel), boxes
