@@ -12,7 +12,7 @@ import pandas as pd
 from ..data.dataset import Annotation, Dataset, DatasetInfo, pack_masks, scaled
 from ..data.film_rows import blocks
 from ..data.gathered import Gathered
-from ..data.resize import resize_films, resize_masks, scaled
+from ..data.resize import resize_films, resize_masks
 from ..errors import InputError, ProviderError
 from ..progress import Progress
 from .provider import Batch, Provider
