@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from ...benchmark.errors import InputError
 from ...benchmark.speed.rates import Throughput
 from ..attempts import Attempt, Entrant
@@ -22,6 +24,8 @@ from ..standings import Board, Standing, boards
 from ..twins import compared
 from . import exports, pages, tells, throughput
 from .words import DIVISIONS, by_entry, rank, signed, slug, worth_films
+
+Pairs = Mapping[str, Sequence[str]]
 
 MARKER = "site.json"
 FOLDERS = ("boards", "providers", "films", throughput.FOLDER)
@@ -170,6 +174,7 @@ def _write_providers(writer: _Writer, found: Sequence[Board], providers: dict[st
         for one in board.all:
             places.setdefault(one.attempt.entrant.name, []).append((board, one))
             systems.setdefault(one.attempt.provider.name, []).append((board, one))
+    histories, pairs = _Histories(writer, systems), _pairs(providers)
     for name, attempts in providers.items():
         entrant = attempts[0].entrant
         generators = list(dict.fromkeys(attempt.provider.name for attempt in attempts))
@@ -182,22 +187,32 @@ def _write_providers(writer: _Writer, found: Sequence[Board], providers: dict[st
             places=[pages.on_board_of(board, one) for board, one in places[name]],
             samples=_samples(writer.out, entrant),
             generators=generators,
-            twins=_twins(name, providers),
-            history=_history(name, [place for generator in generators for place in systems[generator]]),
+            twins=_twins(name, providers, pairs),
+            history=histories.of(name, generators),
         )
 
 
-def _twins(name: str, providers: Mapping[str, list[Attempt]]) -> list[tuple[str, str, str]]:
+def _twins(name: str, providers: Mapping[str, list[Attempt]], pairs: Pairs) -> list[tuple[str, str, str]]:
     """(name, page, how the gains differ) of an entry's twins, or of the claim that it is the twin of."""
     found = []
-    for other, attempts in providers.items():
-        mine, claim = providers[name], attempts[0].entrant
-        pair = (mine, attempts) if claim.reproduces == name else (attempts, mine)
-        if claim.reproduces == name or mine[0].entrant.reproduces == other:
-            comparison = compared(*pair)
-            words = comparison.sentence if comparison else "no gain of both to compare"
-            found.append((other, f"{slug(other)}.html", words))
+    for other in pairs.get(name, ()):
+        mine, theirs = providers[name], providers[other]
+        comparison = compared(*((mine, theirs) if theirs[0].entrant.reproduces == name else (theirs, mine)))
+        words = comparison.sentence if comparison else "no gain of both to compare"
+        found.append((other, f"{slug(other)}.html", words))
     return found
+
+
+def _pairs(providers: Mapping[str, list[Attempt]]) -> Pairs:
+    """The entries that each entry reproduces or is reproduced by, in the order of the site."""
+    found: dict[str, set[str]] = {}
+    for name, attempts in providers.items():
+        other = attempts[0].entrant.reproduces
+        if other in providers:
+            found.setdefault(name, set()).add(other)
+            found.setdefault(other, set()).add(name)
+    order = {name: number for number, name in enumerate(providers)}
+    return {name: sorted(others, key=order.__getitem__) for name, others in found.items()}
 
 
 def _facts(entrant: Entrant, attempts: Sequence[Attempt]) -> list[tuple[str, str]]:
@@ -216,24 +231,40 @@ def _facts(entrant: Entrant, attempts: Sequence[Attempt]) -> list[tuple[str, str
 MOST_HISTORY = 50
 
 
-def _history(name: str, places: Sequence[tuple[Board, Standing]]) -> list[dict[str, Any]]:
-    """Every attempt of the same generator, newest first; the newest `MOST_HISTORY`."""
-    newest = sorted(places, key=lambda place: place[1].attempt.created, reverse=True)[:MOST_HISTORY]
-    return [
-        {
+class _Histories:
+    """Every attempt of the same generators, newest first, the newest `MOST_HISTORY`, as rows of a table: most entries of a
+    large board share them, so that a row is written once."""
+
+    def __init__(self, writer: _Writer, places: Mapping[str, Sequence[tuple[Board, Standing]]]) -> None:
+        self._template = writer.environment.get_template("history.html.j2")
+        self._places = places
+        self._rows: dict[tuple[str, ...], list[tuple[str, Markup, Markup]]] = {}
+
+    def of(self, name: str, generators: Sequence[str]) -> Markup:
+        """The rows for an entry's page."""
+        key = tuple(generators)
+        if key not in self._rows:
+            places = [place for generator in key for place in self._places[generator]]
+            newest = sorted(places, key=lambda place: place[1].attempt.created, reverse=True)[:MOST_HISTORY]
+            self._rows[key] = [self._row(board, one) for board, one in newest]
+        return Markup("\n").join(here if entry == name else other for entry, here, other in self._rows[key])
+
+    def _row(self, board: Board, one: Standing) -> tuple[str, Markup, Markup]:
+        """The entry, its row on its own page and on those of others."""
+        entrant = one.attempt.entrant
+        row = {
             "date": one.attempt.created[:10],
             "name": one.attempt.title,
-            "version": one.attempt.entrant.version,
-            "here": one.attempt.entrant.name == name,
-            "page": f"{slug(one.attempt.entrant.name)}.html",
-            "division": DIVISIONS[one.attempt.entrant.division][0].lower(),
+            "version": entrant.version,
+            "page": f"{slug(entrant.name)}.html",
+            "division": DIVISIONS[entrant.division][0].lower(),
             "board": board.title,
             "rank": rank(one),
             "gain": signed(one.headline.gain.value, board.protocol.primary),
             "worth": worth_films(one.headline.worth),
         }
-        for board, one in newest
-    ]
+        here, other = (Markup(self._template.render(row=row, here=here)) for here in (True, False))
+        return entrant.name, here, other
 
 
 def _samples(out: Path, entrant: Entrant) -> list[tuple[str, tuple[int, int]]]:

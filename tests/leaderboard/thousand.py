@@ -88,7 +88,7 @@ def _entry(
     for board in runs:
         template = boards[board][rng.integers(len(boards[board]))]
         template.write(folder / "runs" / template.run.name, name, rng)
-    pattern = source / "vae"
+    pattern = source / "three_stage"
     said = (pattern / "submission.toml").read_text(encoding="utf-8")
     said = re.sub(r'(?m)^name = ".*"', f'name = "{name}"', said)
     said = re.sub(r'(?m)^description = ".*"', f'description = "Number {number}, {name.replace("_", " ")}"', said)
