@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
@@ -23,15 +24,24 @@ MOST = 16  # training films of the size `full`
 TINY = 4
 
 
+def work(rounds: int) -> None:
+    """So many hashes of 64 KB: the same work on a quiet and a busy machine."""
+    said = b"x" * (64 << 10)
+    for _ in range(rounds):
+        hashlib.sha256(said).digest()
+
+
 @dataclass(frozen=True)
 class Settings:
-    """`seconds` makes a training last, so that it can be killed in the middle; the arm `fails` raises."""
+    """`seconds` makes a training last, so that it can be killed in the middle, `rounds` gives it work; the arm `fails`
+    raises."""
 
     resolution: int = 32
     fit_resolution: int = 32
     threads: int = 1
     films: int = 8
     seconds: float = 0.0
+    rounds: int = 0
     fails: str = ""
 
 
@@ -43,7 +53,7 @@ class ToyTask(Task):
     needs = Annotation.MASKS
     summary = "thresholds for tests"
     presets = {name: Settings() for name in ("quick", "standard", "paper")}
-    downstream_only = frozenset({"seconds", "fails"})
+    downstream_only = frozenset({"seconds", "rounds", "fails"})
     default_data = "phantom"
     primary = "dsc"
     headline = Headline(ArmName.SYNTHETIC, "tiny")
@@ -89,6 +99,7 @@ class ToyTask(Task):
         end = time.monotonic() + self.settings.seconds
         while time.monotonic() < end:
             time.sleep(0.02)
+        work(self.settings.rounds)
         films = arm.real if arm.real is not None else arm.synthetic
         assert films is not None
         model = dict(arm.start or {})
