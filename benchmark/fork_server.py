@@ -31,7 +31,19 @@ IDLE = 60.0
 """Seconds after which a server without an order ends."""
 MOST = 1 << 17
 """Bytes of the longest order."""
-FAMILIAR = ("numpy", "pandas", "scipy", "torch", "torchvision", "cv2", "PIL", "pyarrow", "skimage", "sklearn")
+FAMILIAR = (
+    "numpy",
+    "pandas",
+    "scipy",
+    "torch",
+    "torchvision",
+    "pydantic",
+    "cv2",
+    "PIL",
+    "pyarrow",
+    "skimage",
+    "sklearn",
+)
 """Packages that a server may load: others may do anything when they are imported."""
 FORKS_WITH_US = ("jemalloc_bg_thd",)
 """Threads by name that are begun anew in a child: those of jemalloc, pyarrow's allocator, which registers for forks."""
@@ -78,7 +90,8 @@ class Forked:
 
 
 class ForkServer:
-    """A process that has imported `module`, and runs its `main` in a child for every order."""
+    """A process that has imported `module` and called its `ready`, where it has one, and runs its `main` in a child for
+    every order."""
 
     def __init__(self, module: str, environment: Mapping[str, str]) -> None:
         self._channel, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -168,12 +181,12 @@ def serve(channel: socket.socket, main: Callable[[], None]) -> None:
         if not message:
             return
         order = json.loads(message)
-        for name in order["load"]:
-            if name not in sys.modules:
-                with contextlib.suppress(Exception):
-                    importlib.import_module(name)
-        gc.collect()
-        gc.freeze()  # what is loaded stays shared with the children
+        new = [name for name in order["load"] if name not in sys.modules]
+        for name in new:
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
+        if new:
+            _share()
         pid = os.fork() if _threads() == 1 else None
         if pid == 0:
             channel.close()
@@ -183,6 +196,12 @@ def serve(channel: socket.socket, main: Callable[[], None]) -> None:
         channel.send(json.dumps({"pid": pid}).encode())
         if pid is not None:
             channel.send(json.dumps({"code": os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}).encode())
+
+
+def _share() -> None:
+    """What is loaded stays shared with the children."""
+    gc.collect()
+    gc.freeze()
 
 
 def _threads() -> int:
@@ -233,6 +252,8 @@ def _sign(mark: str) -> None:
 def main() -> None:
     """`python -m ... MODULE SOCKET`."""
     module = importlib.import_module(sys.argv[1])
+    getattr(module, "ready", lambda: None)()
+    _share()
     serve(socket.socket(fileno=int(sys.argv[2])), module.main)
 
 

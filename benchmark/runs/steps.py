@@ -56,9 +56,10 @@ def provider_of(work: Work) -> tuple[Plugin, Any]:
     return plugin, restore(plugin.load().presets[work.preset], work.provider_settings)
 
 
-def training_set(work: Work, cell: Cell, task: Task) -> Dataset:
-    """The films that the provider of a cell is fitted on."""
-    return task.training_set(load_dataset(work.fit_data), cell.slot)
+def training_set(work: Work, cell: Cell, task: Task, data: Dataset | None = None) -> Dataset:
+    """The films that the provider of a cell is fitted on. `data`: `work.data`, where it is open and may be shared."""
+    films = data if data is not None and work.fit_data == work.data else load_dataset(work.fit_data)
+    return task.training_set(films, cell.slot)
 
 
 def synthesise(job: Synthesise, progress: Progress) -> dict[str, Any]:
@@ -348,7 +349,7 @@ def _arm(job: Train, store: Store, task: Task, data: Dataset) -> tuple[Arm, int 
     cell, name = job.cell, job.cell.slot.arm
     films = None
     if name is not ArmName.SYNTHETIC or cell.identity.placebo:
-        films = training_set(job.work, cell, task).resized(task.settings.resolution)
+        films = training_set(job.work, cell, task, data).resized(task.settings.resolution)
     real = None if name is ArmName.SYNTHETIC else films
     trains = name in (ArmName.SYNTHETIC, ArmName.MIXED)
     made = None

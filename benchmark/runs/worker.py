@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from .. import digest
 from ..device import require_device
 from ..disk import trouble
 from ..errors import CxrbenchError, one_line
@@ -42,6 +43,11 @@ class _ProgressFile:
             self.last = time.monotonic()
             with suppress(CxrbenchError):  # a disk that is full ends no training: it may have room at its end
                 write_text(self.path, json.dumps([round(fraction, 4), one_line(note)]))
+
+
+def ready() -> None:
+    """Look up what every step asks for and what is the same for all, before a server forks."""
+    digest.of_packages()
 
 
 def perform(job: Job, progress: Progress) -> Any:
