@@ -111,7 +111,9 @@ def take(subject: str) -> Fingerprint:
 
 
 def _train(task: Task) -> None:
-    """Train the downstream model of a task on real films, as a REAL cell does."""
+    """Train the downstream model of a task on real films, as a REAL cell does. These are drawn: what is decided by the films
+    is decided as for phantoms."""
+    task = task.settled(phantom=True)
     settings = task.settings
     films = fingerprint_films(settings.resolution)
     slot = next(slot for slot in task.slots(films) if slot.arm is ArmName.REAL)

@@ -15,8 +15,8 @@ ENTRIES = Path(__file__).parents[2] / "submissions"
 CONTROLS = ("copy_train", "classical", "degraded", "noise")
 PHANTOM, REAL_FILMS = "phantom_hard", "kermany_lungs"
 BOARDS = {
-    ("scr_official", REAL_FILMS): ("three_stage", *CONTROLS),
-    ("scr_official", PHANTOM): ("three_stage", *CONTROLS),
+    ("scr_official", REAL_FILMS): ("three_stage", "single_stage", *CONTROLS),
+    ("scr_official", PHANTOM): ("three_stage", "single_stage", *CONTROLS),
     ("nih_localisation", "phantom_boxes"): ("pix2pix", "copy_train"),
 }
 """Who stands on which board."""
