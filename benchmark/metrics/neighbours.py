@@ -1,8 +1,8 @@
 """What nearest neighbours say of synthetic films: are they like real ones, do they cover these, are they copies?
 
 Precision and recall: Kynkäänniemi et al. (NeurIPS 2019). Density and coverage: Naeem et al. (ICML 2020). Authenticity:
-Alaa et al. (ICML 2022). C_T: Meehan et al. (AISTATS 2020), with one cell. The first argument is always the real side: precision and
-density are means over the synthetic films, recall and coverage over the real ones.
+Alaa et al. (ICML 2022). C_T: Meehan et al. (AISTATS 2020), with one cell. The first argument is always the real side:
+precision and density are means over the synthetic films, recall and coverage over the real ones.
 """
 
 from __future__ import annotations

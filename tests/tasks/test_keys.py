@@ -94,7 +94,14 @@ MOVES = {
 
 SILENT = (
     *("baselines", "leaderboard", "benchmark/cli", "benchmark/report", "benchmark/results", "benchmark/speed"),
-    *("benchmark/reader_study", "benchmark/significance", "benchmark/data/importers", "benchmark/data/phantom"),
+    *(
+        "benchmark/audit",
+        "benchmark/fidelity",
+        "benchmark/reader_study",
+        "benchmark/significance",
+        "benchmark/data/importers",
+        "benchmark/data/phantom",
+    ),
     *(
         "benchmark/contracts/conformance.py",
         "benchmark/contracts/external.py",
