@@ -103,12 +103,14 @@ ROOMS = {  # what stands right below each room of benchmark/; ground is below al
     "data": (),
     "significance": ("metrics",),
     "contracts": ("data", "training", "significance"),
+    "fidelity": ("contracts",),
     "runs": ("contracts",),
     "results": ("runs",),
     "reader_study": ("runs",),
     "report": ("results",),
     "speed": ("report",),
-    "cli": ("reader_study", "speed"),
+    "audit": ("reader_study", "results", "fidelity"),
+    "cli": ("reader_study", "speed", "audit"),
 }
 PARTS_BELOW = {
     "tasks": {"benchmark", "tasks"},

@@ -15,6 +15,7 @@ import typer
 from ..disk import trouble
 from ..errors import CxrbenchError, InputError
 from ..registry import COMMANDS, plugins
+from .audit import audit
 from .check import check
 from .cost import cost
 from .curve import curve
@@ -43,6 +44,7 @@ app.command("fit")(fit)
 app.command("list")(list_)
 app.command("curve")(curve)
 app.command("models")(models)
+app.command("audit")(audit)
 app.command("report")(report)
 app.command("compare")(compare)
 app.command("table")(table)

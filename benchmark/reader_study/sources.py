@@ -14,7 +14,7 @@ from ..data.reading.films import film_size, is_film, read_film
 from ..data.remarks import Remark
 from ..errors import InputError, StoreError, unknown
 from ..progress import Progress
-from ..runs.record import Record
+from ..runs.record import CellIdentity, Record
 from ..runs.store import Level, Store
 from .study import REAL, SYNTHETIC
 
@@ -132,27 +132,30 @@ def store_sources(
 
     Of several runs the newest counts; of its sets of films the largest. InputError says which run is missing.
     """
-    if not names:
-        return [], []
-    made = [one for one in _records(store) if one.synthetic_key and one.cell.provider]
-    fits = [one for one in made if data in (None, one.cell.data.name) and preset in (None, one.cell.preset)]
     sources, datasets = [], []
     for name in names:
-        mine = [one for one in fits if one.cell.provider is not None and name in _called(one)]
-        if not mine:
-            raise _missing(name, made, data, preset)
-        chosen = _chosen(mine, store)
-        if chosen is None:
-            raise InputError(
-                f"the films of provider '{name}' in the store are damaged; `{_command(name, data, preset)}`"
-            )
-        cell = chosen.cell
-        films = store.synthetic(str(chosen.synthetic_key))
+        films, cell = provider_films(name, store, data=data, preset=preset)
         title = cell.provider.title if cell.provider else name
         made_by = f"{title}, {cell.task.name} {cell.preset}, {cell.size}, fold {cell.fold}, seed {cell.seed}"
         sources.append(dataset_source(name, films, made_by=made_by))
         datasets.append(cell.data.name)
     return sources, datasets
+
+
+def provider_films(
+    name: str, store: Store, *, data: str | None = None, preset: str | None = None
+) -> tuple[Dataset, CellIdentity]:
+    """The films of a provider from the store, and the cell that they were made for: of several runs the newest counts, of
+    its sets of films the largest. InputError says which run is missing."""
+    made = [one for one in _records(store) if one.synthetic_key and one.cell.provider]
+    fits = [one for one in made if data in (None, one.cell.data.name) and preset in (None, one.cell.preset)]
+    mine = [one for one in fits if one.cell.provider is not None and name in _called(one)]
+    if not mine:
+        raise _missing(name, made, data, preset)
+    chosen = _chosen(mine, store)
+    if chosen is None:
+        raise InputError(f"the films of provider '{name}' in the store are damaged; `{_command(name, data, preset)}`")
+    return store.synthetic(str(chosen.synthetic_key)), chosen.cell
 
 
 def _records(store: Store) -> list[Record]:

@@ -94,7 +94,14 @@ MOVES = {
 
 SILENT = (
     *("baselines", "leaderboard", "benchmark/cli", "benchmark/report", "benchmark/results", "benchmark/speed"),
-    *("benchmark/reader_study", "benchmark/significance", "benchmark/data/importers", "benchmark/data/phantom"),
+    *(
+        "benchmark/audit",
+        "benchmark/fidelity",
+        "benchmark/reader_study",
+        "benchmark/significance",
+        "benchmark/data/importers",
+        "benchmark/data/phantom",
+    ),
     *(
         "benchmark/contracts/conformance.py",
         "benchmark/contracts/external.py",
@@ -112,6 +119,10 @@ SILENT = (
         "benchmark/data/reading",
         "benchmark/data/remarks.py",
         "benchmark/data/unchanged.py",
+        "benchmark/metrics/diversity.py",
+        "benchmark/metrics/frechet.py",
+        "benchmark/metrics/kernel_distance.py",
+        "benchmark/metrics/neighbours.py",
     ),
     *("benchmark/bounds.py", "benchmark/console_tables.py", "benchmark/disk.py", "benchmark/processes.py", *NO_NUMBERS),
     "benchmark/fork_server.py",

@@ -1,0 +1,314 @@
+"""An audit of synthetic films against real ones: every space, diversity, copies; as plain values for a table, a page and a
+file. Nothing is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from ..data.dataset import Dataset
+from ..errors import InputError
+from ..metrics.frechet import LEAST, same_count
+from ..metrics.neighbours import authentic, copying_score, nearest, resampled
+from ..progress import Progress
+from ..schema import Strict
+from .anatomy import PER_ORGAN
+from .compare import InSpace, Share, compare
+from .memorisation import LEAST as LEAST_HELD_OUT
+from .memorisation import Memorised, memorised
+from .networks import MISSING, imagenet_space
+from .repeats import repeats
+from .spaces import ANATOMY, GREY, TEXTURE, Space, comparable
+
+SCHEMA = 1
+REPEATED = 0.02
+"""A share of repeated films this much above that of real ones is an alarm."""
+NO_SSIM = 'MS-SSIM is left out: torchmetrics is not installed; pip install "cxrbench[fidelity]"'
+
+
+class Films(Strict):
+    """What was compared: its name, where it comes from, how many films, how large (pixels)."""
+
+    name: str
+    made_by: str
+    count: int
+    resolution: int
+    digest: str
+
+
+class CopyPower(Strict):
+    """Of copies of a kind: the share that is told, and the smallest share of the films that would have been seen with 95 %
+    power (None: not seen)."""
+
+    kind: str
+    told: float
+    share: float | None
+
+
+class Copies(Strict):
+    """Training films among the films (`fidelity.memorisation`), AuthPct and C_T with those of held-out films beside."""
+
+    films: int
+    training: int
+    held_out: int
+    copies: int
+    p: float
+    pairs: list[tuple[str, str]]
+    power: list[CopyPower]
+    sentence: str
+    authentic: float
+    authentic_real: float
+    copying: float
+
+
+class Agreement(Strict):
+    """A REAL model on the films' own annotations, beside held-out real films: mean and 95 % interval of a metric."""
+
+    task: str
+    metric: str
+    structure: str
+    films: int
+    value: float
+    low: float
+    high: float
+    real_films: int
+    real: float
+    real_low: float
+    real_high: float
+
+    @property
+    def worse(self) -> bool:
+        """Whether the annotations agree less with the films than those of real films do, by intervals that do not touch."""
+        return self.high < self.real_low
+
+
+class Audit(Strict):
+    """All that an audit found. `alarms`: what is conspicuous, a line each; `left_out`: what could not be asked, and why."""
+
+    schema_version: int = Field(default=SCHEMA, alias="schema")
+    films: Films
+    real: Films
+    compared: int
+    spaces: list[InSpace]
+    alike: Share | None = None
+    """MS-SSIM of pairs; high: the films are alike."""
+    repeats: float
+    repeats_real: float
+    copies: Copies | None = None
+    agreement: list[Agreement] = Field(default_factory=list)
+    alarms: list[str] = Field(default_factory=list)
+    left_out: list[str] = Field(default_factory=list)
+
+    def numbers(self) -> dict[str, float]:
+        """What thresholds may name: the worst over spaces, and that of each space as `fd_ratio:anatomy`."""
+        found = {f"fd_ratio:{one.space}": one.frechet.ratio for one in self.spaces}
+        found |= {"fd_ratio": max(one.frechet.ratio for one in self.spaces)}
+        for name in ("precision", "recall", "density", "coverage"):
+            shares = {one.space: getattr(one, name).value for one in self.spaces}
+            found |= {f"{name}:{space}": value for space, value in shares.items()} | {name: min(shares.values())}
+        found |= {"repeats": self.repeats, "alarms": float(len(self.alarms))}
+        if self.alike is not None:
+            found["ms_ssim"] = self.alike.value
+        if self.copies is not None:
+            found |= {
+                "copies": float(self.copies.copies),
+                "authentic": self.copies.authentic,
+                "copying": self.copies.copying,
+            }
+        if self.agreement:
+            found["agreement"] = min(one.value for one in self.agreement)
+        return found
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Synthetic films and real ones of the same size; of the real ones those that were learnt from and those that were not,
+    where that is known."""
+
+    films: Dataset
+    real: Dataset
+    training: Dataset | None = None
+    held_out: Dataset | None = None
+
+
+def default_spaces(sides: Sides) -> tuple[list[Space], list[str]]:
+    """The spaces that these films can be compared in, and a line for each that they cannot."""
+    spaces, left_out = [GREY, TEXTURE], []
+    common = [organ for organ in sides.real.organs if organ in sides.films.organs]
+    if sides.films.masks is None or sides.real.masks is None or not common:
+        whose = "the films" if sides.films.masks is None else "the real films" if sides.real.masks is None else "both"
+        left_out.append(f"the space anatomy is left out: it needs masks of the same organs, and {whose} have none")
+    else:
+        spaces.append(ANATOMY)
+    network = imagenet_space()
+    if network is None:
+        left_out.append(MISSING)
+    else:
+        spaces.append(network)
+    return spaces, left_out
+
+
+def make_audit(sides: Sides, made_by: str, more: Sequence[Space] = (), progress: Progress | None = None) -> Audit:
+    """The audit of films. InputError for too few films or for sizes that differ."""
+    progress = progress or Progress()
+    films, real = _common_organs(sides.films, sides.real)
+    if films.resolution != real.resolution:
+        raise InputError(
+            f"films of {films.resolution} pixels and real films of {real.resolution}: expected the same size"
+        )
+    chosen = same_count(len(real), len(films))[2]
+    spaces, left_out = default_spaces(sides)
+    found = []
+    for index, space in enumerate([*spaces, *more]):
+        total = len(spaces) + len(more)
+        part = progress.part(space.name, 0.9 * index / total, 0.9 * (index + 1) / total)
+        found.append(_in_space(space, real, films, part))
+    progress.update(0.9, "copies")
+    copies, why = _copies(sides)
+    alike, no_ssim = _alike(films, real, len(chosen))
+    again = repeats(films.images), repeats(real.images)
+    alarms = [line for one in found for line in one.alarms()]
+    alarms += _alarms(copies, alike, *again)
+    return Audit(
+        films=_about(films, made_by),
+        real=_about(real, real.info.provenance),
+        compared=len(chosen),
+        spaces=found,
+        alike=alike,
+        repeats=again[0],
+        repeats_real=again[1],
+        copies=copies,
+        alarms=alarms,
+        left_out=[*left_out, *why, *no_ssim],
+    )
+
+
+def _about(films: Dataset, made_by: str) -> Films:
+    return Films(
+        name=films.info.name,
+        made_by=made_by,
+        count=len(films),
+        resolution=films.resolution,
+        digest=films.digest,
+    )
+
+
+def _common_organs(films: Dataset, real: Dataset) -> tuple[Dataset, Dataset]:
+    """Both with masks of the organs that both have, in the same order; as they are where there are none."""
+    common = tuple(organ for organ in real.organs if organ in films.organs)
+    if films.masks is None or real.masks is None or not common:
+        return films, real
+    return _with_organs(films, common), _with_organs(real, common)
+
+
+def _with_organs(films: Dataset, organs: tuple[str, ...]) -> Dataset:
+    from dataclasses import replace
+
+    from ..data.dataset import pack_masks
+
+    if films.organs == organs:
+        return films
+    return replace(films, info=films.info.changed(organs=organs), masks=pack_masks(films.organ_masks(organs)))
+
+
+def _in_space(space: Space, real: Dataset, films: Dataset, progress: Progress) -> InSpace:
+    vectors = [
+        space.features(one, progress.part("", low, high)) for one, low, high in ((real, 0, 0.5), (films, 0.5, 0.9))
+    ]
+    a, b = comparable(space, *vectors)
+    columns = {}
+    if space is ANATOMY:
+        columns = {organ: slice(index * PER_ORGAN, (index + 1) * PER_ORGAN) for index, organ in enumerate(films.organs)}
+    return compare(space.name, space.about, a, b, columns=columns, groups=_with_findings(real, films))
+
+
+def _with_findings(real: Dataset, films: Dataset) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Rows of both sides with a finding, by finding, where both have labels and films enough with it."""
+    found = {}
+    for name in (one for one in real.info.findings if one in films.info.findings):
+        rows, others = (np.flatnonzero(side.cases[name].to_numpy() == 1) for side in (real, films))
+        if len(rows) >= 2 * LEAST and len(others) >= LEAST:
+            found[name.replace("_", " ")] = (rows, others)
+    return found
+
+
+def _copies(sides: Sides) -> tuple[Copies | None, list[str]]:
+    training, held_out = sides.training, sides.held_out
+    if training is None or held_out is None or min(len(training), len(held_out)) < LEAST_HELD_OUT:
+        why = (
+            "copies of training films are not sought: it takes real films that were learnt from and others that were not, "
+            f"{LEAST_HELD_OUT} of each; a column `split` of train and test in the real films says which"
+        )
+        return None, [why]
+    found = memorised(sides.films.images, training.images, held_out.images)
+    vectors = [_pixels(one) for one in (training, sides.films, held_out)]
+    return _copies_said(found, sides.films.ids, training.ids, *vectors), []
+
+
+def _pixels(films: Dataset) -> np.ndarray:
+    from ..data.resize import resize_films
+
+    small = resize_films(np.asarray(films.images), min(32, films.resolution))
+    return small.reshape(len(films), -1) / (255.0 * small.shape[1])
+
+
+def _copies_said(
+    found: Memorised,
+    names: Sequence[str],
+    of_training: Sequence[str],
+    training: np.ndarray,
+    films: np.ndarray,
+    held_out: np.ndarray,
+) -> Copies:
+    return Copies(
+        films=found.films,
+        training=found.training,
+        held_out=found.held_out,
+        copies=found.copies,
+        p=found.p,
+        pairs=[(names[row], of_training[other]) for row, other in found.pairs[:10]],
+        power=[CopyPower(kind=one.kind, told=one.told, share=one.share) for one in found.power],
+        sentence=found.sentence(),
+        authentic=float(authentic(training, films).mean()),
+        authentic_real=float(authentic(training, held_out).mean()),
+        copying=copying_score(nearest(held_out, training)[0], nearest(films, training)[0]),
+    )
+
+
+def _alike(films: Dataset, real: Dataset, count: int) -> tuple[Share | None, list[str]]:
+    from ..metrics.diversity import WINDOW, alike
+
+    if films.resolution < 2 * WINDOW:
+        return None, [f"MS-SSIM is left out: films of {films.resolution} pixels, expected {2 * WINDOW} or more"]
+    try:
+        ours, theirs = (
+            alike(
+                np.asarray(one.images[np.linspace(0, len(one) - 1, count).round().astype(int)]),
+                pairs=min(300, 3 * count),
+            )
+            for one in (films, real)
+        )
+    except ImportError:
+        return None, [NO_SSIM]
+    (low, high), (real_low, real_high) = resampled(ours), resampled(theirs)
+    values: dict[str, Any] = {"value": float(ours.mean()), "real": float(theirs.mean())}
+    return Share(**values, low=low, high=high, real_low=real_low, real_high=real_high), []
+
+
+def _alarms(copies: Copies | None, alike: Share | None, again: float, again_real: float) -> list[str]:
+    found = []
+    if copies is not None and copies.copies:
+        found.append(f"{copies.copies} copies of training films (p = {copies.p:.1g})")
+    if copies is not None and copies.copying < -3:
+        found.append(f"C_T {copies.copying:.1f}: nearer to the training films than held-out films are")
+    if again > again_real + REPEATED:
+        found.append(
+            f"{100 * again:.0f} % of the films are shown more than once ({100 * again_real:.0f} % of real ones)"
+        )
+    if alike is not None and alike.low > alike.real_high + 0.05:
+        found.append(f"MS-SSIM {alike.value:.2f}, of real films {alike.real:.2f}: the films are alike")
+    return found

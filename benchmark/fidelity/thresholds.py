@@ -1,0 +1,66 @@
+"""Thresholds that fail an audit: `copies>0,fd_ratio>3,coverage<0.5`, for the CI of a generator."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ..errors import InputError, unknown
+
+_SIGNS: dict[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+_FORM = re.compile(r"([a-z_]+(?::[^<>=,]+)?)\s*(>=|<=|>|<)\s*(-?[0-9.]+(?:e-?[0-9]+)?)", re.IGNORECASE)
+NAMES = (
+    *("alarms", "agreement", "authentic", "copies", "copying", "coverage", "density", "fd_ratio", "ms_ssim"),
+    *("precision", "recall", "repeats"),
+)
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A number by name, and what it must not be."""
+
+    name: str
+    sign: str
+    limit: float
+
+    def broken(self, value: float) -> bool:
+        """Whether a value is what it must not be."""
+        return _SIGNS[self.sign](value, self.limit)
+
+    def __str__(self) -> str:
+        return f"{self.name}{self.sign}{self.limit:g}"
+
+
+def parse_thresholds(text: str) -> list[Threshold]:
+    """The thresholds of `--fail-if`. InputError for another form or a name that is none."""
+    found = []
+    for part in filter(None, (one.strip() for one in text.split(","))):
+        form = _FORM.fullmatch(part)
+        if form is None:
+            raise InputError(f"--fail-if {part}: expected NAME>NUMBER or NAME<NUMBER, like copies>0,fd_ratio>3")
+        name, sign, limit = form.groups()
+        if name.partition(":")[0] not in NAMES:
+            raise unknown("number of --fail-if", name, NAMES, "fd_ratio:SPACE for one space")
+        try:
+            found.append(Threshold(name, sign, float(limit)))
+        except ValueError:
+            raise InputError(f"--fail-if {part}: '{limit}' is no number") from None
+    return found
+
+
+def broken(thresholds: list[Threshold], numbers: Mapping[str, float]) -> list[str]:
+    """A line for each threshold that the numbers break, or that names a number which this audit has not."""
+    lines = []
+    for one in thresholds:
+        if one.name not in numbers:
+            lines.append(f"{one}: this audit has no number {one.name} (it has {', '.join(sorted(numbers))})")
+        elif one.broken(numbers[one.name]):
+            lines.append(f"{one}: found {numbers[one.name]:.4g}")
+    return lines
