@@ -104,8 +104,13 @@ def help_of(words: list[str], command: Any) -> Iterator[str]:
 
 
 def escaped(text: str) -> str:
-    """Text that Markdown shows as it is, in a cell."""
-    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", text).replace(r"\<", "&lt;").replace(r"\>", "&gt;")
+    """Text that Markdown shows as it is, in a cell; what stands between backticks is code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # one without its second
+        parts = ["\\`".join(parts)]
+    for place in range(0, len(parts), 2):
+        parts[place] = re.sub(r"([\\*_\[\]<>|])", r"\\\1", parts[place]).replace(r"\<", "&lt;").replace(r"\>", "&gt;")
+    return "`".join(part if place % 2 == 0 else part.replace("|", "\\|") for place, part in enumerate(parts))
 
 
 # ------------------------------------------------------------------------------------------------------- settings

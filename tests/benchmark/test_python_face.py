@@ -13,7 +13,7 @@ import cxrbench
 from cxrbench.benchmark.python.carried import pairs_of, words_of
 from cxrbench.benchmark.registry import PROVIDERS
 
-from ..toys.toy_films import chests
+from ..toys.toy_films import chests, run_here
 
 TOYS = Path(__file__).parents[1] / "toys"
 PROVIDER, TASK = f"{TOYS / 'toy_providers.py'}:Toy", f"{TOYS / 'toy_task.py'}:ToyTask"
@@ -24,21 +24,26 @@ def command(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_run_from_python_after_one_of_the_command_line_trains_nothing(tmp_path, monkeypatch, capsys):
-    asked = (
-        f"run --provider {PROVIDER} --task {TASK} --sizes tiny --arms real,synthetic --set task.films=6 --device cpu"
-    )
-    first = command("-m", "cxrbench.benchmark.cli", *asked.split(), "--out", "a", cwd=tmp_path)
+    chests().save(tmp_path / "films")
+    asked = f"run --provider {PROVIDER} --task {TASK} --data films --sizes tiny --arms synthetic --set task.films=6"
+    first = command("-m", "cxrbench.benchmark.cli", *asked.split(), "--device", "cpu", "--out", "a", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     monkeypatch.chdir(tmp_path)
-    some = {"sizes": ["tiny"], "arms": ["real", "synthetic"]}
+    some = {"data": "films", "sizes": ["tiny"], "arms": ["synthetic"]}
     run = cxrbench.run(PROVIDER, task=TASK, settings={"task": {"films": 6}}, device="cpu", **some)
-    assert "3 cells in the store, nothing to do" in capsys.readouterr().err
+    assert "2 cells in the store, nothing to do" in capsys.readouterr().err
     again = cxrbench.load("a")
     assert run.table().equals(again.table()) and run.results.cells == again.results.cells
     assert str(run).strip() == first.stdout.strip()
 
 
-TINY = {"seeds": 2, "sizes": ["tiny"], "arms": ["real", "synthetic"], "device": "cpu"}
+@pytest.fixture
+def at_once(monkeypatch):
+    """Steps are done in the process of the test."""
+    run_here(monkeypatch)
+
+
+TINY = {"data": chests(), "seeds": 2, "sizes": ["tiny"], "arms": ["real", "synthetic"], "device": "cpu"}
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +52,7 @@ def run(tmp_path_factory) -> cxrbench.Run:
     place = tmp_path_factory.mktemp("face")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CXRBENCH_HOME", str(place / "home"))
+        run_here(patch)
         return cxrbench.run(PROVIDER, task=TASK, **TINY, out=place / "out", progress=False)
 
 
@@ -82,7 +88,7 @@ def test_what_a_notebook_shows_has_the_table_and_escapes_what_others_say(run):
     assert "phantom_hard" in cxrbench.datasets()._repr_html_() and "phantom" in set(cxrbench.datasets().table()["name"])
 
 
-def test_two_runs_are_compared_as_on_the_command_line(run, tmp_path, home):
+def test_two_runs_are_compared_as_on_the_command_line(run, tmp_path, at_once):
     other = cxrbench.run(f"{TOYS / 'toy_providers.py'}:Constant", task=TASK, **TINY, out=tmp_path / "b", progress=False)
     found = cxrbench.compare(run, other)
     line = command("-m", "cxrbench.benchmark.cli", "compare", str(run.folder), str(other.folder), cwd=tmp_path)
@@ -90,14 +96,15 @@ def test_two_runs_are_compared_as_on_the_command_line(run, tmp_path, home):
     assert {"a", "b", "difference", "p_holm"} <= set(found.table()) and len(found.gain())
 
 
-def test_some_sizes_and_arms_are_run_alone(tmp_path):
-    made = cxrbench.run(PROVIDER, task=TASK, sizes=["tiny"], arms="real", device="cpu", out=tmp_path, progress=False)
+def test_some_sizes_and_arms_are_run_alone(tmp_path, at_once):
+    some = {"task": TASK, "data": chests(), "device": "cpu", "out": tmp_path, "progress": False}
+    made = cxrbench.run(PROVIDER, sizes=["tiny"], arms="real", **some)
     assert [(cell.size, cell.arm) for cell in made.results.cells] == [("tiny", "real")]
     with pytest.raises(cxrbench.InputError, match=r"unknown size 'tinny'. Did you mean tiny"):
-        cxrbench.run(PROVIDER, task=TASK, sizes=["tinny"], device="cpu", out=tmp_path, progress=False)
+        cxrbench.run(PROVIDER, sizes=["tinny"], **some)
 
 
-def test_a_dataset_made_here_is_kept_by_its_content(tmp_path, home):
+def test_a_dataset_made_here_is_kept_by_its_content(tmp_path, home, at_once):
     films = chests()
     one = {"sizes": ["tiny"], "arms": ["real"], "device": "cpu", "progress": False}
     for name in ("a", "b"):
@@ -179,7 +186,7 @@ class Flat(Base):
             yield Batch(film(self.train.resolution, self.settings.level), masks=masks, source_ids=[["a"]])
 
 
-ASK = dict(task=%r, sizes=["tiny"], arms=["synthetic"], device="cpu", out="out")
+ASK = dict(task=%r, data="films", sizes=["tiny"], arms=["synthetic"], device="cpu", out="out")
 run = cxrbench.run(Flat(Grey(0.25)), **ASK)
 print(run.results.complete, run.results.provider.settings, run.results.provider.name)
 """
@@ -190,6 +197,7 @@ def test_a_class_of_the_script_that_runs_is_carried_with_what_it_uses(tmp_path, 
     it counts."""
     (tmp_path / "beside.py").write_text("SHIFT = 0.125\n")
     (tmp_path / "mine.py").write_text(SCRIPT % TASK)
+    chests().save(tmp_path / "films")
     done = command("mine.py", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "True {'level': 0.25} Flat"
