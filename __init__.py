@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from .benchmark.data.dataset import Annotation, Dataset, DatasetInfo, load_dataset
     from .benchmark.errors import CxrbenchError, InputError, ProviderError
     from .benchmark.progress import Progress
+    from .benchmark.python.run import Compared, Run, compare, datasets, load, run
     from .benchmark.results.folder import load_run
     from .benchmark.results.rows import Results
+    from .leaderboard.boards import boards
 
 __version__ = "0.1.0"
 
@@ -26,6 +28,7 @@ __all__ = [
     "Arm",
     "ArmName",
     "Batch",
+    "Compared",
     "CxrbenchError",
     "Dataset",
     "DatasetInfo",
@@ -36,12 +39,18 @@ __all__ = [
     "Provider",
     "ProviderError",
     "Results",
+    "Run",
     "Slot",
     "Task",
     "Trained",
+    "boards",
+    "compare",
+    "datasets",
     "find_dataset",
+    "load",
     "load_dataset",
     "load_run",
+    "run",
 ]
 
 _HOMES = {
@@ -51,8 +60,10 @@ _HOMES = {
     "benchmark.data.dataset": ("Annotation", "Dataset", "DatasetInfo", "load_dataset"),
     "benchmark.errors": ("CxrbenchError", "InputError", "ProviderError"),
     "benchmark.progress": ("Progress",),
+    "benchmark.python.run": ("Compared", "Run", "compare", "datasets", "load", "run"),
     "benchmark.results.folder": ("load_run",),
     "benchmark.results.rows": ("Results",),
+    "leaderboard.boards": ("boards",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -14,7 +14,11 @@ _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)
 
 
 class CxrbenchError(Exception):
-    """Any error that the command line shows as one line instead of a traceback."""
+    """Any error that the command line, and a notebook, show as one line instead of a traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows."""
+        return [f"error: {self}"]
 
 
 class InputError(CxrbenchError):

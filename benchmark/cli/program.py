@@ -21,6 +21,7 @@ from .cost import cost
 from .curve import curve
 from .data import app as data_app
 from .fit import fit
+from .init import init
 from .listing import list_
 from .models import models
 from .offers import plugins_
@@ -40,6 +41,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("run")(run)
+app.command("init")(init)
 app.command("fit")(fit)
 app.command("list")(list_)
 app.command("curve")(curve)

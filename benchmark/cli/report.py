@@ -12,6 +12,7 @@ from ..errors import InputError
 
 if TYPE_CHECKING:
     from ..report.comparison import Run
+    from ..results.rows import Results
 
 RUNS = Path("runs")
 
@@ -34,6 +35,14 @@ def report(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write to this file; its ending says the format.")
     ] = None,
+    figure: Annotated[
+        str,
+        typer.Option(help="Write one figure to --out (svg, png or pdf): worth, scores, differences, ratios, training."),
+    ] = "",
+    size: Annotated[
+        str | None, typer.Option(help="With --figure: of this size; default: that of the headline.")
+    ] = None,
+    arm: Annotated[str | None, typer.Option(help="With --figure: of this arm.")] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
     """Make a run's tables, figures and report.html again, or its table in one format."""
@@ -42,6 +51,9 @@ def report(
     from ..results.folder import load_run
 
     results = load_run(run)
+    if figure:
+        _draw(run, results, figure, out, size, arm)
+        return
     chosen = format or _format_of(out)
     if chosen is None:
         page = write_views(run, results)
@@ -56,6 +68,15 @@ def report(
         typer.echo(f"wrote  {out}")
     if open_page:
         typer.launch(str(page))
+
+
+def _draw(run: Path, results: Results, kind: str, out: Path | None, size: str | None, arm: str | None) -> None:
+    from ..files import write_bytes
+    from ..report.drawing import drawn, figure_bytes
+
+    target = out or Path(f"{kind}.svg")
+    write_bytes(target, figure_bytes(drawn(results, run, kind, size, arm), target.suffix.lstrip(".").lower()))
+    typer.echo(f"wrote  {target}")
 
 
 def _format_of(out: Path | None) -> Format | None:

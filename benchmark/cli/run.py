@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +14,7 @@ import typer
 
 from ..errors import InputError
 from .options import Device, Verify
+from .run_file import RunFile, read_run_file
 from .working import INCOMPLETE, plan_line, say, show_plan, work
 
 if TYPE_CHECKING:
@@ -22,9 +24,13 @@ if TYPE_CHECKING:
 
 
 def run(
+    context: typer.Context,
+    file: Annotated[
+        Path | None, typer.Argument(help="A cxrbench.toml (cxrbench init writes one); options count more.")
+    ] = None,
     provider: Annotated[
-        str, typer.Option(help="A name (cxrbench list), file.py:Class, folder:PATH or 'command:PROGRAM ...'.")
-    ],
+        str | None, typer.Option(help="A name (cxrbench list), file.py:Class, folder:PATH or 'command:PROGRAM ...'.")
+    ] = None,
     task: Annotated[str | None, typer.Option(help="Task; default: the provider's home task.")] = None,
     data: Annotated[str | None, typer.Option(help="Dataset name or folder; default: the phantom.")] = None,
     preset: Annotated[str, typer.Option(help="quick (two CPU cores), standard (one GPU) or paper.")] = "quick",
@@ -36,6 +42,7 @@ def run(
     ] = None,
     seeds: Annotated[int, typer.Option(help="Repetitions; 5 or more allow a claim about the generator.")] = 1,
     arms: Annotated[str, typer.Option(help="Arms, comma-separated: real,synthetic,mixed,finetune.")] = "",
+    sizes: Annotated[str, typer.Option(help="Sizes of the task, comma-separated: full,tiny; default: all.")] = "",
     label_by: Annotated[
         str | None,
         typer.Option(help="Annotations of a generator that makes none: teacher (the REAL model's) or per_class."),
@@ -59,6 +66,7 @@ def run(
     address: Annotated[str | None, typer.Option(help="Dask scheduler, tcp://HOST:PORT.")] = None,
     time_limit: Annotated[float | None, typer.Option(help="Seconds that one step may take.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results; default: runs/<time>-<provider>.")] = None,
+    latex: Annotated[Path | None, typer.Option(help="Write the table in LaTeX to this file as well.")] = None,
     verify: Verify = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the cells and the estimated time, do nothing.")
@@ -70,30 +78,57 @@ def run(
     from ..runs.lock import working
     from ..runs.request import Request
 
-    request = Request(
-        provider=provider,
-        task=task,
-        data=data,
-        preset=preset,
-        overrides=(*(set_ or ()), *([f"task.split={split}"] if split else ())),
-        seeds=seeds,
-        arms=tuple(name.strip() for name in arms.split(",") if name.strip()),
-        device=device,
-        jobs=jobs,
-        engine=engine,
-        address=address,
-        time_limit=time_limit,
-        label_by=label_by,
-        entry=entry,
-        ratios=tuple(text.strip() for text in ratios.split(",") if text.strip()),
-        keep=tuple(keep or ()),
-        verify=verify,
-    )
+    written = RunFile() if file is None else read_run_file(file)
+    given = {
+        "provider": provider,
+        "task": task,
+        "data": data,
+        "preset": preset,
+        "seeds": seeds,
+        "arms": _parts(arms),
+        "sizes": _parts(sizes),
+        "device": device,
+        "jobs": jobs,
+        "engine": engine,
+        "address": address,
+        "time_limit": time_limit,
+        "label_by": label_by,
+        "entry": entry,
+        "ratios": _parts(ratios),
+        "keep": tuple(keep or ()),
+        "out": out,
+        "latex": latex,
+    }
+    asked = given | {name: value for name, value in written.values.items() if not _is_given(context, name)}
+    if asked["provider"] is None:
+        raise InputError(
+            "name a provider (--provider NAME; cxrbench list providers), or a file (cxrbench init writes one)"
+        )
+    outputs = Outputs(folder=asked.pop("out"), latex=asked.pop("latex"))
+    overrides = (*written.pairs, *(set_ or ()), *([f"task.split={split}"] if split else ()))
     with working(home() / "store"):
-        _run(request, out, dry_run=dry_run, as_json=as_json)
+        _run(Request(**asked, overrides=overrides, verify=verify), outputs, dry_run=dry_run, as_json=as_json)
 
 
-def _run(request: Request, out: Path | None, *, dry_run: bool, as_json: bool) -> None:
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where a run writes: its folder (None: one of its own below `runs/`), and its table in LaTeX."""
+
+    folder: Path | None = None
+    latex: Path | None = None
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    """Whether an option stands on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _run(request: Request, outputs: Outputs, *, dry_run: bool, as_json: bool) -> None:
     from ..runs.request import prepare
     from .overview import look_at_folder
     from .progress_bar import shown_progress
@@ -108,9 +143,9 @@ def _run(request: Request, out: Path | None, *, dry_run: bool, as_json: bool) ->
         _show_foresight(prepared)
         show_plan(prepared, as_json)
         return
-    check_writable(out)
+    check_writable(outputs.folder)
     failures = work(prepared)
-    _finish(prepared, failures, out, as_json)
+    _finish(prepared, failures, outputs, as_json)
 
 
 def _header(prepared: Prepared) -> str:
@@ -148,8 +183,9 @@ def check_writable(out: Path | None) -> None:
         raise InputError(f"cannot write {target}: {place} is not writable; choose another --out")
 
 
-def _finish(prepared: Prepared, failures: list[Outcome], out: Path | None, as_json: bool) -> None:
-    from ..report.text_tables import print_table
+def _finish(prepared: Prepared, failures: list[Outcome], outputs: Outputs, as_json: bool) -> None:
+    from ..files import write_bytes
+    from ..report.text_tables import FORMATS, print_table
     from ..report.write import write_run
     from ..results.assemble import assemble
     from ..results.curve import find_curve
@@ -158,7 +194,7 @@ def _finish(prepared: Prepared, failures: list[Outcome], out: Path | None, as_js
     found = find_curve(plan, prepared.store)
     results = assemble(plan, prepared.store, ["cxrbench", *sys.argv[1:]], curve=found)
     stamp = datetime.now().strftime("%Y-%m-%d-%H%M%S")
-    folder = out or Path("runs") / f"{stamp}-{plan.provider.name}"
+    folder = outputs.folder or Path("runs") / f"{stamp}-{plan.provider.name}"
     if as_json:
         print(json.dumps(_as_json(results), indent=1))
     else:
@@ -166,6 +202,9 @@ def _finish(prepared: Prepared, failures: list[Outcome], out: Path | None, as_js
 
         print_table(results, Console())
     write_run(folder, results, plan, prepared.store)
+    if outputs.latex is not None:
+        write_bytes(outputs.latex, FORMATS["tex"](results).encode())
+        say(f"latex  {outputs.latex}")
     for line in dict.fromkeys(outcome.error for outcome in failures):
         say(f"error: {line}")
     say(f"report {folder / 'report.html'}")

@@ -12,6 +12,7 @@ from ..errors import InputError
 if TYPE_CHECKING:
     from ..runs.chains import Outcome
     from ..runs.request import Prepared
+    from .display import Watcher
 
 COMPLETE, INCOMPLETE = 0, 1
 
@@ -79,15 +80,24 @@ def show_plan(prepared: Prepared, as_json: bool) -> None:
 
 def work(prepared: Prepared) -> list[Outcome]:
     """Do what is left and show it; the outcomes that failed. Ctrl-C stops all steps and leaves the store resumable."""
+    from .display import Watcher
+
+    try:
+        return watched(prepared, Watcher(prepared))
+    except KeyboardInterrupt:
+        say("interrupted: finished steps are in the store; the same command goes on from here")
+        raise SystemExit(130) from None
+
+
+def watched(prepared: Prepared, watcher: Watcher) -> list[Outcome]:
+    """Do what is left, shown by a watcher; the outcomes that failed. KeyboardInterrupt once all steps are stopped."""
     from ..runs.chains import stop_all
     from ..runs.request import execute
     from ..runs.schedule import remember
-    from .display import Watcher
 
     failures: list[Outcome] = []
     if not prepared.left:
         return failures
-    watcher = Watcher(prepared)
     try:
         with watcher.showing():
             for outcome in execute(prepared):
@@ -96,8 +106,7 @@ def work(prepared: Prepared) -> list[Outcome]:
                     failures.append(outcome)
     except KeyboardInterrupt:
         stop_all()
-        say("interrupted: finished steps are in the store; the same command goes on from here")
-        raise SystemExit(130) from None
+        raise
     with suppress(InputError):  # a full disk: the next estimate is rougher
         remember(prepared.left, prepared.store)
     return failures

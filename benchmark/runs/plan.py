@@ -13,7 +13,7 @@ from ..contracts.label_by import LabelBy
 from ..contracts.task import ArmName, Slot, Task
 from ..data.copies import originals
 from ..data.dataset import Dataset
-from ..errors import InputError
+from ..errors import InputError, unknown
 from ..registry import Plugin
 from ..settings import keyed, plain
 from .examine import Said
@@ -83,11 +83,12 @@ def make_plan(
     entry: str = "",
     ratios: Sequence[float] = (),
     kept: Mapping[str, int] | None = None,
+    sizes: Sequence[str] = (),
 ) -> Plan:
     """Plan a run. `entry`: the leaderboard's entry in whose name the provider draws. `ratios`: synthetic films to real ones
     that the headline arm is trained with besides the task's own. `kept`: steps of the provider's trainings that a person
-    chose (`of_size`). InputError when the dataset cannot carry the task, when no cell is left, and for ratios without a
-    headline."""
+    chose (`of_size`). `sizes`: those of the task that are run, all by default. InputError when the dataset cannot carry
+    the task, when no cell is left, and for ratios without a headline."""
     task = task.settled(phantom=data.info.phantom)
     task.check(data)
     if task.validates_on_synthetic and label_by is LabelBy.TEACHER:
@@ -105,11 +106,12 @@ def make_plan(
         kept=dict(kept or {}),
     )
     common = _common(task, task_plugin, data, fit_data, preset, device)
-    slots = [slot for slot in task.slots(data) if arms is None or slot.arm in arms]
+    every = _of_sizes(task.slots(data), sizes)
+    slots = [slot for slot in every if arms is None or slot.arm in arms]
     if arms:
         known = {slot.arm for slot in slots}
         missing = [arm for arm in arms if arm not in known]
-        extra = {(slot.fold, slot.size) for slot in task.slots(data)}
+        extra = {(slot.fold, slot.size) for slot in every}
         slots += [Slot(fold, size, arm) for arm in missing for fold, size in sorted(extra)]
     planned = [
         cell
@@ -132,6 +134,15 @@ def make_plan(
         device=device,
         cells=tuple(planned),
     )
+
+
+def _of_sizes(slots: Sequence[Slot], sizes: Sequence[str]) -> list[Slot]:
+    """The slots of some sizes, all where none is named; InputError for a size that the task does not have."""
+    known = dict.fromkeys(slot.size for slot in slots)
+    for size in sizes:
+        if size not in known:
+            raise unknown("size", size, known)
+    return [slot for slot in slots if not sizes or slot.size in sizes]
 
 
 def make_curve_plan(

@@ -67,6 +67,8 @@ class Request(Common):
     """Synthetic films to real ones at the headline size, `4:1`: cells beside those of the task's own number."""
     keep: tuple[str, ...] = ()
     """Steps of the provider's trainings that a person chose by eye, as `chosen.parse_keep` reads them."""
+    sizes: tuple[str, ...] = ()
+    """The sizes of the task that are run; all of them where none is named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +203,7 @@ def prepare(request: Request, progress: Progress | None = None, *, made_now: boo
         label_by=label_by,
         entry=entry_name(request.entry),
         ratios=[_ratio(text) for text in request.ratios],
+        sizes=request.sizes,
     )
     plan = planned()
     if kept:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from ...benchmark.python.markup import said, table_markup
 from ...benchmark.report.latex import latex_escaped
 from ...benchmark.report.words import PHANTOM, probability
 from ...benchmark.results.rows import CostRow
@@ -287,3 +288,24 @@ def board_latex(board: Board) -> bytes:
             lines.append(" & ".join(latex_escaped(column.value(one).text) for column in columns) + r" \\")
         lines += ["\\bottomrule", "\\end{tabular}", "\\end{table}", ""]
     return "\n".join(lines).encode()
+
+
+def board_markup(board: Board) -> str:
+    """The table of a board as a notebook shows it, a table a division."""
+    columns = sorted(_table_columns(board), key=lambda column: not column.text)  # texts first: they are set to the left
+    texts = sum(column.text for column in columns)
+    parts = [said([board.title, f"{table_sentence(board)}."])]
+    for division, standings in board.standings.items():
+        rows = [[column.value(one).text for column in columns] for one in standings]
+        parts += [said([division.value]), table_markup([column.label for column in columns], rows, texts=texts)]
+    return "".join(parts)
+
+
+def board_rows(board: Board) -> list[dict[str, str]]:
+    """The table of a board as texts, a dictionary an entry."""
+    columns = _table_columns(board)
+    return [
+        {"division": division.value} | {column.label: column.value(one).text for column in columns}
+        for division, standings in board.standings.items()
+        for one in standings
+    ]

@@ -93,7 +93,15 @@ MOVES = {
 """Every module of the package is here or in a room below."""
 
 SILENT = (
-    *("baselines", "leaderboard", "benchmark/cli", "benchmark/report", "benchmark/results", "benchmark/speed"),
+    *(
+        "baselines",
+        "leaderboard",
+        "benchmark/cli",
+        "benchmark/python",
+        "benchmark/report",
+        "benchmark/results",
+        "benchmark/speed",
+    ),
     *(
         "benchmark/audit",
         "benchmark/fidelity",

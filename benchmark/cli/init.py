@@ -1,0 +1,91 @@
+"""`cxrbench init`: a small `cxrbench.toml`, from arguments or from answers."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import InputError, unknown
+from .run_file import FILE, written
+
+PRESETS = ("quick", "standard", "paper")
+
+
+def init(
+    provider: Annotated[
+        str | None, typer.Option(help="A name, file.py:Class, folder:FILMS or 'command:PROGRAM ...'.")
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="The real films: a dataset's name or folder.")] = None,
+    task: Annotated[str | None, typer.Option(help="The task; default: the first that suits the provider.")] = None,
+    preset: Annotated[str | None, typer.Option(help="quick, standard or paper.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Repetitions; 5 or more allow a claim.")] = None,
+    arms: Annotated[str, typer.Option(help="Arms, comma-separated; default: all of the task.")] = "",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value of the provider, task.key=value of the task.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The file to write.")] = FILE,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Write a small file that says what is measured; `cxrbench run FILE` does it. On a terminal what is not given is
+    asked."""
+    from ..files import write_bytes
+    from ..registry import find_provider, find_task
+    from ..settings import parse_pairs
+
+    if out.exists() and not force:
+        raise InputError(f"{out} is there already: use --force to replace it, or another --out")
+    provider = _asked("Provider", provider, "classical")
+    name = find_provider(provider).name
+    data = _asked("Real films (a dataset's name or folder)", data, _home_data(provider, task))
+    _require_films(data)
+    if task is not None:
+        find_task(task)
+    preset = _asked("Preset", preset, "quick")
+    if preset not in PRESETS:
+        raise unknown("preset", preset, PRESETS)
+    count = _whole(_asked("Seeds", None if seeds is None else str(seeds), "5"))
+    pairs = tuple(f"{key}={value}" for key, value in parse_pairs(set_ or ()))
+    names = tuple(one.strip() for one in arms.split(",") if one.strip())
+    text = written(provider=provider, data=data, task=task or "", preset=preset, seeds=count, arms=names, pairs=pairs)
+    write_bytes(out, text.encode())
+    print(f"{out}: {name} on {data}, {count} seeds, {preset}")
+    print(f"cxrbench run {out} --dry-run")
+
+
+def _asked(what: str, given: str | None, default: str) -> str:
+    """What was given; else the answer on a terminal; else the default."""
+    if given is not None:
+        return given
+    return str(typer.prompt(what, default=default, err=True)) if sys.stdin.isatty() else default
+
+
+def _whole(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise InputError(f"seeds: expected a whole number from 1 on, found {text!r}")
+    return int(text)
+
+
+def _home_data(provider: str, task: str | None) -> str:
+    """The films of the task where that is known without asking the provider's class; else those of the first task."""
+    from ..registry import TASKS, find_task, plugins
+
+    wanted = (
+        [find_task(task)] if task else [plugins(TASKS)[name] for name in ("scr_official",) if name in plugins(TASKS)]
+    )
+    return next((str(cls.default_data) for cls in (plugin.load() for plugin in wanted)), "phantom")
+
+
+def _require_films(data: str) -> None:
+    from ..data.catalogue import dataset_folder, is_drawn
+
+    if is_drawn(data):
+        return
+    folder = dataset_folder(data)
+    if not (folder / "dataset.json").is_file():
+        raise InputError(
+            f"{data} is a folder without dataset.json: import its films first, `cxrbench data import manifest {data} --name "
+            "NAME` (docs/manifest.md), and name them here"
+        )

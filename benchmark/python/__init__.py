@@ -1,0 +1,2 @@
+"""The Python face: a run, its tables and figures, comparisons and datasets, for notebooks and scripts (`import
+cxrbench`)."""

@@ -1,0 +1,99 @@
+"""The figures of a run one by one, as its report draws them, for a notebook or a paper."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InputError, unknown
+from ..results.folder import load_curves, load_scores
+from .figures import LIGHT, box_plot, curve_groups, curve_plot, forest_plot, png, svg
+from .ladder import curve_figure, ratio_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ..results.rows import MetricInfo, Results
+
+Draw = Callable[["Results", Path, str, str], "Figure | None"]
+
+
+def drawn(results: Results, folder: Path, kind: str, size: str | None, arm: str | None) -> Figure:
+    """The figure `kind` of a run, of a size and arm where it has several (default: those of its headline); InputError for a
+    kind, size or arm that it does not have."""
+    if kind not in KINDS:
+        raise unknown("figure", kind, KINDS)
+    own_size, own_arm = results.headline or (results.sizes[0].size, results.arms[-1])
+    sizes = [info.size for info in results.sizes]
+    for what, name, known in (("size", size, sizes), ("arm", arm, results.arms)):
+        if name is not None and name not in known:
+            raise unknown(what, name, known)
+    figure = KINDS[kind](results, folder, size or own_size, arm or own_arm)
+    if figure is None:
+        raise InputError(f"this run has nothing to draw as '{kind}'; figures: {', '.join(KINDS)}")
+    return figure
+
+
+def _worth(results: Results, folder: Path, size: str, arm: str) -> Figure | None:
+    if results.curve is None or not results.worths:
+        return None
+    own = [row for row in results.worths if row.arm == arm]
+    marks = [(gain, row) for row in own if (gain := results.gain(row.size, row.arm)) is not None]
+    metric = results.task.metric(results.task.primary)
+    return curve_figure(results.curve.curve, metric, arms=[arm], marks=marks) if marks else None
+
+
+def _compared(results: Results) -> MetricInfo | None:
+    name = results.paired_primary
+    return None if name is None else results.task.metric(name)
+
+
+def _scores(results: Results, folder: Path, size: str, arm: str) -> Figure | None:
+    metric = _compared(results)
+    if metric is None or not results.task.rule.per_case:
+        return None
+    return box_plot(results, load_scores(folder), size, metric, LIGHT)
+
+
+def _differences(results: Results, folder: Path, size: str, arm: str) -> Figure | None:
+    metric = _compared(results)
+    return None if metric is None else forest_plot(results, size, metric, LIGHT)
+
+
+def _ratios(results: Results, folder: Path, size: str, arm: str) -> Figure | None:
+    return ratio_figure(results, LIGHT)
+
+
+def _training(results: Results, folder: Path, size: str, arm: str) -> Figure | None:
+    curves = load_curves(folder)
+    for one in curve_groups(curves, "downstream"):
+        if one[:2] == (size, arm):
+            place = (curves["owner"] == "downstream") & (curves["size"] == size) & (curves["arm"] == arm)
+            return curve_plot(curves[place & (curves["curve"] == one[2])], LIGHT)
+    return None
+
+
+KINDS: Mapping[str, Draw] = {
+    "worth": _worth,
+    "scores": _scores,
+    "differences": _differences,
+    "ratios": _ratios,
+    "training": _training,
+}
+"""The figures by name: gain and worth on the curve of copies; scores per film; differences from REAL; the gain by the number
+of synthetic films; the training of the downstream model of an arm."""
+
+
+def figure_bytes(figure: Figure, ending: str) -> bytes:
+    """A figure as `svg`, `png` or `pdf`; the same figure gives the same bytes. InputError for another ending."""
+    if ending == "svg":
+        return svg(figure)
+    if ending == "png":
+        return png(figure)
+    if ending != "pdf":
+        raise InputError(f"a figure is written as .svg, .png or .pdf, not as '.{ending}'")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
+    return buffer.getvalue()
