@@ -139,7 +139,11 @@ class Apart:
     def end(self) -> None:
         """Stop it and everything it started."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+            try:
+                os.killpg(self.process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                if self.process.returncode is None:  # a forked child that has no session and no mark of its own yet
+                    os.kill(self.process.pid, signal.SIGKILL)
         _end_marked(self.mark)
         self.process.wait()
         with contextlib.suppress(OSError):

@@ -124,6 +124,22 @@ while not os.path.exists({str(left)!r}) or not open({str(left)!r}).read():
     assert server.lives
 
 
+def test_a_child_that_has_neither_session_nor_order_yet_is_ended(server, monkeypatch):
+    def none_yet(group: int, number: int) -> None:
+        raise ProcessLookupError(group)
+
+    apart = Apart(["false"], environment={}, fork=lambda mark: server.fork(mark, ()))
+    monkeypatch.setattr(os, "killpg", none_yet)
+    monkeypatch.setattr("cxrbench.benchmark.processes._end_marked", lambda mark: None)
+    ending = threading.Thread(target=apart.end, daemon=True)
+    ending.start()
+    ending.join(SECONDS)
+    over = not ending.is_alive()
+    apart.process.stdin.close()  # that it ends at last, whatever was found
+    assert over and apart.process.wait(SECONDS) == -signal.SIGKILL
+    assert server.lives
+
+
 def test_a_limit_stops_a_child_and_not_its_server(server):
     assert ended(server, "import time; time.sleep(7534)", limit=0.3).code is None
     assert ended(server, "print('on')").output == "on\n"
