@@ -19,6 +19,9 @@ GROUPS = 20
 """Groups of which one at a time is left out, for the interval of the ratio."""
 PER_DIMENSION = 4
 """So many films a dimension, and the distance is straight enough in one over their number to be extrapolated."""
+NOTHING = 1e-12
+"""A distance below this is nothing: of films that are all the same."""
+WIDEST = 50.0  # of a logarithm
 Z_95 = 1.959963984540054
 
 
@@ -113,11 +116,11 @@ def frechet_to_floor(real: np.ndarray, synthetic: np.ndarray, *, seed: int = 0) 
     logs = []
     for group in range(groups.max() + 1):
         one, other = _three(*(part[groups != group] for part in parts))
-        logs.append(np.log(max(one, np.finfo(float).tiny)) - np.log(max(other, np.finfo(float).tiny)))
+        logs.append(np.log(max(one, NOTHING)) - np.log(max(other, NOTHING)))
     count = len(logs)
     error = float(np.sqrt((count - 1) / count * np.square(np.array(logs) - np.mean(logs)).sum()))
-    ratio = distance / floor if floor > 0 else np.inf if distance > 0 else 1.0
-    wide = np.exp(Z_95 * error)
+    ratio = max(distance, NOTHING) / max(floor, NOTHING)
+    wide = np.exp(min(Z_95 * error, WIDEST))
     limit = frechet_limit(real, synthetic, seed=seed)
     return Frechet(n, distance, floor, float(ratio), float(ratio / wide), float(ratio * wide), limit)
 

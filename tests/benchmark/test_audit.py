@@ -358,7 +358,8 @@ def test_a_page_of_copies_shows_the_pairs(real):
     assert found.copies is not None and found.copies.copies == 30
     assert found.copies.authentic == 0 and found.copies.copying < -5
     page = audit_page(found, films, real)
-    assert "30 copies of training films" in page and "training film t40" in page
+    assert all(one == other for one, other in found.copies.pairs)
+    assert "30 copies of training films" in page and f"training film {found.copies.pairs[0][1]}" in page
 
 
 def test_what_is_a_provider_and_what_is_not(tmp_path):

@@ -161,6 +161,13 @@ def test_a_shift_is_above_the_floor_and_its_interval():
     assert found.films == 200 and found.low > 1.5
 
 
+def test_films_that_are_all_the_same_have_finite_numbers():
+    same = frechet_to_floor(np.ones((60, 3)), np.ones((30, 3)))
+    assert (same.distance, same.floor, same.ratio) == (0, 0, 1)
+    other = frechet_to_floor(np.ones((60, 3)), np.zeros((30, 3)))
+    assert other.ratio > 1e6 and np.isfinite([other.low, other.high]).all()
+
+
 def test_the_limit_is_the_distance_of_the_distributions():
     rng = np.random.default_rng(6)
     real, other = rng.standard_normal((4000, 20)), rng.standard_normal((4000, 20)) + 0.1
