@@ -204,7 +204,7 @@ def test_a_class_of_the_script_that_runs_is_carried_with_what_it_uses(tmp_path, 
     (file,) = (home / "python").glob("*/Flat.py")
     text = file.read_text()
     assert "LEVEL = 0.5" in text and "def film" in text and "from cxrbench import Provider as Base" in text
-    assert "unused" not in text and "ASK" not in text and "sha256" in text
+    assert "unused" not in text and "ASK =" not in text and "sha256" in text
     assert "nothing to do" in command("mine.py", cwd=tmp_path).stderr
     (tmp_path / "beside.py").write_text("SHIFT = 0.25\n")
     assert "nothing to do" not in command("mine.py", cwd=tmp_path).stderr
@@ -213,7 +213,7 @@ def test_a_class_of_the_script_that_runs_is_carried_with_what_it_uses(tmp_path, 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("film = lambda side, level: unused", "uses unused, a ndarray of this notebook or script"),
+        ("def film(side, level): return unused", "uses unused, a ndarray of this notebook or script"),
         ("exec('class Flat(Base): pass')", "the source of Flat cannot be read"),
     ],
 )
