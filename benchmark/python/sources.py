@@ -222,6 +222,19 @@ def _among(text: str, value: type | FunctionType, line: int | None) -> str | Non
         if isinstance(node, kind) and node.name == value.__name__:
             first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
             last = node.end_lineno or first
-            if line is None or first <= line <= last:
+            if _has_what_it_says(node, value) if line is None else first <= line <= last:
                 return "\n".join(text.splitlines()[first - 1 : last])
     return None
+
+
+def _has_what_it_says(node: ast.ClassDef, value: type | FunctionType) -> bool:
+    """Whether a class may be what a definition makes: it has all that stands in the body, and its annotations are those."""
+    plain, noted = set[str](), set[str]()
+    for one in node.body:
+        if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            plain.add(one.name)
+        elif isinstance(one, ast.Assign):
+            plain |= {target.id for target in one.targets if isinstance(target, ast.Name)}
+        elif isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name):
+            noted.add(one.target.id)
+    return plain <= set(vars(value)) and noted == set(vars(value).get("__annotations__", {}))
