@@ -193,6 +193,10 @@ class NihClassification(Task):
         count = max(s.synthetic_least, round(s.synthetic_share * films))
         return min(count, s.synthetic_most) if s.synthetic_most else count
 
+    @classmethod
+    def smoke(cls, settings: Settings, steps: int, *, films: int) -> Settings:
+        return replace(settings, synthetic_most=films, classifier=settings.classifier.shorter(steps))
+
     # ---------------------------------------------------------------------- training
 
     def train(self, arm: Arm, *, seed: int, device: str, progress: Progress) -> Trained:

@@ -59,6 +59,12 @@ def run(
     address: Annotated[str | None, typer.Option(help="Dask scheduler, tcp://HOST:PORT.")] = None,
     time_limit: Annotated[float | None, typer.Option(help="Seconds that one step may take.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results; default: runs/<time>-<provider>.")] = None,
+    smoke: Annotated[
+        bool,
+        typer.Option(
+            "--smoke", help="The preset's code, networks and sizes, a handful of steps: does it finish? No result."
+        ),
+    ] = False,
     verify: Verify = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the cells and the estimated time, do nothing.")
@@ -87,6 +93,7 @@ def run(
         entry=entry,
         ratios=tuple(text.strip() for text in ratios.split(",") if text.strip()),
         keep=tuple(keep or ()),
+        smoke=smoke,
         verify=verify,
     )
     with working(home() / "store"):

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,10 @@ class ToyTask(Task):
     headline = Headline(ArmName.SYNTHETIC, "tiny")
     metrics = (Metric("dsc", "DSC", percent=True),)
     reference_seconds = {"quick": 1.0}
+
+    @classmethod
+    def smoke(cls, settings: Settings, steps: int, *, films: int) -> Settings:
+        return replace(settings, films=min(films, settings.films))
 
     def check(self, data: Dataset) -> None:
         if data.masks is None:
