@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InputError
+from .costs import count_first
 from .options import Device, Verify
 from .working import INCOMPLETE, plan_line, say, show_plan, work
 
@@ -69,6 +70,13 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the cells and the estimated time, do nothing.")
     ] = False,
+    on: Annotated[
+        str,
+        typer.Option(help="With --dry-run: FLOPs, memory and hours on h100, a100, v100, rtx4090 or rtx3090."),
+    ] = "",
+    memory: Annotated[
+        str, typer.Option(help="Count first, and refuse what needs more device memory than this: 24GB.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json and nothing else.")] = False,
 ) -> None:
     """Measure how useful a provider's synthetic films are."""
@@ -97,10 +105,10 @@ def run(
         verify=verify,
     )
     with working(home() / "store"):
-        _run(request, out, dry_run=dry_run, as_json=as_json)
+        _run(request, out, dry_run=dry_run, as_json=as_json, on=on, memory=memory)
 
 
-def _run(request: Request, out: Path | None, *, dry_run: bool, as_json: bool) -> None:
+def _run(request: Request, out: Path | None, *, dry_run: bool, as_json: bool, on: str, memory: str) -> None:
     from ..runs.request import prepare
     from .overview import look_at_folder
     from .progress_bar import shown_progress
@@ -111,9 +119,13 @@ def _run(request: Request, out: Path | None, *, dry_run: bool, as_json: bool) ->
     for sentence in prepared.plan.from_scratch:
         say(f"note   {sentence}")
     look_at_folder(prepared, sys.stderr)
+    if on and not dry_run:
+        raise InputError("--on says how long a run would take on another device: it goes with --dry-run")
     if dry_run:
         _show_foresight(prepared)
-        show_plan(prepared, as_json)
+    counted = count_first(prepared, on, memory) if on or memory else {}
+    if dry_run:
+        show_plan(prepared, as_json, counted)
         return
     check_writable(out)
     failures = work(prepared)

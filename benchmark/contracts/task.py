@@ -388,6 +388,12 @@ class Task(ABC):
             f"{cls.name} cannot be smoked: write smoke(settings, steps, films=...), which cuts its trainings"
         )
 
+    @classmethod
+    def counted(cls, settings: Any) -> Mapping[str, Any]:
+        """Settings by the name of what they train, whose trainings are counted in place of these (`run --dry-run`): for a
+        model of parts that are trained on what others have learnt. By default these settings themselves."""
+        return {"": settings}
+
     def weights_used(self) -> str:
         """Where initial weights came from: 'none' (from scratch) or the sha256 of the file."""
         return "none"
