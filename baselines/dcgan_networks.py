@@ -47,6 +47,8 @@ class DCGANPairSettings(Moments):
     """Of these: root mean square of the displacement, as a share of the side."""
     elastic_width: float = added(0.1)
     """Standard deviation of its smoothing, as a share of the side."""
+    take_all: bool = added(False)
+    """Films without two lungs, and near duplicates, are kept too: of a training too short for lungs (`--smoke`)."""
 
     def shorter(self, steps: int, side: int | None = None) -> Self:
         """At most that many steps, without a timeline."""

@@ -31,7 +31,7 @@ from ..benchmark.training.loop import seeded
 from ..benchmark.training.recipe import RowNumbers, Step
 from .dcgan_networks import DCGANPairSettings, Generator, make_networks
 from .elastic import with_elastic_copies
-from .lung_masks import Refusal, eight_bits, two_lungs
+from .lung_masks import Refusal, eight_bits, halves, two_lungs
 from .timeline import Moments, ShownRecipe, Timeline
 from .trained import Trained
 
@@ -222,11 +222,11 @@ class DCGANPair(Trained):
         while made < n and self.tally.drawn < cap:
             found = []
             for pair in self.draw(rng)[: cap - self.tally.drawn]:
-                lungs = two_lungs(pair[1])
+                lungs = two_lungs(pair[1]) if not self.settings.take_all else halves(pair[1])
                 self.tally.drawn += 1
                 if isinstance(lungs, Refusal):
                     self.tally.refused[lungs] = self.tally.refused.get(lungs, 0) + 1
-                elif hashes.is_new(eight_bits(pair[0])):
+                elif self.settings.take_all or hashes.is_new(eight_bits(pair[0])):
                     found.append((pair[0], lungs))
                 else:
                     self.tally.duplicates += 1
@@ -242,6 +242,10 @@ class DCGANPair(Trained):
             )
         self.tally.duplicates_kept = n - made
         yield from self._batches(spare[: n - made])
+
+    @classmethod
+    def smoke(cls, settings: DCGANPairSettings, steps: int, *, side: int) -> DCGANPairSettings:
+        return replace(settings.shorter(steps, side), take_all=True)
 
     @torch.no_grad()
     def draw(self, rng: torch.Generator) -> np.ndarray:

@@ -38,6 +38,13 @@ def two_lungs(values: np.ndarray) -> np.ndarray | Refusal:
     return separate(fill_holes(largest_components(mask, 2)))
 
 
+def halves(values: np.ndarray) -> np.ndarray:
+    """The left and the right half of a generated mask (H, W) in [-1, 1], whatever they show: bool (2, H, W)."""
+    mask = eight_bits(values) >= THRESHOLD
+    left = np.arange(mask.shape[1]) < mask.shape[1] // 2
+    return np.stack([mask & left, mask & ~left])
+
+
 def largest_components(mask: np.ndarray, most: int) -> np.ndarray:
     """The `most` largest 8-connected components of a bool mask (H, W), as one mask."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)

@@ -24,6 +24,7 @@ from ..benchmark.contracts.provider import Batch, Timelines
 from ..benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from ..benchmark.errors import InputError, ProviderError
 from ..benchmark.progress import Progress
+from ..benchmark.settings import added
 from . import pggan_networks, pix2pixhd
 from .organ_maps import DOT_RADIUS, OrganMaps, grey_codes, mode_filter, nearest_class, paint, upsize
 from .pggan import PGGAN
@@ -85,6 +86,13 @@ class ThreeStageSettings(ChainSettings):
     dot_side: int = 64
     dot_radius: float = DOT_RADIUS
     label_channels: bool = False
+    take_all: bool = added(False)
+    """Dot maps that lack an organ are used too: of a training too short for dots (`--smoke`)."""
+
+    def shorter(self, steps: int, side: int | None = None) -> Self:
+        """Every part at most that many steps; the dots grow to their own side."""
+        made = super().shorter(steps, side)
+        return replace(made, dots=self.dots.shorter(steps, None if side is None else self.dot_side))
 
 
 def vgg_loss(part: str) -> InitialWeights:
@@ -328,6 +336,10 @@ class ThreeStage(MultiStage):
             classes = self._labels(self.parts["labels"].translate(upsize(dots, self.side)))
             yield self.parts["films"].translate(classes)[:, 0], classes
 
+    @classmethod
+    def smoke(cls, settings: ThreeStageSettings, steps: int, *, side: int) -> ThreeStageSettings:
+        return replace(settings.shorter(steps, side), take_all=True)
+
     def _complete_dots(self, rng: torch.Generator, asked: int) -> Iterator[np.ndarray]:
         """Batches of dot maps with every required organ; incomplete ones are drawn again, up to a limit."""
         waiting = np.empty((0, self.settings.dot_side, self.settings.dot_side), dtype=np.uint8)
@@ -343,6 +355,7 @@ class ThreeStage(MultiStage):
                 values = self.parts["dots"].sample(BATCH, rng)[:, 0]
                 found = nearest_class(values, self.maps.classes)
                 dots, complete = self.maps.clean_dots(found, self.settings.dot_radius)
-                waiting, drawn = np.concatenate([waiting, dots[complete]]), drawn + BATCH
+                taken = dots if self.settings.take_all else dots[complete]
+                waiting, drawn = np.concatenate([waiting, taken]), drawn + BATCH
             yield waiting[:BATCH]
             waiting, used = waiting[BATCH:], used + BATCH

@@ -194,6 +194,10 @@ class StarGAN(Trained):
     findings: tuple[str, ...]
     generator: nn.Module
 
+    @classmethod
+    def smoke(cls, settings: StarGANSettings, steps: int, *, side: int) -> StarGANSettings:
+        return settings.shorter(max(steps, settings.critic_steps), side)  # until the generator has had a step
+
     def build(self, films: DatasetInfo) -> Mapping[str, nn.Module]:
         """Before a fit: as if every disease of the settings that the films know had films of its own."""
         domains = len(self.domains) or 1 + sum(name in films.findings for name in self.settings.diseases)

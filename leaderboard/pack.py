@@ -20,6 +20,7 @@ from ..benchmark.files import new_folder, write_text
 from ..benchmark.results.folder import load_run
 from ..benchmark.results.rows import Results, Status
 from ..benchmark.runs.record import Curve, Record
+from ..benchmark.runs.smoke import is_smoke
 from ..benchmark.runs.store import Store
 from .arms import is_shared, label_of
 from .cells import Cell, replaced, write_cells
@@ -81,6 +82,10 @@ def pack(run: Path, name: str, root: Path, store: Store, *, share: bool = False,
     InputError where the folder is no finished run, or the store no longer has its cells.
     """
     results, folder = load_run(run), _folder(name, root)
+    if is_smoke(results.preset):
+        raise InputError(
+            f"{run} is a smoke run, whose trainings were cut to a handful of steps: no result for an entry"
+        )
     if results.provider.kept:
         raise InputError(f"{run}: its fits were ended by a person's eye; an entry's are what its code makes of a seed")
     if not 0 <= samples <= (most := MAX_SAMPLES // len(results.sizes)):

@@ -193,6 +193,18 @@ class NihClassification(Task):
         count = max(s.synthetic_least, round(s.synthetic_share * films))
         return min(count, s.synthetic_most) if s.synthetic_most else count
 
+    @classmethod
+    def smoke(cls, settings: Settings, steps: int, *, films: int) -> Settings:
+        return replace(settings, synthetic_most=films, classifier=settings.classifier.shorter(steps))
+
+    @classmethod
+    def counted(cls, settings: Settings) -> Mapping[str, Settings]:
+        """The branches, which are the same network on other films of the same side; the fusion of their features is little
+        beside them, and the lung region generator is made once for all runs."""
+        branches = [Kind.ENTIRE, Kind.LUNG] if settings.classifier.kind is Kind.SDFN else [settings.classifier.kind]
+        entire = replace(settings, classifier=replace(settings.classifier, kind=Kind.ENTIRE))
+        return {branch.value: entire for branch in branches}
+
     # ---------------------------------------------------------------------- training
 
     def train(self, arm: Arm, *, seed: int, device: str, progress: Progress) -> Trained:

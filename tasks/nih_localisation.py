@@ -42,6 +42,7 @@ from ..benchmark.errors import InputError
 from ..benchmark.metrics.changes import Changes
 from ..benchmark.metrics.localisation import SCORE, best_detection, correct_localisation
 from ..benchmark.progress import Progress
+from ..benchmark.settings import added
 from .box_split import (
     BOX_COLUMNS,
     BoxSplit,
@@ -93,6 +94,8 @@ class Settings:
     """Synthetic films for each training box (the paper: 688 for 573)."""
     fractions: tuple[float, ...] = ()
     """Shares of the training patients that are sizes of their own, besides all of them."""
+    synthetic_most: int = added(0)
+    """Where not 0, synthetic films at the most."""
     detector: DetectorSettings = detector_settings.PAPER
 
 
@@ -225,7 +228,12 @@ class NihLocalisation(Task):
         table = annotations_of(data)
         split = self._split(table)
         share = len(trained_rows(table, split, share_of(slot.size), slot.seed)) / len(split.train)
-        return max(1, round(self.settings.synthetic_share * share * (len(split.train) + len(split.held))))
+        count = max(1, round(self.settings.synthetic_share * share * (len(split.train) + len(split.held))))
+        return min(count, self.settings.synthetic_most or count)
+
+    @classmethod
+    def smoke(cls, settings: Settings, steps: int, *, films: int) -> Settings:
+        return replace(settings, synthetic_most=films, detector=settings.detector.shorter(steps))
 
     # ---------------------------------------------------------------------- training
 

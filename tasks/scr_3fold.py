@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -229,6 +229,10 @@ class ScrThreeFold(SegmentationTask):
 
     def synthetic_count(self, data: Dataset, slot: Slot) -> int:
         return self.settings.synthetic
+
+    @classmethod
+    def smoke(cls, settings: Settings, steps: int, *, films: int) -> Settings:
+        return replace(settings, steps=steps, check_every=steps, synthetic=min(films, settings.synthetic))
 
     def structures(self, data: Dataset) -> tuple[str, ...]:
         return (STRUCTURE,)

@@ -8,7 +8,7 @@ over the test films. Any other dataset with masks and a `split` column of train 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -196,6 +196,10 @@ class ScrOfficial(SegmentationTask):
         from .models.smanet_like import SMANetLike
 
         return SMANetLike(classes, encoder=s.encoder, width=s.width, encoder_weights=s.encoder_weights)
+
+    @classmethod
+    def smoke(cls, settings: Settings, steps: int, *, films: int) -> Settings:
+        return replace(settings, steps=steps, epochs=0, check_every=steps, synthetic=min(films, settings.synthetic))
 
     def weights_used(self) -> str:
         path = self.settings.encoder_weights

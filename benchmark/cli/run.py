@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InputError
+from .costs import count_first
 from .options import Device, Verify
 from .run_file import RunFile, read_run_file
 from .working import INCOMPLETE, plan_line, say, show_plan, work
@@ -67,10 +68,23 @@ def run(
     time_limit: Annotated[float | None, typer.Option(help="Seconds that one step may take.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results; default: runs/<time>-<provider>.")] = None,
     latex: Annotated[Path | None, typer.Option(help="Write the table in LaTeX to this file as well.")] = None,
+    smoke: Annotated[
+        bool,
+        typer.Option(
+            "--smoke", help="The preset's code, networks and sizes, a handful of steps: does it finish? No result."
+        ),
+    ] = False,
     verify: Verify = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the cells and the estimated time, do nothing.")
     ] = False,
+    on: Annotated[
+        str,
+        typer.Option(help="With --dry-run: FLOPs, memory and hours on h100, a100, v100, rtx4090 or rtx3090."),
+    ] = "",
+    memory: Annotated[
+        str, typer.Option(help="Count first, and refuse what needs more device memory than this: 24GB.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json and nothing else.")] = False,
 ) -> None:
     """Measure how useful a provider's synthetic films are."""
@@ -107,7 +121,8 @@ def run(
     outputs = Outputs(folder=asked.pop("out"), latex=asked.pop("latex"))
     overrides = (*written.pairs, *(set_ or ()), *([f"task.split={split}"] if split else ()))
     with working(home() / "store"):
-        _run(Request(**asked, overrides=overrides, verify=verify), outputs, dry_run=dry_run, as_json=as_json)
+        request = Request(**asked, overrides=overrides, smoke=smoke, verify=verify)
+        _run(request, outputs, dry_run=dry_run, as_json=as_json, on=on, memory=memory)
 
 
 def _parts(text: str) -> tuple[str, ...]:
@@ -128,7 +143,7 @@ def _is_given(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
-def _run(request: Request, outputs: Outputs, *, dry_run: bool, as_json: bool) -> None:
+def _run(request: Request, outputs: Outputs, *, dry_run: bool, as_json: bool, on: str, memory: str) -> None:
     from ..runs.request import prepare
     from .overview import look_at_folder
     from .progress_bar import shown_progress
@@ -139,9 +154,13 @@ def _run(request: Request, outputs: Outputs, *, dry_run: bool, as_json: bool) ->
     for sentence in prepared.plan.from_scratch:
         say(f"note   {sentence}")
     look_at_folder(prepared, sys.stderr)
+    if on and not dry_run:
+        raise InputError("--on says how long a run would take on another device: it goes with --dry-run")
     if dry_run:
         _show_foresight(prepared)
-        show_plan(prepared, as_json)
+    counted = count_first(prepared, on, memory) if on or memory else {}
+    if dry_run:
+        show_plan(prepared, as_json, counted)
         return
     check_writable(outputs.folder)
     failures = work(prepared)

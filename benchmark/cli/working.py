@@ -57,11 +57,12 @@ def planned_steps(prepared: Prepared) -> list[dict[str, Any]]:
     ]
 
 
-def show_plan(prepared: Prepared, as_json: bool) -> None:
-    """Print the steps of a plan (`--dry-run`)."""
+def show_plan(prepared: Prepared, as_json: bool, counted: dict[str, Any] | None = None) -> None:
+    """Print the steps of a plan (`--dry-run`), and in JSON what was `counted` of them."""
     steps = planned_steps(prepared)
     if as_json:
-        print(json.dumps({"steps": steps, "expected_seconds": prepared.expected_seconds()}, indent=1))
+        said = {"steps": steps, "expected_seconds": prepared.expected_seconds(), **(counted or {})}
+        print(json.dumps(said, indent=1))
         return
     from rich.console import Console
     from rich.table import Table

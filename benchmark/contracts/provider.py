@@ -188,6 +188,13 @@ class Provider(ABC):
         return settings
 
     @classmethod
+    def smoke(cls, settings: Any, steps: int, *, side: int) -> Any:
+        """Settings of a fit that starts and finishes, for `cxrbench run --smoke`: every training cut to about `steps` steps
+        on whole films of `side` pixels, nothing else made smaller, and every film taken that is drawn, however bad.
+        The default is `shorter`; a provider with networks whose settings stay as they are cannot take part."""
+        return cls.shorter(settings, steps, side=side)
+
+    @classmethod
     def with_batch(cls, settings: Any, size: int) -> Any:
         """Settings with batches of `size` training films, for `cxrbench throughput --batches`. The default leaves them as
         they are: the provider is then measured at its own batch size alone."""

@@ -380,6 +380,20 @@ class Task(ABC):
         """Digests of what its numbers depend on besides code, settings and films, by name; they are part of every key."""
         return {}
 
+    @classmethod
+    def smoke(cls, settings: Any, steps: int, *, films: int) -> Any:
+        """Settings for `cxrbench run --smoke`: every training cut to `steps` steps, `films` synthetic films at the most,
+        and nothing else made smaller. InputError where a task does not say how."""
+        raise InputError(
+            f"{cls.name} cannot be smoked: write smoke(settings, steps, films=...), which cuts its trainings"
+        )
+
+    @classmethod
+    def counted(cls, settings: Any) -> Mapping[str, Any]:
+        """Settings by the name of what they train, whose trainings are counted in place of these (`run --dry-run`): for a
+        model of parts that are trained on what others have learnt. By default these settings themselves."""
+        return {"": settings}
+
     def weights_used(self) -> str:
         """Where initial weights came from: 'none' (from scratch) or the sha256 of the file."""
         return "none"

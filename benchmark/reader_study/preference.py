@@ -29,6 +29,7 @@ from ..progress import Progress
 from ..registry import find_task
 from ..runs.kept import RESULTS, keys_of_run
 from ..runs.record import Record
+from ..runs.smoke import preset_of
 from ..runs.store import Store
 from ..schema import Strict, utc_now
 from ..settings import restore
@@ -199,7 +200,7 @@ def _test(record: Record, progress: Progress) -> tuple[Task, Dataset]:
     """The task of a record and its test films; InputError where these are not what they were."""
     cell = record.cell
     cls: type[Task] = find_task(cell.task.name).load()
-    task = cls(restore(cls.presets[cell.preset], cell.task.settings))
+    task = cls(restore(cls.presets[preset_of(cell.preset)], cell.task.settings))
     data = find_dataset(cell.data.name, task.settings.resolution, progress)
     test = task.test_set(data, Slot(cell.fold, cell.size, ArmName(cell.arm), cell.seed))
     if digest.of_json(sorted(test.ids)) != record.test_ids or cell.data.truth not in ("", data.truth):

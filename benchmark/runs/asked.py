@@ -20,19 +20,25 @@ from .store import Store
 TIME_LIMIT = 300.0
 
 
-def ask_provider(plugin: Plugin, preset: str, pairs: Sequence[tuple[str, str]], store: Store) -> Said:
-    """What a provider says of itself at a preset with settings changed by `pairs`. InputError where it cannot be asked.
+def ask_provider(
+    plugin: Plugin, preset: str, pairs: Sequence[tuple[str, str]], store: Store, *, smoke_side: int | None = None
+) -> Said:
+    """What a provider says of itself at a preset with settings changed by `pairs`, and then cut for a smoke run on films of
+    `smoke_side` pixels. InputError where it cannot be asked.
 
     Kept by the digest of its code, unless a setting names a file, whose content may change.
     """
-    key = digest.of_json([plugin.spec, plugin.code_digest(), digest.of_packages(), preset, pairs])
+    asked = [plugin.spec, plugin.code_digest(), digest.of_packages(), preset, pairs]
+    key = digest.of_json(asked if smoke_side is None else [*asked, smoke_side])
     kept = store.root / "described" / f"{key}.json"
     if kept.is_file():
         try:
             return Said.model_validate_json(kept.read_bytes())
         except ValidationError:
             kept.unlink()
-    job = Describe(provider=portable(plugin), name=plugin.name, preset=preset, overrides=tuple(pairs))
+    job = Describe(
+        provider=portable(plugin), name=plugin.name, preset=preset, overrides=tuple(pairs), smoke_side=smoke_side
+    )
     outcome = run_job(job, time_limit=TIME_LIMIT)
     if outcome.error:
         raise InputError(outcome.error)

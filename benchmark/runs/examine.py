@@ -16,6 +16,7 @@ from ..registry import Plugin, find_provider
 from ..schema import Strict
 from ..settings import keyed, override, plain, restore
 from .job import Check, Describe
+from .smoke import STEPS
 
 
 class Said(Strict):
@@ -90,6 +91,8 @@ def describe(job: Describe) -> dict[str, Any]:
     if job.preset not in cls.presets:
         raise CxrbenchError(f"provider {plugin.name} has no preset '{job.preset}'; it has {', '.join(cls.presets)}")
     settings = override(cls.presets[job.preset], list(job.overrides), plugin.name)
+    if job.smoke_side is not None:
+        settings = _smoked(plugin, cls, settings, job.smoke_side)
     said = Said(
         summary=(cls.__doc__ or "").strip().split("\n")[0],
         produces=tuple(sorted(annotation.value for annotation in cls.produces)),
@@ -100,6 +103,16 @@ def describe(job: Describe) -> dict[str, Any]:
         from_scratch=from_scratch(cls.initial_weights, plain(settings)),
     )
     return said.model_dump(mode="json")
+
+
+def _smoked(plugin: Plugin, cls: type[Provider], settings: Any, side: int) -> Any:
+    """Settings of a smoke run. InputError where a provider with networks does not say how its fit is cut short."""
+    made = cls.smoke(settings, STEPS, side=side)
+    if made == settings and cls.build is not Provider.build:
+        raise InputError(
+            f"provider {plugin.name} cannot be smoked: write shorter(settings, steps, side=...), which cuts its trainings"
+        )
+    return made
 
 
 def check(job: Check, progress: Progress) -> list[dict[str, Any]]:

@@ -105,6 +105,8 @@ class Describe(Strict):
     name: str
     preset: str = "quick"
     overrides: tuple[tuple[str, str], ...] = ()
+    smoke_side: int | None = None
+    """Of a smoke run: pixels of a side of the films that it is fitted on."""
     threads: ClassVar[int] = 1
 
     @property

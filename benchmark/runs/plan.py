@@ -19,6 +19,7 @@ from ..settings import keyed, plain
 from .examine import Said
 from .job import Cell
 from .record import CellIdentity, DataIdentity, ProviderIdentity, TaskIdentity
+from .smoke import SAID, is_smoke
 
 STEPS = Path(__file__).with_name("steps.py")
 
@@ -62,9 +63,11 @@ class Plan:
 
     @property
     def from_scratch(self) -> tuple[str, ...]:
-        """What starts from scratch where its paper starts from weights: of the provider, then of the task."""
+        """What starts from scratch where its paper starts from weights: of the provider, then of the task. Of a smoke run
+        first that it is one."""
         own = () if self.generator is None else self.generator.from_scratch
-        return (*own, *from_scratch(self.task.initial_weights, plain(self.task.settings)))
+        smoke = (SAID,) if is_smoke(self.preset) else ()
+        return (*smoke, *own, *from_scratch(self.task.initial_weights, plain(self.task.settings)))
 
 
 def make_plan(

@@ -27,6 +27,7 @@ from .job import Step
 from .lock import working
 from .plan import Plan, make_curve_plan, make_plan
 from .schedule import Schedule
+from .smoke import FILMS, STEPS, smoke_of
 from .store import Store
 
 PRESETS = {"quick": 1800.0, "standard": 86400.0, "paper": 7 * 86400.0}
@@ -50,6 +51,8 @@ class Common:
     engine: str = "processes"
     address: str | None = None
     time_limit: float | None = None
+    smoke: bool = False
+    """Whether every training is cut to a handful of steps, to see that all of it starts and finishes (`smoke`)."""
     verify: bool = False
     """Whether all files of the films are read, though nothing looks changed (`data.unchanged`)."""
 
@@ -155,6 +158,11 @@ def chosen_task(request: Common, plugin: Plugin, pairs: Sequence[tuple[str, str]
         raise InputError(f"{error}{more}") from None
 
 
+def smoked(task: Task) -> Task:
+    """A task of a smoke run."""
+    return type(task)(task.smoke(task.settings, STEPS, films=FILMS))
+
+
 def chosen_arms(names_given: Sequence[str]) -> list[ArmName] | None:
     if not names_given:
         return None
@@ -179,6 +187,10 @@ def prepare(request: Request, progress: Progress | None = None, *, made_now: boo
     said = ask_provider(provider_plugin, request.preset, provider_pairs, store)
     task_plugin = choose_task(provider_plugin, said, request.task)
     task = chosen_task(request, task_plugin, task_pairs)
+    if request.smoke:
+        task = smoked(task)
+        side = task.settings.fit_resolution
+        said = ask_provider(provider_plugin, request.preset, provider_pairs, store, smoke_side=side)
     external = bool(provider_plugin.argument)
     label_by = choose_label_by(request.label_by, provider_plugin.name, said.produces, task, external=external)
     name = request.data or task.default_data
@@ -196,7 +208,7 @@ def prepare(request: Request, progress: Progress | None = None, *, made_now: boo
         said=said,
         data=data,
         fit_data=find_dataset(name, settings.fit_resolution, progress, verify=request.verify),
-        preset=request.preset,
+        preset=smoke_of(request.preset) if request.smoke else request.preset,
         seeds=range(request.seeds),
         arms=arms,
         device=device,

@@ -31,6 +31,7 @@ from .job import Cell, Fitting, Synthesise, Train, Work
 from .leaks import check_copies, check_real, of_no_case, refuse_leaks
 from .parts import curves_of, parts_of
 from .record import Cost, Curve, Downstream, Environment, Fit, Record, Sampled, Value
+from .smoke import preset_of
 from .store import FIT, MODEL, SAMPLED, Level, Store
 
 if TYPE_CHECKING:
@@ -47,13 +48,13 @@ UNSTEADY = "sampled twice with one seed, it gave different films: its films cann
 def task_of(work: Work) -> Task:
     """The task of a run, with its settings."""
     cls: type[Task] = find_task(work.task).load()
-    return cls(restore(cls.presets[work.preset], work.task_settings))
+    return cls(restore(cls.presets[preset_of(work.preset)], work.task_settings))
 
 
 def provider_of(work: Work) -> tuple[Plugin, Any]:
     """The provider of a run and its settings."""
     plugin = find_provider(work.provider)
-    return plugin, restore(plugin.load().presets[work.preset], work.provider_settings)
+    return plugin, restore(plugin.load().presets[preset_of(work.preset)], work.provider_settings)
 
 
 def training_set(work: Work, cell: Cell, task: Task, data: Dataset | None = None) -> Dataset:

@@ -93,6 +93,7 @@ def train(
     if len(source) == 0:
         raise TrainingError("nothing to train on: the training set is empty")
     watching, checkpoints = observer(), checkpoints or checkpoint.folder_of_block()
+    watching.planned(steps, recipe.batch_size, float32=recipe.float32)
     if watching.most_steps is not None:
         steps, checkpoints = min(steps, watching.most_steps), None
     with seeded(seed):

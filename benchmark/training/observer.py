@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -20,6 +20,9 @@ class Observer:
 
     most_steps: int | None = None
     """A training ends after so many steps, and keeps no checkpoint: for whoever looks at its beginning alone."""
+
+    def planned(self, steps: int, batch_size: Callable[[int], int], *, float32: bool) -> None:
+        """A training of `steps` steps was asked for; `most_steps` may cut it. `batch_size`, `float32`: of its recipe."""
 
     def begins(self, steps: int, device: torch.device) -> None:
         """A training of `steps` steps is about to take its first."""

@@ -28,7 +28,7 @@ from ...benchmark.home import home
 from ...benchmark.progress import Progress
 from ...benchmark.runs.record import DataIdentity
 from ...benchmark.schema import read_json, utc_now
-from ...benchmark.settings import plain
+from ...benchmark.settings import added, keyed
 from .record import SCHEMA, LungRecord
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ class LungSettings:
     threads: int = 1
     """CPU threads: part of the numbers, so that they do not depend on the machine."""
     seed: int = 0
+    most_steps: int = added(0)
+    """Where not 0, at most so many steps."""
 
 
 PAPER = LungSettings()
@@ -134,7 +136,7 @@ def _place(settings: LungSettings, films: Dataset, device: str) -> tuple[Path, d
     """Where a generator lies or would lie, and the part of its record that its key is made of."""
     data = DataIdentity(name=films.info.name, digest=films.digest, provenance=films.info.provenance)
     identity = {
-        "settings": plain(settings),
+        "settings": keyed(settings),
         "data": data.model_dump(),
         "code": digest.of_code(Path(__file__)),
         "packages": digest.of_packages(),
@@ -221,7 +223,7 @@ def fit(settings: LungSettings, films: Dataset, *, device: str, progress: Progre
     history = train(
         LungTraining(regions, rate=s.rate, batch=s.batch),
         Warped(given[rows], lungs[rows], angle=s.angle, shift=s.shift, zoom=s.zoom),
-        steps=s.epochs * every,
+        steps=min(s.epochs * every, s.most_steps or s.epochs * every),
         seed=digest.derive_seed("lung regions", "training", s.seed),
         device=device,
         progress=progress,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from ...benchmark.contracts.initial_weights import InitialWeights
 
@@ -48,6 +49,10 @@ class DetectorSettings:
     """Of two detections of a finding with a larger IoU the one with the lower score goes."""
     detections: int = 100
     """Detections of a film that are kept; the best of every finding is always among them."""
+
+    def shorter(self, steps: int) -> Self:
+        """At most that many steps, checked at their end, without windows."""
+        return replace(self, steps=min(steps, self.steps), check_every=steps, windows=())
 
 
 PAPER = DetectorSettings(backbone="inception_resnet_v2")

@@ -381,7 +381,7 @@ def test_durations_of_a_placebo_are_remembered_under_its_own_name(data):
 
 
 def test_where_synthetic_films_stop_every_training_real_has_the_providers_and_a_placebo_copies(data):
-    task = TASK.replace("ToyTask", "StoppedByFilms")
+    task = TASK.replace("toy_task.py:ToyTask", "toy_stopped.py:StoppedByFilms")
     prepared, outcomes = run(asked_for(data, task=task, arms=("real", "synthetic", "finetune")))
     assert [outcome.error for outcome in outcomes if outcome.error] == []
     by_arm = {arm: cell for (size, arm, _), cell in cells(prepared).items() if size == "full"}
@@ -401,7 +401,7 @@ def test_where_synthetic_films_stop_every_training_real_has_the_providers_and_a_
 
 
 def test_a_teacher_cannot_be_stopped_by_films_that_it_is_to_annotate(data):
-    task = TASK.replace("ToyTask", "StoppedByFilms")
+    task = TASK.replace("toy_task.py:ToyTask", "toy_stopped.py:StoppedByFilms")
     with pytest.raises(InputError, match="stopped by synthetic films, which it would have to annotate first"):
         make_plan_with_teacher(data, task)
 

@@ -109,3 +109,10 @@ class HoldsInterpreter(Copies):
     def rough(self, train: Dataset) -> None:
         (Path(os.environ["CXRBENCH_HOME"]) / "held").touch()
         sum(range(1 << 45))
+
+
+class Untold(Copies):
+    """Has networks, and does not say how their training is cut short."""
+
+    def build(self, films):
+        return {"generator": torch.nn.Identity()}

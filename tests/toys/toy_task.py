@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,10 @@ class ToyTask(Task):
     headline = Headline(ArmName.SYNTHETIC, "tiny")
     metrics = (Metric("dsc", "DSC", percent=True),)
     reference_seconds = {"quick": 1.0}
+
+    @classmethod
+    def smoke(cls, settings: Settings, steps: int, *, films: int) -> Settings:
+        return replace(settings, films=min(films, settings.films))
 
     def check(self, data: Dataset) -> None:
         if data.masks is None:
@@ -142,20 +146,3 @@ class ToyTask(Task):
 
     def load_model(self, path: Path, data: Dataset) -> Any:
         return json.loads(path.read_text())
-
-
-class StoppedByFilms(ToyTask):
-    """The same, whose every training is stopped by synthetic films."""
-
-    name = "stopped_by_films"
-
-    @property
-    def validates_on_synthetic(self) -> bool:
-        return True
-
-    def train(self, arm: Arm, *, seed: int, device: str, progress: Progress) -> Trained:
-        seen = arm.synthetic if arm.name in (ArmName.SYNTHETIC, ArmName.MIXED) else arm.validation
-        assert seen is not None and (arm.synthetic is None or arm.validation is None)
-        trained = super().train(arm, seed=seed, device=device, progress=progress)
-        trained.model["seen"] = float(len(seen))
-        return trained

@@ -1,0 +1,49 @@
+"""What a planned run costs, counted and shown before it starts (`run --dry-run --on`, `run --memory`)."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..runs.request import Prepared
+    from ..speed.forecast import Device, Stage
+
+
+def count_first(prepared: Prepared, on: str, memory: str) -> dict[str, Any]:
+    """Count the stages of a plan, show them on standard error, and give them for JSON. InputError where one cannot fit."""
+    from ..speed.forecast import Device, refuse_what_cannot_fit, stages
+
+    device = Device.of(on, memory)
+    found = stages(prepared)
+    show_stages(found, device)
+    refuse_what_cannot_fit(found, device)
+    return {"stages": [stage.as_json(device) for stage in found], "device": device.title}
+
+
+def show_stages(found: list[Stage], device: Device) -> None:
+    """A row for each stage."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from ..speed.counted import needed, shown_bytes, shown_flops
+    from .display import clock
+
+    table = Table("stage", "cells", "FLOPs", "steps", "device", "host", "each", box=None, header_style="bold")
+    total = 0.0
+    for stage in found:
+        seconds = stage.seconds(device)
+        total += stage.cells * (seconds or 0)
+        steps = " + ".join(f"{one.steps:,}" for one in stage.count.trainings) or "none"
+        table.add_row(
+            *(stage.label, str(stage.cells), shown_flops(stage.count.flops), steps),
+            *(shown_bytes(needed(stage.count)), shown_bytes(stage.count.host_bytes)),
+            "unknown" if seconds is None else clock(seconds),
+        )
+    console = Console(file=sys.stderr)
+    console.print(table)
+    console.print("counted: FLOPs and bytes of training steps (float32, and 15 % for the allocator)", highlight=False)
+    if device.title:
+        console.print(
+            f"hours: {device.title}; all cells: {clock(total)}, without validation and sampling", highlight=False
+        )

@@ -1,0 +1,187 @@
+"""What the trainings of a run cost, counted on tensors without memory: FLOPs, bytes, and what they mean on a device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from cxrbench.benchmark.contracts.provider import Batch, Provider
+from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
+from cxrbench.benchmark.errors import InputError
+from cxrbench.benchmark.speed.counted import (
+    CHIPS,
+    OPERATION_SECONDS,
+    SHARE,
+    SPARE,
+    Count,
+    TrainingCount,
+    advice,
+    bytes_of_text,
+    chip_of,
+    seconds_on,
+)
+from cxrbench.benchmark.speed.counting import Counter, Held, fit_count, without_memory
+from cxrbench.benchmark.speed.forecast import Device, Stage, refuse_what_cannot_fit
+from cxrbench.benchmark.training.loop import train
+from cxrbench.benchmark.training.observer import watched_by
+from cxrbench.benchmark.training.recipe import Recipe, RowNumbers
+
+WIDE, BATCH = 64, 8
+
+
+class Line(Recipe):
+    """One product of (BATCH, WIDE) with (WIDE, WIDE), and the mean of its squares."""
+
+    def __init__(self) -> None:
+        self.layer = nn.Linear(WIDE, WIDE, bias=False)
+
+    def networks(self):
+        return {"layer": self.layer}
+
+    def optimizers(self):
+        self.adam = torch.optim.Adam(self.layer.parameters(), fused=True)
+        return {"adam": self.adam}
+
+    def batch_size(self, images_seen):
+        return BATCH
+
+    def step(self, batch, at):
+        loss = self.layer(torch.ones(BATCH, WIDE)).square().mean()
+        at.update(loss, self.adam)
+        return {"loss": loss}
+
+
+class OneLine(Provider):
+    """A provider whose fit is `Line` for a thousand steps."""
+
+    produces = frozenset()
+
+    def fit(self, train_films, *, seed, progress):
+        train(recipe := Line(), RowNumbers(len(train_films)), steps=1000, seed=seed)
+        self.layer = recipe.layer
+
+    def sample(self, n, *, seed):
+        for _ in range(n):
+            row = self.layer(torch.zeros(1, WIDE)).detach().numpy()
+            yield Batch(images=np.tile(row[:, None, None, :4], (1, 1, 4, 1)))
+
+
+@dataclass(frozen=True)
+class Found:
+    """Stands for a plugin."""
+
+    name: str = "one_line"
+
+    def load(self):
+        return OneLine
+
+    def make(self, settings, *, device):
+        return OneLine(settings, device=device)
+
+
+def films(count: int = 20) -> Dataset:
+    ids = [f"f{n}" for n in range(count)]
+    cases = pd.DataFrame({"id": ids, "patient": ids})
+    return Dataset(DatasetInfo(name="blank", resolution=4), np.zeros((count, 4, 4), np.uint8), cases)
+
+
+def test_flops_of_a_step_are_those_of_its_products_and_steps_those_of_the_settings():
+    found = fit_count(Found(), OneLine.presets["quick"], films(), 3, 4)
+    (training,) = found.trainings
+    product = 2 * BATCH * WIDE * WIDE
+    assert found.how == "fake" and training.steps == 1000 and training.batch == BATCH
+    assert training.step_flops == 2 * product  # forward, and the gradient of the weights; none of the input
+    assert training.flops == 1000 * 2 * product
+    assert found.sampling_flops == 2 * WIDE * WIDE
+    assert found.host_bytes == (20 + 3) * 16
+
+
+def test_bytes_hold_weights_their_gradients_and_the_state_of_the_optimiser():
+    (training,) = fit_count(Found(), OneLine.presets["quick"], films(), 3, 4).trainings
+    weights = 4 * WIDE * WIDE
+    assert 4 * weights <= training.device_bytes < 5 * weights + 40 * 4 * BATCH * WIDE
+
+
+def test_a_count_changes_no_weight():
+    torch.manual_seed(0)
+    recipe = Line()
+    before = recipe.layer.weight.detach().clone()
+    counter = Counter(fake=True, most_steps=2)
+    with watched_by(counter):
+        train(recipe, RowNumbers(4), steps=50, seed=0)
+    assert torch.equal(recipe.layer.weight, before) and counter.every[0].steps == 50
+
+
+def test_what_no_machine_could_hold_is_counted():
+    with without_memory(), Held() as held:
+        held_for_a_while = torch.empty(1 << 40, dtype=torch.float32) + 1
+        assert held.peak >= 2 * 4 * (1 << 40)
+        assert held_for_a_while.shape == (1 << 40,)
+        del held_for_a_while
+    assert torch.ones(2).sum().item() == 2  # and tensors are as before
+
+
+def count(device_bytes: int, batch: int = 100) -> Count:
+    one = TrainingCount(
+        name="films",
+        steps=10,
+        batch=batch,
+        step_flops=1e12,
+        flops=1e13,
+        operations=100,
+        device_bytes=device_bytes,
+        reduced=True,
+    )
+    return Count(trainings=(one,))
+
+
+def test_what_does_not_fit_is_one_line_with_the_batch_that_would():
+    assert advice("fit x", count(int(24e9 / SPARE)), 24 * 10**9) == ""
+    said = advice("fit x", count(int(48e9 / SPARE)), 24 * 10**9)
+    assert said == "fit x: training 'films' needs 48.0 GB of 24.0 GB with batches of 100: a batch of 50 would fit"
+    assert "fewer pixels" in advice("fit x", count(10**12, batch=1), 24 * 10**9)
+
+
+def test_time_is_that_of_flops_or_of_the_start_of_operations():
+    (training,) = count(1).trainings
+    h100 = CHIPS["h100"]
+    assert seconds_on(h100, training) == pytest.approx(1e13 / (SHARE * h100.reduced_peak))
+    slow = training.model_copy(update={"operations": 10**6})
+    assert seconds_on(h100, slow) == pytest.approx(10 * 10**6 * OPERATION_SECONDS)
+
+
+def test_bad_names_of_devices_and_memory_are_one_line():
+    assert bytes_of_text("24GB") == bytes_of_text("24") == 24 * 10**9
+    with pytest.raises(InputError, match="expected a number of gigabytes"):
+        bytes_of_text("much")
+    with pytest.raises(InputError, match="h100"):
+        chip_of("h10")
+
+
+def stage(found: Count) -> Stage:
+    return Stage("fit dcgan_pair full", 1, "dcgan_pair", "quick", found)
+
+
+def test_a_stage_that_cannot_fit_a_named_device_is_refused():
+    with pytest.raises(InputError, match=r"fit dcgan_pair full: training 'films' needs 46\.0 GB of 24\.0 GB"):
+        refuse_what_cannot_fit([stage(count(40 * 10**9))], Device.of("rtx4090", ""))
+    refuse_what_cannot_fit([stage(count(40 * 10**9))], Device.of("h100", ""))
+    with pytest.raises(InputError, match=r"of 8\.0 GB"):
+        refuse_what_cannot_fit([stage(count(40 * 10**9))], Device.of("h100", "8GB"))
+
+
+def test_rates_of_a_throughput_file_say_how_long_a_fit_takes():
+    file = Path(__file__).parents[2] / "leaderboard" / "throughput" / "amd-epyc.json"
+    device = Device.of(str(file), "")
+    row = next(row for row in device.rows if (row.provider, row.preset, row.batch) == ("dcgan_pair", "quick", None))
+    (part,) = row.parts
+    training = count(1).trainings[0].model_copy(update={"name": part.name})
+    taken = stage(Count(trainings=(training,))).seconds(device)
+    assert taken == pytest.approx(training.steps * training.batch / part.films_per_second.median)
+    assert stage(count(1)).seconds(device) is None  # no such training was measured

@@ -1,0 +1,159 @@
+"""What every preset costs, counted: writes `docs/presets.md`. `python tests/benchmarks/count_presets.py [NAME[/PRESET] ...]`
+
+Fits are counted on films of the counts of the task's own data (a small phantom, brought to the side that a preset has);
+nothing is trained and no large picture is drawn. What was counted is kept beside this file, so that one name can be renewed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from cxrbench.benchmark.contracts.provider import Provider
+from cxrbench.benchmark.contracts.task import ArmName, Task
+from cxrbench.benchmark.data.catalogue import find_dataset
+from cxrbench.benchmark.data.dataset import Dataset
+from cxrbench.benchmark.errors import raised
+from cxrbench.benchmark.progress import Progress
+from cxrbench.benchmark.registry import PROVIDERS, TASKS, Plugin, plugins
+from cxrbench.benchmark.speed.counted import CHIPS, Count, needed, shown_bytes, shown_flops, total_seconds
+from cxrbench.benchmark.speed.counting import cell_count, fit_count
+
+KEPT = Path(__file__).with_name("presets.json")
+DOCS = Path(__file__).parents[2] / "docs" / "presets.md"
+SMALL = {"phantom_nih": "phantom_nih-500"}
+"""Data that stand for a task's own here, by its name."""
+PRESETS = ("standard", "paper")
+SHOWN = ("h100", "rtx4090")
+
+
+def films_of(name: str, side: int) -> Dataset:
+    """The films of a set at a side, as pixels of a small one."""
+    return find_dataset(SMALL.get(name, name), 64, Progress()).resized(side)
+
+
+def slot_of(task: Task, data: Dataset, arm: ArmName):
+    """The largest slot of an arm."""
+    slots = list(task.slots(data))
+    return next((slot for slot in slots if slot.arm is arm and slot.size == "full"), slots[0])
+
+
+ELSEWHERE = ("dcgan_pair@scr_official",)
+"""Providers on other tasks than their own, where that makes other films."""
+
+
+def of_fit(name: str) -> tuple[Plugin, str]:
+    """A provider and the task that it is counted on: `provider@task`, or its home task."""
+    provider, _, task = name.partition("@")
+    plugin = plugins(PROVIDERS)[provider]
+    return plugin, task or plugin.load().home_task or "scr_official"
+
+
+def count_one(kind: str, name: str, preset: str) -> Count:
+    """Of a provider on its home task, or of a task's REAL cell."""
+    plugin, on = of_fit(name) if kind == "fit" else (plugins(TASKS)[name], name)
+    cls = plugins(TASKS)[on].load()
+    task: Task = cls(cls.presets[preset])
+    data = films_of(task.default_data, task.settings.resolution)
+    fit_data = films_of(task.default_data, task.settings.fit_resolution)
+    slot = slot_of(task, data, ArmName.REAL)
+    train = task.training_set(fit_data, slot)
+    if kind == "fit":
+        count = task.synthetic_count(data, slot)
+        return fit_count(plugin, plugin.load().presets[preset], train, count, task.settings.resolution)
+    return cell_count(task, data, slot, train.resized(task.settings.resolution), 0)
+
+
+def wanted(names: list[str]) -> list[tuple[str, str, str]]:
+    """What is counted: providers with networks, and tasks, at presets."""
+    every = [("cell", name, preset) for name in plugins(TASKS) for preset in PRESETS]
+    for name, plugin in plugins(PROVIDERS).items():
+        if plugin.load().build is not Provider.build:
+            every += [("fit", name, preset) for preset in PRESETS]
+    every += [("fit", name, preset) for name in ELSEWHERE for preset in PRESETS]
+    if not names:
+        return every
+    return [one for name in names for one in every if name in (one[1], f"{one[1]}/{one[2]}")]
+
+
+def main(names: list[str]) -> None:
+    """Count what is asked for and write the table."""
+    kept = json.loads(KEPT.read_text()) if KEPT.is_file() else {}
+    datasets = Path(os.environ["CXRBENCH_HOME"]) / "datasets"
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "datasets").symlink_to(datasets.resolve())
+        os.environ["CXRBENCH_HOME"] = folder
+        for kind, name, preset in wanted(names):
+            start = time.perf_counter()
+            try:
+                kept[f"{kind}/{name}/{preset}"] = count_one(kind, name, preset).model_dump(mode="json")
+                said = "counted"
+            except Exception as error:
+                said = raised(error)
+            print(kind, name, preset, f"{time.perf_counter() - start:.1f} s", said, flush=True)
+            KEPT.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+    write_docs(kept)
+
+
+HEAD = """# What the presets cost
+
+Written by `python tests/benchmarks/count_presets.py`. For one run of yours: `cxrbench run ... --dry-run --on h100`.
+
+**Counted**, without training: FLOPs (2 a multiply-add, forward and backward, all steps of the settings; a validated
+training may stop earlier), steps, and the most bytes that a step or a draw of films holds on the device: weights,
+gradients, state of the optimiser, activations and what operations give, in float32 (under bfloat16 less), with 15 %
+for the allocator (stated, not measured). Host: films and masks of the training set, and synthetic films. Fits are
+counted on the task's own phantom (`nih_classification`: one of 500 films), REAL cells on its full size. Not counted:
+FLOPs of validation and test, lung regions. Presets without a row were not counted yet.
+
+**Stated**, not measured: hours are FLOPs at 15 % of the data sheet's peak (bfloat16 where the training allows it,
+else TF32), or 10 microseconds an operation where that is longer.
+
+On all NIH films `nih_classification` at `standard` has 15,000 + 15,000 of its counted steps: 8.0 PFLOP, 56 minutes by the
+start of operations.
+
+| what | preset | steps | FLOPs | device | host | H100, 80 GB | RTX 4090, 24 GB |
+|---|---|---|---|---|---|---|---|
+"""
+
+
+def hours(count: Count, chip: str) -> str:
+    """Hours of the trainings on a chip, or that they do not fit."""
+    if needed(count) > CHIPS[chip].memory:
+        return "does not fit"
+    found = total_seconds(CHIPS[chip], [count])
+    return f"{found / 3600:.2g} h" if found >= 360 else f"{max(1, round(found / 60))} min"
+
+
+def fit_words(name: str) -> str:
+    """`fit of vae (nih_classification)`."""
+    plugin, task = of_fit(name)
+    return f"fit of `{plugin.name}` ({task})"
+
+
+def write_docs(kept: dict[str, object]) -> None:
+    """The table of all that was counted."""
+    rows = []
+    for key in sorted(kept, key=lambda one: (one.split("/")[0], one.split("/")[1], PRESETS.index(one.split("/")[2]))):
+        kind, name, preset = key.split("/")
+        count = Count.model_validate(kept[key])
+        what = f"a REAL cell of `{name}`" if kind == "cell" else fit_words(name)
+        steps = " + ".join(f"{one.steps:,}" for one in count.trainings)
+        cells = [
+            what,
+            preset,
+            steps,
+            shown_flops(count.flops),
+            shown_bytes(needed(count)),
+            shown_bytes(count.host_bytes),
+        ]
+        rows.append("| " + " | ".join([*cells, *(hours(count, chip) for chip in SHOWN)]) + " |")
+    DOCS.write_text(HEAD + "\n".join(rows) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main([one for one in sys.argv[1:] if not one.startswith("--")])
