@@ -80,6 +80,7 @@ class Started(Protocol):
     """A process that was started with three pipes, as `subprocess.Popen` has it."""
 
     pid: int
+    returncode: int | None
     stdin: IO[bytes] | None
     stdout: IO[bytes] | None
     stderr: IO[bytes] | None
