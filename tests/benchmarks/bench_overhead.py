@@ -1,6 +1,6 @@
 """What the engine costs beside the work: many cells of about one second, in one loop, by one worker, and by two.
 
-    python tests/benchmarks/bench_overhead.py [--cells 200] [--seconds 1.0] [--rounds 3]
+    python -m tests.benchmarks.bench_overhead [--cells 200] [--seconds 1.0] [--rounds 3]
 
 A cell is a training that does a fixed amount of work (hashes, so many as take the seconds asked for on this machine when it
 begins), prediction and scores of the toy task of the tests. The loop does the same cells in this process, without a store.
@@ -20,7 +20,8 @@ from pathlib import Path
 from cxrbench.benchmark.contracts.task import Arm, ArmName
 from cxrbench.benchmark.progress import Progress
 from cxrbench.benchmark.runs.request import Request, execute, prepare
-from cxrbench.tests.toys.toy_task import Settings, ToyTask, work
+
+from ..toys.toy_task import Settings, ToyTask, work
 
 TOYS = Path(__file__).parents[1] / "toys"
 TASK = f"{TOYS / 'toy_task.py'}:ToyTask"
