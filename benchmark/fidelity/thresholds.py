@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping
@@ -56,11 +57,13 @@ def parse_thresholds(text: str) -> list[Threshold]:
 
 
 def broken(thresholds: list[Threshold], numbers: Mapping[str, float]) -> list[str]:
-    """A line for each threshold that the numbers break, or that names a number which this audit has not."""
+    """A line for each threshold that the numbers break, or that names a number which this audit has not, or cannot tell."""
     lines = []
     for one in thresholds:
         if one.name not in numbers:
             lines.append(f"{one}: this audit has no number {one.name} (it has {', '.join(sorted(numbers))})")
+        elif math.isnan(numbers[one.name]):
+            lines.append(f"{one}: {one.name} could not be told of these films")
         elif one.broken(numbers[one.name]):
             lines.append(f"{one}: found {numbers[one.name]:.4g}")
     return lines

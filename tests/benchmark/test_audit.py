@@ -346,6 +346,8 @@ def test_bad_input_is_one_line(tmp_path, folders, real):
 def test_thresholds_name_numbers_of_a_space_and_say_when_a_number_is_not_there():
     asked = parse_thresholds("copies>0, fd_ratio:anatomy>=3,coverage<0.5")
     assert broken(asked, {"copies": 0, "fd_ratio:anatomy": 2.9, "coverage": 0.6}) == []
+    untold = broken(asked, {"copies": 0, "fd_ratio:anatomy": float("nan"), "coverage": 0.6})
+    assert len(untold) == 1 and "could not be told" in untold[0], "what cannot be told passes no threshold"
     lines = broken(asked, {"fd_ratio:anatomy": 3, "coverage": 0.4})
     assert lines[0].startswith("copies>0: this audit has no number copies")
     assert lines[1:] == ["fd_ratio:anatomy>=3: found 3", "coverage<0.5: found 0.4"]
