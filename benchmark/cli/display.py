@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ..runs.request import Prepared
 
 POLL_SECONDS = 0.25
+TOLD = 0.05
+"""Share of a step from which on its own pace says how long it takes."""
 LINE_SECONDS = 20.0
 
 
@@ -35,19 +37,38 @@ class _State:
     step: Step
     expected: float | None
     started: float = 0.0
+    ended: float = 0.0
     fraction: float = 0.0
     note: str = ""
     finished: bool = False
 
-    def seconds_left(self, now: float) -> float | None:
-        """By its own pace once that can be told, else by how long such a step took before."""
+    def seconds_left(self, now: float, pace: float = 1.0) -> float | None:
+        """By its own pace once that can be told, else by how long such a step took before, times the pace of this run."""
         if self.finished:
             return 0.0
-        if self.started and self.fraction > 0.05:
-            return (now - self.started) * (1 - self.fraction) / self.fraction
-        return (
-            None if self.expected is None else max(self.expected - (now - self.started if self.started else 0.0), 0.0)
-        )
+        spent = now - self.started if self.started else 0.0
+        if self.started and self.fraction > TOLD:
+            return spent * (1 - self.fraction) / self.fraction
+        return None if self.expected is None else max(self.expected * pace - spent, 0.0)
+
+    def end(self, now: float) -> None:
+        """It is over."""
+        if not self.finished:
+            self.finished, self.ended = True, now
+
+
+def pace_of(states: Sequence[_State], now: float) -> float:
+    """How many times as long as expected the steps of this run take, 1 until something can be told. What was expected
+    counts as one more step, so that a single short one does not turn the estimate over."""
+    spent = planned = 0.0
+    for state in states:
+        done = 1.0 if state.finished else state.fraction
+        if state.started and state.expected and done > TOLD:
+            spent += (state.ended or now) - state.started
+            planned += state.expected * done
+    known = [state.expected for state in states if state.expected]
+    prior = sum(known) / max(len(known), 1)
+    return (spent + prior) / (planned + prior) if planned else 1.0
 
 
 @dataclass
@@ -77,18 +98,21 @@ class Watcher:
                     state.fraction, state.note = found
                     active = index
             for state in chain[: max(active, 0)]:
-                state.finished = True
+                state.end(now)
 
     def finish(self, keys: Sequence[str]) -> None:
         """Mark steps whose outcome is known."""
+        now = time.monotonic()
         for state in self.states:
             if state.step.key in keys:
-                state.finished, state.fraction = True, 1.0
+                state.end(now)
+                state.fraction = 1.0
 
     def seconds_left(self) -> float | None:
         """Time left over all steps and jobs; None while a step's duration is unknown."""
         now = time.monotonic()
-        left = [state.seconds_left(now) for state in self.states]
+        pace = pace_of(self.states, now)
+        left = [state.seconds_left(now, pace) for state in self.states]
         if any(value is None for value in left):
             return None
         by_step = {id(state): value or 0.0 for state, value in zip(self.states, left, strict=True)}
@@ -147,11 +171,12 @@ class Watcher:
             while not self._end.wait(POLL_SECONDS):
                 self.poll()
                 now = time.monotonic()
+                pace = pace_of(self.states, now)
                 for state in self.states:
                     if state.started and id(state) not in tasks:
                         tasks[id(state)] = bars.add_task(state.step.label, total=1.0, left="", note="")
                     if id(state) in tasks:
-                        left = state.seconds_left(now)
+                        left = state.seconds_left(now, pace)
                         bars.update(
                             tasks[id(state)],
                             completed=1.0 if state.finished else state.fraction,

@@ -84,6 +84,7 @@ def main(names: list[str]) -> None:
     """Count what is asked for and write the table."""
     kept = json.loads(KEPT.read_text()) if KEPT.is_file() else {}
     datasets = Path(os.environ["CXRBENCH_HOME"]) / "datasets"
+    datasets.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "datasets").symlink_to(datasets.resolve())
         os.environ["CXRBENCH_HOME"] = folder
