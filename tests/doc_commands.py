@@ -1,8 +1,9 @@
 """The commands of the documentation, as a test runs them.
 
 A comment before a fenced block says what becomes of it: `<!-- run: cwd=NAME -->` runs its lines in a folder of that name,
-`<!-- file: NAME/x.py -->` writes it there, `<!-- output: NAME/x -->` is what a file there must hold. `short` makes trainings
-of a few steps, `seeds`, `sizes` and `arms` cut a run down, `needs` names what lies in the repository, `rc` the exit status.
+`<!-- start: ... -->` starts them, and ends them with the page, `<!-- file: NAME/x.py -->` writes it there, `<!-- output:
+NAME/x -->` is what a file there must hold. `short` makes trainings of a few steps, `seeds`, `sizes`, `arms` cut a run down,
+`needs` names what lies in the repository, `rc` the exit status.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SHORT = "--device cpu --set task.steps=6 --set task.check_every=2 --set task.synthetic=24"
-_BLOCK = re.compile(r"^<!-- (run|file|output): *(.*?) *-->\n```[a-z]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_FENCE = re.compile(r"(<!-- (?:run|file|output):[^\n]*-->\n)?^```([a-z]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^<!-- (run|start|file|output): *(.*?) *-->\n```[a-z]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"(<!-- (?:run|start|file|output):[^\n]*-->\n)?^```([a-z]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Block:
         """Its lines as words, those that train made short."""
         for line in self.text.splitlines():
             words = shlex.split(line)
-            if words[:2] == ["cxrbench", "run"] and "short" in self.options:
+            if words[:2] in (["cxrbench", "run"], ["cxrbench", "curve"]) and "short" in self.options:
                 cut = [f"--{name}={self.options[name]}" for name in ("seeds", "sizes", "arms") if name in self.options]
                 words += [*SHORT.split(), *cut]
             yield words
@@ -41,7 +42,7 @@ def blocks(page: Path) -> list[Block]:
     """The marked blocks of a page, in order."""
     found = []
     for kind, said, text in _BLOCK.findall(page.read_text(encoding="utf-8")):
-        if kind == "run":
+        if kind in ("run", "start"):
             options = dict(part.partition("=")[::2] for part in said.split())
             found.append(Block(kind, text, options.pop("cwd", "here"), options))
         else:

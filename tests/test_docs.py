@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -112,15 +114,42 @@ def place(tmp_path_factory) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
 def test_the_commands_of_a_tutorial_run(page, place):
-    for block in blocks(page):
-        folder = place / (block.place if block.kind == "run" else str(Path(block.place).parent))
-        folder.mkdir(parents=True, exist_ok=True)
-        if block.kind == "file":
-            (place / block.place).write_text(block.text, encoding="utf-8")
-        elif block.kind == "output":
-            assert (place / block.place).read_text(encoding="utf-8") == block.text
-        else:
-            run(block, folder, place)
+    with ExitStack() as started:
+        for block in blocks(page):
+            folder = place / (block.place if block.kind in ("run", "start") else str(Path(block.place).parent))
+            folder.mkdir(parents=True, exist_ok=True)
+            if block.kind == "file":
+                (place / block.place).write_text(block.text, encoding="utf-8")
+            elif block.kind == "output":
+                assert (place / block.place).read_text(encoding="utf-8") == block.text
+            elif block.kind == "start":
+                for words in block.commands():
+                    started.enter_context(running(words, folder, place))
+            else:
+                run(block, folder, place)
+
+
+def by_python(words: list[str]) -> list[str]:
+    """A line of a page as this interpreter runs it, whatever lies on the PATH."""
+    start = {"cxrbench": ["-m", "cxrbench.benchmark.cli"], "dask": ["-m", "dask"], "python": []}
+    return [sys.executable, *start[words[0]], *words[1:]]
+
+
+@contextmanager
+def running(words: list[str], folder: Path, place: Path) -> Iterator[None]:
+    """A program that runs beside the page, and is ended with all that it started."""
+    environment = os.environ | {"CXRBENCH_HOME": str(place / "home")}
+    with (folder / "started.log").open("ab") as log:
+        one = subprocess.Popen(
+            by_python(words), cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        yield
+        assert one.poll() is None, (folder / "started.log").read_text(encoding="utf-8")
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(one.pid, signal.SIGKILL)
+        one.wait(30)
 
 
 def run(block: Block, folder: Path, place: Path) -> None:
@@ -128,9 +157,8 @@ def run(block: Block, folder: Path, place: Path) -> None:
     if (name := block.options.get("needs")) and not (folder / name).exists():
         (folder / name).symlink_to(TREE / name)
     for words in block.commands():
-        start = [sys.executable, *(["-m", "cxrbench.benchmark.cli"] if words[0] == "cxrbench" else [])]
         done = subprocess.run(
-            [*start, *words[1:]],
+            by_python(words),
             cwd=folder,
             env=os.environ | {"CXRBENCH_HOME": str(place / "home")},
             capture_output=True,

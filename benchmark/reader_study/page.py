@@ -39,7 +39,11 @@ def render_preference(
         ],
     }
     return _filled(
-        "preference.html.j2", _own("preference.js"), _own("page.css") + _own("preference.css"), study_id, data
+        "preference.html.j2",
+        _own("study.js") + _own("preference.js"),
+        _own("page.css") + _own("preference.css"),
+        study_id,
+        data,
     )
 
 
@@ -51,7 +55,7 @@ def render(study_id: str, films: Sequence[tuple[str, bytes]], classes: Sequence[
         "findings": [*classes, NONE_OF_THESE] if classes else [],
     }
     asks = {"asks_finding": bool(classes)}
-    return _filled("page.html.j2", _own("page.js"), _own("page.css"), study_id, data, **asks)
+    return _filled("page.html.j2", _own("study.js") + _own("page.js"), _own("page.css"), study_id, data, **asks)
 
 
 def _filled(template: str, script: str, style: str, study_id: str, data: Mapping[str, Any], **more: Any) -> str:

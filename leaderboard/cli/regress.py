@@ -26,8 +26,8 @@ Rerun = Annotated[
     str, typer.Option(metavar="NAME", help="Run a system again, all sizes of one seed (minutes): a file's name.")
 ]
 Rotating = Annotated[bool, typer.Option("--rerun-rotating", help="Run the part again whose turn it is (minutes).")]
-Index = Annotated[int | None, typer.Option(min=0, help="Whose turn it is; default: the day.")]
-Parts = Annotated[int, typer.Option(min=1, help="So many parts for --rerun-rotating.")]
+Index = Annotated[int | None, typer.Option(min=0, help="Which part to run now; default: by the day.")]
+Parts = Annotated[int, typer.Option(min=1, help="How many parts --rerun-rotating divides the reruns into.")]
 Jobs = Annotated[int | None, typer.Option(help="Steps of a rerun at a time.")]
 Update = Annotated[
     bool,

@@ -43,7 +43,8 @@ def pack(
         bool, typer.Option("--share", help="Put cells of REAL and of placebos into DIR/shared (for maintainers).")
     ] = False,
     samples: Annotated[
-        int, typer.Option(help="So many synthetic films of each size as pictures, where their licence allows it.")
+        int,
+        typer.Option(help="How many synthetic films of each size to add as pictures, where their licence allows it."),
     ] = 0,
 ) -> None:
     """Put a finished run into an entry, DIR/NAME/runs/TASK-DATA-PRESET: results, records and predictions, no weights."""

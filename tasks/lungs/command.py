@@ -47,7 +47,7 @@ def look(
     ] = "",
     preset: Preset = "quick",
     set_: Set = None,
-    films: Annotated[int, typer.Option(help="So many films, drawn at random; 0: all.")] = 0,
+    films: Annotated[int, typer.Option(help="How many films, drawn at random; 0: all.")] = 0,
     shown: Annotated[int, typer.Option(help="Films on each of the two pages.")] = 12,
     out: Annotated[Path | None, typer.Option(help="Folder for the pages; default: lungs-<dataset>.")] = None,
     device: Device = "auto",

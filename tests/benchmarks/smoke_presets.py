@@ -1,0 +1,126 @@
+"""Whether every provider starts and finishes on every task it can serve at `standard` and `paper`: a smoke run of each.
+
+    python -m tests.benchmarks.smoke_presets [--hours 8] [NAME[@TASK][/PRESET] ...]
+
+The networks and sizes are the preset's own, every training has two steps and twelve films are sampled; arms REAL and
+SYNTHETIC of the first size. What was found is kept beside this file (`smoke.json`), so that a later call goes on with what
+is missing and names given are made again; the table goes into `docs/presets.md`. Peak memory is the resident set of the
+largest process of a stage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cxrbench.benchmark.contracts.label_by import LabelBy
+from cxrbench.benchmark.device import device_name
+from cxrbench.benchmark.errors import CxrbenchError, raised
+from cxrbench.benchmark.registry import PROVIDERS, TASKS, plugins
+from cxrbench.benchmark.runs.request import Request, execute, prepare
+
+KEPT = Path(__file__).with_name("smoke.json")
+PRESETS = ("standard", "paper")
+SMALL = {"phantom_nih": "phantom_nih-500"}
+"""Data that stand for a task's own, by its name: the number of films changes neither networks nor the memory of a step."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A provider on a task at a preset."""
+
+    provider: str
+    task: str
+    preset: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.provider}@{self.task}/{self.preset}"
+
+    def asked(self, *names: str) -> bool:
+        """Whether one of the names is it, or what it belongs to."""
+        return any(
+            name.partition("/")[0] in (self.provider, f"{self.provider}@{self.task}")
+            and name.partition("/")[2] in ("", self.preset)
+            for name in names
+        )
+
+
+def pairs() -> list[Pair]:
+    """All that make what a task needs, by themselves or by the REAL model's annotations; the small presets first."""
+    found = []
+    for preset in PRESETS:
+        for task, plugin in plugins(TASKS).items():
+            needs = plugin.load().needs
+            for provider, other in plugins(PROVIDERS).items():
+                cls = other.load()
+                if needs in cls.produces or (not cls.produces and cls.home_task == task):
+                    found.append(Pair(provider, task, preset))
+    return found
+
+
+def smoke(pair: Pair) -> dict[str, Any]:
+    """Seconds and peak bytes of the stages of one smoke run, or the line that it failed with."""
+    task, provider = plugins(TASKS)[pair.task].load(), plugins(PROVIDERS)[pair.provider].load()
+    data = SMALL.get(task.default_data, task.default_data)
+    request = Request(
+        provider=pair.provider,
+        task=pair.task,
+        data=data,
+        preset=pair.preset,
+        smoke=True,
+        arms=("real", "synthetic"),
+        sizes=(str(task.sizes[0]),),
+        label_by=None if provider.produces else LabelBy.TEACHER.value,
+        jobs=1,
+    )
+    prepared = prepare(request)
+    for outcome in execute(prepared):
+        if outcome.error:
+            return {"failed": outcome.error.splitlines()[0][:300]}
+    found: dict[str, Any] = {"data": data, "on": device_name("cpu"), "cores": os.cpu_count()}
+    for cell in prepared.plan.cells:
+        record = prepared.store.record(cell.key)
+        of = record.downstream
+        stage = "real" if record.cost is None else "synthetic"
+        found.setdefault(stage, {"seconds": round(of.seconds, 1), "bytes": of.peak_memory_bytes})
+        if record.cost is not None:
+            cost = record.cost
+            found["fit"] = {"seconds": round(cost.fit_seconds, 1), "bytes": cost.peak_memory_bytes}
+            found["sample"] = {"films_per_second": float(f"{cost.sample_images_per_second:.3g}")}
+    return found
+
+
+def main() -> None:
+    """Smoke what is asked for, or all that is missing, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--hours", type=float, default=8.0)
+    asked = parser.parse_args()
+    kept = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.is_file() else {}
+    end = time.monotonic() + 3600 * asked.hours
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ.setdefault("CXRBENCH_HOME", folder)
+        for pair in pairs():
+            if not (pair.asked(*asked.names) if asked.names else pair.key not in kept):
+                continue
+            if time.monotonic() > end:
+                break
+            start = time.perf_counter()
+            try:
+                kept[pair.key] = smoke(pair)
+            except CxrbenchError as error:
+                kept[pair.key] = {"failed": raised(error)}
+            said = kept[pair.key].get("failed", "finished")
+            print(pair.key, f"{time.perf_counter() - start:.0f} s", said, flush=True)
+            KEPT.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
