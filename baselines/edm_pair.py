@@ -2,8 +2,10 @@
 Models" (NeurIPS 2022), on as many channels as there are organs and one.
 
 Its mathematics is `edm`, its network `diffusion_unet`. The masks are signed distances to the organs' outlines
-(`signed_maps`), a channel each, which the diffusion draws as it draws the film; an organ is where its channel is above 0.
-At `quick` the network is small: it begins where a Gaussian of the training films ends (`diffusion_base`).
+(`signed_maps`), a channel each, which the diffusion draws as it draws the film. An organ is where its channel is above 0,
+and has at least as many pixels as in any training film: a narrow one that is not drawn surely enough lies below 0. The
+report says how often. At `quick` the network is small: it begins where a Gaussian of the training films ends
+(`diffusion_base`).
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from .diffusion_base import FilmBase
 from .diffusion_training import COMPARED, EDM, SAMPLING_BATCH, DiffusionRecipe, TrainingSettings, by_steps
 from .diffusion_unet import FilmUNet, UNetSettings, check_side
 from .organ_maps import OrganMaps
-from .signed_maps import half_widths, organs_of, signed_maps
+from .signed_maps import half_widths, least_areas, organs_of, signed_maps
 from .timeline import Along
 from .trained import Trained
 
@@ -87,13 +89,15 @@ class EDMPair(Trained):
     not_saved: ClassVar = Trained.not_saved | {"along"}
     reaches: tuple[float, ...]
     parts: tuple[int, ...]
+    least: tuple[int, ...]
+    said: dict[str, float]
     steps_compared: dict[str, float]
     denoiser: nn.Module
     base: FilmBase
 
     def __init__(self, settings: Any = None, *, device: str = "cpu") -> None:
         super().__init__(settings, device=device)
-        self.steps_compared = {}
+        self.steps_compared, self.said = {}, {}
         self.along: Along = None
 
     def build(self, films: DatasetInfo) -> Mapping[str, nn.Module]:
@@ -112,7 +116,7 @@ class EDMPair(Trained):
         self.built_for = train.info
         masks = train.organ_masks()
         self.reaches = tuple(width * s.reach for width in half_widths(masks))
-        self.parts = OrganMaps.learn(masks, train.organs).parts
+        self.parts, self.least = OrganMaps.learn(masks, train.organs).parts, least_areas(masks)
         pairs = torch.from_numpy(np.concatenate([as_values(train.images), signed_maps(masks, self.reaches)], axis=1))
         with seeded(digest.derive_seed(self.name, "networks", seed)):
             built: Any = self.build(train.info)
@@ -141,7 +145,7 @@ class EDMPair(Trained):
         return {name: samples for name, samples in found.items() if samples is not None}
 
     def facts(self) -> Mapping[str, float | int | str]:
-        return self.steps_compared
+        return self.steps_compared | self.said
 
     def _start(self, count: int, rng: torch.Generator) -> Tensor:
         return torch.randn((count, *self.base.mean.shape), generator=rng).to(self.device)
@@ -154,13 +158,16 @@ class EDMPair(Trained):
     def sample(self, n: int, *, seed: int) -> Iterator[Batch]:
         """Exactly `n` films, the first ones of the seed's endless row of films."""
         rng, left = torch.Generator().manual_seed(digest.derive_seed(self.name, "sample", seed)), n
+        enlarged = np.zeros(len(self.parts))
         while left > 0:
             pairs = self.draw(self._start(SAMPLING_BATCH, rng))[:left].cpu().numpy()
-            yield Batch(
-                images=np.clip((pairs[:, :1] + 1) / 2, 0, 1).astype(np.float32),
-                masks=organs_of(pairs[:, 1:], self.parts),
-            )
+            masks, small = organs_of(pairs[:, 1:], self.parts, self.least)
+            enlarged += small.sum(axis=0)
+            yield Batch(images=np.clip((pairs[:, :1] + 1) / 2, 0, 1).astype(np.float32), masks=masks)
             left -= len(pairs)
+        organs = self.built_for.organs if self.built_for is not None else ()
+        shares = {f"share_enlarged_{organ}": round(count / n, 4) for organ, count in zip(organs, enlarged, strict=True)}
+        self.said = {name: float(share) for name, share in shares.items() if share}
 
 
 def as_values(films: Films) -> np.ndarray:

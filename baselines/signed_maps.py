@@ -36,14 +36,23 @@ def signed_maps(masks: np.ndarray, widths: tuple[float, ...]) -> np.ndarray:
     return maps
 
 
-def organs_of(maps: np.ndarray, parts: tuple[int, ...]) -> np.ndarray:
+def least_areas(masks: np.ndarray) -> tuple[int, ...]:
+    """The fewest pixels that an organ has in any training film, of bool masks (N, O, H, W); 0 where a film lacks it."""
+    return tuple(int(area) for area in masks.sum(axis=(2, 3)).min(axis=0))
+
+
+def organs_of(maps: np.ndarray, parts: tuple[int, ...], least: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Maps (N, O, H, W) to bool masks of the same shape: where they are above 0, of every organ its `parts` largest
-    8-connected pieces."""
-    masks = maps > 0
-    for film in masks:
-        for organ, count in enumerate(parts):
+    8-connected pieces. An organ of fewer than its `least` pixels gets so many, where its map is highest. The second array,
+    bool (N, O), says which did."""
+    masks, small = maps > 0, np.zeros(maps.shape[:2], dtype=bool)
+    for film, values, short in zip(masks, maps, small, strict=True):
+        for organ, (count, area) in enumerate(zip(parts, least, strict=True)):
+            if film[organ].sum() < area:
+                short[organ] = True
+                film[organ] = values[organ] >= np.partition(values[organ].ravel(), -area)[-area]
             pieces, found = ndimage.label(film[organ], structure=np.ones((3, 3)))
             if found > count:
                 areas = np.bincount(pieces.ravel(), minlength=found + 1)[1:]
                 film[organ] = np.isin(pieces, 1 + np.argsort(-areas, kind="stable")[:count])
-    return masks
+    return masks, small
