@@ -65,6 +65,14 @@ class FilmBase(nn.Module):
         """Standard values (B, C, H, W) to films."""
         return values * self.spread + self.mean
 
+    def begin(self, start: Tensor, sigma: float) -> Tensor:
+        """What a sampling from noise `sigma` starts from, over sigma: `start` (B, C, H, W) from N(0, 1), along every axis as
+        much larger as films under that noise are. So a sampling may start where noise does not hide the axes yet."""
+        if not self.components:
+            return start
+        wider = (self.variances + sigma**2).sqrt() / sigma - 1
+        return start + ((start.flatten(1) @ self.axes.T * wider) @ self.axes).view_as(start)
+
     def guess(self, noisy: Tensor, sigma: Tensor) -> Tensor:
         """The best guess of standard values (B, C, H, W) under noise, were they Gaussian: c_skip x along every axis."""
         rest = self.rest / (self.rest + sigma.square())

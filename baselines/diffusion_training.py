@@ -54,7 +54,8 @@ class EDM:
         def denoise(noisy: Tensor, sigma: Tensor) -> Tensor:
             return self.base.denoised(network, noisy, sigma, **known)
 
-        return self.base.back(edm.heun(denoise, start, edm.levels(self.noise, steps)))
+        sigmas = edm.levels(self.noise, steps)
+        return self.base.back(edm.heun(denoise, self.base.begin(start, float(sigmas[0])), sigmas))
 
 
 @dataclass(frozen=True, kw_only=True)

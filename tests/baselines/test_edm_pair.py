@@ -83,6 +83,19 @@ def test_the_guess_and_what_it_leaves_are_those_of_the_whole_covariance():
         assert base.left(torch.tensor([sigma])).item() == pytest.approx(left.sqrt().item(), rel=1e-4)
 
 
+def test_a_sampling_begins_as_wide_as_the_films_are_under_the_first_noise():
+    base, films = FilmBase(2, 4, components=3), films_of(400)
+    base.learn(films)
+    with seeded(0):
+        start = torch.randn(4000, 2, 4, 4)
+    begun = 2.0 * base.begin(start, 2.0).flatten(1)
+    along = (begun @ base.axes.T).square().mean(0)
+    assert torch.allclose(along, base.variances + 4.0, rtol=0.06)
+    across = begun - begun @ base.axes.T @ base.axes
+    assert across.square().sum(1).mean().item() == pytest.approx(29 * 4.0, rel=0.03)
+    assert FilmBase(2, 4).begin(start, 80.0) is start
+
+
 def test_more_components_than_half_the_films_are_left_out():
     base = FilmBase(2, 4, components=9)
     base.learn(films_of(8))
@@ -96,7 +109,7 @@ def test_more_components_than_half_the_films_are_left_out():
 
 
 def test_a_network_that_adds_nothing_draws_the_gaussian_of_the_films():
-    films, noise = films_of(400), edm.Noise(sigma_max=200.0, sampler_steps=40)
+    films, noise = films_of(400), edm.Noise(sigma_max=3.0, sigma_min=0.02, sampler_steps=8)
     base = FilmBase(2, 4, components=3)
     base.learn(films)
     with seeded(2):
@@ -194,7 +207,7 @@ def test_the_weight_of_a_channel_is_in_the_loss():
 
 @cache
 def fitted() -> EDMPair:
-    provider = EDMPair(replace(TINY, steps=60, components=8, noise=edm.Noise(sigma_max=200.0)))
+    provider = EDMPair(replace(TINY, steps=60, components=8, noise=edm.Noise(sigma_max=5.0, sampler_steps=8)))
     provider.fit(chests(), seed=0, progress=Progress())
     return provider
 
