@@ -65,22 +65,24 @@ class FilmBase(nn.Module):
         """Standard values (B, C, H, W) to films."""
         return values * self.spread + self.mean
 
+    def filtered(self, values: Tensor, along: Tensor, rest: Tensor) -> Tensor:
+        """Values (B, C, H, W), multiplied by `along` (B, K) along the axes and by `rest` (B,) across them."""
+        plain = rest.view(-1, 1, 1, 1) * values
+        if not self.components:
+            return plain
+        return plain + ((values.flatten(1) @ self.axes.T * (along - rest[:, None])) @ self.axes).view_as(values)
+
     def begin(self, start: Tensor, sigma: float) -> Tensor:
         """What a sampling from noise `sigma` starts from, over sigma: `start` (B, C, H, W) from N(0, 1), along every axis as
         much larger as films under that noise are. So a sampling may start where noise does not hide the axes yet."""
-        if not self.components:
-            return start
-        wider = (self.variances + sigma**2).sqrt() / sigma - 1
-        return start + ((start.flatten(1) @ self.axes.T * wider) @ self.axes).view_as(start)
+        wider = (self.variances + sigma**2).sqrt() / sigma
+        return self.filtered(start, wider[None], torch.ones(1, device=start.device))
 
     def guess(self, noisy: Tensor, sigma: Tensor) -> Tensor:
         """The best guess of standard values (B, C, H, W) under noise, were they Gaussian: c_skip x along every axis."""
-        rest = self.rest / (self.rest + sigma.square())
-        plain = rest.view(-1, 1, 1, 1) * noisy
-        if not self.components:
-            return plain
-        along = self.variances / (self.variances + sigma.square()[:, None]) - rest[:, None]
-        return plain + ((noisy.flatten(1) @ self.axes.T * along) @ self.axes).view_as(noisy)
+        noise = sigma.square()
+        along = self.variances / (self.variances + noise[:, None])
+        return self.filtered(noisy, along, self.rest / (self.rest + noise))
 
     def left(self, sigma: Tensor) -> Tensor:
         """Standard deviation (B,) of what the guess leaves, a mean over pixels: c_out."""

@@ -24,6 +24,7 @@ from .timeline import NO_TIMELINE, BesideRecipe, Moments, Timeline, as_shown, sh
 
 SAMPLING_BATCH = 16  # films are always drawn by this many, so that the first ones do not depend on the asked number
 SHOWN = 4  # films of the timeline
+BY_STEPS = "the same films by steps of the sampler"
 COMPARED = 16  # films that a number of sampler steps is judged by
 
 Network = Callable[..., Tensor]
@@ -166,13 +167,14 @@ def energy_distance(a: Tensor, b: Tensor) -> float:
 Drawn = tuple[dict[str, float], tuple[Sequence[int], np.ndarray] | None]
 
 
-def by_steps(draw: Callable[[int], Tensor], real: Tensor, steps: Sequence[int]) -> Drawn:
-    """What numbers of sampler steps are worth: for each the energy distance of films that `draw` makes in so many, always
-    of the same noise, from real ones (of the first channel, the film), by name; and the first of them as a timeline."""
+def by_steps(draw: Callable[[int], Tensor], real: Tensor, steps: Sequence[int], *, channels: int = 1) -> Drawn:
+    """What numbers of sampler steps are worth: for each the energy distance of what `draw` makes in so many, always of the
+    same noise, from real films (N, C, H, W), by its first `channels`; and the first of them as a timeline."""
     distances, pictures = {}, []
     for count in steps:
-        films = draw(count)[:, :1].clamp(-1, 1)
-        distances[f"energy_distance_at_{count}_steps"] = round(energy_distance(films.cpu(), real[:, :1].cpu()), 4)
+        films = draw(count)[:, :channels].clamp(-1, 1)
+        name = f"energy_distance_at_{count}_step{'s' if count > 1 else ''}"
+        distances[name] = round(energy_distance(films.cpu(), real[:, :channels].cpu()), 4)
         shown = as_shown(films[:SHOWN], shown_side(films.shape[-1]))[:, 0]
         pictures.append(((shown + 1) * 127.5).round().to(torch.uint8).cpu().numpy())
     return distances, (list(steps), np.stack(pictures)) if pictures else None

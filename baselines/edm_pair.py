@@ -29,14 +29,12 @@ from ..benchmark.training.loop import seeded
 from ..benchmark.training.recipe import RowNumbers
 from . import edm
 from .diffusion_base import FilmBase
-from .diffusion_training import COMPARED, EDM, SAMPLING_BATCH, DiffusionRecipe, TrainingSettings, by_steps
+from .diffusion_training import BY_STEPS, COMPARED, EDM, SAMPLING_BATCH, DiffusionRecipe, TrainingSettings, by_steps
 from .diffusion_unet import FilmUNet, UNetSettings, check_side
 from .organ_maps import OrganMaps
 from .signed_maps import half_widths, least_areas, organs_of, signed_maps
 from .timeline import Along
 from .trained import Trained
-
-BY_STEPS = "the same films by steps of the sampler"
 
 
 @dataclass(frozen=True, kw_only=True)
