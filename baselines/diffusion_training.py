@@ -87,7 +87,7 @@ class TrainingSettings(Moments):
 
 
 class DiffusionRecipe(BesideRecipe):
-    """Training of `denoiser` by a process on films float32 (N, C, H, W) in about [-1, 1].
+    """Training of `denoiser` by a process on films float32 (N, C, H, W) in about [-1, 1], or uint8 as they are kept.
 
     `weights` (C,): of the channels in the loss. `known`: what the network is told of rows of the training films.
     """
@@ -136,7 +136,9 @@ class DiffusionRecipe(BesideRecipe):
         self.adam.param_groups[0]["lr"] = self.rate(at.index)
         rows = batch["rows"]
         known = {} if self.known is None else self.known(rows)
-        loss = (self.process.loss(self.denoiser, self.films[rows], known) * self.weights.to(at.device)).mean()
+        loss = (
+            self.process.loss(self.denoiser, as_values(self.films[rows]), known) * self.weights.to(at.device)
+        ).mean()
         at.update(loss, self.adam)
         s = self.settings
         seen = (at.index + 1) * s.batch_size
@@ -151,6 +153,11 @@ class DiffusionRecipe(BesideRecipe):
         with evaluating([self.average]):
             films = self.process.draw(self.average, self.start.to(device), known)
         return as_shown(films, shown_side(films.shape[-1]))
+
+
+def as_values(films: Tensor) -> Tensor:
+    """Films uint8 as float32 in [-1, 1]; others as they are."""
+    return films.float() / 127.5 - 1 if films.dtype == torch.uint8 else films
 
 
 def energy_distance(a: Tensor, b: Tensor) -> float:

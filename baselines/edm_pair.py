@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from ..benchmark import digest
 from ..benchmark.contracts.provider import Batch, Timelines
 from ..benchmark.data.dataset import Annotation, Dataset, DatasetInfo
-from ..benchmark.data.film_rows import Films
 from ..benchmark.errors import InputError
 from ..benchmark.progress import Progress
 from ..benchmark.training import loop as training
@@ -29,7 +28,16 @@ from ..benchmark.training.loop import seeded
 from ..benchmark.training.recipe import RowNumbers
 from . import edm
 from .diffusion_base import FilmBase
-from .diffusion_training import BY_STEPS, COMPARED, EDM, SAMPLING_BATCH, DiffusionRecipe, TrainingSettings, by_steps
+from .diffusion_training import (
+    BY_STEPS,
+    COMPARED,
+    EDM,
+    SAMPLING_BATCH,
+    DiffusionRecipe,
+    TrainingSettings,
+    as_values,
+    by_steps,
+)
 from .diffusion_unet import FilmUNet, UNetSettings, check_side
 from .organ_maps import OrganMaps
 from .signed_maps import half_widths, least_areas, organs_of, signed_maps
@@ -115,7 +123,8 @@ class EDMPair(Trained):
         masks = train.organ_masks()
         self.reaches = tuple(width * s.reach for width in half_widths(masks))
         self.parts, self.least = OrganMaps.learn(masks, train.organs).parts, least_areas(masks)
-        pairs = torch.from_numpy(np.concatenate([as_values(train.images), signed_maps(masks, self.reaches)], axis=1))
+        films = as_values(torch.from_numpy(np.array(train.images))[:, None]).numpy()
+        pairs = torch.from_numpy(np.concatenate([films, signed_maps(masks, self.reaches)], axis=1))
         with seeded(digest.derive_seed(self.name, "networks", seed)):
             built: Any = self.build(train.info)
             built["base"].learn(pairs)
@@ -166,8 +175,3 @@ class EDMPair(Trained):
         organs = self.built_for.organs if self.built_for is not None else ()
         shares = {f"share_enlarged_{organ}": round(count / n, 4) for organ, count in zip(organs, enlarged, strict=True)}
         self.said = {name: float(share) for name, share in shares.items() if share}
-
-
-def as_values(films: Films) -> np.ndarray:
-    """Films uint8 (N, H, W) as float32 (N, 1, H, W) in [-1, 1]."""
-    return np.asarray(films)[:, None].astype(np.float32) / np.float32(127.5) - np.float32(1)
