@@ -2,7 +2,7 @@
 
 Providers, tasks and commands are found through entry points (groups `cxrbench.providers`, `cxrbench.tasks` and
 `cxrbench.commands`), so a third party's provider and a baseline are the same thing; a provider may also be a path
-(`file.py:Class`), a folder of films (`folder:path`) or a program (`command:...`).
+(`file.py:Class`), a folder of films (`folder:path`), a program (`command:...`) or a model on disk (`onnx:file`, ...).
 """
 
 from __future__ import annotations
@@ -25,7 +25,26 @@ from .errors import CxrbenchError, InputError, unknown
 PROVIDERS = "cxrbench.providers"
 TASKS = "cxrbench.tasks"
 COMMANDS = "cxrbench.commands"
-_SCHEMES = {"folder": "FolderProvider", "command": "CommandProvider"}
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """What stands before the colon of a provider that is no class: its class, and what the argument names ("dir", "file",
+    or "" for a text)."""
+
+    module: str
+    attribute: str
+    kind: str
+
+
+_SCHEMES = {
+    "folder": Scheme("external", "FolderProvider", "dir"),
+    "command": Scheme("external", "CommandProvider", ""),
+    "diffusers": Scheme("model_folders", "DiffusersProvider", "dir"),
+    "monai": Scheme("model_folders", "BundleProvider", "dir"),
+    "onnx": Scheme("model_files", "OnnxProvider", "file"),
+    "torchscript": Scheme("model_files", "TorchScriptProvider", "file"),
+}
 
 
 OFFERS = "offers.json"
@@ -51,7 +70,13 @@ class Plugin:
     file: Path | None = None
     """The source file of a plugin given by path; None for one that is installed."""
     argument: str = ""
-    """What follows the colon of `folder:` and `command:`."""
+    """What follows the colon of `folder:`, `command:` and the like."""
+
+    @property
+    def kind(self) -> str:
+        """What the argument names: "dir", "file", or "" for a text or where there is none."""
+        scheme = _SCHEMES.get(self.spec.partition(":")[0])
+        return scheme.kind if self.argument and scheme is not None else ""
 
     def source(self) -> Path:
         """The file that defines the class."""
@@ -66,7 +91,8 @@ class Plugin:
         """sha256 over the source that defines the class, all it imports of its project, and its argument's content."""
         parts = [self.attribute, digest.of_code(self.source())]
         if self.argument:
-            parts.append(_argument_digest(self.argument))
+            one_file = self.kind == "file"
+            parts.append(digest.of_file(Path(self.argument)) if one_file else _argument_digest(self.argument))
         return digest.of_json(parts)
 
     def said(self) -> Offer | None:
@@ -198,14 +224,17 @@ def _by_path(kind: str, spec: str) -> Plugin | None:
 
 
 def find_provider(spec: str) -> Plugin:
-    """A provider by name, `file.py:Class`, `folder:path` or `command:...`; InputError says what was expected."""
-    scheme, _, rest = spec.partition(":")
-    if scheme in _SCHEMES:
+    """A provider by name, `file.py:Class`, `folder:path`, `command:...` or a model (`onnx:file`, `torchscript:file`,
+    `diffusers:path`, `monai:path`); InputError says what was expected."""
+    name, _, rest = spec.partition(":")
+    scheme = _SCHEMES.get(name)
+    if scheme is not None:
         if not rest.strip():
-            raise InputError(f"provider '{spec}': expected something after '{scheme}:'")
-        argument = str(_resolved("provider", rest)) if scheme == "folder" else rest
-        if scheme == "folder" and not _is("dir", argument):
-            raise InputError(f"provider '{spec}': {rest} is not a folder")
-        label = Path(argument).name if scheme == "folder" else Path(rest.split()[-1]).stem
-        return Plugin(label, spec, f"{__package__}.contracts.external", _SCHEMES[scheme], argument=argument)
+            raise InputError(f"provider '{spec}': expected something after '{name}:'")
+        argument = str(_resolved("provider", rest)) if scheme.kind else rest
+        if scheme.kind and not _is(scheme.kind, argument):
+            raise InputError(f"provider '{spec}': {rest} is not a {'folder' if scheme.kind == 'dir' else scheme.kind}")
+        label = Path(rest.split()[-1]).stem if not scheme.kind else Path(argument).name
+        label = Path(label).stem if scheme.kind == "file" else label
+        return Plugin(label, spec, f"{__package__}.contracts.{scheme.module}", scheme.attribute, argument=argument)
     return _by_path("provider", spec) or _by_name("provider", spec, PROVIDERS)

@@ -31,9 +31,9 @@ _kept: OrderedDict[tuple[object, ...], Dataset] = OrderedDict()
 _lock = Lock()
 
 
-def read_trained_on(folder: Path) -> list[str]:
-    """The ids of `trained_on.txt`, one a line; none where there is no such file."""
-    file = folder / "trained_on.txt"
+def read_trained_on(folder: Path, name: str = "trained_on.txt") -> list[str]:
+    """The ids of a text file in a folder, one a line; none where there is no such file."""
+    file = folder / name
     if not file.is_file():
         return []
     try:

@@ -174,6 +174,6 @@ def portable(plugin: Plugin) -> str:
     """The spec by which another process finds the same provider, whatever its working folder."""
     if plugin.file is not None:
         return f"{plugin.file}:{plugin.attribute}"
-    if plugin.argument and plugin.spec.startswith("folder:"):
-        return f"folder:{plugin.argument}"
+    if plugin.kind:
+        return f"{plugin.spec.partition(':')[0]}:{plugin.argument}"
     return plugin.spec

@@ -113,6 +113,8 @@ SILENT = (
     *(
         "benchmark/contracts/conformance.py",
         "benchmark/contracts/external.py",
+        "benchmark/contracts/model_files.py",
+        "benchmark/contracts/model_folders.py",
         "benchmark/contracts/pictures.py",
         "benchmark/contracts/picture_arrays.py",
         "benchmark/contracts/picture_folders.py",
