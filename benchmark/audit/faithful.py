@@ -4,38 +4,21 @@ films' own masks, labels or boxes; beside it the same on real films that it neve
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..contracts.task import ArmName, Task
-from ..data.catalogue import find_dataset
+from ..contracts.task import Task
 from ..data.dataset import Dataset
-from ..data.sizes import FULL
-from ..errors import CxrbenchError, StoreError, one_line
+from ..errors import CxrbenchError, one_line
 from ..fidelity.audit import Agreement, Audit
-from ..home import home
 from ..metrics.classification import auc
 from ..progress import Progress
-from ..registry import find_task
-from ..runs.record import Record
-from ..runs.store import MODEL, Level, Store
-from ..settings import restore
+from .real_model import Judge, load_judge, newest_real
 from .sources import Opened
 
 DRAWS = 400
 ALL = "all"
-
-
-@dataclass(frozen=True)
-class Judge:
-    """A trained REAL model, its task, and the real films that it is tested on."""
-
-    task: Task
-    model: Any
-    test: Dataset
 
 
 def with_agreement(audit: Audit, opened: Opened, progress: Progress) -> Audit:
@@ -43,7 +26,7 @@ def with_agreement(audit: Audit, opened: Opened, progress: Progress) -> Audit:
     films = opened.sides.films
     if not films.annotations:
         return _without(audit, "the films' annotations are not asked about: they have none")
-    record = _newest(opened)
+    record = newest_real(opened, films.annotations.__contains__)
     if record is None:
         data = opened.sides.real.info.name
         return _without(
@@ -52,7 +35,7 @@ def with_agreement(audit: Audit, opened: Opened, progress: Progress) -> Audit:
             f"`cxrbench run --provider copy_train --data {data} --arms real` trains one",
         )
     try:
-        judge = _judge(record)
+        judge = load_judge(record)
         progress.update(0.3)
         rows = agreement(judge, films)
     except CxrbenchError as error:
@@ -70,38 +53,6 @@ def with_agreement(audit: Audit, opened: Opened, progress: Progress) -> Audit:
 
 def _without(audit: Audit, line: str) -> Audit:
     return audit.model_copy(update={"left_out": [*audit.left_out, line]})
-
-
-def _newest(opened: Opened) -> Record | None:
-    """The newest record of a REAL model of these real films whose task needs what the films are annotated with, at the
-    largest size."""
-    store = Store(home() / "store")
-    films, name = opened.sides.films, opened.sides.real.info.name
-    wanted = opened.cell.data.name if opened.cell is not None else name
-    found = []
-    for path in sorted((store.root / Level.RECORDS.value).glob("*/*/record.json")):
-        try:
-            record = store.record(path.parent.name)
-            if record.cell.arm != ArmName.REAL.value or record.cell.data.name != wanted or record.cell.placebo:
-                continue
-            needs = find_task(record.cell.task.name).load().needs
-        except (StoreError, CxrbenchError):
-            continue
-        if needs in films.annotations and (path.parent / MODEL).is_file():
-            found.append(record)
-    return max(found, key=lambda one: (one.cell.size == FULL, one.created, one.key), default=None)
-
-
-def _judge(record: Record) -> Judge:
-    cell = record.cell
-    cls: type[Task] = find_task(cell.task.name).load()
-    task = cls(restore(cls.presets[cell.preset], cell.task.settings))
-    data = find_dataset(cell.data.name, task.settings.resolution)
-    slot = next(
-        one for one in task.slots(data) if (one.fold, one.size, one.arm.value) == (cell.fold, cell.size, cell.arm)
-    )
-    model = task.load_model(Store(home() / "store").path(Level.RECORDS, record.key) / MODEL, data)
-    return Judge(task, model, task.test_set(data, slot))
 
 
 def agreement(judge: Judge, films: Dataset) -> list[Agreement]:

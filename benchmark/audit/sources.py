@@ -13,16 +13,19 @@ import numpy as np
 
 from ..contracts.picture_sources import find_pictures
 from ..contracts.pictures import read_pictures
+from ..contracts.task import ArmName, Slot, Task
 from ..data.catalogue import dataset_folder, find_dataset, is_drawn, list_datasets
+from ..data.copies import originals
 from ..data.dataset import Dataset, load_dataset
 from ..errors import InputError, ProviderError, unknown
 from ..fidelity.audit import Sides
 from ..home import home
 from ..progress import Progress
 from ..reader_study.sources import provider_films
-from ..registry import PROVIDERS, find_provider, plugins
+from ..registry import PROVIDERS, find_provider, find_task, plugins
 from ..results.folder import RESULTS, load_run
 from ..runs.store import Store
+from ..settings import restore
 
 if TYPE_CHECKING:
     from ..runs.record import CellIdentity
@@ -59,9 +62,9 @@ def open_sides(
     progress: Progress,
     make: Maker | None = None,
 ) -> Opened:
-    """The films that a text names, and the real films: `against`, by default those that a provider of the store was fitted
-    on. `make` puts the films of a provider, fitted on a dataset, into the store where it has none. InputError, in one line,
-    for what is none or where nothing says what is real."""
+    """The films that a text names, and the real films: `against`, by default those that a provider of the store was
+    fitted on. `make` puts the films of a provider, fitted on a dataset, into the store where it has none.
+    InputError, in one line, for what is none or where nothing says what is real."""
     path = Path(text).expanduser()
     cell: CellIdentity | None = None
     films: Dataset | None = None
@@ -95,7 +98,7 @@ def open_sides(
     noticed = tuple(films.info.remarks)
     if own != side:
         noticed += (f"films of {own} pixels are compared at {side}, as the real ones",)
-    return Opened(_sides(films, real), made_by, cell, noticed)
+    return Opened(_sides(films, real, cell), made_by, cell, noticed)
 
 
 def _of_provider(text: str, against: str | None, make: Maker | None) -> tuple[Dataset, CellIdentity | None]:
@@ -118,17 +121,35 @@ def _is_dataset(text: str) -> bool:
         return False
 
 
-def _sides(films: Dataset, real: Dataset) -> Sides:
-    """The real films that were learnt from and those of other patients that were not, by the column `split`."""
-    if "split" not in real.cases:
+def _sides(films: Dataset, real: Dataset, cell: CellIdentity | None) -> Sides:
+    """The real films that were learnt from and those of other patients that were not: of a run those of its own
+    task, else by the column `split`."""
+    ids, patients = np.array(real.ids), real.cases["patient"].astype(str).to_numpy()
+    if cell is not None and cell.data.name == real.info.name:
+        learnt, tested = (np.isin(ids, list(names)) for names in learnt_and_tested(cell))
+    elif "split" in real.cases:
+        learnt, tested = (real.cases["split"].astype(str).to_numpy() == part for part in ("train", "test"))
+    else:
         return Sides(films, real)
-    split = real.cases["split"].astype(str).to_numpy()
-    patients = real.cases["patient"].astype(str).to_numpy()
-    training = np.flatnonzero(split == "train")
-    held_out = np.flatnonzero((split == "test") & ~np.isin(patients, patients[training]))
+    training = np.flatnonzero(learnt)
+    held_out = np.flatnonzero(tested & ~np.isin(patients, patients[training]))
     if not len(training) or not len(held_out):
         return Sides(films, real)
     return Sides(films, real, real.select(training), real.select(held_out))
+
+
+def task_of(cell: CellIdentity) -> tuple[Task, Dataset, Slot]:
+    """The task of a cell, its films and its slot. InputError where its films are not there any more."""
+    cls: type[Task] = find_task(cell.task.name).load()
+    task = cls(restore(cls.presets[cell.preset], cell.task.settings))
+    data = find_dataset(cell.data.name, task.settings.resolution)
+    return task, data, Slot(cell.fold, cell.size, ArmName(cell.arm), cell.seed)
+
+
+def learnt_and_tested(cell: CellIdentity) -> tuple[frozenset[str], frozenset[str]]:
+    """Ids of the real films that the provider of a cell was fitted on, and of those that its arm is tested on."""
+    task, data, slot = task_of(cell)
+    return frozenset(originals(task.training_set(data, slot))), frozenset(task.test_set(data, slot).ids)
 
 
 def _arrays_apart(path: Path, into: str) -> Path:

@@ -56,7 +56,26 @@ def facts(audit: Audit) -> list[tuple[str, str]]:
     if (copies := audit.copies) is not None:
         found.append(("copies of training films", copies.sentence))
         mine, theirs = (f"{100 * value:.0f} %" for value in (copies.authentic, copies.authentic_real))
-        found.append(("AuthPct", f"{mine} authentic ({theirs} of held-out real films); C_T {copies.copying:+.1f}"))
+        found.append(("AuthPct", f"{mine} authentic ({theirs} of held-out real films)"))
+        cells = "one cell" if copies.copying_cells == 1 else f"{copies.copying_cells} cells"
+        found.append((f"C_T ({cells})", copies.copying_sentence or "left out"))
+    if (shown := audit.patients) is not None:
+        network = f"network of {shown.network}, AUC {_between(shown.auc, shown.auc_low, shown.auc_high)}"
+        found.append((f"films that show a training patient ({network})", shown.sentence))
+        found.append(
+            (
+                "beyond the threshold of re-identification",
+                f"{shown.above} films, {100 * shown.share:.1f} % "
+                f"({100 * shown.false_alarms:.1f} % of held-out patients; p = {shown.p:.2g})",
+            )
+        )
+    if (members := audit.membership) is not None:
+        bias = (
+            "; the control reaches it too: the split is biased, nothing is said of the films"
+            if members.split_bias
+            else ""
+        )
+        found.append(("membership", f"{members.sentence}, control {members.control:.2f} (p = {members.p:.2g}){bias}"))
     for one in audit.agreement:
         ours = _between(one.value, one.low, one.high)
         theirs = _between(one.real, one.real_low, one.real_high)

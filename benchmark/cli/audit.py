@@ -30,7 +30,12 @@ def audit(
         typer.Option(help="The real films: a dataset or its folder; default: what a provider was fitted on."),
     ] = None,
     fail_if: Annotated[
-        str, typer.Option("--fail-if", help="Exit with 1 where a number is past these: copies>0,fd_ratio>3.")
+        str,
+        typer.Option(
+            "--fail-if",
+            help="Exit with 1 where a number is past these, with its whole interval where it has one: "
+            "copies>0,fd_ratio>3 (a lower end above 3).",
+        ),
     ] = "",
     weights: Annotated[
         list[str] | None,
@@ -46,20 +51,22 @@ def audit(
 ) -> None:
     """Distances, diversity, copies and annotations of synthetic films beside real ones. Nothing is trained."""
     from ..audit.page import write_audit
-    from ..fidelity.thresholds import broken, parse_thresholds
+    from ..fidelity.thresholds import broken, parse_thresholds, untold
     from .progress_bar import shown_progress
 
     thresholds = parse_thresholds(fail_if)
     with shown_progress("audit") as progress:
         found, opened = _made(films, against, weights or [], resolution, progress)
     page = None if out is None else write_audit(found, opened.sides.films, opened.sides.real, out)
-    failed = broken(thresholds, found.numbers())
+    failed = broken(thresholds, found.numbers(), found.intervals())
     if as_json:
         print(json.dumps(found.model_dump(mode="json", by_alias=True) | {"failed": failed}, indent=1))
     else:
         _tell(found, opened)
         if page is not None:
             print(f"page   {page}")
+    for line in untold(thresholds, found.numbers(), found.intervals()):
+        print(f"note: {line}", file=sys.stderr)
     for line in failed:
         print(f"failed: {line}", file=sys.stderr)
     if failed:
@@ -70,13 +77,23 @@ def _made(
     films: str, against: str | None, weights: list[str], resolution: int | None, progress: Progress
 ) -> tuple[Audit, Opened]:
     from ..audit.faithful import with_agreement
+    from ..audit.own_spaces import own_spaces
+    from ..audit.patient_net import recogniser_for
     from ..audit.sources import open_sides
     from ..fidelity.audit import make_audit
     from ..fidelity.networks import local_space
 
     more = [local_space(text) for text in weights]
     opened = open_sides(films, against, resolution, progress.part("films", 0.0, 0.1), make=_sampled)
-    found = make_audit(opened.sides, opened.made_by, more, progress.part("", 0.1, 0.9))
+    own, missing = own_spaces(opened)
+    found = make_audit(
+        opened.sides,
+        opened.made_by,
+        [*own, *more],
+        progress.part("", 0.1, 0.9),
+        recogniser=recogniser_for(opened.sides.real.info.name),
+    )
+    found = found.model_copy(update={"left_out": [*found.left_out, *missing]})
     return with_agreement(found, opened, progress.part("annotations", 0.9, 1.0)), opened
 
 

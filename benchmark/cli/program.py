@@ -26,6 +26,7 @@ from .listing import list_
 from .models import models
 from .offers import plugins_
 from .reader_study import app as reader_study_app
+from .reidentify import reidentify
 from .report import compare, report
 from .run import run
 from .store import app as store_app
@@ -47,6 +48,7 @@ app.command("list")(list_)
 app.command("curve")(curve)
 app.command("models")(models)
 app.command("audit")(audit)
+app.command("reidentify")(reidentify)
 app.command("report")(report)
 app.command("compare")(compare)
 app.command("table")(table)

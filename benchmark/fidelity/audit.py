@@ -1,9 +1,9 @@
-"""An audit of synthetic films against real ones: every space, diversity, copies; as plain values for a table, a page and a
-file. Nothing is trained."""
+"""An audit of synthetic films against real ones: every space, diversity, copies; as plain values for a table, a
+page and a file. Nothing is trained."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +13,13 @@ from pydantic import Field
 from ..data.dataset import Dataset
 from ..errors import InputError
 from ..metrics.frechet import LEAST, same_count
-from ..metrics.neighbours import authentic, copying_score, nearest, resampled
+from ..metrics.neighbours import resampled
 from ..progress import Progress
 from ..schema import Strict
 from .anatomy import PER_ORGAN
 from .compare import InSpace, Share, compare
-from .memorisation import LEAST as LEAST_HELD_OUT
-from .memorisation import Memorised, memorised
 from .networks import MISSING, imagenet_space
+from .privacy_report import Copies, MembershipFound, PatientsShown, Recogniser, privacy
 from .repeats import repeats
 from .spaces import ANATOMY, GREY, TEXTURE, Space, comparable
 
@@ -40,31 +39,6 @@ class Films(Strict):
     digest: str
 
 
-class CopyPower(Strict):
-    """Of copies of a kind: the share that is told, and the smallest share of the films that would have been seen with 95 %
-    power (None: not seen)."""
-
-    kind: str
-    told: float
-    share: float | None
-
-
-class Copies(Strict):
-    """Training films among the films (`fidelity.memorisation`), AuthPct and C_T with those of held-out films beside."""
-
-    films: int
-    training: int
-    held_out: int
-    copies: int
-    p: float
-    pairs: list[tuple[str, str]]
-    power: list[CopyPower]
-    sentence: str
-    authentic: float
-    authentic_real: float
-    copying: float
-
-
 class Agreement(Strict):
     """A REAL model on the films' own annotations, beside held-out real films: mean and 95 % interval of a metric."""
 
@@ -82,12 +56,14 @@ class Agreement(Strict):
 
     @property
     def worse(self) -> bool:
-        """Whether the annotations agree less with the films than those of real films do, by intervals that do not touch."""
+        """Whether the annotations agree less with the films than those of real films do, by intervals that do not
+        touch."""
         return self.high < self.real_low
 
 
 class Audit(Strict):
-    """All that an audit found. `alarms`: what is conspicuous, a line each; `left_out`: what could not be asked, and why."""
+    """All that an audit found. `alarms`: what is conspicuous, a line each; `left_out`: what could not be asked, and
+    why."""
 
     schema_version: int = Field(default=SCHEMA, alias="schema")
     films: Films
@@ -99,6 +75,8 @@ class Audit(Strict):
     repeats: float
     repeats_real: float
     copies: Copies | None = None
+    patients: PatientsShown | None = None
+    membership: MembershipFound | None = None
     agreement: list[Agreement] = Field(default_factory=list)
     alarms: list[str] = Field(default_factory=list)
     left_out: list[str] = Field(default_factory=list)
@@ -119,15 +97,38 @@ class Audit(Strict):
                 "authentic": self.copies.authentic,
                 "copying": self.copies.copying,
             }
+        if self.patients is not None:
+            found |= {"patients": float(self.patients.certain), "patients_share": self.patients.share}
+        if self.membership is not None:
+            found["membership"] = self.membership.auc
         if self.agreement:
             found["agreement"] = min(one.value for one in self.agreement)
         return found
 
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """95 % intervals of the `numbers` that have one, by their names; of the worst over spaces the worst of each end."""
+        ends = {f"fd_ratio:{one.space}": (one.frechet.low, one.frechet.high) for one in self.spaces}
+        found = ends | {"fd_ratio": _worst(max, ends.values())}
+        for name in ("precision", "recall", "density", "coverage"):
+            shares = {f"{name}:{one.space}": getattr(one, name) for one in self.spaces}
+            ends = {title: (share.low, share.high) for title, share in shares.items()}
+            found |= ends | {name: _worst(min, ends.values())}
+        if self.alike is not None:
+            found["ms_ssim"] = (self.alike.low, self.alike.high)
+        if self.agreement:
+            found["agreement"] = _worst(min, [(one.low, one.high) for one in self.agreement])
+        return found
+
+
+def _worst(choose: Callable[..., float], ends: Iterable[tuple[float, float]]) -> tuple[float, float]:
+    lows, highs = zip(*ends, strict=True)
+    return choose(lows), choose(highs)
+
 
 @dataclass(frozen=True)
 class Sides:
-    """Synthetic films and real ones of the same size; of the real ones those that were learnt from and those that were not,
-    where that is known."""
+    """Synthetic films and real ones of the same size; of the real ones those that were learnt from and those that
+    were not, where that is known."""
 
     films: Dataset
     real: Dataset
@@ -135,11 +136,16 @@ class Sides:
     held_out: Dataset | None = None
 
 
+def with_common_masks(sides: Sides) -> bool:
+    """Whether both sides have masks, some of the same organs."""
+    common = set(sides.real.organs) & set(sides.films.organs)
+    return sides.films.masks is not None and sides.real.masks is not None and bool(common)
+
+
 def default_spaces(sides: Sides) -> tuple[list[Space], list[str]]:
-    """The spaces that these films can be compared in, and a line for each that they cannot."""
+    """The spaces that these films can be compared in without a model, and a line for each that they cannot."""
     spaces, left_out = [GREY, TEXTURE], []
-    common = [organ for organ in sides.real.organs if organ in sides.films.organs]
-    if sides.films.masks is None or sides.real.masks is None or not common:
+    if not with_common_masks(sides):
         whose = "the films" if sides.films.masks is None else "the real films" if sides.real.masks is None else "both"
         left_out.append(f"the space anatomy is left out: it needs masks of the same organs, and {whose} have none")
     else:
@@ -152,8 +158,16 @@ def default_spaces(sides: Sides) -> tuple[list[Space], list[str]]:
     return spaces, left_out
 
 
-def make_audit(sides: Sides, made_by: str, more: Sequence[Space] = (), progress: Progress | None = None) -> Audit:
-    """The audit of films. InputError for too few films or for sizes that differ."""
+def make_audit(
+    sides: Sides,
+    made_by: str,
+    more: Sequence[Space] = (),
+    progress: Progress | None = None,
+    *,
+    recogniser: Recogniser | None = None,
+) -> Audit:
+    """The audit of films. `more`: spaces besides those that need no model; `recogniser`: a network that knows
+    patients again. InputError for too few films or for sizes that differ."""
     progress = progress or Progress()
     films, real = _common_organs(sides.films, sides.real)
     if films.resolution != real.resolution:
@@ -165,14 +179,20 @@ def make_audit(sides: Sides, made_by: str, more: Sequence[Space] = (), progress:
     found = []
     for index, space in enumerate([*spaces, *more]):
         total = len(spaces) + len(more)
-        part = progress.part(space.name, 0.9 * index / total, 0.9 * (index + 1) / total)
-        found.append(_in_space(space, real, films, part))
-    progress.update(0.9, "copies")
-    copies, why = _copies(sides)
+        part = progress.part(space.name, 0.8 * index / total, 0.8 * (index + 1) / total)
+        try:
+            found.append(_in_space(space, real, films, part))
+        except InputError as error:
+            if space.unseen is None:
+                raise
+            left_out.append(f"the space {space.name} is left out: {error}")
+    known = privacy(
+        films, sides.training, sides.held_out, recogniser, real.info.name, progress.part("copies", 0.8, 1.0)
+    )
     alike, no_ssim = _alike(films, real, len(chosen))
     again = repeats(films.images), repeats(real.images)
     alarms = [line for one in found for line in one.alarms()]
-    alarms += _alarms(copies, alike, *again)
+    alarms += known.alarms() + _alarms(alike, *again)
     return Audit(
         films=_about(films, made_by),
         real=_about(real, real.info.provenance),
@@ -181,9 +201,11 @@ def make_audit(sides: Sides, made_by: str, more: Sequence[Space] = (), progress:
         alike=alike,
         repeats=again[0],
         repeats_real=again[1],
-        copies=copies,
+        copies=known.copies,
+        patients=known.patients,
+        membership=known.membership,
         alarms=alarms,
-        left_out=[*left_out, *why, *no_ssim],
+        left_out=[*left_out, *known.left_out, *no_ssim],
     )
 
 
@@ -216,13 +238,15 @@ def _with_organs(films: Dataset, organs: tuple[str, ...]) -> Dataset:
 
 
 def _in_space(space: Space, real: Dataset, films: Dataset, progress: Progress) -> InSpace:
+    if space.unseen is not None:
+        real = real.select(np.array([name in space.unseen for name in real.ids]))
+        same_count(len(real), len(films))  # too few films: before any work
     vectors = [
         space.features(one, progress.part("", low, high)) for one, low, high in ((real, 0, 0.5), (films, 0.5, 0.9))
     ]
     a, b = comparable(space, *vectors)
-    columns = {}
-    if space is ANATOMY:
-        columns = {organ: slice(index * PER_ORGAN, (index + 1) * PER_ORGAN) for index, organ in enumerate(films.organs)}
+    organs = films.organs if space is ANATOMY else space.organs
+    columns = {organ: slice(index * PER_ORGAN, (index + 1) * PER_ORGAN) for index, organ in enumerate(organs)}
     return compare(space.name, space.about, a, b, columns=columns, groups=_with_findings(real, films))
 
 
@@ -234,49 +258,6 @@ def _with_findings(real: Dataset, films: Dataset) -> dict[str, tuple[np.ndarray,
         if len(rows) >= 2 * LEAST and len(others) >= LEAST:
             found[name.replace("_", " ")] = (rows, others)
     return found
-
-
-def _copies(sides: Sides) -> tuple[Copies | None, list[str]]:
-    training, held_out = sides.training, sides.held_out
-    if training is None or held_out is None or min(len(training), len(held_out)) < LEAST_HELD_OUT:
-        why = (
-            "copies of training films are not sought: it takes real films that were learnt from and others that were not, "
-            f"{LEAST_HELD_OUT} of each; a column `split` of train and test in the real films says which"
-        )
-        return None, [why]
-    found = memorised(sides.films.images, training.images, held_out.images)
-    vectors = [_pixels(one) for one in (training, sides.films, held_out)]
-    return _copies_said(found, sides.films.ids, training.ids, *vectors), []
-
-
-def _pixels(films: Dataset) -> np.ndarray:
-    from ..data.resize import resize_films
-
-    small = resize_films(np.asarray(films.images), min(32, films.resolution))
-    return small.reshape(len(films), -1) / (255.0 * small.shape[1])
-
-
-def _copies_said(
-    found: Memorised,
-    names: Sequence[str],
-    of_training: Sequence[str],
-    training: np.ndarray,
-    films: np.ndarray,
-    held_out: np.ndarray,
-) -> Copies:
-    return Copies(
-        films=found.films,
-        training=found.training,
-        held_out=found.held_out,
-        copies=found.copies,
-        p=found.p,
-        pairs=[(names[row], of_training[other]) for row, other in found.pairs[:10]],
-        power=[CopyPower(kind=one.kind, told=one.told, share=one.share) for one in found.power],
-        sentence=found.sentence(),
-        authentic=float(authentic(training, films).mean()),
-        authentic_real=float(authentic(training, held_out).mean()),
-        copying=copying_score(nearest(held_out, training)[0], nearest(films, training)[0]),
-    )
 
 
 def _alike(films: Dataset, real: Dataset, count: int) -> tuple[Share | None, list[str]]:
@@ -299,12 +280,8 @@ def _alike(films: Dataset, real: Dataset, count: int) -> tuple[Share | None, lis
     return Share(**values, low=low, high=high, real_low=real_low, real_high=real_high), []
 
 
-def _alarms(copies: Copies | None, alike: Share | None, again: float, again_real: float) -> list[str]:
+def _alarms(alike: Share | None, again: float, again_real: float) -> list[str]:
     found = []
-    if copies is not None and copies.copies:
-        found.append(f"{copies.copies} copies of training films (p = {copies.p:.1g})")
-    if copies is not None and copies.copying < -3:
-        found.append(f"C_T {copies.copying:.1f}: nearer to the training films than held-out films are")
     if again > again_real + REPEATED:
         found.append(
             f"{100 * again:.0f} % of the films are shown more than once ({100 * again_real:.0f} % of real ones)"

@@ -158,7 +158,7 @@ def _nearer(apart: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.log(np.maximum(first, 1e-6) / np.maximum(others, 1e-6)), apart.argmin(axis=1)
 
 
-def _tails(values: np.ndarray, held_out: np.ndarray) -> np.ndarray:
+def tails(values: np.ndarray, held_out: np.ndarray) -> np.ndarray:
     """Probability of a value as low as each, for one more film like the held-out ones; a value that is no lower than the
     tail has at least the tail's share. The tail is that of the lowest tenth (ten films or more), taken for exponential, as a
     prediction from so many: Pareto's."""
@@ -183,17 +183,17 @@ def memorised(films: Films, training: Films, held_out: Films, *, planted: int = 
     real = references.ratios(held_out)[0]
     values, rows = references.ratios(films)
     level = LEVEL / len(films)
-    tails = _tails(values, real)
-    copies = np.flatnonzero(tails < level)
+    found = tails(values, real)
+    copies = np.flatnonzero(found < level)
     chosen = np.linspace(0, len(training) - 1, min(planted, len(training))).round().astype(int)
     originals = np.asarray(training[chosen])
     power = []
     for kind, copy in COPIES.items() if planted else ():
-        told = float((_tails(references.ratios(copy(originals))[0], real) < level).mean())
+        told = float((tails(references.ratios(copy(originals))[0], real) < level).mean())
         power.append(Power(kind, told, smallest_share(told, len(films))))
-    order = copies[np.argsort(tails[copies], kind="stable")]
+    order = copies[np.argsort(found[copies], kind="stable")]
     pairs = tuple((int(row), int(rows[row])) for row in order)
-    p = float(min(1.0, tails.min() * len(films))) if len(films) else 1.0
+    p = float(min(1.0, found.min() * len(films))) if len(films) else 1.0
     return Memorised(len(films), len(held_out), len(training), len(copies), pairs, p, tuple(power))
 
 

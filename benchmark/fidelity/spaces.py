@@ -32,6 +32,10 @@ class Space:
     needs_masks: bool = False
     standard: bool = False
     """Whether features have units of their own: they are then divided by the deviation of the real films'."""
+    organs: tuple[str, ...] = ()
+    """Where features are those of `anatomy` of masks that the space makes itself: of which organs, in their order."""
+    unseen: frozenset[str] | None = None
+    """Ids of the real films that it may be shown: those that its network was not trained on; None: all."""
 
 
 def _by_films(function: Callable[[np.ndarray], np.ndarray]) -> Callable[[Dataset, Progress], np.ndarray]:

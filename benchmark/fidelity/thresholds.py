@@ -1,4 +1,8 @@
-"""Thresholds that fail an audit: `copies>0,fd_ratio>3,coverage<0.5`, for the CI of a generator."""
+"""Thresholds that fail an audit: `copies>0,fd_ratio>3,coverage<0.5`, for the CI of a generator.
+
+A number with an interval is past a threshold where its whole interval is: `fd_ratio>3` fails where the lower end is above
+3, `coverage<0.5` where the upper end is below 0.5. What lies on both sides is no failure, and is said.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +23,10 @@ _SIGNS: dict[str, Callable[[float, float], bool]] = {
 _FORM = re.compile(r"([a-z_]+(?::[^<>=,]+)?)\s*(>=|<=|>|<)\s*(-?[0-9.]+(?:e-?[0-9]+)?)", re.IGNORECASE)
 NAMES = (
     *("alarms", "agreement", "authentic", "copies", "copying", "coverage", "density", "fd_ratio", "ms_ssim"),
-    *("precision", "recall", "repeats"),
+    *("membership", "patients", "patients_share", "precision", "recall", "repeats"),
 )
+Intervals = Mapping[str, tuple[float, float]]
+"""Lower and upper ends by the name of a number; a number without one is as it is."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +62,38 @@ def parse_thresholds(text: str) -> list[Threshold]:
     return found
 
 
-def broken(thresholds: list[Threshold], numbers: Mapping[str, float]) -> list[str]:
-    """A line for each threshold that the numbers break, or that names a number which this audit has not, or cannot tell."""
+def broken(thresholds: list[Threshold], numbers: Mapping[str, float], intervals: Intervals | None = None) -> list[str]:
+    """A line for each threshold that the numbers break, with their whole interval where they have one, or that names a
+    number which this audit has not, or cannot tell."""
     lines = []
     for one in thresholds:
         if one.name not in numbers:
             lines.append(f"{one}: this audit has no number {one.name} (it has {', '.join(sorted(numbers))})")
         elif math.isnan(numbers[one.name]):
             lines.append(f"{one}: {one.name} could not be told of these films")
-        elif one.broken(numbers[one.name]):
-            lines.append(f"{one}: found {numbers[one.name]:.4g}")
+        elif one.broken(_nearest(one, numbers, intervals or {})):
+            lines.append(f"{one}: found {_found(one, numbers, intervals or {})}")
     return lines
+
+
+def untold(thresholds: list[Threshold], numbers: Mapping[str, float], intervals: Intervals) -> list[str]:
+    """A line for each threshold that a number is past, but not its whole interval: more films would tell."""
+    return [
+        f"{one}: found {_found(one, numbers, intervals)}: with so few films this cannot be told, and is no failure"
+        for one in thresholds
+        if one.name in intervals and one.broken(numbers[one.name]) and not one.broken(_nearest(one, numbers, intervals))
+    ]
+
+
+def _nearest(threshold: Threshold, numbers: Mapping[str, float], intervals: Intervals) -> float:
+    """The end of the interval that is nearest to being no failure."""
+    low, high = intervals.get(threshold.name, (numbers[threshold.name],) * 2)
+    return low if threshold.sign.startswith(">") else high
+
+
+def _found(threshold: Threshold, numbers: Mapping[str, float], intervals: Intervals) -> str:
+    value = f"{numbers[threshold.name]:.4g}"
+    if threshold.name not in intervals:
+        return value
+    low, high = intervals[threshold.name]
+    return f"{value} ({low:.4g} to {high:.4g})"

@@ -13,9 +13,10 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from cxrbench.benchmark.audit import faithful
-from cxrbench.benchmark.audit.faithful import Judge, agreement
+from cxrbench.benchmark.audit import real_model, sources
+from cxrbench.benchmark.audit.faithful import agreement
 from cxrbench.benchmark.audit.page import audit_page
+from cxrbench.benchmark.audit.real_model import Judge
 from cxrbench.benchmark.audit.sources import is_provider, open_sides
 from cxrbench.benchmark.cli.program import app
 from cxrbench.benchmark.contracts.task import Predictions
@@ -263,7 +264,8 @@ def test_a_real_model_of_the_store_is_asked_and_without_one_it_is_said_how_to_ge
     assert "the store has no REAL model of chests" in missing and "--arms real" in missing
     request = Request(provider=provider, task=task, data="chests", overrides=("task.films=30",))
     assert [one.error for one in execute(prepare(request)) if one.error] == []
-    monkeypatch.setattr(faithful, "find_task", lambda name: find_task(task))
+    for module in (real_model, sources):
+        monkeypatch.setattr(module, "find_task", lambda name: find_task(task))
     code, said, noted = run(provider)
     assert code == 0, noted
     assert "DSC of a REAL model, all: " in said and "on held-out real films" in said
@@ -346,8 +348,16 @@ def test_bad_input_is_one_line(tmp_path, folders, real):
 def test_thresholds_name_numbers_of_a_space_and_say_when_a_number_is_not_there():
     asked = parse_thresholds("copies>0, fd_ratio:anatomy>=3,coverage<0.5")
     assert broken(asked, {"copies": 0, "fd_ratio:anatomy": 2.9, "coverage": 0.6}) == []
-    untold = broken(asked, {"copies": 0, "fd_ratio:anatomy": float("nan"), "coverage": 0.6})
-    assert len(untold) == 1 and "could not be told" in untold[0], "what cannot be told passes no threshold"
+    nothing = broken(asked, {"copies": 0, "fd_ratio:anatomy": float("nan"), "coverage": 0.6})
+    assert len(nothing) == 1 and "could not be told" in nothing[0], "what cannot be told passes no threshold"
+    ends = {"fd_ratio:anatomy": (2.1, 5.0), "coverage": (0.3, 0.45)}
+    numbers = {"copies": 0, "fd_ratio:anatomy": 3.4, "coverage": 0.4}
+    assert broken(asked, numbers, ends) == ["coverage<0.5: found 0.4 (0.3 to 0.45)"], (
+        "a lower end below 3 is not past it"
+    )
+    (line,) = untold(asked, numbers, ends)
+    assert line.startswith("fd_ratio:anatomy>=3: found 3.4 (2.1 to 5)") and "cannot be told" in line
+    assert len(broken(asked, numbers, ends | {"fd_ratio:anatomy": (3.1, 5.0)})) == 2
     lines = broken(asked, {"fd_ratio:anatomy": 3, "coverage": 0.4})
     assert lines[0].startswith("copies>0: this audit has no number copies")
     assert lines[1:] == ["fd_ratio:anatomy>=3: found 3", "coverage<0.5: found 0.4"]

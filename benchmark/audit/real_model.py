@@ -1,0 +1,61 @@
+"""The REAL model of the store that an audit asks: its task, the model itself, the real films that it never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..contracts.task import ArmName, Task
+from ..data.dataset import Annotation, Dataset
+from ..data.sizes import FULL
+from ..errors import CxrbenchError, StoreError
+from ..home import home
+from ..registry import find_task
+from ..runs.record import CellIdentity, Record
+from ..runs.store import MODEL, Level, Store
+from .sources import Opened, task_of
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A trained REAL model, its task, the real films that it is tested on, and those that it was trained on (None: not
+    known)."""
+
+    task: Task
+    model: Any
+    test: Dataset
+    train: Dataset | None = None
+
+
+def newest_real(opened: Opened, suits: Callable[[Annotation], bool]) -> Record | None:
+    """The REAL model of these real films whose task needs what suits: that of the run where there is one, else at the
+    largest size the newest; None where the store has none."""
+    store = Store(home() / "store")
+    made_for = opened.cell
+    wanted = opened.sides.real.info.name if made_for is None else made_for.data.name
+    found = []
+    for path in sorted((store.root / Level.RECORDS.value).glob("*/*/record.json")):
+        try:
+            record = store.record(path.parent.name)
+            if record.cell.arm != ArmName.REAL.value or record.cell.data.name != wanted or record.cell.placebo:
+                continue
+            needs = find_task(record.cell.task.name).load().needs
+        except (StoreError, CxrbenchError):
+            continue
+        if suits(needs) and (path.parent / MODEL).is_file():
+            found.append(record)
+    return max(found, key=lambda one: (*_nearness(one.cell, made_for), one.created, one.key), default=None)
+
+
+def _nearness(cell: CellIdentity, made_for: CellIdentity | None) -> tuple[bool, bool, bool]:
+    """Whether a cell is of the same task and preset, of the same fold, and of the full size."""
+    same = made_for is not None and (cell.task.name, cell.preset) == (made_for.task.name, made_for.preset)
+    return same, made_for is not None and cell.fold == made_for.fold, cell.size == FULL
+
+
+def load_judge(record: Record) -> Judge:
+    """The model of a record with its task and films."""
+    task, data, slot = task_of(record.cell)
+    model = task.load_model(Store(home() / "store").path(Level.RECORDS, record.key) / MODEL, data)
+    return Judge(task, model, task.test_set(data, slot), task.training_set(data, slot))
