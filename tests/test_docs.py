@@ -20,7 +20,7 @@ from .doc_commands import Block, blocks, unmarked
 
 TREE = Path(__file__).parents[1]
 DOCS = TREE / "docs"
-TUTORIALS = [DOCS / "run-file.md", *sorted((DOCS / "tutorials").glob("*.md"))]
+TUTORIALS = [DOCS / "run-file.md", DOCS / "card.md", *sorted((DOCS / "tutorials").glob("*.md"))]
 NOTEBOOKS = sorted((DOCS / "notebooks").glob("*.ipynb"))
 SHORT = {"task": {"steps": 6, "check_every": 2, "synthetic": 24}}
 

@@ -110,7 +110,8 @@ ROOMS = {  # what stands right below each room of benchmark/; ground is below al
     "report": ("results",),
     "speed": ("report",),
     "audit": ("reader_study", "results", "fidelity"),
-    "cli": ("reader_study", "speed", "audit"),
+    "card": ("audit", "report"),
+    "cli": ("reader_study", "speed", "card"),
     "python": ("cli",),
 }
 PARTS_BELOW = {

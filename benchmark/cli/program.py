@@ -16,6 +16,7 @@ from ..disk import trouble
 from ..errors import CxrbenchError, InputError
 from ..registry import COMMANDS, plugins
 from .audit import audit
+from .card import card
 from .check import check
 from .cost import cost
 from .curve import curve
@@ -50,6 +51,7 @@ app.command("models")(models)
 app.command("audit")(audit)
 app.command("reidentify")(reidentify)
 app.command("report")(report)
+app.command("card")(card)
 app.command("compare")(compare)
 app.command("table")(table)
 app.command("check")(check)

@@ -96,6 +96,7 @@ SILENT = (
     *(
         "baselines",
         "leaderboard",
+        "benchmark/card",
         "benchmark/cli",
         "benchmark/python",
         "benchmark/report",
