@@ -3,6 +3,10 @@
 A child is as much apart as a process of its own is: its session, its pipes, its mark (`processes.Apart`). A server forks
 only while it has one thread, so that no lock is held by a thread that a child does not have; whoever asks starts a process
 anew where that does not hold, and on systems other than Linux.
+
+Nothing outlives a step. What a child leaves behind becomes the server's own child, which ends it before it says how the
+child has ended. The server waits for the end of whoever asked as well, and ends all children with it; the kernel ends a
+child whose server is gone, and the guard, a small process beside the server, what that child has started.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import json
 import os
 import random
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -22,10 +27,12 @@ import threading
 import traceback
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from .processes import MARK
+from .processes import MARK, be_watched, end_marked, has_mark
 
 IDLE = 60.0
 """Seconds after which a server without an order ends."""
@@ -47,54 +54,66 @@ FAMILIAR = (
 """Packages that a server may load: others may do anything when they are imported."""
 FORKS_WITH_US = ("jemalloc_bg_thd",)
 """Threads by name that are begun anew in a child: those of jemalloc, pyarrow's allocator, which registers for forks."""
-_idle: dict[tuple[Any, ...], list[ForkServer]] = {}
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
+_servers: dict[tuple[Any, ...], ForkServer] = {}
 _lock = threading.Lock()
+_guards: set[int] = set()
 
 
-def loaded() -> set[str]:
-    """The modules of this process that a server may load before it forks the next child."""
+def loaded(since: int = 0) -> set[str]:
+    """The modules of this process that a server may load before it forks the next child; `since`: but for the first so many
+    of `sys.modules`, which are not even looked at (in a fork, to look at an object is to copy its page)."""
     ours = __name__.split(".")[0]
+    fresh = list(islice(reversed(sys.modules), max(0, len(sys.modules) - since)))
     return {
         name
-        for name, module in list(sys.modules.items())
-        if getattr(module, "__spec__", None) is not None
-        and "._" not in name
+        for name in fresh
+        if "._" not in name
         and (name.startswith(f"{ours}.") or (name.split(".")[0] in FAMILIAR and name.count(".") < 2))
+        and getattr(sys.modules.get(name), "__spec__", None) is not None
     }
 
 
 class Forked:
     """A forked child as `subprocess.Popen` has it: `pid`, the ends of its pipes, `wait`."""
 
-    def __init__(self, pid: int, pipes: tuple[IO[bytes], IO[bytes], IO[bytes]], channel: socket.socket) -> None:
-        self.pid, self.returncode = pid, None
+    returncode: int | None
+    swept: bool
+    """Whether all that it started has ended with it."""
+
+    def __init__(self, pid: int, pipes: tuple[IO[bytes], IO[bytes], IO[bytes]], said: socket.socket) -> None:
+        self.pid, self.returncode, self.swept = pid, None, False
         self.stdin: IO[bytes] | None = pipes[0]
         self.stdout: IO[bytes] | None = pipes[1]
         self.stderr: IO[bytes] | None = pipes[2]
-        self._channel, self._asking = channel, threading.Lock()
-
-    returncode: int | None
+        self._said, self._asking = said, threading.Lock()
 
     def wait(self, timeout: float | None = None) -> int:
         """Its exit code, negative where a signal ended it; that of SIGKILL where its server is gone. TimeoutExpired."""
         with self._asking:  # Ctrl-C ends it from another thread than the one that waits
             if self.returncode is None:
-                self._channel.settimeout(timeout)
+                self._said.settimeout(timeout)
                 try:
-                    self.returncode = int(json.loads(self._channel.recv(MOST) or b'{"code": -9}')["code"])
+                    told = self._said.recv(MOST)
                 except TimeoutError:
                     raise subprocess.TimeoutExpired("a forked child", timeout or 0.0) from None
                 except OSError:
-                    self.returncode = -9
+                    told = b""
+                self.returncode, self.swept = (
+                    (int(json.loads(told)["code"]), True) if told else (-signal.SIGKILL, False)
+                )
+                self._said.close()
             return self.returncode
 
 
 class ForkServer:
     """A process that has imported `module` and called its `ready`, where it has one, and runs its `main` in a child for
-    every order."""
+    every order. Orders may come from several threads, and their children run at the same time."""
 
     def __init__(self, module: str, environment: Mapping[str, str]) -> None:
         self._channel, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._loaded: set[str] = set()
+        self.users = 0
         with there:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", __name__, module, str(there.fileno())],
@@ -103,7 +122,7 @@ class ForkServer:
                 stderr=subprocess.DEVNULL,
                 pass_fds=[there.fileno()],
                 start_new_session=True,
-                env={**environment, MARK: f"{os.environ.get(MARK, '')}/{uuid.uuid4().hex}"},
+                env={**environment, MARK: f"{os.environ.get(MARK, '')}/{uuid.uuid4().hex}/{'-' * 32}"},
             )
 
     @property
@@ -112,28 +131,33 @@ class ForkServer:
         return self._process.poll() is None
 
     def fork(self, mark: str, load: Collection[str] = ()) -> Forked | None:
-        """A child with this mark, of a server that has `load` imported; None where it cannot be forked."""
+        """A child with this mark (32 signs), of a server that has `load` imported; None where it cannot be forked."""
+        said, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pairs = [os.pipe() for _ in range(3)]
-        theirs = [pairs[0][0], pairs[1][1], pairs[2][1]]
+        given = [pairs[0][0], pairs[1][1], pairs[2][1]]
         ours = [pairs[0][1], pairs[1][0], pairs[2][0]]
-        order = json.dumps({"mark": mark, "load": sorted(load)}).encode()
+        fresh = sorted(set(load) - self._loaded)
+        order = json.dumps({"mark": mark, "load": fresh}).encode()
         if len(order) > MOST:
             order = json.dumps({"mark": mark, "load": []}).encode()
         try:
-            self._channel.settimeout(None)
-            socket.send_fds(self._channel, [order], theirs)
-            pid = json.loads(self._channel.recv(MOST) or b"{}").get("pid")
+            socket.send_fds(self._channel, [order], [*given, theirs.fileno()])
+            theirs.close()  # that the end of the server is seen
+            pid = json.loads(said.recv(MOST) or b"{}").get("pid")
         except OSError:
             pid = None
         finally:
-            for end in theirs:
+            theirs.close()
+            for end in given:
                 os.close(end)
         if pid is None:
+            said.close()
             for end in ours:
                 os.close(end)
             return None
+        self._loaded.update(fresh)
         pipes = (os.fdopen(ours[0], "wb"), os.fdopen(ours[1], "rb"), os.fdopen(ours[2], "rb"))
-        return Forked(pid, pipes, self._channel)
+        return Forked(pid, pipes, said)
 
     def close(self) -> None:
         """End it."""
@@ -144,58 +168,135 @@ class ForkServer:
 
 @contextlib.contextmanager
 def borrowed(module: str, environment: Mapping[str, str]) -> Iterator[ForkServer | None]:
-    """A server for one order at a time, one that is idle or a new one; None where there can be none."""
+    """The server of a module in these surroundings, shared by all who ask for it; None where there can be none."""
     if sys.platform != "linux":
         yield None
         return
     key = (module, *sorted(environment.items()))
     with _lock:
-        free = _idle.get(key, [])
-        while free and not free[-1].lives:
-            free.pop().close()
-        server = free.pop() if free else None
-    server = server or ForkServer(module, environment)
+        server = _servers.get(key)
+        if server is None or not server.lives:
+            if server is not None:
+                server.close()
+            server = _servers[key] = ForkServer(module, environment)
+        server.users += 1
     try:
         yield server
     finally:
         with _lock:
-            _idle.setdefault(key, []).append(server)
+            server.users -= 1
 
 
 def close_idle() -> None:
-    """End the servers that have no order."""
+    """End the servers that nobody has borrowed."""
     with _lock:
-        servers = [server for free in _idle.values() for server in free]
-        _idle.clear()
-    for server in servers:
-        server.close()
+        for key in [key for key, server in _servers.items() if not server.users]:
+            _servers.pop(key).close()
 
 
 # --------------------------------------------------------------------------------------------------- in the server's process
 
 
+@dataclass(frozen=True)
+class _Child:
+    """A child that runs: `watch` is a descriptor that can be read when it has ended, `said` where its end is told."""
+
+    pid: int
+    mark: str
+    watch: int
+    said: socket.socket
+
+
 def serve(channel: socket.socket, main: Callable[[], None]) -> None:
     """Fork a child for each order until nobody is there, or none has come for a while."""
-    while select.select([channel], [], [], IDLE)[0]:
-        message, ends, _, _ = socket.recv_fds(channel, MOST, 3)
-        if not message:
-            return
-        order = json.loads(message)
-        new = [name for name in order["load"] if name not in sys.modules]
-        for name in new:
-            with contextlib.suppress(Exception):
-                importlib.import_module(name)
-        if new:
-            _share()
+    children: dict[int, _Child] = {}
+    looks = select.poll()
+    looks.register(channel, select.POLLIN)
+    while (ready := looks.poll(IDLE * 1000)) or children:
+        for number, _ in ready:
+            if number in children:
+                looks.unregister(number)
+                _bury(children.pop(number), children.values())
+            elif child := _take(channel, children.values(), main):
+                children[child.watch] = child
+                looks.register(child.watch, select.POLLIN)
+            elif child is None:
+                _end_all(children)
+                return
+        if not ready:
+            _end_left({child.pid for child in children.values()}, None)
+
+
+def _take(channel: socket.socket, others: Collection[_Child], main: Callable[[], None]) -> _Child | bool | None:
+    """Take an order: the child that does it; False where none can be forked, None where nobody is there any more."""
+    try:
+        message, ends, _, _ = socket.recv_fds(channel, MOST, 4)
+    except OSError:
+        message = b""
+    if not message:
+        return None
+    order, said = json.loads(message), socket.socket(fileno=ends.pop())
+    new = [name for name in order["load"] if name not in sys.modules]
+    for name in new:
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
+    if new:
+        _share()
+    mine, pid = os.getpid(), None
+    with contextlib.suppress(OSError):  # no memory for another
         pid = os.fork() if _threads() == 1 else None
-        if pid == 0:
-            channel.close()
-            _be(ends, order["mark"], main)
-        for end in ends:
-            os.close(end)
-        channel.send(json.dumps({"pid": pid}).encode())
-        if pid is not None:
-            channel.send(json.dumps({"code": os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}).encode())
+    if pid == 0:
+        for one in (channel, said, *(child.said for child in others)):
+            one.close()
+        for child in others:
+            os.close(child.watch)
+        _be(ends, order["mark"], main, below=mine)
+    for end in ends:
+        os.close(end)
+    child = None if pid is None else _Child(pid, order["mark"], os.pidfd_open(pid), said)
+    with contextlib.suppress(OSError):  # nobody is there: the channel will say so
+        said.send(json.dumps({"pid": pid}).encode())
+    return child or False
+
+
+def _end_all(children: dict[int, _Child]) -> None:
+    """Stop all children, their sessions and what has left them."""
+    for child in children.values():
+        os.kill(child.pid, signal.SIGKILL)  # it may have no session yet
+    while children:
+        _bury(children.popitem()[1], children.values())
+
+
+def _bury(child: _Child, others: Collection[_Child]) -> None:
+    """Stop what an ended child has left behind, and say how it has ended."""
+    with contextlib.suppress(OSError):
+        os.killpg(child.pid, signal.SIGKILL)  # it is not reaped yet: nobody else has its number
+    code = os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1])
+    os.close(child.watch)
+    _end_left({other.pid for other in others}, child.mark)
+    with contextlib.suppress(OSError), child.said:
+        child.said.send(json.dumps({"code": code}).encode())
+
+
+def _end_left(known: set[int], mark: str | None) -> None:
+    """Reap what ended children have left behind and stop what bears a mark, or whatever it is where no child runs. An orphan
+    of theirs is a child of this process, and what it has started becomes one when it ends."""
+    again = True
+    while again:
+        again = False
+        for pid in _below() - known:
+            ended, _ = os.waitpid(pid, os.WNOHANG)
+            if not ended and mark is not None and (not known or has_mark(pid, mark)):
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+                ended, _ = os.waitpid(pid, 0)
+            again = again or bool(ended)
+
+
+def _below() -> set[int]:
+    """The children of this process, but for its guard."""
+    told = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return {int(pid) for pid in told} - _guards
 
 
 def _share() -> None:
@@ -210,15 +311,20 @@ def _threads() -> int:
     return sum(name not in FORKS_WITH_US for name in names)
 
 
-def _be(ends: list[int], mark: str, main: Callable[[], None]) -> NoReturn:
-    """The child's life: in a session of its own, with these ends of pipes, as a program whose `main` this is."""
+def _be(ends: list[int], mark: str, main: Callable[[], None], *, below: int) -> NoReturn:
+    """The child's life: in a session of its own, with these ends of pipes, as a program whose `main` this is, until the
+    server `below` it ends."""
     code = 1
     try:
+        _control(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != below:
+            os._exit(code)
         os.setsid()
         for number, end in enumerate(ends):
             os.dup2(end, number)
             os.close(end)
         _sign(mark)
+        be_watched()
         random.seed()
         if "numpy" in sys.modules:
             sys.modules["numpy"].random.seed()
@@ -249,8 +355,37 @@ def _sign(mark: str) -> None:
     os.environ[MARK] = f"{above}/{mark}"
 
 
+def _control(what: int, value: int) -> None:
+    """prctl(2). OSError where it is refused."""
+    if ctypes.CDLL(None, use_errno=True).prctl(what, value, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), f"prctl {what}")
+
+
+def _guard() -> None:
+    """Begin a process that ends, when this one is gone, all that its children have left."""
+    above, _, _ = os.environ[MARK].rpartition("/")
+    server = os.pidfd_open(os.getpid())
+    if guard := os.fork():
+        _guards.add(guard)
+        os.close(server)
+        return
+    try:
+        os.setsid()
+        for number in (int(name) for name in os.listdir("/proc/self/fd")):
+            if number > 2 and number != server:
+                with contextlib.suppress(OSError):
+                    os.close(number)
+        select.select([server], [], [])
+        end_marked(above.rpartition("/")[2])
+    finally:
+        os._exit(0)
+
+
 def main() -> None:
     """`python -m ... MODULE SOCKET`."""
+    _control(PR_SET_CHILD_SUBREAPER, 1)
+    _below()  # a kernel that tells no children has no servers
+    _guard()
     module = importlib.import_module(sys.argv[1])
     getattr(module, "ready", lambda: None)()
     _share()

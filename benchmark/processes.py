@@ -38,6 +38,7 @@ GRACE = 10.0
 LOOKS = 2.0
 """Seconds between looks whether a process is still there."""
 _running: set[Apart] = set()
+_watched = threading.Event()
 
 
 def surroundings(threads: int) -> dict[str, str]:
@@ -137,30 +138,47 @@ class Apart:
         output, errors = (tail.text() for tail in self._tails)
         return Ended(code, output, errors)
 
+    @property
+    def _swept(self) -> bool:
+        """Whether a server that forked it has ended with it what it had started."""
+        return bool(getattr(self.process, "swept", False))
+
     def end(self) -> None:
         """Stop it and everything it started."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            try:
-                os.killpg(self.process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                if self.process.returncode is None:  # a forked child that has no session and no mark of its own yet
-                    os.kill(self.process.pid, signal.SIGKILL)
-        _end_marked(self.mark)
-        self.process.wait()
+        if not self._swept:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                try:
+                    os.killpg(self.process.pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    if self.process.returncode is None:  # a forked child that has no session and no mark of its own yet
+                        os.kill(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        if not self._swept:
+            end_marked(self.mark)
         with contextlib.suppress(OSError):
             if self.process.stdin is not None:
                 self.process.stdin.close()
         _running.discard(self)
 
 
-def _end_marked(mark: str) -> None:
-    """Stop the processes that have a mark in their environment, but for this one (Linux; elsewhere nothing tells them)."""
-    start, mine = f"{MARK}=".encode(), os.getpid()
-    for place in Path("/proc").glob("[0-9]*/environ"):
-        with contextlib.suppress(OSError):
-            told = any(one.startswith(start) and mark.encode() in one for one in place.read_bytes().split(b"\0"))
-            if told and int(place.parent.name) != mine:
-                os.kill(int(place.parent.name), signal.SIGKILL)
+def has_mark(pid: int, mark: str) -> bool:
+    """Whether a process has a mark in its environment (Linux; elsewhere nothing tells)."""
+    start = f"{MARK}=".encode()
+    try:
+        told = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
+    return any(one.startswith(start) and mark.encode() in one for one in told.split(b"\0"))
+
+
+def end_marked(mark: str) -> None:
+    """Stop the processes that have a mark in their environment, but for this one."""
+    mine = os.getpid()
+    for place in Path("/proc").glob("[0-9]*"):
+        pid = int(place.name)
+        if pid != mine and has_mark(pid, mark):
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def end_all() -> None:
@@ -169,16 +187,21 @@ def end_all() -> None:
         process.end()
 
 
+def be_watched() -> None:
+    """Say that another process ends this one with its parent: a server that forked it."""
+    _watched.set()
+
+
 def end_with_parent() -> None:
     """The child's part: end this process and all it starts when its parent is gone, whatever it does then (code that holds
     the interpreter for hours lets no thread of this process come to its turn). Call it when the order is read.
 
-    A second process waits for the end of standard input, which is that of the parent, or of this one. Standard input is
-    empty from here on, for code that would read it.
+    Where no server watches it, a second process waits for the end of standard input, which is that of the parent, or of
+    this one. Standard input is empty from here on, for code that would read it.
     """
     kept, nothing, mine = os.dup(0), os.open(os.devnull, os.O_RDWR), os.getpid()
     os.dup2(nothing, 0)
-    if os.fork():
+    if _watched.is_set() or os.fork():
         os.close(kept)
         os.close(nothing)
         return
@@ -189,7 +212,7 @@ def end_with_parent() -> None:
             if os.getppid() != mine:
                 os._exit(0)
         if mark := os.environ.get(MARK, ""):
-            _end_marked(mark)
+            end_marked(mark)
         os.killpg(os.getpgrp(), signal.SIGKILL)
     finally:
         os._exit(0)

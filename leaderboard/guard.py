@@ -13,9 +13,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from .arrays import ALL_BYTES
 from .attempts import Attempt, from_entry
 from .entry import Entry, entry_files, entry_folders, load_entry, strays
 from .handed_over import from_line, to_line
+from .marks import Index, line_of
 from .untrusted import Refused, shown
 
 if TYPE_CHECKING:
@@ -51,12 +52,15 @@ CANNOT = b"cannot be read: "
 """What begins the line of such an entry."""
 
 
-def check_guarded(folder: Path, reviewed: Path | None, time_limit: float) -> dict[str, Any]:
+def check_guarded(
+    folder: Path, reviewed: Path | None, time_limit: float, beside: Index | None = None
+) -> dict[str, Any]:
     """`Verdict.to_json` of an entry, checked in a process that may take `time_limit` seconds, and more for large predictions
-    (`seconds_for`)."""
+    (`seconds_for`). `beside`: the marks of all entries of its folder; the others are looked through where there are none."""
     with tempfile.TemporaryDirectory() as scratch:
         answer = Path(scratch) / "verdict.json"
         words = ["check", str(folder), "" if reviewed is None else str(reviewed), str(answer), str(time_limit)]
+        words += [] if beside is None else [str(beside.path)]
         ended = _ended(words, time_limit, time_limit + LONGEST + DRAWING, answer.with_suffix(".limit"))
         if answer.is_file():
             return json.loads(answer.read_text(encoding="utf-8"))
@@ -96,17 +100,34 @@ def load_guarded(root: Path, time_limit: float = TIME_LIMIT) -> tuple[list[Attem
     return attempts, lines
 
 
-def _read_apart(waiting: list[Path], time_limit: float) -> list[tuple[Path, list[Attempt] | str]]:
-    """What the entries of some folders say, or why they cannot be read, read by one process after the other."""
-    found = list[tuple[Path, list[Attempt] | str]]()
+@contextmanager
+def marked(folders: Sequence[Path], time_limit: float) -> Iterator[Index]:
+    """What the entries in these folders are known by, each looked at once, by a process apart. One that ends or stalls it
+    stands there as odd: all others are held against it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        index = Index(Path(scratch) / "marks.db")
+        lines = _lines_apart("marks", folders, time_limit)
+        index.write((folder.name, b"" if isinstance(line, str) else line) for folder, line in lines)
+        yield index
+
+
+def _read_apart(waiting: Sequence[Path], time_limit: float) -> list[tuple[Path, list[Attempt] | str]]:
+    """What the entries of some folders say, or why they cannot be read."""
+    lines = _lines_apart("load", waiting, time_limit)
+    return [(folder, line if isinstance(line, str) else _outcome(line, folder)) for folder, line in lines]
+
+
+def _lines_apart(what: str, folders: Sequence[Path], time_limit: float) -> list[tuple[Path, bytes | str]]:
+    """A line of each entry, or how the process ended that read it, by one process after the other."""
+    found, waiting = list[tuple[Path, bytes | str]](), list(folders)
     while waiting:
         with tempfile.TemporaryDirectory() as scratch:
             answer = Path(scratch) / "read.jsonl"
             answer.touch()
-            ended = _ended(["load", str(answer), str(time_limit), *map(str, waiting)], None, time_limit * len(waiting))
+            ended = _ended([what, str(answer), str(time_limit), *map(str, waiting)], None, time_limit * len(waiting))
             with answer.open("rb") as lines:
                 whole = (line for line in lines if line.endswith(b"\n"))  # the last one may be cut off
-                read = [(folder, _outcome(line, folder)) for folder, line in zip(waiting, whole, strict=False)]
+                read = list(zip(waiting, whole, strict=False))
         found += read
         found += [(one, f"the process that read it ended {ended}") for one in waiting[len(read) : len(read) + 1]]
         waiting = waiting[len(read) + 1 :]
@@ -155,14 +176,16 @@ def verdict_on(name: str, check: str, problems: Sequence[str]) -> dict[str, Any]
 def main() -> None:
     """What the process does: check one entry and write the verdict, or read entries and write a line for each."""
     _limit_memory()
-    if sys.argv[1] == "load":
-        _load(Path(sys.argv[2]), float(sys.argv[3]), list(map(Path, sys.argv[4:])))
+    if sys.argv[1] in ("load", "marks"):
+        answer, folders = Path(sys.argv[2]), list(map(Path, sys.argv[4:]))
+        (_load if sys.argv[1] == "load" else _mark)(answer, float(sys.argv[3]), folders)
     else:
-        folder, reviewed, answer, time_limit = sys.argv[2:]
-        _check(Path(folder), Path(reviewed) if reviewed else None, Path(answer), float(time_limit))
+        folder, reviewed, verdict, time_limit, *beside = sys.argv[2:]
+        index = Index(Path(beside[0])) if beside else None
+        _check(Path(folder), Path(reviewed) if reviewed else None, Path(verdict), float(time_limit), index)
 
 
-def _check(folder: Path, reviewed: Path | None, answer: Path, time_limit: float) -> None:
+def _check(folder: Path, reviewed: Path | None, answer: Path, time_limit: float, beside: Index | None) -> None:
     from .checks import Sources, check_entry
     from .checks.subject import films_at_hand
 
@@ -181,7 +204,7 @@ def _check(folder: Path, reviewed: Path | None, answer: Path, time_limit: float)
             _replace(answer.with_suffix(".limit"), f"{time_limit + beyond}")
             allow_processor(left + beyond)
 
-    verdict = check_entry(folder, sources=Sources(films=drawn), reviewed=reviewed, begun=more)
+    verdict = check_entry(folder, sources=Sources(films=drawn, beside=beside), reviewed=reviewed, begun=more)
     _replace(answer, json.dumps(verdict.to_json()))
 
 
@@ -203,6 +226,14 @@ def _load(answer: Path, time_limit: float, folders: list[Path]) -> None:
             lines.write(line + b"\n")
             lines.flush()
         read_before.forget_old()
+
+
+def _mark(answer: Path, time_limit: float, folders: list[Path]) -> None:
+    with answer.open("ab") as lines:
+        for folder in folders:
+            allow_processor(time_limit)
+            lines.write(line_of(folder) + b"\n")
+            lines.flush()
 
 
 def _line(folder: Path, shared: str) -> bytes:

@@ -19,6 +19,7 @@ from .run_file import RunFile, read_run_file
 from .working import INCOMPLETE, plan_line, say, show_plan, work
 
 if TYPE_CHECKING:
+    from ..results.curve import FoundCurve
     from ..results.rows import Results
     from ..runs.chains import Outcome
     from ..runs.request import Prepared, Request
@@ -204,14 +205,15 @@ def check_writable(out: Path | None) -> None:
 
 def _finish(prepared: Prepared, failures: list[Outcome], outputs: Outputs, as_json: bool) -> None:
     from ..files import write_bytes
+    from ..report import made_before
     from ..report.text_tables import FORMATS, print_table
-    from ..report.write import write_run
-    from ..results.assemble import assemble
     from ..results.curve import find_curve
 
-    plan = prepared.plan
+    plan, command = prepared.plan, ["cxrbench", *sys.argv[1:]]
     found = find_curve(plan, prepared.store)
-    results = assemble(plan, prepared.store, ["cxrbench", *sys.argv[1:]], curve=found)
+    key = made_before.key_of(plan, prepared.store, command, found)
+    kept = made_before.find(key)
+    results = _assembled(prepared, command, found) if kept is None else kept
     stamp = datetime.now().strftime("%Y-%m-%d-%H%M%S")
     folder = outputs.folder or Path("runs") / f"{stamp}-{plan.provider.name}"
     if as_json:
@@ -220,7 +222,10 @@ def _finish(prepared: Prepared, failures: list[Outcome], outputs: Outputs, as_js
         from rich.console import Console
 
         print_table(results, Console())
-    write_run(folder, results, plan, prepared.store)
+    if key is None or kept is None:
+        made_before.write(folder, results, plan, prepared.store, key)
+    else:
+        made_before.copy(key, folder)
     if outputs.latex is not None:
         write_bytes(outputs.latex, FORMATS["tex"](results).encode())
         say(f"latex  {outputs.latex}")
@@ -231,6 +236,12 @@ def _finish(prepared: Prepared, failures: list[Outcome], outputs: Outputs, as_js
         missing = sum(cell.status != "done" for cell in results.cells)
         say(f"{missing} of {len(results.cells)} cells are missing; the rest is in the store")
         raise SystemExit(INCOMPLETE)
+
+
+def _assembled(prepared: Prepared, command: list[str], curve: FoundCurve | None) -> Results:
+    from ..results.assemble import assemble
+
+    return assemble(prepared.plan, prepared.store, command, curve=curve)
 
 
 def _as_json(results: Results) -> Any:

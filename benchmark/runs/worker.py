@@ -64,12 +64,12 @@ def perform(job: Job, progress: Progress) -> Any:
 
 def main() -> None:
     """Read the order, do it, write the outcome: `{"ok": ...}` or `{"error": line, "detail": traceback}`."""
-    before = loaded()
+    before = len(sys.modules)
     order = Order.model_validate_json(sys.stdin.readline())
     end_with_parent()
     progress = Progress() if order.progress is None else Progress(_ProgressFile(order.progress))
     try:
-        outcome = {"ok": perform(order.job, progress), "loaded": sorted(loaded() - before)}
+        outcome = {"ok": perform(order.job, progress), "loaded": sorted(loaded(since=before))}
     except Exception as error:
         outcome = _failure(error)
     try:

@@ -32,7 +32,7 @@ from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy  # loads its parts when they are asked for
 
 from ..errors import InputError
 from .paired_tests import MIN_SEEDS
@@ -138,7 +138,7 @@ def paired_over_seeds(
 
 def _tested(none: GainTest, d: Values, higher_is_better: bool, margin: float | None) -> GainTest:
     """`none` with the tests of the differences `d` (S,)."""
-    test = stats.ttest_1samp(d, 0.0)
+    test = scipy.stats.ttest_1samp(d, 0.0)
     interval = test.confidence_interval(0.95)
     low, high, t_p, mean = float(interval.low), float(interval.high), float(test.pvalue), float(d.mean())
     flips = sign_flip_p(d[None])

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy  # loads its parts when they are asked for
 
 from ..errors import InputError
 
@@ -99,8 +99,8 @@ def paired_comparison(a: npt.ArrayLike, b: npt.ArrayLike, *, seed: int = 0, resa
     if unequal < MIN_PAIRS:
         note = f"fewer than {MIN_PAIRS} of {n} pairs differ ({unequal}): no test"
         return PairedTest(n, mean, low, high, None, None, note)
-    t_p = float(stats.ttest_1samp(differences, 0.0).pvalue)
-    return PairedTest(n, mean, low, high, t_p, float(stats.wilcoxon(differences).pvalue))
+    t_p = float(scipy.stats.ttest_1samp(differences, 0.0).pvalue)
+    return PairedTest(n, mean, low, high, t_p, float(scipy.stats.wilcoxon(differences).pvalue))
 
 
 def bca_interval(
@@ -118,11 +118,11 @@ def bca_interval(
     mean = x.mean()
     # the share of resampled means below the mean; ties count half
     below = (np.searchsorted(means, mean, "left") + np.searchsorted(means, mean, "right")) / (2 * resamples)
-    bias = stats.norm.ppf(np.clip(below, 0.5 / resamples, 1 - 0.5 / resamples))
+    bias = scipy.stats.norm.ppf(np.clip(below, 0.5 / resamples, 1 - 0.5 / resamples))
     deviation = x - mean
     acceleration = (deviation**3).sum() / (6 * (deviation**2).sum() ** 1.5)
-    tails = bias + stats.norm.ppf(np.array([1 - confidence, 1 + confidence]) / 2)
-    levels = stats.norm.cdf(bias + tails / (1 - acceleration * tails))
+    tails = bias + scipy.stats.norm.ppf(np.array([1 - confidence, 1 + confidence]) / 2)
+    levels = scipy.stats.norm.cdf(bias + tails / (1 - acceleration * tails))
     low, high = np.quantile(means, levels)
     return float(low), float(high)
 
@@ -162,8 +162,8 @@ def nadeau_bengio(differences: npt.ArrayLike, n_train: int, n_test: int) -> Resa
         return ResampledTest(n, mean, None, None, None, None, note)
     error = float(d.std(ddof=1)) * math.sqrt(1 / n + n_test / n_train)
     t = mean / error
-    half = float(stats.t.ppf(0.975, n - 1)) * error
-    return ResampledTest(n, mean, mean - half, mean + half, t, float(2 * stats.t.sf(abs(t), n - 1)))
+    half = float(scipy.stats.t.ppf(0.975, n - 1)) * error
+    return ResampledTest(n, mean, mean - half, mean + half, t, float(2 * scipy.stats.t.sf(abs(t), n - 1)))
 
 
 def holm(pvalues: Sequence[float | None]) -> list[float | None]:
@@ -220,7 +220,7 @@ def welch_over_seeds(a: npt.ArrayLike, b: npt.ArrayLike, *, names: tuple[str, st
     refused = _refusal(x, y, names)
     if refused:
         return refused
-    test = stats.ttest_ind(x, y, equal_var=False)
+    test = scipy.stats.ttest_ind(x, y, equal_var=False)
     interval = test.confidence_interval(0.95)
     return _seed_test(x, y, float(interval.low), float(interval.high), float(test.pvalue), names)
 
@@ -306,7 +306,7 @@ def mcnemar_exact(ours: npt.ArrayLike, theirs: npt.ArrayLike) -> McNemarTest:
     discordant = ours_only + theirs_only
     if not discordant:
         return McNemarTest(both, 0, 0, neither, 1.0, "no discordant pair")
-    p = min(1.0, 2 * float(stats.binom.cdf(min(ours_only, theirs_only), discordant, 0.5)))
+    p = min(1.0, 2 * float(scipy.stats.binom.cdf(min(ours_only, theirs_only), discordant, 0.5)))
     return McNemarTest(both, ours_only, theirs_only, neither, p)
 
 
@@ -339,7 +339,7 @@ def paired_t_over_classes(ours: npt.ArrayLike, theirs: npt.ArrayLike) -> ClassTe
     test = paired_comparison(x[there], y[there], resamples=1)  # its checks; its interval is not used
     if test.t_p is None or test.difference is None:
         return ClassTest(test.n, test.difference, None, None, "; ".join([*notes, test.note]))
-    t = float(stats.ttest_rel(x[there], y[there]).statistic)
+    t = float(scipy.stats.ttest_rel(x[there], y[there]).statistic)
     return ClassTest(test.n, test.difference, t, test.t_p, "; ".join(notes))
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import optimize, special, stats
+import scipy  # loads its parts when they are asked for
 
 from ..errors import InputError
 
@@ -31,7 +31,9 @@ def typical_spread(differences: Sequence[Sequence[float]]) -> float | None:
     """
     rows = [np.asarray(row, np.float64) for row in differences]
     found = [
-        float(row.var(ddof=1)) * (len(row) - 1) / float(stats.chi2.median(len(row) - 1)) for row in rows if len(row) > 1
+        float(row.var(ddof=1)) * (len(row) - 1) / float(scipy.stats.chi2.median(len(row) - 1))
+        for row in rows
+        if len(row) > 1
     ]
     return float(np.sqrt(np.median(found))) if found else None
 
@@ -40,9 +42,9 @@ def power(gain: float, spread: float, seeds: int, *, level: float = LEVEL) -> fl
     """How often a true gain is told, whatever its sign; `spread`: the deviation of a difference over seeds."""
     _check(spread, seeds, level)
     freedom, shift = seeds - 1, abs(gain) * np.sqrt(seeds) / spread
-    edge = float(stats.t.isf(level / 2, freedom))
-    wrong_side = special.nctdtr(freedom, shift, -edge)  # NaN where it is next to nothing
-    return float(1 - special.nctdtr(freedom, shift, edge) + np.nan_to_num(wrong_side))
+    edge = float(scipy.stats.t.isf(level / 2, freedom))
+    wrong_side = scipy.special.nctdtr(freedom, shift, -edge)  # NaN where it is next to nothing
+    return float(1 - scipy.special.nctdtr(freedom, shift, edge) + np.nan_to_num(wrong_side))
 
 
 def least_gain(spread: float, seeds: int, *, level: float = LEVEL, wanted: float = POWER) -> float:
@@ -53,7 +55,7 @@ def least_gain(spread: float, seeds: int, *, level: float = LEVEL, wanted: float
     high = 1.0
     while power(high, 1.0, seeds, level=level) < wanted:
         high *= 2
-    return spread * float(optimize.brentq(lambda gain: power(gain, 1.0, seeds, level=level) - wanted, 0.0, high))
+    return spread * float(scipy.optimize.brentq(lambda gain: power(gain, 1.0, seeds, level=level) - wanted, 0.0, high))
 
 
 def seeds_needed(gain: float, spread: float, *, level: float = LEVEL, wanted: float = POWER) -> int | None:

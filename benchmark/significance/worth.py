@@ -33,7 +33,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, stats
+import scipy  # loads its parts when they are asked for
 
 from ..errors import InputError
 from .paired_tests import MIN_SEEDS
@@ -238,7 +238,7 @@ class _Line:
         raw = np.array([means[i].value for i in kept])
         shares = np.array([means[i].shares for i in kept])
         counts = np.array([means[i].count for i in kept])
-        found = optimize.isotonic_regression(raw, weights=counts.astype(np.float64))
+        found = scipy.optimize.isotonic_regression(raw, weights=counts.astype(np.float64))
         pooled, fewest = np.empty_like(shares), np.empty_like(counts)
         for first, end in zip(found.blocks[:-1], found.blocks[1:], strict=True):
             pooled[first:end] = np.average(shares[first:end], axis=0, weights=counts[first:end])
@@ -280,7 +280,7 @@ class _Line:
         freedom = int(self.seeds(ends).min()) - 1
         if freedom < 1 or spread <= self.rounding:
             return rise > self.rounding
-        return bool(stats.t.sf(rise / spread, freedom) <= _LEVEL)
+        return bool(scipy.stats.t.sf(rise / spread, freedom) <= _LEVEL)
 
 
 # --------------------------------------------------------------------------------------------- interval
@@ -297,7 +297,7 @@ def _interval(arm: _Mean, line: _Line, place: float, side: Side) -> _Interval | 
     error = np.sqrt(((arm.shares - line.between(line.shares, at)) ** 2).sum(axis=1))
     freedom = np.minimum(line.seeds(at), arm.count) - 1
     away = np.abs(arm.value - line.between(line.fitted, at))
-    beyond = away - stats.t.isf(_LEVEL / 2, freedom) * error - line.rounding
+    beyond = away - scipy.stats.t.isf(_LEVEL / 2, freedom) * error - line.rounding
     here = int(np.searchsorted(at, place))
     if beyond[here] > 0:  # told from the curve's end, and so, as the curve rises, from all of it
         return _Interval(place, place, side == "below", side == "above")

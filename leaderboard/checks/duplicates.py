@@ -14,7 +14,7 @@ from ...benchmark.runs.record import Record
 from ..arms import is_shared, label_of
 from ..cells import named_arrays
 from ..entry import SUBMISSION, Entry, EntryRun, entry_folders, load_entry, shared_cells
-from ..marks import marks_of, may_share
+from ..marks import Index, marks_of, may_share
 from ..untrusted import Refused, shown
 from .finding import Finding, Level
 from .subject import Subject, place
@@ -29,7 +29,7 @@ def check(subject: Subject) -> Iterator[Finding]:
     for run in subject.entry.runs:
         yield from _within(subject, run)
         yield from _under_shared_keys(run)
-    yield from _elsewhere(subject.entry)
+    yield from _elsewhere(subject.entry, subject.sources.beside)
 
 
 def _within(subject: Subject, run: EntryRun) -> Iterator[Finding]:
@@ -87,9 +87,9 @@ def _constant(said: Predictions) -> bool:
     return all(bool(np.all(array == array[:1])) for array in said.arrays.values())
 
 
-def _elsewhere(entry: Entry) -> Iterator[Finding]:
+def _elsewhere(entry: Entry, index: Index | None = None) -> Iterator[Finding]:
     mine, said, numbers = set(_own(entry)), _predictions(entry), _numbers(entry)
-    for other in _others(entry):
+    for other in _others(entry, index):
         if shared := sorted(mine & _own(other).keys()):
             words = f"{len(shared)} of its cells are those of the entry {other.name} ({shared[0][:8]})"
         elif said & _predictions(other):
@@ -101,11 +101,14 @@ def _elsewhere(entry: Entry) -> Iterator[Finding]:
         yield Finding(Level.ERROR, NAME, "", words)
 
 
-def _others(entry: Entry) -> Iterator[Entry]:
+def _others(entry: Entry, index: Index | None) -> Iterator[Entry]:
     """The entries beside this one that can share something with it."""
     marks = marks_of(entry)
+    known = None if index is None else index.may_share(marks)
     for path in entry_folders(entry.folder.resolve().parent):
-        if path.name != entry.folder.name and (path / SUBMISSION).is_file() and may_share(marks, path):
+        if path.name == entry.folder.name or not (path / SUBMISSION).is_file():
+            continue
+        if may_share(marks, path) if known is None else path.name in known:
             try:
                 yield load_entry(path)
             except InputError:

@@ -30,6 +30,7 @@ from ..arms import label_of
 from ..cells import Cells
 from ..entry import Entry, EntryRun
 from ..films import downloaded
+from ..marks import Index
 from ..untrusted import Refused
 
 _DRAWN = re.compile(r"phantom_nih-(\d{1,5})")
@@ -63,10 +64,12 @@ def films_at_hand(name: str, resolution: int) -> Dataset | None:
 
 @dataclass(frozen=True)
 class Sources:
-    """Where protocols and films come from."""
+    """Where protocols and films come from, and what the entries beside are known by."""
 
     task: Callable[[str], type[Task] | None] = installed_task
     films: Callable[[str, int], Dataset | None] = films_at_hand
+    beside: Index | None = None
+    """The marks of all entries of the folder, where somebody has taken them."""
 
 
 @dataclass(frozen=True)

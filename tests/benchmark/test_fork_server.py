@@ -130,7 +130,7 @@ def test_a_child_that_has_neither_session_nor_order_yet_is_ended(server, monkeyp
 
     apart = Apart(["false"], environment={}, fork=lambda mark: server.fork(mark, ()))
     monkeypatch.setattr(os, "killpg", none_yet)
-    monkeypatch.setattr("cxrbench.benchmark.processes._end_marked", lambda mark: None)
+    monkeypatch.setattr("cxrbench.benchmark.processes.end_marked", lambda mark: None)
     ending = threading.Thread(target=apart.end, daemon=True)
     ending.start()
     ending.join(SECONDS)
@@ -176,20 +176,108 @@ def test_a_server_that_is_gone_is_noticed(environment):
     broken.close()
 
 
-def test_an_idle_server_is_used_again_and_one_that_died_is_not(environment):
+def test_a_server_is_used_again_and_by_several_at_a_time_and_one_that_died_is_not(environment):
     pids = []
-    for _ in range(3):
-        with borrowed("obeys", environment) as server:
-            assert server is not None and server.lives
+    for number in range(3):
+        with borrowed("obeys", environment) as server, borrowed("obeys", environment) as same:
+            assert server is same and server.lives
             pids.append(server._process.pid)
-            if len(pids) == 2:
+            if number == 1:
                 server._process.kill()
                 server._process.wait()
     assert pids[0] == pids[1] != pids[2]
     with borrowed("obeys", {**environment, "OMP_NUM_THREADS": "3"}) as other:
         assert other is not None and other._process.pid not in pids
+        close_idle()
+        assert other.lives, "somebody has it"
     close_idle()
     assert not other.lives
+
+
+def test_children_run_at_the_same_time_and_one_is_ended_without_the_other(server):
+    first, second = (child(server, "import subprocess; subprocess.run(['sleep', '7541'])") for _ in range(2))
+    wait_until(lambda: len(below(first.process.pid)) == len(below(second.process.pid)) == 1)
+    (of_second,) = below(second.process.pid)
+    assert first.wait(0.1).code is None
+    assert not gone(second.process.pid) and not gone(of_second)
+    assert ended(server, "print('third')").output == "third\n"
+    assert not gone(of_second)
+    second.end()
+    assert gone(of_second)
+
+
+DETACHED = """import os, signal, subprocess, sys
+subprocess.run(["sh", "-c", "exec setsid -f sleep 7542"], {more})
+"""
+
+
+@pytest.mark.parametrize("more", ["", "env={'PATH': os.environ['PATH']}"], ids=["marked", "without its mark"])
+def test_what_left_its_session_is_ended_with_its_child(server, more):
+    assert running("sleep 7542") == []
+    assert ended(server, DETACHED.format(more=more) + "print(len(os.listdir('/proc')) > 0)").output == "True\n"
+    assert running("sleep 7542") == []
+
+
+# Holds the interpreter: no other thread and no signal handler of Python comes to its turn
+HOLDS = """import ctypes, os, signal, subprocess
+[signal.signal(number, signal.SIG_IGN) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
+subprocess.run(["setsid", "-f", "sleep", "7543"])
+open({place!r}, "w").write(str(os.getpid()))
+ctypes.PyDLL(None).sleep(7544)"""
+
+
+@pytest.mark.parametrize("gone_first", ["asker", "server", "server, then asker"])
+def test_a_child_ends_with_whoever_asked_and_with_its_server_whatever_it_holds(environment, tmp_path, gone_first):
+    place = tmp_path / "pid"
+    code = (
+        "import os, sys, time\nfrom cxrbench.benchmark.fork_server import ForkServer\n"
+        "from cxrbench.benchmark.processes import Apart\n"
+        "server = ForkServer('obeys', os.environ)\n"
+        "apart = Apart(['false'], environment={}, fork=server.fork)\n"
+        f"apart.give({HOLDS.format(place=str(place)).replace(chr(10), ';;') + chr(10)!r}, last=False)\n"
+        "print(server._process.pid, flush=True)\napart.wait(7545)"
+    )
+    asker = subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    server = int(asker.stdout.readline())
+    wait_until(lambda: place.is_file() and place.read_text() and running("sleep 7543"))
+    held = int(place.read_text())
+    first, *then = {"asker": [asker.pid], "server": [server], "server, then asker": [server, asker.pid]}[gone_first]
+    if then:  # at one moment, so that neither can do anything about it
+        for pid in (asker.pid, server):
+            os.kill(pid, signal.SIGSTOP)
+    for pid in (first, *then):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: gone(held) and gone(server) and not running("sleep 7543"))
+    if gone_first == "server":
+        assert asker.wait(SECONDS) == 0, "it was told that its child is gone"
+    asker.kill()
+    asker.wait()
+    asker.stdout.close()
+
+
+def wait_until(said) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not said():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def below(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def running(words: str) -> list[str]:
+    found = subprocess.run(["ps", "-ww", "-eo", "stat=,args="], capture_output=True, text=True, check=True).stdout
+    return [line for line in found.splitlines() if words in line and not line.startswith("Z")]
 
 
 def test_only_familiar_packages_are_loaded_before_they_are_needed(monkeypatch):

@@ -17,9 +17,11 @@ from cxrbench.leaderboard.attempts import from_entry
 from cxrbench.leaderboard.cells import Cells
 from cxrbench.leaderboard.checks import check_entry, duplicates, justified
 from cxrbench.leaderboard.checks.subject import Subject
+from cxrbench.leaderboard.cli import submission
+from cxrbench.leaderboard.cli.submission import check
 from cxrbench.leaderboard.entry import load_entry
 from cxrbench.leaderboard.handed_over import from_line, to_line
-from cxrbench.leaderboard.marks import marks_of, may_share
+from cxrbench.leaderboard.marks import Index, marks_of, may_share
 from cxrbench.leaderboard.pack import seal
 
 from . import made_up
@@ -213,3 +215,74 @@ def test_large_predictions_are_given_the_time_that_they_take(packed, monkeypatch
     assert guard.seconds_for(entry) == 960 * guard.SECONDS_A_MEBIBYTE
     monkeypatch.setattr(Cells, "unpacked", lambda self, keys: 1 << 50)
     assert guard.seconds_for(entry) == guard.LONGEST
+
+
+# ------------------------------------------------------------------------------------------- a whole folder, looked at once
+
+
+def indexed(root: Path) -> tuple[Index, Path]:
+    """An index of the entries of a folder, as a process of its own makes it."""
+    answer = root.parent / "marks.jsonl"
+    answer.unlink(missing_ok=True)
+    folders = guard.entry_folders(root)
+    guard._mark(answer, 1e6, folders)
+    index = Index(root.parent / "marks.db")
+    index.path.unlink(missing_ok=True)
+    index.write(zip((folder.name for folder in folders), answer.read_bytes().splitlines(), strict=True))
+    return index, answer
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+@pytest.mark.parametrize("what", ["nothing", "cells", "numbers"])
+def test_an_index_finds_what_looking_through_the_others_finds(pack_system, monkeypatch, what, hidden):
+    monkeypatch.setattr(guard, "allow_processor", lambda seconds: None)
+    theirs, mine, other = (pack_system(name, draw=draw) for draw, name in enumerate(("theirs", "mine", "other")))
+    key = next(iter(duplicates._own(load_entry(theirs))))
+    names = {"nothing": (), "cells": ("records.jsonl", "results.json"), "numbers": ("results.json",)}[what]
+    for name in names:
+        path = apart.run_folder(mine) / name
+        text = (apart.run_folder(theirs) / name).read_text(encoding="utf-8")
+        path.write_text(escaped(text, key) if hidden else text, encoding="utf-8")
+    index, _ = indexed(mine.parent)
+    for folder in (theirs, mine, other):
+        entry = load_entry(folder) if what != "numbers" or folder != mine else None
+        if entry is None:
+            continue
+        looked, asked = (list(map(str, duplicates._elsewhere(entry, one))) for one in (None, index))
+        assert looked == asked
+        assert bool(looked) == (what == "cells" and folder != other)
+        rivals = {path.name for path in (theirs, mine, other) if path != folder and may_share(marks_of(entry), path)}
+        assert rivals <= index.may_share(marks_of(entry)) - {folder.name}
+        if what != "nothing" and folder == theirs:
+            assert rivals == {"mine"}
+
+
+def test_an_index_parses_none_of_the_others_and_a_damaged_one_is_held_against_all(pack_system, monkeypatch):
+    monkeypatch.setattr(guard, "allow_processor", lambda seconds: None)
+    folders = [pack_system(name, draw=ord(name)) for name in ("a", "b", "c")]
+    index, answer = indexed(folders[0].parent)
+    looked = []
+    monkeypatch.setattr(duplicates, "may_share", lambda marks, path: looked.append(path.name))
+    monkeypatch.setattr(duplicates, "load_entry", lambda path: looked.append(path.name))
+    assert list(duplicates._elsewhere(load_entry(folders[0]), index)) == [] and looked == []
+    lines = answer.read_bytes().splitlines()
+    for damaged in (b"", b"null", b'["zz"]', lines[1][:-5]):
+        index.path.unlink()
+        again = Index(index.path)
+        again.write(zip(("a", "b", "c"), (lines[0], damaged, lines[2]), strict=True))
+        assert again.may_share(marks_of(load_entry(folders[0]))) == {"a", "b"}
+
+
+def test_all_entries_of_a_folder_are_checked_with_one_index(pack_system, monkeypatch):
+    root, *_ = {pack_system(name, draw=1).parent for name in ("a", "b")}
+    given = []
+
+    def checked(folder, reviewed, time_limit, beside):
+        given.append((folder.name, beside and beside.may_share(marks_of(load_entry(folder)))))
+        return {"name": folder.name, "passed": True, "status": "passed", "findings": []}
+
+    monkeypatch.setattr(guard, "check_guarded", checked)
+    check(root)
+    monkeypatch.setattr(submission, "MANY", 2)
+    check(root)
+    assert given == [("a", None), ("b", None), ("a", {"a", "b"}), ("b", {"a", "b"})]
