@@ -158,16 +158,20 @@ def _nearer(apart: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.log(np.maximum(first, 1e-6) / np.maximum(others, 1e-6)), apart.argmin(axis=1)
 
 
-def tails(values: np.ndarray, held_out: np.ndarray) -> np.ndarray:
+def tails(values: np.ndarray, held_out: np.ndarray, *, shape: float = 0.0) -> np.ndarray:
     """Probability of a value as low as each, for one more film like the held-out ones; a value that is no lower than the
     tail has at least the tail's share. The tail is that of the lowest tenth (ten films or more), taken for exponential, as a
-    prediction from so many: Pareto's."""
+    prediction from so many: Pareto's. `shape` (below 1): of a heavier tail, a generalised Pareto one with the same mean."""
     ordered = np.sort(held_out)
     count = min(len(ordered) // 2, max(TAIL, len(ordered) // 10))
     edge = ordered[count]
     scale = max(float((edge - ordered[:count]).sum()), 1e-9)  # count times the mean excess
     share = count / len(ordered)
-    return np.asarray(share * (1 + np.maximum(edge - values, 0) / scale) ** -float(count))
+    if shape * count > 1:
+        scale, power = scale / count * (1 - shape) / shape, 1 / shape
+    else:
+        power = float(count)
+    return np.asarray(share * (1 + np.maximum(edge - values, 0) / scale) ** -power)
 
 
 def memorised(films: Films, training: Films, held_out: Films, *, planted: int = PLANTED) -> Memorised:

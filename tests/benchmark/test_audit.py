@@ -28,7 +28,7 @@ from cxrbench.benchmark.fidelity.audit import Audit, Sides, make_audit
 from cxrbench.benchmark.fidelity.memorisation import COPIES, memorised, smallest_share
 from cxrbench.benchmark.fidelity.networks import imagenet_space, local_space, network_features
 from cxrbench.benchmark.fidelity.repeats import repeats
-from cxrbench.benchmark.fidelity.thresholds import broken, parse_thresholds
+from cxrbench.benchmark.fidelity.thresholds import broken, parse_thresholds, untold
 from cxrbench.benchmark.home import home
 from cxrbench.benchmark.metrics.frechet import compared_count
 from cxrbench.benchmark.progress import Progress
