@@ -57,6 +57,15 @@ def run(
     ratios: Annotated[
         str, typer.Option(help="Synthetic films to real ones at the headline size, tried besides: 1:4,1:1,4:1,16:1.")
     ] = "",
+    also_test: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A further real set that every model is tested on besides, by name or folder. May be repeated."
+        ),
+    ] = None,
+    groups: Annotated[
+        str, typer.Option(help="Columns of the films, comma-separated (sex,age,view): scores of each group, and gaps.")
+    ] = "",
     keep: Annotated[
         list[str] | None,
         typer.Option(help="Use fits that `cxrbench fit` kept at a step: STEP, TRAINING=STEP or SIZE/TRAINING=STEP."),
@@ -110,6 +119,8 @@ def run(
         "entry": entry,
         "ratios": _parts(ratios),
         "keep": tuple(keep or ()),
+        "also_test": tuple(also_test or ()),
+        "groups": _parts(groups),
         "out": out,
         "latex": latex,
     }
@@ -208,10 +219,16 @@ def _finish(prepared: Prepared, failures: list[Outcome], outputs: Outputs, as_js
     from ..report.write import write_run
     from ..results.assemble import assemble
     from ..results.curve import find_curve
+    from .elsewhere import with_elsewhere, with_fidelity
+    from .progress_bar import shown_progress
 
     plan = prepared.plan
     found = find_curve(plan, prepared.store)
     results = assemble(plan, prepared.store, ["cxrbench", *sys.argv[1:]], curve=found)
+    with shown_progress("fidelity") as progress:
+        results = with_fidelity(prepared, results, progress)
+    with shown_progress("further sets") as progress:
+        results = with_elsewhere(prepared, results, progress)
     stamp = datetime.now().strftime("%Y-%m-%d-%H%M%S")
     folder = outputs.folder or Path("runs") / f"{stamp}-{plan.provider.name}"
     if as_json:
