@@ -17,6 +17,7 @@ import numpy as np
 from ..benchmark import digest
 from ..benchmark.metrics.scores import AVERAGE
 from ..benchmark.registry import TASKS, find_task, plugins
+from ..benchmark.report.elsewhere_words import besides
 from ..benchmark.report.words import check_notes
 from ..benchmark.results.rows import CostRow, MetricInfo, Results, Status
 from ..benchmark.runs.record import ProviderIdentity
@@ -116,6 +117,9 @@ class Attempt:
     costs: tuple[CostRow, ...] = ()
     checks: tuple[tuple[str, str, bool], ...] = ()
     """Label, sentence, alarm."""
+    elsewhere: tuple[tuple[tuple[str, ...], tuple[tuple[str, ...], ...]], ...] = ()
+    """Fidelity, further test sets and groups, as its results say: headings and lines of each table. Its cells hold no films
+    and no predictions of these, so that nobody has computed them again."""
     unranked: tuple[str, ...] = ()
     """Why it may not be ranked, as far as its own plan says."""
     headline: tuple[str, str] | None = None
@@ -200,6 +204,7 @@ def from_results(entrant: Entrant, results: Results, *, unranked: Sequence[str] 
         created=results.created,
         costs=tuple(results.cost),
         checks=tuple(check_notes(results)),
+        elsewhere=tuple((tuple(headings), tuple(lines)) for headings, lines in besides(results)),
         unranked=tuple(unranked),
         headline=None if results.task.headline is None else (results.task.headline.size, results.task.headline.arm),
         device=results.device.split(":")[0],

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from ..fidelity.audit import Audit
+from ..report.elsewhere_words import elsewhere_notes, tables
+from ..report.fidelity_words import fidelity_tables
 from ..report.gain_words import HEADINGS, gain_lines, headline_sentences
 from ..report.words import PHANTOM, absence, absent, check_notes, claims, cost_sentence, duration
+from ..results.further_rows import Elsewhere
 from ..results.gains import GainRow, WorthRow
 from ..results.rows import CostRow, DataInfo, EnvironmentRow, Results, SizeInfo, TaskInfo
 from ..runs.record import ProviderIdentity
@@ -62,6 +65,9 @@ class Card(Strict):
     scores: list[ScoreLine]
     gains: list[GainRow]
     worths: list[WorthRow]
+    elsewhere: Elsewhere | None = None
+    tables: list[tuple[list[str], list[list[str]]]] = Field(default_factory=list)
+    """Further test sets, groups and, without an audit, the fidelity that the run has: headings and lines."""
     films: FilmsInfo | None
     audit: Audit | None
     checks: list[tuple[str, str, bool]]
@@ -85,6 +91,7 @@ def make_card(results: Results, found: RunFilms | None, audit: Audit | None, why
     """The card of a run. `found`: its films where the store has them; `why`: why there is no audit."""
     from ... import __version__
 
+    shown = [*(fidelity_tables(results) if audit is None else []), *tables(results)]
     lines = [
         ScoreLine(cells=dict(zip(HEADINGS, line.cells, strict=True)), headline=line.headline)
         for line in gain_lines(results)
@@ -105,6 +112,8 @@ def make_card(results: Results, found: RunFilms | None, audit: Audit | None, why
         scores=lines,
         gains=results.gains,
         worths=results.worths,
+        elsewhere=results.elsewhere,
+        tables=[(list(headings), list(map(list, lines))) for headings, lines in shown],
         films=None if found is None else _films(found),
         audit=audit,
         checks=check_notes(results),
@@ -137,7 +146,7 @@ def _cautions(results: Results, audit: Audit | None, why: str) -> list[str]:
             f"{len(results.seeds)} of the {MIN_SEEDS} seeds that a sentence about the generator takes: "
             "the numbers compare trained models"
         )
-    said += [*results.task.remarks, *results.from_scratch]
+    said += [*results.task.remarks, *results.from_scratch, *elsewhere_notes(results)]
     said += [absence(cell) for cell in absent(results)]
     if audit is None:
         said.append(f"fidelity, annotations and copies were not asked about: {why}")

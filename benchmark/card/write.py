@@ -52,6 +52,8 @@ def as_markdown(card: Card) -> str:
         ["## Gain and worth", "", *_table(HEADINGS, [list(line.cells.values()) for line in card.scores]), ""]
         if card.scores
         else [],
+        ["## Besides the scores", ""] if card.tables else [],
+        *([*_table(headings, lines), ""] for headings, lines in card.tables),
         ["## Films and protocol", "", *_list(_protocol(card)), ""],
         ["## Fidelity, annotations, copies", "", *_audit(card), ""],
         ["## Cost", "", *_list(cost_lines(card)), ""],

@@ -58,6 +58,15 @@ def run(
     ratios: Annotated[
         str, typer.Option(help="Synthetic films to real ones at the headline size, tried besides: 1:4,1:1,4:1,16:1.")
     ] = "",
+    also_test: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A further real set that every model is tested on besides, by name or folder. May be repeated."
+        ),
+    ] = None,
+    groups: Annotated[
+        str, typer.Option(help="Columns of the films, comma-separated (sex,age,view): scores of each group, and gaps.")
+    ] = "",
     keep: Annotated[
         list[str] | None,
         typer.Option(help="Use fits that `cxrbench fit` kept at a step: STEP, TRAINING=STEP or SIZE/TRAINING=STEP."),
@@ -111,6 +120,8 @@ def run(
         "entry": entry,
         "ratios": _parts(ratios),
         "keep": tuple(keep or ()),
+        "also_test": tuple(also_test or ()),
+        "groups": _parts(groups),
         "out": out,
         "latex": latex,
     }
@@ -208,10 +219,11 @@ def _finish(prepared: Prepared, failures: list[Outcome], outputs: Outputs, as_js
     from ..report import made_before
     from ..report.text_tables import FORMATS, print_table
     from ..results.curve import find_curve
+    from .elsewhere import besides
 
     plan, command = prepared.plan, ["cxrbench", *sys.argv[1:]]
     found = find_curve(plan, prepared.store)
-    key = made_before.key_of(plan, prepared.store, command, found)
+    key = made_before.key_of(plan, prepared.store, [*command, *besides(prepared)], found)
     kept = made_before.find(key)
     results = _assembled(prepared, command, found) if kept is None else kept
     stamp = datetime.now().strftime("%Y-%m-%d-%H%M%S")
@@ -240,8 +252,14 @@ def _finish(prepared: Prepared, failures: list[Outcome], outputs: Outputs, as_js
 
 def _assembled(prepared: Prepared, command: list[str], curve: FoundCurve | None) -> Results:
     from ..results.assemble import assemble
+    from .elsewhere import with_elsewhere, with_fidelity
+    from .progress_bar import shown_progress
 
-    return assemble(prepared.plan, prepared.store, command, curve=curve)
+    results = assemble(prepared.plan, prepared.store, command, curve=curve)
+    with shown_progress("fidelity") as progress:
+        results = with_fidelity(prepared, results, progress)
+    with shown_progress("further sets") as progress:
+        return with_elsewhere(prepared, results, progress)
 
 
 def _as_json(results: Results) -> Any:

@@ -25,7 +25,7 @@ from ..errors import InputError, unknown
 FILE = Path("cxrbench.toml")
 SETTINGS = "settings"
 TEXTS = ("provider", "task", "data", "preset", "label_by", "entry", "device", "engine", "address", "out", "latex")
-LISTS = ("arms", "sizes", "ratios", "keep")
+LISTS = ("arms", "sizes", "ratios", "keep", "also_test", "groups")
 COUNTS = ("seeds", "jobs")
 KEYS = (*TEXTS, *LISTS, *COUNTS, "time_limit", SETTINGS)
 

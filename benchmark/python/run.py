@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..cli.elsewhere import with_elsewhere, with_fidelity
 from ..cli.run import check_writable
 from ..cli.working import plan_line, say, watched
 from ..errors import InputError
@@ -55,6 +56,8 @@ def run(
     arms: Sequence[str] = (),
     sizes: Sequence[str] = (),
     label_by: str | None = None,
+    also_test: Sequence[str] = (),
+    groups: Sequence[str] = (),
     device: str = "auto",
     jobs: int | None = None,
     engine: str = "processes",
@@ -68,8 +71,9 @@ def run(
     provider: a name (`cxrbench list providers`), `file.py:Class`, `folder:PATH`, `command:PROGRAM ...`, a class, or an
     object of one with settings of its own. task: the same; by default the provider's home task. data: a dataset's name
     or folder, or a `Dataset`. seeds: repetitions, 5 or more for a claim. settings: `{"key": value}` of the provider,
-    `{"task.key": value}` or `{"task": {"key": value}}` of the task. arms, sizes: some of the task's. out: the folder of
-    the results, by default `runs/<time>-<provider>`. progress: whether it is shown.
+    `{"task.key": value}` or `{"task": {"key": value}}` of the task. arms, sizes: some of the task's. also_test: further
+    real sets that every model is tested on. groups: columns of the films whose groups have scores of their own.
+    out: the folder of the results, by default `runs/<time>-<provider>`. progress: whether it is shown.
 
     What the store has is not computed again. Cells that failed are absent from the tables, and said. Raises InputError (one
     line) for wrong input, before any work.
@@ -91,6 +95,8 @@ def run(
         arms=_names("arms", arms),
         sizes=_names("sizes", sizes),
         label_by=label_by,
+        also_test=_names("also_test", also_test),
+        groups=_names("groups", groups),
         device=device,
         jobs=jobs,
         engine=engine,
@@ -111,6 +117,8 @@ def _run(request: Request, out: Path | None, *, shown: bool) -> Run:
         say(f"error: {line}")
     plan = prepared.plan
     results = assemble(plan, prepared.store, _command(request), curve=find_curve(plan, prepared.store))
+    with preparing(shown=shown) as progress:
+        results = with_elsewhere(prepared, with_fidelity(prepared, results, progress), progress)
     folder = out or Path("runs") / f"{datetime.now().strftime('%Y-%m-%d-%H%M%S')}-{plan.provider.name}"
     write_run(folder, results, plan, prepared.store)
     return Run(folder, results)
@@ -122,6 +130,8 @@ def _command(request: Request) -> list[str]:
     found += [word for pair in request.overrides for word in ("--set", pair)]
     texts = {"task": request.task, "data": request.data, "label-by": request.label_by}
     texts |= {"arms": ",".join(request.arms), "sizes": ",".join(request.sizes), "seeds": str(request.seeds)}
+    texts |= {"groups": ",".join(request.groups)}
+    found += [word for one in request.also_test for word in ("--also-test", one)]
     return [*found, *(word for name, text in texts.items() if text for word in (f"--{name}", text))]
 
 

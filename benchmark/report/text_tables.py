@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from ..console_tables import as_text, beside, cell, clean, table, width_of
 from ..metrics.scores import AVERAGE
 from ..results.rows import FoldRow, PairedRow, Results, words
+from .elsewhere_words import besides, besides_notes
 from .gain_words import (
     HEADINGS,
     RATIO_HEADINGS,
@@ -53,9 +54,12 @@ def terminal(results: Results, width: int = 100) -> Text:
         text.append_text(block)
         text.append("\n")
     text.append_text(_gain_block(results, width))
+    for headings, lines in besides(results):
+        text.append_text(_lines(headings, [GainLine(line, headline=False) for line in lines], width))
+        text.append("\n")
     for sentence in headline_sentences(results):
         text.append(textwrap.fill(clean(sentence), width, subsequent_indent="  ") + "\n", style="bold")
-    for sentence in [*placebo_notes(results), *legend(results)]:
+    for sentence in [*placebo_notes(results), *besides_notes(results), *legend(results)]:
         text.append(textwrap.fill(clean(sentence), width, subsequent_indent="  ") + "\n", style="dim")
     notes = [("cost", f"{results.provider.title} {row.size}", cost_sentence(row), "") for row in results.cost]
     notes += [
@@ -214,7 +218,7 @@ def csv_of(rows: Sequence[dict[str, object]]) -> str:
 
 def as_markdown(results: Results) -> str:
     """The table in Markdown, with its legend."""
-    said = [*headline_sentences(results), *placebo_notes(results), *legend(results)]
+    said = [*headline_sentences(results), *placebo_notes(results), *besides_notes(results), *legend(results)]
     notes = [header_sentence(results), *said, *(absence(cell) for cell in absent(results))]
     listed = [f"- {markdown_escaped(note)}" for note in notes]
     if results.task.layout is not None:
@@ -238,13 +242,14 @@ def as_markdown(results: Results) -> str:
 
 
 def _markdown_gains(results: Results) -> list[str]:
-    """The table of gains and a blank line; nothing without gains."""
-    lines = gain_lines(results)
-    if not lines:
-        return []
-    rule = _markdown_row(["---"] * 2 + ["---:"] * (len(HEADINGS) - 2))
-    head = _markdown_row(map(markdown_escaped, HEADINGS))
-    return [head, rule, *(_markdown_row(map(markdown_escaped, line.cells)) for line in lines), ""]
+    """The table of gains and those of further sets and groups, with a blank line after each; nothing without."""
+    gains = [line.cells for line in gain_lines(results)]
+    found: list[str] = []
+    for headings, lines in [*([(HEADINGS, gains)] if gains else []), *besides(results)]:
+        rule = _markdown_row(["---"] * 2 + ["---:"] * (len(headings) - 2))
+        head = _markdown_row(map(markdown_escaped, headings))
+        found += [head, rule, *(_markdown_row(map(markdown_escaped, line)) for line in lines), ""]
+    return found
 
 
 def _markdown_arms(table: ArmTable) -> list[str]:

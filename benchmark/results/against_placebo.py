@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
 
+from ..contracts.task import Task
 from ..metrics.scores import finite
 from ..runs.job import PLACEBO
 from ..significance.gain import FAILED_BY, paired_over_seeds
@@ -27,10 +28,17 @@ def gain_rows(harvest: Harvest, values: Sequence[SeedValue]) -> list[GainRow]:
 def _gain(harvest: Harvest, values: Sequence[SeedValue], size: str, arm: str, label: str) -> GainRow | None:
     """The gain of the cells that `label` names (`Cell.arm`); None where no seed is on both sides."""
     plan = harvest.plan
-    metric = next(one for one in plan.task.metrics if one.name == plan.task.primary)
-    factor = 100.0 if metric.percent else 1.0
     structures = plan.task.structures(plan.data)
-    ours, theirs = (primary_by_seed(values, metric.name, size, name, structures) for name in (label, PLACEBO + label))
+    ours, theirs = (
+        primary_by_seed(values, plan.task.primary, size, name, structures) for name in (label, PLACEBO + label)
+    )
+    return gain_of(plan.task, size, arm, ours, theirs)
+
+
+def gain_of(task: Task, size: str, arm: str, ours: Mapping[int, float], theirs: Mapping[int, float]) -> GainRow | None:
+    """The gain of scores by seed over those of the placebo; None where no seed is on both sides."""
+    metric = next(one for one in task.metrics if one.name == task.primary)
+    factor = 100.0 if metric.percent else 1.0
     seeds = [seed for seed in ours if seed in theirs]
     if not seeds:
         return None

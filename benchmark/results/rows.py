@@ -15,6 +15,8 @@ from pydantic import Field
 from ..metrics.scores import NOT_TAUGHT
 from ..runs.record import Environment, ProviderIdentity
 from ..schema import Strict
+from .fidelity_rows import FidelityRow
+from .further_rows import Elsewhere
 from .gains import CurveRow, GainRow, RatioRow, WorthRow
 
 if TYPE_CHECKING:
@@ -293,6 +295,10 @@ class Results(Strict):
     environments: list[EnvironmentRow]
     from_scratch: list[str] = Field(default_factory=list)
     """What started from scratch where its paper starts from weights."""
+    elsewhere: Elsewhere | None = None
+    """Further test sets (`--also-test`) and groups of test films (`--groups`), where these were asked for."""
+    fidelity: list[FidelityRow] = Field(default_factory=list)
+    """The films of each size beside the real ones; empty in runs from before it was kept."""
 
     @property
     def headline(self) -> tuple[str, str] | None:

@@ -29,10 +29,19 @@ class Kind(StrEnum):
     FITS = Level.FITS.value
     CHECKPOINTS = "checkpoints"
     MOMENTS = "moments"
+    FURTHER = "further"
+    AUDITS = "audits"
     FAILURES = "failures"
     DESCRIBED = "described"
     PROGRESS = "progress"
     DRAFTS = "drafts"
+
+
+ABOUT = {
+    Kind.MOMENTS: "samples along a fit, to end it by eye",
+    Kind.FURTHER: "a model's scores on a further test set",
+    Kind.AUDITS: "the fidelity of a run's films",
+}
 
 
 @dataclass
@@ -173,10 +182,9 @@ def _beside(store: Store, kind: Kind) -> Iterator[Kept]:
         if path.name.startswith("."):
             yield _kept(Kind.DRAFTS, path.name, path, f"half a file of {kind.value}")
         elif path.is_file():
-            yield _kept(kind, path.stem, path)
+            yield _kept(kind, path.stem, path, ABOUT.get(kind, ""))
         else:
-            training = "samples along a fit, to end it by eye" if kind is Kind.MOMENTS else "a training that can go on"
-            yield _kept(kind, path.name, path, training)
+            yield _kept(kind, path.name, path, ABOUT.get(kind, "a training that can go on"))
 
 
 def _kept(kind: Kind, key: str, path: Path, about: str = "") -> Kept:

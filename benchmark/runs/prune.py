@@ -23,6 +23,8 @@ ORDER = (
     Kind.FAILURES,
     Kind.CHECKPOINTS,
     Kind.MOMENTS,
+    Kind.FURTHER,
+    Kind.AUDITS,
     Kind.FITS,
     Kind.SYNTHETIC,
     Kind.RECORDS,

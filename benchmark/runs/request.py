@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from .asked import ask_provider
 from .chains import Outcome, run_chains, step_done
 from .chosen import known_trainings, named, parse_keep, require_kept
 from .examine import Said, task_class
+from .further import Further, further_set
 from .job import Step
 from .lock import working
 from .plan import Plan, make_curve_plan, make_plan
@@ -72,6 +73,10 @@ class Request(Common):
     """Steps of the provider's trainings that a person chose by eye, as `chosen.parse_keep` reads them."""
     sizes: tuple[str, ...] = ()
     """The sizes of the task that are run; all of them where none is named."""
+    also_test: tuple[str, ...] = ()
+    """Further real sets that the models are tested on, by name or folder (`further`): no part of any key."""
+    groups: tuple[str, ...] = ()
+    """Columns of cases that test films are told apart by, each group with its own score: no part of any key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +97,7 @@ class Prepared:
     schedule: Schedule
     done: frozenset[str]
     jobs: int
+    further: tuple[Further, ...] = ()
 
     @property
     def left(self) -> list[Step]:
@@ -222,7 +228,17 @@ def prepare(request: Request, progress: Progress | None = None, *, made_now: boo
         plan = planned(kept=named(kept, known_trainings(plan, store)))
         if not made_now:
             require_kept(plan, store)
-    return prepared_plan(request, plan, store)
+    check_groups(request.groups, data)
+    further = tuple(further_set(plan.task, data, one, progress) for one in request.also_test)
+    return replace(prepared_plan(request, plan, store), further=further)
+
+
+def check_groups(columns: Sequence[str], data: Dataset) -> None:
+    """InputError for a column that the films have not."""
+    for name in columns:
+        if name not in data.cases:
+            known = [str(one) for one in data.cases if one not in ("id", "patient", "source_ids")]
+            raise unknown(f"column of {data.info.name}", name, known)
 
 
 def prepare_curve(request: CurveRequest, progress: Progress | None = None) -> Prepared:

@@ -1,0 +1,127 @@
+"""The audit that is part of every run: of each size the films of the first fold and seed, in the spaces of grey levels,
+texture and anatomy, which take seconds and no network. `cxrbench audit` has the others, copies with known power and
+annotations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from .. import digest
+from ..data.dataset import Dataset, pack_masks
+from ..errors import CxrbenchError, InputError, StoreError, one_line
+from ..fidelity.compare import compare
+from ..fidelity.repeats import repeats
+from ..fidelity.spaces import ANATOMY, GREY, TEXTURE, Space, comparable
+from ..files import write_text
+from ..progress import Progress
+from ..results.fidelity_rows import SCHEMA, FidelityRow
+from ..results.finished import Harvest
+from ..runs.job import Cell
+from ..runs.store import Level
+from ..schema import read_json
+
+FOLDER = "audits"
+FORM = 1
+"""What is computed here and how: a part of the names of what is kept."""
+MOST = 1000
+"""Films that are compared at most, evenly spread over the set, with twice as many real ones: a run stays a run."""
+
+
+@dataclass
+class _Real:
+    """Real films at one size, and their features, taken once for all sets of films."""
+
+    films: Dataset
+    features: dict[tuple[str, tuple[str, ...]], np.ndarray] = field(default_factory=dict)
+    repeated: float | None = None
+
+    def of(self, space: Space, organs: tuple[str, ...], progress: Progress) -> np.ndarray:
+        """The features of a space, of these organs."""
+        place = (space.name, organs if space.needs_masks else ())
+        if place not in self.features:
+            self.features[place] = space.features(
+                _with(self.films, organs) if space.needs_masks else self.films, progress
+            )
+        return self.features[place]
+
+
+def lean_rows(harvest: Harvest, progress: Progress) -> list[FidelityRow]:
+    """A row for each size whose films the store has; numbers that it has are not computed again."""
+    cells = list(_first_cells(harvest))
+    real: dict[int, _Real] = {}
+    rows = []
+    for number, cell in enumerate(cells):
+        part = progress.part("", number / len(cells), (number + 1) / len(cells))
+        with suppress(InputError, StoreError, OSError):  # films that are gone have no row
+            films = harvest.store.synthetic(str(cell.synthetic_key))
+            rows.append(_row(harvest, cell, films, real, part))
+    return rows
+
+
+def _first_cells(harvest: Harvest) -> Iterator[Cell]:
+    """Of each size the first finished cell with films of the provider, of the task's own number of them."""
+    for size in harvest.sizes:
+        cells = (cell for cell in harvest.plan.cells if cell.slot.size == size and cell.key in harvest.records)
+        own = (cell for cell in cells if cell.synthetic_key is not None and cell.identity.synthetic is None)
+        there = (cell for cell in own if harvest.store.path(Level.SYNTHETIC, str(cell.synthetic_key)).is_dir())
+        if (first := next(there, None)) is not None:
+            yield first
+
+
+def _row(harvest: Harvest, cell: Cell, films: Dataset, real: dict[int, _Real], progress: Progress) -> FidelityRow:
+    data = harvest.plan.data
+    key = digest.of_json(["audit", FORM, films.digest, data.digest, cell.slot.size, cell.slot.fold, cell.seed])
+    path = harvest.store.root / FOLDER / f"{key}.json"
+    with suppress(StoreError):  # not there, or damaged: made again
+        return read_json(path, FidelityRow, SCHEMA)
+    side = min(films.resolution, data.resolution)
+    beside = real.setdefault(side, _Real(_some(data, 2 * MOST).resized(side)))
+    row = FidelityRow(
+        size=cell.slot.size,
+        fold=cell.slot.fold,
+        seed=cell.seed,
+        films=len(films),
+        resolution=side,
+        digest=films.digest,
+        real=data.digest,
+    )
+    try:
+        row = _compared(row, _some(films, MOST).resized(side), beside, progress)
+    except CxrbenchError as error:  # too few films
+        row = row.model_copy(update={"note": str(error)})
+    except Exception as error:  # of arithmetic on odd films: a run ends with its results, whatever they look like
+        row = row.model_copy(update={"note": f"{type(error).__name__}: {one_line(error)}"})
+    write_text(path, row.model_dump_json(by_alias=True, indent=1) + "\n")
+    return row
+
+
+def _compared(row: FidelityRow, films: Dataset, real: _Real, progress: Progress) -> FidelityRow:
+    common = tuple(organ for organ in real.films.organs if organ in films.organs)
+    with_masks = films.masks is not None and real.films.masks is not None and bool(common)
+    spaces = [GREY, TEXTURE, *([ANATOMY] if with_masks else [])]
+    found = []
+    for number, space in enumerate(spaces):
+        progress.update(number / len(spaces), space.name)
+        mine = space.features(_with(films, common) if space.needs_masks else films, Progress())
+        theirs, mine = comparable(space, real.of(space, common, Progress()), mine)
+        found.append(compare(space.name, space.about, theirs, mine))
+    if real.repeated is None:
+        real.repeated = repeats(real.films.images)
+    again = {"repeats": repeats(films.images), "repeats_real": real.repeated}
+    return row.model_copy(update={"spaces": found, **again})
+
+
+def _some(films: Dataset, most: int) -> Dataset:
+    """At most so many films, evenly spread."""
+    return films if len(films) <= most else films.select(np.linspace(0, len(films) - 1, most).round().astype(int))
+
+
+def _with(films: Dataset, organs: tuple[str, ...]) -> Dataset:
+    """The films with masks of these organs, in this order."""
+    if films.organs == organs:
+        return films
+    return replace(films, info=films.info.changed(organs=organs), masks=pack_masks(films.organ_masks(organs)))

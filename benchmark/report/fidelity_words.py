@@ -1,0 +1,49 @@
+"""The fidelity of a run's films in words: the lines of a table, and what stands below it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..fidelity.compare import InSpace, Share
+from ..results.fidelity_rows import FidelityRow
+from ..results.rows import Results
+
+HEADINGS = (
+    *("space, films", "size", "value (floor)", "ratio", "95 % interval"),
+    *("precision", "recall", "density", "coverage"),
+)
+
+
+def fidelity_tables(results: Results) -> list[tuple[Sequence[str], list[tuple[str, ...]]]]:
+    """The table, in the form of those of further sets; none where there is no number."""
+    lines = [_line(row, one) for row in results.fidelity for one in row.spaces]
+    return [(HEADINGS, lines)] if lines else []
+
+
+def _line(row: FidelityRow, one: InSpace) -> tuple[str, ...]:
+    fd = one.frechet
+    shares: list[Share] = [one.precision, one.recall, one.density, one.coverage]
+    return (
+        one.title,
+        row.size,
+        f"{fd.distance:.3g} ({fd.floor:.3g})",
+        f"{fd.ratio:.2f}",
+        f"{fd.low:.2f} to {fd.high:.2f}",
+        *(f"{share.value:.2f} ({share.real:.2f})" for share in shares),
+    )
+
+
+def fidelity_notes(results: Results) -> list[str]:
+    """What the table means, and why a size has no line."""
+    said = [f"fidelity of the films of {row.size}: {row.note}" for row in results.fidelity if row.note]
+    said += [
+        f"{row.size}: {100 * row.repeats:.0f} % of the films are shown more than once"
+        for row in results.fidelity
+        if row.repeats is not None and row.repeats > (row.repeats_real or 0.0) + 0.02
+    ]
+    if fidelity_tables(results):
+        said.append(
+            "value: Fréchet distance from the real films, and (floor) that of real films from real ones; ratio: of both; of "
+            "the first seed's films; other shares in brackets are those of real films; more: cxrbench audit"
+        )
+    return said
