@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cxrbench.benchmark import digest
 from cxrbench.benchmark.cli import run as command
+from cxrbench.benchmark.cli.elsewhere import besides
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.report import made_before, write
 from cxrbench.benchmark.results.assemble import assemble
 from cxrbench.benchmark.results.folder import load_run
+from cxrbench.benchmark.runs.further import Further
 from cxrbench.benchmark.runs.request import Prepared, Request, execute, prepare
 from cxrbench.benchmark.runs.store import Level
 
@@ -132,3 +136,12 @@ def test_the_command_assembles_and_draws_once(prepared, tmp_path, monkeypatch, c
         command._finish(prepared, [], command.Outputs(folder=tmp_path / "out"), as_json=False)
         tables.append(capsys.readouterr().out)
     assert drawn == [1] and tables[0] == tables[1] and "SYNTHETIC" in tables[0]
+
+
+def test_what_is_asked_for_besides_the_plan_is_in_words_that_say_its_content(prepared):
+    films = prepared.plan.data
+    further = Further("ward", films, ("heart",))
+    other = replace(further, films=films.select(np.arange(len(films) - 1)))
+    asked = [replace(prepared, further=one) for one in ((), (further,), (other,), (further, other))]
+    asked.append(replace(prepared, request=replace(REQUEST, groups=("sex",))))
+    assert len({tuple(besides(one)) for one in asked}) == len(asked)
