@@ -112,6 +112,7 @@ def attempt(
         headline=headline,
         settings=settings_of(key) if settings is None else settings,
         checks=(("nearest test film", "no near copies (0 of 240 below the 1st percentile)", False),),
+        elsewhere=((("further test set", "films"), (("<b>another</b> hospital", "24"),)),),
     )
 
 

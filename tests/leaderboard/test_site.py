@@ -320,6 +320,13 @@ def test_unranked_entries_say_why_and_labels_are_not_hidden(site):
     assert "2 seeds, 5 needed" in text and "lsgan (labels by teacher)" in text
 
 
+def test_a_provider_page_says_of_further_sets_that_nobody_has_computed_them_again(site):
+    text = (site / "providers" / "three_stage.html").read_text(encoding="utf-8")
+    section = text.partition("Fidelity, further films, groups")[2]
+    assert "so nobody has computed them again" in section
+    assert "<bdi>&lt;b&gt;another&lt;/b&gt; hospital</bdi>" in section and "<bdi>24</bdi>" in section
+
+
 def test_a_provider_page_has_samples_by_content_and_the_history_of_its_generator(site):
     text = (site / "providers" / f"{slug(HOSTILE)}.html").read_text()
     pictures = re.findall(r'<img src="([^"]*)" alt="[^"]*" width="(\d+)" height="(\d+)"', text)
