@@ -4,9 +4,9 @@
 
 A cell is a training that does a fixed amount of work (hashes, so many as take the seconds asked for on this machine when it
 begins), prediction and scores of the toy task of the tests. The loop does the same cells in this process, without a store.
-Loop, one worker and two workers take turns, in ever new homes; printed are medians and their ratios to the loop, of the clock
-and of the processor (children too), which holds better on a busy machine; there the ratio of two workers says how busy it is.
-Nothing here passes or fails.
+Loop, one worker and two workers take turns, in ever new homes; printed are medians and their ratios to the loop, of the
+clock and of the processor (children too), which holds better on a busy machine; there the ratio of two workers says how
+busy it is. Nothing here passes or fails.
 """
 
 from __future__ import annotations
