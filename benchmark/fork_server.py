@@ -217,24 +217,21 @@ def serve(channel: socket.socket, main: Callable[[], None]) -> None:
             if number in children:
                 looks.unregister(number)
                 _bury(children.pop(number), children.values())
-            elif child := _take(channel, children.values(), main):
-                children[child.watch] = child
-                looks.register(child.watch, select.POLLIN)
-            elif child is None:
+            elif not _take(channel, children, looks, main):
                 _end_all(children)
                 return
         if not ready:
             _end_left({child.pid for child in children.values()}, None)
 
 
-def _take(channel: socket.socket, others: Collection[_Child], main: Callable[[], None]) -> _Child | bool | None:
-    """Take an order: the child that does it; False where none can be forked, None where nobody is there any more."""
+def _take(channel: socket.socket, children: dict[int, _Child], looks: select.poll, main: Callable[[], None]) -> bool:
+    """Take an order and fork the child that does it, where one can be forked; False where nobody is there any more."""
     try:
         message, ends, _, _ = socket.recv_fds(channel, MOST, 4)
     except OSError:
         message = b""
     if not message:
-        return None
+        return False
     order, said = json.loads(message), socket.socket(fileno=ends.pop())
     new = [name for name in order["load"] if name not in sys.modules]
     for name in new:
@@ -246,17 +243,22 @@ def _take(channel: socket.socket, others: Collection[_Child], main: Callable[[],
     with contextlib.suppress(OSError):  # no memory for another
         pid = os.fork() if _threads() == 1 else None
     if pid == 0:
-        for one in (channel, said, *(child.said for child in others)):
+        for one in (channel, said, *(child.said for child in children.values())):
             one.close()
-        for child in others:
-            os.close(child.watch)
+        for watch in children:
+            os.close(watch)
         _be(ends, order["mark"], main, below=mine)
     for end in ends:
         os.close(end)
-    child = None if pid is None else _Child(pid, order["mark"], os.pidfd_open(pid), said)
     with contextlib.suppress(OSError):  # nobody is there: the channel will say so
         said.send(json.dumps({"pid": pid}).encode())
-    return child or False
+    if pid is None:
+        said.close()
+    else:
+        watch = os.pidfd_open(pid)
+        children[watch] = _Child(pid, order["mark"], watch, said)
+        looks.register(watch, select.POLLIN)
+    return True
 
 
 def _end_all(children: dict[int, _Child]) -> None:

@@ -50,9 +50,9 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def kept(prepared: Prepared, folder: Path) -> str:
-    key = key_of(prepared)
-    results = assemble(prepared.plan, prepared.store, WORDS)
+def kept(prepared: Prepared, folder: Path, words=WORDS) -> str:
+    key = key_of(prepared, words)
+    results = assemble(prepared.plan, prepared.store, words)
     made_before.write(folder, results, prepared.plan, prepared.store, key)
     return str(key)
 
@@ -122,8 +122,7 @@ def test_a_home_that_takes_nothing_more_costs_no_report(prepared, tmp_path, monk
 def test_the_last_runs_are_kept(prepared, tmp_path, monkeypatch):
     monkeypatch.setattr(made_before, "MOST", 1)
     first = kept(prepared, tmp_path / "out")
-    monkeypatch.setitem(globals(), "WORDS", ["cxrbench", "another"])
-    second = kept(prepared, tmp_path / "out")
+    second = kept(prepared, tmp_path / "out", ["cxrbench", "another"])
     assert made_before.find(first) is None and made_before.find(second) is not None
 
 

@@ -4,14 +4,16 @@
 
 A cell is a training that does a fixed amount of work (hashes, so many as take the seconds asked for on this machine when it
 begins), prediction and scores of the toy task of the tests. The loop does the same cells in this process, without a store.
-Loop, one worker and two workers take turns, in ever new homes; printed are medians and their ratios to the loop. Nothing
-here passes or fails; on a busy machine the ratio of two workers says how busy it is.
+Loop, one worker and two workers take turns, in ever new homes; printed are medians and their ratios to the loop, of the
+clock and of the processor (children too), which holds better on a busy machine; there the ratio of two workers says how
+busy it is. Nothing here passes or fails.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import statistics
 import tempfile
 import time
@@ -45,32 +47,42 @@ def request(seeds: int, rounds: int, jobs: int) -> Request:
     )
 
 
-def by_engine(seeds: int, rounds: int, jobs: int) -> float:
-    """Seconds of a run in a home of its own; planning and the phantom's films are not counted."""
+def processor() -> float:
+    """Seconds of the processor that this process and its children have taken, those that have ended."""
+    said = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in said)
+
+
+Taken = tuple[float, float]
+"""Seconds of the clock and of the processor."""
+
+
+def by_engine(seeds: int, rounds: int, jobs: int) -> Taken:
+    """What a run takes in a home of its own; planning and the phantom's films are not counted."""
     with tempfile.TemporaryDirectory() as home:
         os.environ["CXRBENCH_HOME"] = home
         prepared = prepare(request(seeds, rounds, jobs))
         assert len(prepared.plan.cells) == SIZES * seeds
-        start = time.perf_counter()
+        start, used = time.perf_counter(), processor()
         failed = [outcome.error for outcome in execute(prepared) if outcome.error]
-        seconds = time.perf_counter() - start
+        taken = time.perf_counter() - start, processor() - used
         assert not failed, failed
-    return seconds
+    return taken
 
 
-def by_loop(seeds: int, rounds: int) -> float:
-    """Seconds of the same trainings, predictions and scores, one after the other in this process."""
+def by_loop(seeds: int, rounds: int) -> Taken:
+    """What is taken by the same trainings, predictions and scores, one after the other in this process."""
     with tempfile.TemporaryDirectory() as home:
         os.environ["CXRBENCH_HOME"] = home
         plan = prepare(request(seeds, rounds, 1)).plan
         task, data = ToyTask(Settings(rounds=rounds)), plan.data
-        start = time.perf_counter()
+        start, used = time.perf_counter(), processor()
         for cell in plan.cells:
             arm = Arm(ArmName.REAL, task.training_set(data, cell.slot), None, None, None, task.structures(data))
             trained = task.train(arm, seed=cell.slot.seed, device="cpu", progress=Progress())
             test = task.test_set(data, cell.slot)
             task.summarise(task.score(task.predict(trained.model, test, device="cpu"), test))
-        return time.perf_counter() - start
+        return time.perf_counter() - start, processor() - used
 
 
 def main() -> None:
@@ -86,16 +98,20 @@ def main() -> None:
         "one worker": lambda: by_engine(seeds, rounds, 1),
         "two workers": lambda: by_engine(seeds, rounds, 2),
     }
-    found: dict[str, list[float]] = {name: [] for name in ways}
+    found: dict[str, list[Taken]] = {name: [] for name in ways}
     print(f"{SIZES * seeds} cells of {rounds} hashes, load {os.getloadavg()[0]:.1f}", flush=True)
     for turn in range(asked.rounds):
         for name, way in ways.items():
             found[name].append(way())
-            print(f"  turn {turn + 1}: {name:20} {found[name][-1]:7.1f} s", flush=True)
-    loop = statistics.median(found["loop in one process"])
-    for name, seconds in found.items():
-        median = statistics.median(seconds)
-        print(f"{name:20} {median:7.1f} s, {median / loop:.3f} of the loop, {loop / median:.2f} times as fast")
+            print(
+                f"  turn {turn + 1}: {name:20} {found[name][-1][0]:7.1f} s, {found[name][-1][1]:7.1f} s of the processor",
+                flush=True,
+            )
+    middle = {name: [statistics.median(part) for part in zip(*taken, strict=True)] for name, taken in found.items()}
+    loop, loop_used = middle["loop in one process"]
+    for name, (seconds, used) in middle.items():
+        said = f"{seconds:7.1f} s, {seconds / loop:.3f} of the loop, {loop / seconds:.2f} times as fast"
+        print(f"{name:20} {said}; {used:7.1f} s of the processor, {used / loop_used:.3f} of the loop")
 
 
 if __name__ == "__main__":
