@@ -1,5 +1,6 @@
-"""Do the films show what they are said to show? A REAL model of the store is asked, and its answers are scored against the
-films' own masks, labels or boxes; beside it the same on real films that it never saw. Nothing is trained."""
+"""Do the films show what they are said to show? A REAL model of the store is asked, and its answers are scored
+against the films' own masks, labels or boxes; beside it the same on real films that it never saw. Nothing is
+trained."""
 
 from __future__ import annotations
 
@@ -44,11 +45,15 @@ def with_agreement(audit: Audit, opened: Opened, progress: Progress) -> Audit:
         return _without(audit, f"the films' annotations are not asked about: {type(error).__name__}: {one_line(error)}")
     alarms = [
         f"{one.metric} of a REAL model on the {one.structure} of the films {one.value:.3f}, "
-        f"on held-out real films {one.real:.3f}: annotations that the films do not show"
+        f"on held-out real films {one.real:.3f}{_few(one)}: annotations that the films do not show"
         for one in rows
         if one.worse and one.structure == ALL
     ]
     return audit.model_copy(update={"agreement": rows, "alarms": [*audit.alarms, *alarms]})
+
+
+def _few(one: Agreement) -> str:
+    return "" if one.odd is None else f"; {100 * one.odd:.1f} % of the films below what 99 % of real ones reach"
 
 
 def _without(audit: Audit, line: str) -> Audit:
@@ -56,9 +61,9 @@ def _without(audit: Audit, line: str) -> Audit:
 
 
 def agreement(judge: Judge, films: Dataset) -> list[Agreement]:
-    """The first metric that the task compares case by case, of a REAL model on the annotations of films and of held-out real
-    ones at the same size: for each structure that both have and over all of them, with intervals over cases. What does not
-    fit is an error of the task."""
+    """The first metric that the task compares case by case, of a REAL model on the annotations of films and of
+    held-out real ones at the same size: for each structure that both have and over all of them, with intervals over
+    cases. What does not fit is an error of the task."""
     side = min(films.resolution, judge.test.resolution)
     mine, theirs = (_scored(judge, one.resized(side)) for one in (films, judge.test))
     common = [name for name in mine if name in theirs]
@@ -81,9 +86,31 @@ def agreement(judge: Judge, films: Dataset) -> list[Agreement]:
                 real=real[1],
                 real_low=real[2],
                 real_high=real[3],
+                **_odd(*(_by_case([table[name] for name in chosen]) for table in (mine, theirs))),
             )
         )
     return found
+
+
+def _by_case(tables: Sequence[pd.DataFrame]) -> np.ndarray | None:
+    """The mean over structures of each case's value; None where cases have none of their own (an AUC)."""
+    if any("value" not in table for table in tables):
+        return None
+    return pd.concat([table["value"] for table in tables], axis=1).mean(axis=1).to_numpy()
+
+
+def _odd(films: np.ndarray | None, real: np.ndarray | None) -> dict[str, float]:
+    """The share of films below the r-th lowest of n real ones (1 % of them), and how likely so many are where both
+    are alike: beta-binomial, as no shape of their values is known. A few wrong annotations move a mean too little
+    to be seen."""
+    from scipy import stats
+
+    if films is None or real is None:
+        return {}
+    r = max(1, int(0.01 * (len(real) + 1)))
+    below = int((films < np.sort(real)[r - 1]).sum())
+    p = float(stats.betabinom.sf(below - 1, len(films), r, len(real) + 1 - r)) if below else 1.0
+    return {"odd": below / len(films), "odd_p": min(1.0, p)}
 
 
 def _label(task: Task) -> str:
@@ -92,8 +119,8 @@ def _label(task: Task) -> str:
 
 
 def _scored(judge: Judge, films: Dataset) -> dict[str, pd.DataFrame]:
-    """Scores of films by structure, indexed by case: a column `value`, or `logit` and `truth` where the metric is of all
-    films together (an AUC)."""
+    """Scores of films by structure, indexed by case: a column `value`, or `logit` and `truth` where the metric is
+    of all films together (an AUC)."""
     scores = judge.task.score(judge.task.predict(judge.model, films, device="cpu"), films)
     metric = judge.task.paired_metrics()[0]
     if metric in set(scores["metric"]):

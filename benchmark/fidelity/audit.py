@@ -53,12 +53,15 @@ class Agreement(Strict):
     real: float
     real_low: float
     real_high: float
+    odd: float | None = None
+    """Share of the films below what 1 % of the held-out real films lie below, where each film has a value."""
+    odd_p: float | None = None
 
     @property
     def worse(self) -> bool:
-        """Whether the annotations agree less with the films than those of real films do, by intervals that do not
-        touch."""
-        return self.high < self.real_low
+        """Whether the annotations agree less with the films than those of real films do: by intervals that do not
+        touch, or more films than chance allows (p < 0.01) are below what real ones reach."""
+        return self.high < self.real_low or (self.odd_p is not None and self.odd_p < 0.01)
 
 
 class Audit(Strict):
@@ -106,7 +109,8 @@ class Audit(Strict):
         return found
 
     def intervals(self) -> dict[str, tuple[float, float]]:
-        """95 % intervals of the `numbers` that have one, by their names; of the worst over spaces the worst of each end."""
+        """95 % intervals of the `numbers` that have one, by their names; of the worst over spaces the worst of each
+        end."""
         ends = {f"fd_ratio:{one.space}": (one.frechet.low, one.frechet.high) for one in self.spaces}
         found = ends | {"fd_ratio": _worst(max, ends.values())}
         for name in ("precision", "recall", "density", "coverage"):

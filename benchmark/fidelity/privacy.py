@@ -339,7 +339,7 @@ def membership(
         half = (up.mean() - 0.5) / np.sqrt((n + m + 1) / (12 * n * m))
         error = np.sqrt((up - reached).var(ddof=1) / n + (down - known).var(ddof=1) / m)
         more = (up - reached).mean() / max(error, 1e-12)
-        return float(up.mean()), *(float(special.ndtr(-z)) for z in (half, more))
+        return float(up.mean()), float(special.ndtr(-half)), float(special.ndtr(-more))
 
     value, p_half, p_more = tested(first)
 
