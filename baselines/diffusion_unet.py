@@ -53,7 +53,7 @@ class FilmUNet(nn.Module):
             num_class_embeds=1 if labels else None,
         )
         if labels:
-            self.unet.class_embedding = nn.Linear(labels, 4 * settings.channels[0])
+            self.unet.add_module("class_embedding", nn.Linear(labels, 4 * settings.channels[0]))
 
     def forward(
         self, noisy: Tensor, noise: Tensor, *, beside: Tensor | None = None, labels: Tensor | None = None

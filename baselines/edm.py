@@ -134,5 +134,5 @@ def average_into(average: nn.Module, network: nn.Module, decay: float) -> None:
     """Move the running mean of a network's weights towards them; its buffers are taken over."""
     for mean, weight in zip(average.parameters(), network.parameters(), strict=True):
         mean.lerp_(weight, 1 - decay)
-    for mean, value in zip(average.buffers(), network.buffers(), strict=True):
-        mean.copy_(value)
+    for kept, value in zip(average.buffers(), network.buffers(), strict=True):
+        kept.copy_(value)

@@ -120,7 +120,7 @@ def mean_effects(films: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 PAPER = EDMLabelsSettings()
-# A U-Net of 30 million parameters, for one GPU and less than an hour at 256 pixels (not measured).
+# A U-Net of 25 million parameters, meant for one GPU and an hour at 256 pixels (not measured).
 STANDARD = EDMLabelsSettings(
     unet=UNetSettings(channels=(64, 128, 256, 256), res_blocks=2, attention=(False, False, False, True), fold=4),
     steps=24_000,

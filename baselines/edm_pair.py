@@ -60,7 +60,7 @@ class EDMPairSettings(TrainingSettings):
 
 
 PAPER = EDMPairSettings()
-# A U-Net of 30 million parameters and 24,000 steps, for one GPU and less than an hour at 256 pixels (not measured).
+# A U-Net of 25 million parameters and 24,000 steps, meant for one GPU and an hour at 256 pixels (not measured).
 STANDARD = EDMPairSettings(
     unet=UNetSettings(channels=(64, 128, 256, 256), res_blocks=2, attention=(False, False, False, True), fold=4),
     steps=24_000,
@@ -69,7 +69,7 @@ STANDARD = EDMPairSettings(
     decay=True,
     average_films=100_000.0,
 )
-# Sized for a minute of two cores at 64 x 64 pixels: 2 x 2 pixels are one place of a small network, which begins where a
+# Some 0.25 s of one core a step at 64 x 64 pixels: 2 x 2 pixels are one place of a small network, which begins where a
 # Gaussian of the training films ends. So does the sampler, where noise does not hide the films yet, and takes fewer steps.
 QUICK = EDMPairSettings(
     noise=edm.Noise(sampler_steps=8, sigma_min=0.02, sigma_max=5.0),

@@ -66,7 +66,7 @@ class FlowMapsSettings:
         return replace(self, labels=self.labels.with_batch(size), films=self.films.with_batch(size))
 
 
-# Sized for a minute of two cores at 64 x 64 pixels, most of it for the films.
+# Meant for a minute of two cores at 64 x 64 pixels (not measured).
 QUICK = FlowMapsSettings(
     labels=FlowSettings(
         unet=UNetSettings(channels=(24, 48), res_blocks=1, attention=(False, False), norm_groups=8, fold=2),

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -62,10 +62,15 @@ class SamplerSettings(ModelSettings):
     mid-grey."""
 
 
+def at_every_preset(settings: Any) -> Mapping[str, Any]:
+    """The presets of a model that is as it is."""
+    return MappingProxyType(dict.fromkeys(("quick", "standard", "paper"), settings))
+
+
 class ModelProvider(ExternalProvider):
     """A model at a path, and who said what it was fitted on."""
 
-    presets: Any = MappingProxyType({name: ModelSettings() for name in ("quick", "standard", "paper")})
+    presets: ClassVar[Mapping[str, Any]] = at_every_preset(ModelSettings())
 
     @abstractmethod
     def opened(self) -> Any:
@@ -149,7 +154,7 @@ class ModelProvider(ExternalProvider):
 class SamplerProvider(ModelProvider):
     """What samplers z -> film share: noise, and the range of what they give."""
 
-    presets = MappingProxyType({name: SamplerSettings() for name in ("quick", "standard", "paper")})
+    presets: ClassVar[Mapping[str, Any]] = at_every_preset(SamplerSettings())
 
     def noise(self, count: int, shape: Sequence[int], seed: int) -> np.ndarray:
         """Float32 (count, *shape)."""
@@ -164,7 +169,8 @@ class SamplerProvider(ModelProvider):
     def in_unit(self, made: np.ndarray) -> np.ndarray:
         """What the sampler gave in [0, 1]."""
         black, white = RANGES[self.settings.values]
-        return np.clip((np.asarray(made, dtype=np.float32) - black) / (white - black), 0, 1)
+        films: np.ndarray = np.clip((np.asarray(made, dtype=np.float32) - black) / (white - black), 0, 1)
+        return films
 
 
 class TorchScriptProvider(SamplerProvider):
@@ -178,7 +184,8 @@ class TorchScriptProvider(SamplerProvider):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return torch.jit.load(self.argument, map_location=self.device).eval()
+                load: Any = torch.jit.load
+                return load(self.argument, map_location=self.device).eval()
         except (RuntimeError, ValueError, OSError) as error:
             raise ProviderError(f"{self.argument}: not a TorchScript file ({first_line(error)})") from None
 

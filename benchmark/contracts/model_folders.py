@@ -5,15 +5,23 @@ Both libraries are extras, imported when a model is opened, and read what lies i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..errors import InputError, ProviderError
-from .model_files import ModelProvider, ModelSettings, SamplerProvider, SamplerSettings, first_line, needed
+from .model_files import (
+    ModelProvider,
+    ModelSettings,
+    SamplerProvider,
+    SamplerSettings,
+    at_every_preset,
+    first_line,
+    needed,
+)
 
 NO_FINDING = "no finding"
 
@@ -38,7 +46,7 @@ class DiffusersSettings(ModelSettings):
 class DiffusersProvider(ModelProvider):
     """A pipeline of 🤗 diffusers that was saved into a folder. Films are grey: of colours the mean."""
 
-    presets = MappingProxyType({name: DiffusersSettings() for name in ("quick", "standard", "paper")})
+    presets: ClassVar[Mapping[str, Any]] = at_every_preset(DiffusersSettings())
 
     @property
     def labelled(self) -> bool:
@@ -103,7 +111,7 @@ class BundleSettings(SamplerSettings):
 class BundleProvider(SamplerProvider):
     """A bundle of MONAI on disk. Its configuration may hold expressions that are run: open only a bundle that you trust."""
 
-    presets = MappingProxyType({name: BundleSettings() for name in ("quick", "standard", "paper")})
+    presets: ClassVar[Mapping[str, Any]] = at_every_preset(BundleSettings())
 
     def opened(self) -> Any:
         needed("monai", "diffusion", "monai:PATH")
