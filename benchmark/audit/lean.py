@@ -1,5 +1,5 @@
-"""The audit that is part of every run: of each size the films of the first fold and seed, in the spaces of grey levels,
-texture and anatomy, which take seconds and no network. `cxrbench audit` has the others, copies with known power and
+"""The audit that is part of every run: of the headline's size the films of the first fold and seed, in the spaces of grey
+levels, texture and anatomy, which take seconds and no network. `cxrbench audit` has the others, copies with known power and
 annotations."""
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class _Real:
 
 
 def lean_rows(harvest: Harvest, progress: Progress) -> list[FidelityRow]:
-    """A row for each size whose films the store has; numbers that it has are not computed again."""
+    """A row for the size that the task's boards rank by (the first one of a run without it), where the store has its films;
+    numbers that it has are not computed again."""
     cells = list(_first_cells(harvest))
     real: dict[int, _Real] = {}
     rows = []
@@ -63,8 +64,10 @@ def lean_rows(harvest: Harvest, progress: Progress) -> list[FidelityRow]:
 
 
 def _first_cells(harvest: Harvest) -> Iterator[Cell]:
-    """Of each size the first finished cell with films of the provider, of the task's own number of them."""
-    for size in harvest.sizes:
+    """Of the headline's size the first finished cell with films of the provider, of the task's own number of them."""
+    headline = harvest.plan.task.headline
+    ranked = [size for size in harvest.sizes if headline is not None and size == headline.size]
+    for size in ranked or harvest.sizes[:1]:
         cells = (cell for cell in harvest.plan.cells if cell.slot.size == size and cell.key in harvest.records)
         own = (cell for cell in cells if cell.synthetic_key is not None and cell.identity.synthetic is None)
         there = (cell for cell in own if harvest.store.path(Level.SYNTHETIC, str(cell.synthetic_key)).is_dir())
