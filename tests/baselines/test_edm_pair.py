@@ -93,7 +93,7 @@ def test_a_sampling_begins_as_wide_as_the_films_are_under_the_first_noise():
     assert torch.allclose(along, base.variances + 4.0, rtol=0.06)
     across = begun - begun @ base.axes.T @ base.axes
     assert across.square().sum(1).mean().item() == pytest.approx(29 * 4.0, rel=0.03)
-    assert FilmBase(2, 4).begin(start, 80.0) is start
+    assert torch.equal(FilmBase(2, 4).begin(start, 80.0), start)
 
 
 def test_more_components_than_half_the_films_are_left_out():

@@ -3,8 +3,8 @@
     python tests/benchmarks/bench_agreement.py --data DATASET [--films 500]
 
 needs a REAL model: `cxrbench run --provider copy_train --task scr_official --data DATASET --arms real --sizes full`. Its
-films are the held-out ones of its test (half as real films, half with masks of which a share is another film's), so that
-it has learnt from neither side. Prints Markdown.
+films are the held-out ones of its test (half as real films, half with masks of which a share is another film's), so that it
+has learnt from neither side. Prints Markdown.
 """
 
 from __future__ import annotations
