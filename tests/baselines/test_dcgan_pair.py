@@ -206,7 +206,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights_and_timeline(tm
 
 @cache
 def fitted() -> DCGANPair:
-    provider = DCGANPair(replace(TINY, steps=150, average=0.9))
+    provider = DCGANPair(replace(TINY, steps=300, average=0.9))
     provider.fit(chests(), seed=0, progress=Progress())
     return provider
 
@@ -236,7 +236,7 @@ def test_the_seed_decides_the_films_and_a_loaded_provider_draws_the_same(tmp_pat
 
 
 def test_lungs_that_are_one_organ_stay_one():
-    provider = DCGANPair(replace(TINY, steps=150, average=0.9))
+    provider = DCGANPair(replace(TINY, steps=300, average=0.9))
     films = chests(organs=("lungs",))
     provider.fit(films, seed=0, progress=Progress())
     made = collect("dcgan_pair", provider, films, 8, seed=0, progress=Progress())

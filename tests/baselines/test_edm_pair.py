@@ -237,7 +237,7 @@ def test_the_seed_decides_the_films_and_a_loaded_provider_draws_the_same(tmp_pat
 
 
 def test_steps_of_the_sampler_are_a_setting_and_their_worth_is_in_the_report():
-    facts = fitted().facts()
+    facts = {name: value for name, value in fitted().facts().items() if name.startswith("energy")}
     assert list(facts) == ["energy_distance_at_2_steps", "energy_distance_at_4_steps"]
     assert facts["energy_distance_at_2_steps"] > facts["energy_distance_at_4_steps"]
     shown = fitted().timeline()
