@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from cxrbench.benchmark.audit import faithful
+from cxrbench.benchmark.audit import real_model, sources
 from cxrbench.benchmark.card.croissant import NAME_OF_FILE
 from cxrbench.benchmark.card.films import run_films
 from cxrbench.benchmark.card.rows import Card, make_card
@@ -67,7 +67,8 @@ def finished(tmp_path_factory) -> Path:
 def run(finished, monkeypatch, tmp_path) -> Path:
     """The folder of that run, its home and folder the test's own."""
     shutil.copytree(finished / "home", home(), dirs_exist_ok=True)
-    monkeypatch.setattr(faithful, "find_task", lambda name: find_task(TASK))
+    for module in (real_model, sources):
+        monkeypatch.setattr(module, "find_task", lambda name: find_task(TASK))
     return shutil.copytree(finished / "run", tmp_path / "run")
 
 

@@ -206,23 +206,25 @@ def test_children_run_at_the_same_time_and_one_is_ended_without_the_other(server
     assert gone(of_second)
 
 
-DETACHED = """import os, signal, subprocess, sys
-subprocess.run(["sh", "-c", "exec setsid -f sleep 7542"], {more})
+LEFT, HELD = (f"sleep {seconds}.{os.getpid()}" for seconds in (7542, 7543))
+"""Programs that no other run of these tests has."""
+DETACHED = f"""import os, signal, subprocess, sys
+subprocess.run(["sh", "-c", "exec setsid -f {LEFT}"], {{more}})
 """
 
 
 @pytest.mark.parametrize("more", ["", "env={'PATH': os.environ['PATH']}"], ids=["marked", "without its mark"])
 def test_what_left_its_session_is_ended_with_its_child(server, more):
-    assert running("sleep 7542") == []
+    assert running(LEFT) == []
     assert ended(server, DETACHED.format(more=more) + "print(len(os.listdir('/proc')) > 0)").output == "True\n"
-    assert running("sleep 7542") == []
+    assert running(LEFT) == []
 
 
 # Holds the interpreter: no other thread and no signal handler of Python comes to its turn
-HOLDS = """import ctypes, os, signal, subprocess
+HOLDS = f"""import ctypes, os, signal, subprocess
 [signal.signal(number, signal.SIG_IGN) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
-subprocess.run(["setsid", "-f", "sleep", "7543"])
-open({place!r}, "w").write(str(os.getpid()))
+subprocess.run("setsid -f {HELD}".split())
+open({{place!r}}, "w").write(str(os.getpid()))
 ctypes.PyDLL(None).sleep(7544)"""
 
 
@@ -241,7 +243,7 @@ def test_a_child_ends_with_whoever_asked_and_with_its_server_whatever_it_holds(e
         [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
     server = int(asker.stdout.readline())
-    wait_until(lambda: place.is_file() and place.read_text() and running("sleep 7543"))
+    wait_until(lambda: place.is_file() and place.read_text() and running(HELD))
     held = int(place.read_text())
     first, *then = {"asker": [asker.pid], "server": [server], "server, then asker": [server, asker.pid]}[gone_first]
     if then:  # at one moment, so that neither can do anything about it
@@ -249,7 +251,7 @@ def test_a_child_ends_with_whoever_asked_and_with_its_server_whatever_it_holds(e
             os.kill(pid, signal.SIGSTOP)
     for pid in (first, *then):
         os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: gone(held) and gone(server) and not running("sleep 7543"))
+    wait_until(lambda: gone(held) and gone(server) and not running(HELD))
     if gone_first == "server":
         assert asker.wait(SECONDS) == 0, "it was told that its child is gone"
     asker.kill()
