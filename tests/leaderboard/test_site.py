@@ -8,7 +8,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -443,21 +442,19 @@ def test_bars_join_the_longest_runs_that_are_not_told_apart():
 
 @pytest.fixture(scope="module")
 def thousand(tmp_path_factory):
-    """A site of 1,000 entries, and the seconds it took."""
+    """A site of 1,000 entries."""
     rng = np.random.default_rng(0)
     entries = [attempt(f"entry_{i:04d}", float(rng.normal(0, 0.01)), seed=10 + i) for i in range(1000)]
     out = tmp_path_factory.mktemp("thousand") / "site"
-    start = time.process_time()
     write_site(entries, out, (), rulers)
-    return out, time.process_time() - start
+    return out
 
 
-def test_a_thousand_entries_are_built_within_ten_seconds(thousand):
-    out, seconds = thousand
-    assert seconds <= 10
-    assert len(list((out / "providers").glob("*.html"))) == 1000
-    assert page_of(out, "phantom").stat().st_size < 3_000_000
-    made = json.loads(page_of(out, "phantom").with_suffix(".json").read_text())
+def test_a_thousand_entries_are_built(thousand):
+    """How long it takes is a benchmark (`bench_leaderboard`), not a test."""
+    assert len(list((thousand / "providers").glob("*.html"))) == 1000
+    assert page_of(thousand, "phantom").stat().st_size < 3_000_000
+    made = json.loads(page_of(thousand, "phantom").with_suffix(".json").read_text())
     assert len({one["entry"] for one in made["entries"]}) == 1000
 
 
@@ -618,13 +615,8 @@ def test_text_has_the_contrast_that_wcag_asks_for(site, tab, scheme):
 
 @needs_browser
 def test_a_thousand_entries_stay_usable(thousand, tab):
-    site, _ = thousand
-    tab.open(page_of(site, "phantom").as_uri())
-    click = (
-        "(() => { const start = performance.now(); document.querySelector(\"th[data-key='gain'] button\").click();"
-        " document.body.getBoundingClientRect(); return performance.now() - start })()"
-    )
-    assert tab.evaluate(click) < 2000
+    tab.open(page_of(thousand, "phantom").as_uri())
+    tab.click(head("gain"))
     assert len(tab.evaluate(NAMES)) == 60 and tab.text("#count") == "1000 of 1000 entries, 60 shown"
     tab.click("#filter")
     tab.press(*"entry_0042")
@@ -638,4 +630,4 @@ def test_a_thousand_entries_stay_usable(thousand, tab):
     assert len(every) == 1000 and every[:60] == best and tab.evaluate("location.hash").endswith("all=1")
     tab.click(head("gain"))
     assert tab.evaluate(NAMES) == every[::-1]
-    nothing_left(tab, site)
+    nothing_left(tab, thousand)
