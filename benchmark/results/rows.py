@@ -298,7 +298,7 @@ class Results(Strict):
     elsewhere: Elsewhere | None = None
     """Further test sets (`--also-test`) and groups of test films (`--groups`), where these were asked for."""
     fidelity: list[FidelityRow] = Field(default_factory=list)
-    """The films of each size beside the real ones; empty in runs from before it was kept."""
+    """The films of the size that boards rank by, beside the real ones; empty in runs from before it was kept."""
 
     @property
     def headline(self) -> tuple[str, str] | None:
