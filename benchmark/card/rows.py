@@ -126,7 +126,7 @@ def make_card(results: Results, found: RunFilms | None, audit: Audit | None, why
 
 def _films(found: RunFilms) -> FilmsInfo:
     cell, films = found.record.cell, found.films
-    sources = films.cases.get("source_ids", [])
+    sources = films.cases.get("source_ids", ())
     return FilmsInfo(
         count=len(films),
         resolution=films.resolution,

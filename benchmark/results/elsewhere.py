@@ -301,9 +301,11 @@ class _Gaps:
             return None
         table = self.task.summarise(some.reset_index(drop=True))
         values = [
-            Value(metric=str(row.metric), structure=str(row.structure), value=float(row.value))
-            for row in table.itertuples()
-            if finite(float(row.value)) is not None
+            Value(metric=str(metric), structure=str(structure), value=value)
+            for metric, structure, value in zip(
+                table["metric"], table["structure"], table["value"].astype(float), strict=True
+            )
+            if finite(value) is not None
         ]
         return average(self.task, values, sorted(set(some["structure"].astype(str))))
 
