@@ -23,6 +23,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import traceback
 import uuid
@@ -54,6 +55,8 @@ FAMILIAR = (
 """Packages that a server may load: others may do anything when they are imported."""
 FORKS_WITH_US = ("jemalloc_bg_thd",)
 """Threads by name that are begun anew in a child: those of jemalloc, pyarrow's allocator, which registers for forks."""
+CARRIED = ("CXRBENCH_", "PYTEST_CURRENT_TEST", "TMPDIR", "PWD", "OLDPWD")
+"""Beginnings of variables that only Python reads: a child is given those of whoever asks, so that one server is enough."""
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 _servers: dict[tuple[Any, ...], ForkServer] = {}
 _lock = threading.Lock()
@@ -130,16 +133,18 @@ class ForkServer:
         """Whether it takes another order."""
         return self._process.poll() is None
 
-    def fork(self, mark: str, load: Collection[str] = ()) -> Forked | None:
-        """A child with this mark (32 signs), of a server that has `load` imported; None where it cannot be forked."""
+    def fork(self, mark: str, load: Collection[str] = (), around: Mapping[str, str] | None = None) -> Forked | None:
+        """A child with this mark (32 signs), of a server that has `load` imported, in this folder and with these carried
+        variables (`carried`), else with those of the server; None where it cannot be forked."""
         said, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pairs = [os.pipe() for _ in range(3)]
         given = [pairs[0][0], pairs[1][1], pairs[2][1]]
         ours = [pairs[0][1], pairs[1][0], pairs[2][0]]
         fresh = sorted(set(load) - self._loaded)
-        order = json.dumps({"mark": mark, "load": fresh}).encode()
+        place = None if around is None else [_folder(), dict(around)]
+        order = json.dumps({"mark": mark, "load": fresh, "around": place}).encode()
         if len(order) > MOST:
-            order = json.dumps({"mark": mark, "load": []}).encode()
+            order = json.dumps({"mark": mark, "load": [], "around": place}).encode()
         try:
             socket.send_fds(self._channel, [order], [*given, theirs.fileno()])
             theirs.close()  # that the end of the server is seen
@@ -166,18 +171,33 @@ class ForkServer:
         self._process.wait()
 
 
+def carried(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that a child is given anew."""
+    return {name: value for name, value in environment.items() if name.startswith(CARRIED) and name != MARK}
+
+
+def _folder() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed: the child is where the server is
+        return None
+
+
 @contextlib.contextmanager
 def borrowed(module: str, environment: Mapping[str, str]) -> Iterator[ForkServer | None]:
-    """The server of a module in these surroundings, shared by all who ask for it; None where there can be none."""
+    """The server of a module in these surroundings, but for what is `carried`, shared by all who ask for it; None where
+    there can be none. It stays for a while for whoever asks next, and one that nobody has any more ends when another is
+    needed."""
     if sys.platform != "linux":
         yield None
         return
-    key = (module, *sorted(environment.items()))
+    other = carried(environment)
+    key = (module, *sorted((name, value) for name, value in environment.items() if name not in other))
     with _lock:
         server = _servers.get(key)
         if server is None or not server.lives:
-            if server is not None:
-                server.close()
+            for idle in [idle for idle, one in _servers.items() if not one.users or not one.lives]:
+                _servers.pop(idle).close()
             server = _servers[key] = ForkServer(module, environment)
         server.users += 1
     try:
@@ -247,7 +267,7 @@ def _take(channel: socket.socket, children: dict[int, _Child], looks: select.pol
             one.close()
         for watch in children:
             os.close(watch)
-        _be(ends, order["mark"], main, below=mine)
+        _be(ends, order["mark"], order["around"], main, below=mine)
     for end in ends:
         os.close(end)
     with contextlib.suppress(OSError):  # nobody is there: the channel will say so
@@ -313,9 +333,16 @@ def _threads() -> int:
     return sum(name not in FORKS_WITH_US for name in names)
 
 
-def _be(ends: list[int], mark: str, main: Callable[[], None], *, below: int) -> NoReturn:
-    """The child's life: in a session of its own, with these ends of pipes, as a program whose `main` this is, until the
-    server `below` it ends."""
+def _be(
+    ends: list[int],
+    mark: str,
+    around: tuple[str | None, Mapping[str, str]] | None,
+    main: Callable[[], None],
+    *,
+    below: int,
+) -> NoReturn:
+    """The child's life: in a session of its own, with these ends of pipes, in this folder and with these variables, as a
+    program whose `main` this is, until the server `below` it ends."""
     code = 1
     try:
         _control(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -326,6 +353,8 @@ def _be(ends: list[int], mark: str, main: Callable[[], None], *, below: int) -> 
             os.dup2(end, number)
             os.close(end)
         _sign(mark)
+        if around is not None:
+            _move(*around)
         be_watched()
         random.seed()
         if "numpy" in sys.modules:
@@ -355,6 +384,16 @@ def _sign(mark: str) -> None:
     if place := get(MARK.encode()):
         ctypes.memmove(place + len(above) + 1, mark.encode(), len(mark))
     os.environ[MARK] = f"{above}/{mark}"
+
+
+def _move(folder: str | None, variables: Mapping[str, str]) -> None:
+    """Be in a folder, with these carried variables and no others."""
+    if folder is not None:
+        os.chdir(folder)
+    for name in carried(os.environ).keys() - variables.keys():
+        del os.environ[name]
+    os.environ.update(variables)
+    tempfile.tempdir = None  # it may have been asked for where TMPDIR was another
 
 
 def _control(what: int, value: int) -> None:

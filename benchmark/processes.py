@@ -27,6 +27,8 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # glibc hands memory of the size of a batch back to the system at every step of a training and asks for it again, which
 # took up to a third of the time of a small network on a processor. Other C libraries ignore these names.
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}
+AS_JOBLIB = {"KMP_INIT_AT_FORK": "FALSE"}
+"""What joblib puts into the environment when it is imported: before and after it the surroundings are the same."""
 MARK = "CXRBENCH_PROCESS"
 """In the environment of a process and of all that it starts, the marks of those above it first: by it they are found."""
 TAIL = 16_384
@@ -43,7 +45,7 @@ _watched = threading.Event()
 
 def surroundings(threads: int) -> dict[str, str]:
     """The environment variables of a process that computes with that many threads."""
-    return KEEP_MEMORY | os.environ | dict.fromkeys(THREADS, str(threads))
+    return KEEP_MEMORY | AS_JOBLIB | os.environ | dict.fromkeys(THREADS, str(threads))
 
 
 class _Tail:

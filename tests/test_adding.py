@@ -152,7 +152,9 @@ def test_a_fingerprint_is_made_by_a_command(scratch):
     numbers = scratch.folder / "numbers"
     numbers.mkdir()
     (scratch.folder / "CHANGELOG.md").write_text("# Changelog\n")
-    words = ("--numbers", str(numbers), "--changelog", str(scratch.folder / "CHANGELOG.md"))
+    entries = scratch.folder / "no_entries"
+    entries.mkdir()
+    words = ("--numbers", str(numbers), "--entries", str(entries), "--changelog", str(scratch.folder / "CHANGELOG.md"))
     scratch("regress", "--update", "--fingerprint", "provider:mean_film", "--reason", "a new provider", *words)
     assert "provider:mean_film" in json.loads((numbers / "fingerprints.json").read_text())["subjects"]
 

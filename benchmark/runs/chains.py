@@ -19,11 +19,11 @@ from typing import Any
 
 from ..disk import takes_more, temporary, trouble
 from ..errors import CxrbenchError, InputError, one_line
-from ..fork_server import borrowed, close_idle
+from ..fork_server import borrowed, carried
 from ..processes import Apart, Ended, end_all, last_line, surroundings
 from ..schema import utc_now
 from .held_films import films_changed, forget
-from .job import Fitting, Job, Order, Step, Synthesise, Train
+from .job import Describe, Fitting, Job, Order, Step, Synthesise, Train
 from .record import Failure
 from .store import Level, Store
 
@@ -81,15 +81,15 @@ def _run_job(job: Job, time_limit: float | None) -> Outcome:
 
 @contextlib.contextmanager
 def _started(job: Job) -> Iterator[Apart]:
-    """A worker's process. For a step on a processor it is a fork of one that has loaded what steps before needed; what
+    """A worker's process. For what computes on a processor it is a fork of one that has loaded what was needed before; what
     computes on a GPU is started anew."""
     module, environment = f"{__package__}.worker", surroundings(job.threads)
     command = [sys.executable, "-P", "-m", module]
-    if not isinstance(job, _STEPS) or job.device != "cpu":
+    if not isinstance(job, Describe) and job.device != "cpu":
         yield Apart(command, environment=environment)
         return
     with borrowed(module, environment) as server:
-        fork = None if server is None else lambda mark: server.fork(mark, _loaded)
+        fork = None if server is None else lambda mark: server.fork(mark, _loaded, carried(environment))
         yield Apart(command, environment=environment, fork=fork)
 
 
@@ -203,8 +203,6 @@ def run_chains(
                 f"the Dask cluster at {address} was lost ({one_line(error)}); what is finished is in the store: start the "
                 "cluster and the same command again"
             ) from None
-        finally:
-            close_idle()
 
 
 def _backend(engine: str, address: str | None, jobs: int, device: str) -> Any:

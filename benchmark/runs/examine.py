@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 from pydantic import Field
@@ -34,6 +35,7 @@ class Said(Strict):
     """What starts from scratch at these settings where its paper starts from weights (`Provider.initial_weights`)."""
 
 
+@cache
 def torch_mismatch() -> str | None:
     """One line when torch and torchvision cannot be imported together, else None."""
     from importlib import import_module

@@ -23,7 +23,7 @@ from ..fork_server import loaded
 from ..processes import end_with_parent
 from ..progress import Progress
 from .chains import UNSAID
-from .examine import check, describe
+from .examine import check, describe, torch_mismatch
 from .job import Check, Describe, Fitting, Job, Order, Synthesise
 from .steps import fit, run_cell, synthesise
 
@@ -48,6 +48,7 @@ class _ProgressFile:
 def ready() -> None:
     """Look up what every step asks for and what is the same for all, before a server forks."""
     digest.of_packages()
+    torch_mismatch()
 
 
 def perform(job: Job, progress: Progress) -> Any:

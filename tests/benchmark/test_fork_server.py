@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cxrbench.benchmark.fork_server import ForkServer, borrowed, close_idle, loaded
+from cxrbench.benchmark.fork_server import ForkServer, borrowed, carried, close_idle, loaded
 from cxrbench.benchmark.processes import Apart, Ended
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="servers that fork are for Linux")
@@ -192,6 +192,29 @@ def test_a_server_is_used_again_and_by_several_at_a_time_and_one_that_died_is_no
         assert other.lives, "somebody has it"
     close_idle()
     assert not other.lives
+
+
+def test_one_server_is_enough_for_all_homes_and_folders_and_an_idle_one_ends_when_another_is_needed(
+    environment, tmp_path, monkeypatch
+):
+    said = "import os, tempfile; print(os.getcwd(), *(os.environ.get(n, '-') for n in NAMES), tempfile.gettempdir())"
+    names = ["CXRBENCH_HOME", "CXRBENCH_ANY", "TMPDIR", "HOME"]
+    around = {name: value for name, value in environment.items() if name not in names} | {"HOME": "/root"}
+    servers = []
+    for home, more in (("one", {"CXRBENCH_ANY": "yes"}), ("two", {})):
+        (folder := tmp_path / home).mkdir()
+        monkeypatch.chdir(folder)
+        asked = around | more | {"CXRBENCH_HOME": home, "TMPDIR": str(folder)}
+        with borrowed("obeys", asked) as server:
+            servers.append(server)
+            apart = Apart(["false"], environment={}, fork=lambda mark: server.fork(mark, (), carried(asked)))  # noqa: B023
+            apart.give(f"NAMES = {names}; {said}\n", last=False)
+            found = apart.wait(SECONDS).output.split()
+        assert found == [str(folder), home, more.get("CXRBENCH_ANY", "-"), str(folder), "/root", str(folder)]
+    assert servers[0] is servers[1]
+    with borrowed("obeys", around | {"HOME": "/elsewhere"}) as other:
+        assert other is not servers[0] and not servers[0].lives
+    close_idle()
 
 
 def test_children_run_at_the_same_time_and_one_is_ended_without_the_other(server):

@@ -15,7 +15,7 @@ import json
 import os
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from cxrbench.benchmark.contracts.label_by import LabelBy
 from cxrbench.benchmark.device import device_name
 from cxrbench.benchmark.errors import CxrbenchError, raised
 from cxrbench.benchmark.registry import PROVIDERS, TASKS, plugins
-from cxrbench.benchmark.runs.request import Request, execute, prepare
+from cxrbench.benchmark.runs.request import Request, execute, prepare, resolve_device
 
 KEPT = Path(__file__).with_name("smoke.json")
 PRESETS = ("standard", "paper")
@@ -76,15 +76,15 @@ def smoke(pair: Pair) -> dict[str, Any]:
         preset=pair.preset,
         smoke=True,
         arms=("real", "synthetic"),
-        sizes=(str(task.sizes[0]),),
         label_by=None if provider.produces else LabelBy.TEACHER.value,
         jobs=1,
     )
-    prepared = prepare(request)
+    first = prepare(request).plan.cells[0].slot.size
+    prepared = prepare(replace(request, sizes=(first,)))
     for outcome in execute(prepared):
         if outcome.error:
             return {"failed": outcome.error.splitlines()[0][:300]}
-    found: dict[str, Any] = {"data": data, "on": device_name("cpu"), "cores": os.cpu_count()}
+    found: dict[str, Any] = {"data": data, "on": device_name(resolve_device("auto")), "cores": os.cpu_count()}
     for cell in prepared.plan.cells:
         record = prepared.store.record(cell.key)
         of = record.downstream
@@ -102,8 +102,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*")
     parser.add_argument("--hours", type=float, default=8.0)
+    parser.add_argument("--kept", type=Path, default=KEPT, help="the file that keeps what was found")
     asked = parser.parse_args()
-    kept = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.is_file() else {}
+    file: Path = asked.kept
+    kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     end = time.monotonic() + 3600 * asked.hours
     with tempfile.TemporaryDirectory() as folder:
         os.environ.setdefault("CXRBENCH_HOME", folder)
@@ -119,7 +121,7 @@ def main() -> None:
                 kept[pair.key] = {"failed": raised(error)}
             said = kept[pair.key].get("failed", "finished")
             print(pair.key, f"{time.perf_counter() - start:.0f} s", said, flush=True)
-            KEPT.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+            file.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

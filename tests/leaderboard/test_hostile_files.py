@@ -165,7 +165,7 @@ def lying(method: int, packed: bytes, says: int, name: str = f"{'0' * 64}.npy", 
     """An archive whose members say that they have other sizes than they have; all of them lie at the same place."""
 
     def write(path: Path) -> None:
-        crc, raw, head = 0, name.encode(), b""
+        crc, raw, head = 0, name.encode(), bytearray()
         local = (
             struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, method, 0, 33, crc, len(packed), says, len(raw), 0)
             + raw

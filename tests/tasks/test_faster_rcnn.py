@@ -68,14 +68,14 @@ def hits(network, samples, settings):
 
 
 def test_the_detector_finds_squares_and_tells_bright_from_dark():
-    settings = replace(TINY, side=48, proposals=30, steps=400, check_every=400)
+    settings = replace(TINY, side=48, proposals=30, steps=800, check_every=800)
     detector, history = fitted(settings, squares(32))
     test = squares(12, seed=1)
     assert hits(new_detector(2, settings, seed=0), test, settings) <= 6
     assert (
         hits(detector.network, test, settings) >= 18
     )  # of 24; 12 for one that sees squares without telling them apart
-    assert history.steps == 400
+    assert history.steps == 800
     assert detector.network.taught.tolist() == [True, True]
 
 

@@ -32,7 +32,7 @@ _MARKS = (
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
-_MOST_BYTES, _MOST_ROWS = 256 << 20, 5_000_000  # of a packed file, of a table
+_MOST_BYTES, _MOST_ROWS, _MOST_FIELDS = 256 << 20, 5_000_000, 100_000  # of a packed file, of a table, of a row
 _SAMPLE = 200  # lines that decide what separates fields
 _NAMED = 5  # an error names so many lines, then says how many more
 _SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n?")  # what Excel writes and reads as a first line
@@ -227,6 +227,8 @@ def _separator(text: str) -> str:
 def _fields(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
     for row in reader:
+        if len(row) > _MOST_FIELDS:
+            raise csv.Error(f"line {reader.line_num} has {len(row):,} fields; at most {_MOST_FIELDS:,} are read")
         yield reader.line_num, [_bare(field) for field in row]
 
 
