@@ -117,8 +117,8 @@ a pass over all NIH films is 1,217 batches, where it is 6 here.
 **Stated**, not measured: hours are FLOPs at 15 % of the data sheet's peak (bfloat16 where the training allows it,
 else TF32), or 10 microseconds an operation where that is longer.
 
-**Measured** on an NVIDIA H200 with one or two other trainings on it: a REAL cell of `scr_official` at `standard` 54 s, and the fit of
-`three_stage` there 267 s with 2.2 GB of the device ([measured](measured.md)).
+**Measured** on an NVIDIA H200 with one or two other trainings on it: a REAL cell of `scr_official` at `standard` 54 s,
+and the fit of `three_stage` there 267 s with 2.2 GB of the device ([measured](measured.md)).
 
 On all NIH films `nih_classification` at `standard` has 15,000 + 15,000 of its counted steps: 8.0 PFLOP, 56 minutes by the
 start of operations.
