@@ -23,7 +23,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import traceback
 import uuid
@@ -33,31 +32,18 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from .processes import MARK, be_watched, end_marked, has_mark
+from .processes import MARK, be_watched, carried, end_marked, folder_here, has_mark, move
 
 IDLE = 60.0
 """Seconds after which a server without an order ends."""
 MOST = 1 << 17
 """Bytes of the longest order."""
-FAMILIAR = (
-    "numpy",
-    "pandas",
-    "scipy",
-    "torch",
-    "torchvision",
-    "pydantic",
-    "cv2",
-    "PIL",
-    "pyarrow",
-    "skimage",
-    "sklearn",
-)
+KNOWN = ("PIL", "cv2", "numpy", "pandas", "pyarrow", "pydantic", "scipy", "skimage", "sklearn", "torch", "torchvision")
 """Packages that a server may load: others may do anything when they are imported."""
 FORKS_WITH_US = ("jemalloc_bg_thd",)
 """Threads by name that are begun anew in a child: those of jemalloc, pyarrow's allocator, which registers for forks."""
-CARRIED = ("CXRBENCH_", "PYTEST_CURRENT_TEST", "TMPDIR", "PWD", "OLDPWD")
-"""Beginnings of variables that only Python reads: a child is given those of whoever asks, so that one server is enough."""
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
+_Around = tuple[str | None, Mapping[str, str]]
 _servers: dict[tuple[Any, ...], ForkServer] = {}
 _lock = threading.Lock()
 _guards: set[int] = set()
@@ -72,7 +58,7 @@ def loaded(since: int = 0) -> set[str]:
         name
         for name in fresh
         if "._" not in name
-        and (name.startswith(f"{ours}.") or (name.split(".")[0] in FAMILIAR and name.count(".") < 2))
+        and (name.startswith(f"{ours}.") or (name.split(".")[0] in KNOWN and name.count(".") < 2))
         and getattr(sys.modules.get(name), "__spec__", None) is not None
     }
 
@@ -141,7 +127,7 @@ class ForkServer:
         given = [pairs[0][0], pairs[1][1], pairs[2][1]]
         ours = [pairs[0][1], pairs[1][0], pairs[2][0]]
         fresh = sorted(set(load) - self._loaded)
-        place = None if around is None else [_folder(), dict(around)]
+        place = None if around is None else [folder_here(), dict(around)]
         order = json.dumps({"mark": mark, "load": fresh, "around": place}).encode()
         if len(order) > MOST:
             order = json.dumps({"mark": mark, "load": [], "around": place}).encode()
@@ -161,26 +147,13 @@ class ForkServer:
                 os.close(end)
             return None
         self._loaded.update(fresh)
-        pipes = (os.fdopen(ours[0], "wb"), os.fdopen(ours[1], "rb"), os.fdopen(ours[2], "rb"))
-        return Forked(pid, pipes, said)
+        return Forked(pid, (os.fdopen(ours[0], "wb"), os.fdopen(ours[1], "rb"), os.fdopen(ours[2], "rb")), said)
 
     def close(self) -> None:
         """End it."""
         self._channel.close()
         self._process.kill()
         self._process.wait()
-
-
-def carried(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that a child is given anew."""
-    return {name: value for name, value in environment.items() if name.startswith(CARRIED) and name != MARK}
-
-
-def _folder() -> str | None:
-    try:
-        return os.getcwd()
-    except OSError:  # it was removed: the child is where the server is
-        return None
 
 
 @contextlib.contextmanager
@@ -333,14 +306,7 @@ def _threads() -> int:
     return sum(name not in FORKS_WITH_US for name in names)
 
 
-def _be(
-    ends: list[int],
-    mark: str,
-    around: tuple[str | None, Mapping[str, str]] | None,
-    main: Callable[[], None],
-    *,
-    below: int,
-) -> NoReturn:
+def _be(ends: list[int], mark: str, around: _Around | None, main: Callable[[], None], *, below: int) -> NoReturn:
     """The child's life: in a session of its own, with these ends of pipes, in this folder and with these variables, as a
     program whose `main` this is, until the server `below` it ends."""
     code = 1
@@ -354,7 +320,7 @@ def _be(
             os.close(end)
         _sign(mark)
         if around is not None:
-            _move(*around)
+            move(*around)
         be_watched()
         random.seed()
         if "numpy" in sys.modules:
@@ -384,16 +350,6 @@ def _sign(mark: str) -> None:
     if place := get(MARK.encode()):
         ctypes.memmove(place + len(above) + 1, mark.encode(), len(mark))
     os.environ[MARK] = f"{above}/{mark}"
-
-
-def _move(folder: str | None, variables: Mapping[str, str]) -> None:
-    """Be in a folder, with these carried variables and no others."""
-    if folder is not None:
-        os.chdir(folder)
-    for name in carried(os.environ).keys() - variables.keys():
-        del os.environ[name]
-    os.environ.update(variables)
-    tempfile.tempdir = None  # it may have been asked for where TMPDIR was another
 
 
 def _control(what: int, value: int) -> None:

@@ -13,6 +13,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import uuid
 from collections import deque
@@ -29,6 +30,8 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}
 AS_JOBLIB = {"KMP_INIT_AT_FORK": "FALSE"}
 """What joblib puts into the environment when it is imported: before and after it the surroundings are the same."""
+CARRIED = ("CXRBENCH_", "PYTEST_CURRENT_TEST", "TMPDIR", "PWD", "OLDPWD")
+"""Beginnings of variables that only Python reads: a child is given those of whoever asks, so that one server is enough."""
 MARK = "CXRBENCH_PROCESS"
 """In the environment of a process and of all that it starts, the marks of those above it first: by it they are found."""
 TAIL = 16_384
@@ -46,6 +49,29 @@ _watched = threading.Event()
 def surroundings(threads: int) -> dict[str, str]:
     """The environment variables of a process that computes with that many threads."""
     return KEEP_MEMORY | AS_JOBLIB | os.environ | dict.fromkeys(THREADS, str(threads))
+
+
+def carried(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that a forked child is given anew (`fork_server`)."""
+    return {name: value for name, value in environment.items() if name.startswith(CARRIED) and name != MARK}
+
+
+def folder_here() -> str | None:
+    """The current folder; None where it was removed."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return None
+
+
+def move(folder: str | None, variables: Mapping[str, str]) -> None:
+    """Be in a folder, with these carried variables and no others."""
+    if folder is not None:
+        os.chdir(folder)
+    for name in carried(os.environ).keys() - variables.keys():
+        del os.environ[name]
+    os.environ.update(variables)
+    tempfile.tempdir = None  # it may have been asked for where TMPDIR was another
 
 
 class _Tail:

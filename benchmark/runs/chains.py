@@ -19,8 +19,8 @@ from typing import Any
 
 from ..disk import takes_more, temporary, trouble
 from ..errors import CxrbenchError, InputError, one_line
-from ..fork_server import borrowed, carried
-from ..processes import Apart, Ended, end_all, last_line, surroundings
+from ..fork_server import borrowed
+from ..processes import Apart, Ended, carried, end_all, last_line, surroundings
 from ..schema import utc_now
 from .held_films import films_changed, forget
 from .job import Describe, Fitting, Job, Order, Step, Synthesise, Train

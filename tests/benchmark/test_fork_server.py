@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from cxrbench.benchmark.fork_server import ForkServer, borrowed, carried, close_idle, loaded
-from cxrbench.benchmark.processes import Apart, Ended
+from cxrbench.benchmark.fork_server import ForkServer, borrowed, close_idle, loaded
+from cxrbench.benchmark.processes import Apart, Ended, carried
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="servers that fork are for Linux")
 
