@@ -159,8 +159,7 @@ class ForkServer:
 @contextlib.contextmanager
 def borrowed(module: str, environment: Mapping[str, str]) -> Iterator[ForkServer | None]:
     """The server of a module in these surroundings, but for what is `carried`, shared by all who ask for it; None where
-    there can be none. It stays for a while for whoever asks next, and one that nobody has any more ends when another is
-    needed."""
+    there can be none. It stays for whoever asks next, until `close_idle` or another is needed."""
     if sys.platform != "linux":
         yield None
         return

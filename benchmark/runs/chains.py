@@ -19,7 +19,7 @@ from typing import Any
 
 from ..disk import takes_more, temporary, trouble
 from ..errors import CxrbenchError, InputError, one_line
-from ..fork_server import borrowed
+from ..fork_server import borrowed, close_idle
 from ..processes import Apart, Ended, carried, end_all, last_line, surroundings
 from ..schema import utc_now
 from .held_films import films_changed, forget
@@ -89,7 +89,8 @@ def _started(job: Job) -> Iterator[Apart]:
         yield Apart(command, environment=environment)
         return
     with borrowed(module, environment) as server:
-        fork = None if server is None else lambda mark: server.fork(mark, _loaded, carried(environment))
+        load = _loaded if isinstance(job, _STEPS) else ()  # between runs a server loads no module that may be changed
+        fork = None if server is None else lambda mark: server.fork(mark, load, carried(environment))
         yield Apart(command, environment=environment, fork=fork)
 
 
@@ -203,6 +204,8 @@ def run_chains(
                 f"the Dask cluster at {address} was lost ({one_line(error)}); what is finished is in the store: start the "
                 "cluster and the same command again"
             ) from None
+        finally:
+            close_idle()  # the next run loads our code anew: somebody may have changed it
 
 
 def _backend(engine: str, address: str | None, jobs: int, device: str) -> Any:

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from cxrbench.benchmark import fork_server
 from cxrbench.benchmark.fork_server import ForkServer, borrowed, close_idle, loaded
 from cxrbench.benchmark.processes import Apart, Ended, carried
+from cxrbench.benchmark.runs.request import Request, execute, prepare
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="servers that fork are for Linux")
 
@@ -314,3 +316,16 @@ def test_only_familiar_packages_are_loaded_before_they_are_needed(monkeypatch):
     assert "numpy" in names and "cxrbench.benchmark.fork_server" in names
     assert {name.split(".")[0] for name in names} & {"a_provider_of_somebody", "pytest", "json"} == set()
     assert all(name.count(".") < 2 for name in names if name.startswith("numpy"))
+
+
+def test_code_that_is_changed_between_runs_of_one_process_is_what_runs(tmp_path, monkeypatch):
+    """A server loads our modules for the steps of one run alone, and is gone after it."""
+    monkeypatch.setenv("CXRBENCH_HOME", str(tmp_path))
+    close_idle()
+    toys = Path(__file__).parents[1] / "toys"
+    provider, task = f"{toys / 'toy_providers.py'}:Toy", f"{toys / 'toy_task.py'}:ToyTask"
+    prepared = prepare(Request(provider=provider, task=task, device="cpu", arms=("synthetic",)))
+    (server,) = fork_server._servers.values()
+    assert server.lives and server._loaded == set()
+    assert not [outcome.error for outcome in execute(prepared) if outcome.error]
+    assert fork_server._servers == {} and not server.lives
