@@ -72,6 +72,11 @@ class Number(Strict):
         """Where it stands."""
         return Place(self.size, self.arm, self.metric, self.structure)
 
+    def allows(self, value: float) -> bool:
+        """Whether one more value is within the tolerance of the mean, which is kept rounded: where nothing was spread, the
+        tolerance is 0, and the same value is allowed."""
+        return exactly(value, self.mean) or abs(value - self.mean) <= self.tolerance
+
     @model_validator(mode="after")
     def _follows(self) -> Self:
         mean, sd = _mean_and_sd(self.values)

@@ -26,7 +26,7 @@ from cxrbench.benchmark.runs.job import Job
 from cxrbench.leaderboard.cli.regress import regress
 from cxrbench.leaderboard.regression.numbers import Kept, read_kept, tolerance, write_kept
 from cxrbench.leaderboard.regression.renewal import renew
-from cxrbench.leaderboard.regression.rerun import BITS, WITHIN, Part, parts_of, rerun, rescore, rotating
+from cxrbench.leaderboard.regression.rerun import BITS, WITHIN, Part, _moved, parts_of, rerun, rescore, rotating
 
 from ..regression.sample_entry import FOLDER, copy_numbers, make_entry, sample_sources
 
@@ -86,6 +86,20 @@ def test_the_tolerance_is_the_prediction_interval_of_one_more_seed():
     assert tolerance(0.0, [0.0, 0.01], 5) == pytest.approx(9.4321 * 0.01 / 2**0.5, abs=1e-6)
     assert tolerance(0.0, [0.0], 5) == 0.0
     assert tolerance(0.0, [0.0], 5, count=True) == 3.0
+
+
+def test_where_nothing_was_spread_the_same_value_is_allowed_though_its_mean_is_kept_rounded(toy):
+    numbers = toy.kept["toy-real"].numbers
+    diagonal = (
+        64 * 2**0.5
+    )  # the Hausdorff distance of an empty prediction, 90.50966799...; its mean is kept as 90.509668
+    flat = numbers[0].model_copy(
+        update={"values": [diagonal] * 5, "mean": 90.509668, "sd": 0.0, "tolerance": 0.0, "anchor": 90.509668}
+    )
+    assert diagonal != flat.mean
+    assert list(_moved([flat], {flat.place: diagonal}, None)) == []
+    assert list(_moved([flat], {flat.place: diagonal}, 0)) == []
+    assert "kept 90.5097 +- 0, now 90.5197" in next(_moved([flat], {flat.place: diagonal + 0.01}, None))
 
 
 def test_a_rerun_elsewhere_is_seldom_red_and_fifteen_sd_are_hardly_ever_green():
