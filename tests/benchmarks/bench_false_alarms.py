@@ -1,0 +1,105 @@
+"""What the checker says of honest entries, and how far they are from what it refuses.
+
+    CXRBENCH_REAL_DATA=... python -m tests.benchmarks.bench_false_alarms [--entries submissions]
+
+One row for each run of each entry of a folder: findings by level; of all pairs of cells that should be trainings of their
+own, the least share of predictions that differ; of the changes to a shared cell that are few, the largest share that is
+right; and the most of an error that the lower bound of an arm's improvement takes away. Nothing here passes or fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from cxrbench.benchmark.contracts.task import ArmName
+from cxrbench.leaderboard.arms import REAL, is_shared, label_of, parsed, placebo_of
+from cxrbench.leaderboard.checks import check_entry, improbable
+from cxrbench.leaderboard.checks.beside_real import FEW, JUDGED, LEAST, MOSTLY_RIGHT, _pairs
+from cxrbench.leaderboard.checks.finding import Level
+from cxrbench.leaderboard.checks.subject import Sources, Subject, slot_of
+from cxrbench.leaderboard.entry import EntryRun, load_entries
+
+HEAD = (
+    "entry",
+    "board",
+    "errors",
+    "reviews",
+    "pairs of cells",
+    f"differ in at least (refused: {LEAST:.1%})",
+    f"of few changes right (refused: {MOSTLY_RIGHT:.0%})",
+    "error taken away, lower bound (refused: "
+    f"{improbable.SHARES[ArmName.SYNTHETIC]:.0%} alone, {improbable.SHARES[ArmName.MIXED]:.0%} beside real)",
+)
+
+
+def beside(subject: Subject, run: EntryRun) -> tuple[int, float, float | None]:
+    """Pairs compared, the least share of changed predictions, and the largest share of few changes that is right."""
+    protocol = subject.protocol(run)
+    assert protocol is not None
+    count, least, right = 0, 1.0, list[float]()
+    for mine, other in _pairs(run):
+        said, before = (subject.predictions(one.key, run.homes[one.key]) for one in (mine, other))
+        found = protocol.task.changes(said, before, subject.test_films(run, protocol, slot_of(mine)))
+        if found is None or not found.statements:
+            continue
+        count, least = count + 1, min(least, found.changed / found.statements)
+        few = found.changed <= FEW * found.statements or found.judged < found.changed
+        if is_shared(label_of(other.cell)) and few and found.judged >= JUDGED:
+            right.append(found.right / found.judged)
+    return count, least, max(right, default=None)
+
+
+def taken(run: EntryRun) -> Iterator[tuple[str, float]]:
+    """Of every arm and size: the lower bound of the share of an error that it takes away, of REAL or of its placebo."""
+    for size in [one.size for one in run.results.sizes]:
+        for arm in run.results.arms:
+            parts = parsed(arm)
+            if arm == REAL or parts is None:
+                continue
+            ours = improbable._errors(run, size, arm)
+            for theirs in (improbable._errors(run, size, name) for name in (REAL, placebo_of(arm))):
+                if min(len(ours), len(theirs)) > 1 and (error := float(np.mean(theirs))) > 0:
+                    bound = error - float(np.mean(ours)) - improbable._margin(ours, theirs)
+                    yield ("alone" if parts.arm is ArmName.SYNTHETIC else "beside real"), bound / error
+
+
+def rows(folder: Path) -> Iterator[tuple[str, ...]]:
+    """The cells of the table."""
+    for entry in load_entries(folder):
+        levels = Counter(one.level for one in check_entry(folder / entry.name).findings)
+        subject = Subject(entry, Sources())
+        for run in entry.runs:
+            count, least, right = beside(subject, run)
+            most: dict[str, float] = {}
+            for place, share in taken(run):
+                most[place] = max(share, most.get(place, share))
+            yield (
+                entry.name,
+                f"{run.results.task.name}, {run.results.data.name}",
+                str(levels[Level.ERROR]),
+                str(levels[Level.REVIEW]),
+                str(count),
+                f"{least:.2%}",
+                "none" if right is None else f"{right:.0%}",
+                ", ".join(f"{share:.0%} {place}" for place, share in most.items()),
+            )
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--entries", type=Path, default=Path(__file__).parents[2] / "submissions")
+    args = parser.parse_args()
+    print("| " + " | ".join(HEAD) + " |")
+    print("|" + "---|" * len(HEAD))
+    for row in rows(args.entries):
+        print("| " + " | ".join(row) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
