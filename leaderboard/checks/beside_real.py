@@ -35,7 +35,7 @@ def check(subject: Subject) -> Iterator[Finding]:
         if protocol is None:
             continue  # `cells` has said why
         told: set[tuple[str, str, str]] = set()
-        for mine, other in _pairs(run):
+        for mine, other in pairs(run):
             pair = (mine.cell.size, label_of(mine.cell), label_of(other.cell))
             words = "" if pair in told else _words(subject, run, protocol, mine, other)
             if words:
@@ -43,7 +43,7 @@ def check(subject: Subject) -> Iterator[Finding]:
                 yield Finding(Level.REVIEW, NAME, run.path.name, f"{place(mine)}: {words}")
 
 
-def _pairs(run: EntryRun) -> Iterator[tuple[Record, Record]]:
+def pairs(run: EntryRun) -> Iterator[tuple[Record, Record]]:
     """Each own cell with every shared one of its seed, size and fold, and with each own one after it."""
     groups: dict[tuple[int, str, str], list[Record]] = defaultdict(list)
     for record in run.records.values():
@@ -80,5 +80,10 @@ def _words(subject: Subject, run: EntryRun, protocol: Protocol, mine: Record, ot
 
 def _made(found: Changes) -> bool:
     """Whether changes are so few, and so often right, that no training made them."""
+    return is_judged(found) and found.right >= MOSTLY_RIGHT * found.judged
+
+
+def is_judged(found: Changes) -> bool:
+    """Whether it counts how many of the changes to a shared cell are right: there are few, and enough to tell."""
     few = found.changed <= FEW * found.statements or found.judged < found.changed
-    return few and found.judged >= JUDGED and found.right >= MOSTLY_RIGHT * found.judged
+    return few and found.judged >= JUDGED

@@ -45,7 +45,7 @@ def check(subject: Subject) -> Iterator[Finding]:
 def _arm(run: EntryRun, size: str, arm: str) -> Iterator[str]:
     parts = parsed(arm)
     share = 0.5 if parts is None else SHARES[parts.arm]
-    ours, real, placebo = (_errors(run, size, name) for name in (arm, REAL, placebo_of(arm)))
+    ours, real, placebo = (errors_of(run, size, name) for name in (arm, REAL, placebo_of(arm)))
     for name, theirs in (("REAL", real), ("its placebo", placebo)):
         if min(len(ours), len(theirs)) < 2:
             continue
@@ -65,7 +65,7 @@ def _arm(run: EntryRun, size: str, arm: str) -> Iterator[str]:
         yield f"all {len(ours)} seeds gave the same number; were the seeds refitted?"
 
 
-def _errors(run: EntryRun, size: str, arm: str) -> list[float]:
+def errors_of(run: EntryRun, size: str, arm: str) -> list[float]:
     """What is left to gain on the primary metric, by seed: 1 minus a share, or the number itself where less is better."""
     said = run.results
     info = said.task.metric(said.task.primary)
@@ -122,10 +122,17 @@ def _bound(differences: np.ndarray) -> float:
 
 def _taken(ours: Sequence[float], theirs: Sequence[float], share: float) -> tuple[float, float] | None:
     """How much of their error ours takes away, and the bound of it; None where that may be."""
+    if float(np.mean(theirs)) <= 0:
+        return None
+    found = share_taken(ours, theirs)
+    return found if found[1] > share else None
+
+
+def share_taken(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float]:
+    """The share of the mean error `theirs` (by seed, above 0) that `ours` takes away, and the lower bound of it."""
     error = float(np.mean(theirs))
     gain = error - float(np.mean(ours))
-    bound = gain - _margin(ours, theirs)
-    return (gain / error, bound / error) if bound > share * error > 0 else None
+    return gain / error, (gain - _margin(ours, theirs)) / error
 
 
 def _margin(ours: Sequence[float], theirs: Sequence[float]) -> float:

@@ -72,10 +72,10 @@ class Number(Strict):
         """Where it stands."""
         return Place(self.size, self.arm, self.metric, self.structure)
 
-    def allows(self, value: float) -> bool:
-        """Whether one more value is within the tolerance of the mean, which is kept rounded: where nothing was spread, the
-        tolerance is 0, and the same value is allowed."""
-        return exactly(value, self.mean) or abs(value - self.mean) <= self.tolerance
+    def allows(self, value: float, about: float) -> bool:
+        """Whether a value is within the tolerance of `about`, the mean or the anchor. Both are kept rounded: where nothing
+        was spread the tolerance is 0, and the same value is allowed."""
+        return exactly(value, about) or abs(value - about) <= self.tolerance
 
     @model_validator(mode="after")
     def _follows(self) -> Self:

@@ -193,7 +193,7 @@ def _moved(old: Kept, new: Kept) -> Iterator[str]:
         again = found.pop(number.place, None)
         if again is None:
             yield f"{number.place} is gone"
-        elif abs(again.mean - number.anchor) > number.tolerance:
+        elif not number.allows(again.mean, number.anchor):
             yield f"{number.place}: {number.anchor:.6g} +- {number.tolerance:.2g} to {again.mean:.6g}"
     yield from (f"{place} is new" for place in found)
 

@@ -306,7 +306,7 @@ def _moved(numbers: Sequence[Number], found: Mapping[Place, float], column: int 
         value = found[number.place]
         if column is not None and value != number.values[column]:
             yield f"{number.place}: kept {number.values[column]!r}, now {value!r}"
-        elif column is None and not number.allows(value):
+        elif column is None and not number.allows(value, number.mean):
             yield f"{number.place}: kept {number.mean:.6g} +- {number.tolerance:.2g}, now {value:.6g}"
     kept = {number.place for number in numbers}
     yield from (f"{place}: not kept, and now there" for place in found if place not in kept)

@@ -1,9 +1,9 @@
-"""What the checker says of honest entries, and how far they are from what it refuses.
+"""What the checker says of honest entries, and how far they are from what it holds for a review.
 
-    CXRBENCH_REAL_DATA=... python -m tests.benchmarks.bench_false_alarms [--entries submissions]
+    CXRBENCH_REAL_DATA=... python -m cxrbench.tests.benchmarks.bench_false_alarms [--entries submissions]
 
-One row for each run of each entry of a folder: findings by level; of all pairs of cells that should be trainings of their
-own, the least share of predictions that differ; of the changes to a shared cell that are few, the largest share that is
+One row for each run of each entry of a folder: findings by level (those of the entry as a whole in each of its
+rows); of all pairs of cells that should be trainings of their own, the least share of predictions that differ; of the changes to a shared cell that are few, the largest share that is
 right; and the most of an error that the lower bound of an arm's improvement takes away. Nothing here passes or fails.
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 from cxrbench.benchmark.contracts.task import ArmName
 from cxrbench.leaderboard.arms import REAL, is_shared, label_of, parsed, placebo_of
 from cxrbench.leaderboard.checks import check_entry, improbable
-from cxrbench.leaderboard.checks.beside_real import FEW, JUDGED, LEAST, MOSTLY_RIGHT, _pairs
+from cxrbench.leaderboard.checks.beside_real import LEAST, MOSTLY_RIGHT, is_judged, pairs
 from cxrbench.leaderboard.checks.finding import Level
 from cxrbench.leaderboard.checks.subject import Sources, Subject, slot_of
 from cxrbench.leaderboard.entry import EntryRun, load_entries
@@ -30,9 +30,9 @@ HEAD = (
     "errors",
     "reviews",
     "pairs of cells",
-    f"differ in at least (refused: {LEAST:.1%})",
-    f"of few changes right (refused: {MOSTLY_RIGHT:.0%})",
-    "error taken away, lower bound (refused: "
+    f"differ in at least (review below {LEAST:.1%})",
+    f"of few changes right (review from {MOSTLY_RIGHT:.0%})",
+    "error taken away, lower bound (review above "
     f"{improbable.SHARES[ArmName.SYNTHETIC]:.0%} alone, {improbable.SHARES[ArmName.MIXED]:.0%} beside real)",
 )
 
@@ -42,14 +42,13 @@ def beside(subject: Subject, run: EntryRun) -> tuple[int, float, float | None]:
     protocol = subject.protocol(run)
     assert protocol is not None
     count, least, right = 0, 1.0, list[float]()
-    for mine, other in _pairs(run):
+    for mine, other in pairs(run):
         said, before = (subject.predictions(one.key, run.homes[one.key]) for one in (mine, other))
         found = protocol.task.changes(said, before, subject.test_films(run, protocol, slot_of(mine)))
         if found is None or not found.statements:
             continue
         count, least = count + 1, min(least, found.changed / found.statements)
-        few = found.changed <= FEW * found.statements or found.judged < found.changed
-        if is_shared(label_of(other.cell)) and few and found.judged >= JUDGED:
+        if is_shared(label_of(other.cell)) and is_judged(found):
             right.append(found.right / found.judged)
     return count, least, max(right, default=None)
 
@@ -61,19 +60,20 @@ def taken(run: EntryRun) -> Iterator[tuple[str, float]]:
             parts = parsed(arm)
             if arm == REAL or parts is None:
                 continue
-            ours = improbable._errors(run, size, arm)
-            for theirs in (improbable._errors(run, size, name) for name in (REAL, placebo_of(arm))):
-                if min(len(ours), len(theirs)) > 1 and (error := float(np.mean(theirs))) > 0:
-                    bound = error - float(np.mean(ours)) - improbable._margin(ours, theirs)
-                    yield ("alone" if parts.arm is ArmName.SYNTHETIC else "beside real"), bound / error
+            ours = improbable.errors_of(run, size, arm)
+            for theirs in (improbable.errors_of(run, size, name) for name in (REAL, placebo_of(arm))):
+                if min(len(ours), len(theirs)) > 1 and np.mean(theirs) > 0:
+                    bound = improbable.share_taken(ours, theirs)[1]
+                    yield ("alone" if parts.arm is ArmName.SYNTHETIC else "beside real"), bound
 
 
 def rows(folder: Path) -> Iterator[tuple[str, ...]]:
     """The cells of the table."""
     for entry in load_entries(folder):
-        levels = Counter(one.level for one in check_entry(folder / entry.name).findings)
+        findings = check_entry(folder / entry.name).findings
         subject = Subject(entry, Sources())
         for run in entry.runs:
+            levels = Counter(one.level for one in findings if one.where in ("", run.path.name))
             count, least, right = beside(subject, run)
             most: dict[str, float] = {}
             for place, share in taken(run):

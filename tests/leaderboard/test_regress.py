@@ -90,9 +90,7 @@ def test_the_tolerance_is_the_prediction_interval_of_one_more_seed():
 
 def test_where_nothing_was_spread_the_same_value_is_allowed_though_its_mean_is_kept_rounded(toy):
     numbers = toy.kept["toy-real"].numbers
-    diagonal = (
-        64 * 2**0.5
-    )  # the Hausdorff distance of an empty prediction, 90.50966799...; its mean is kept as 90.509668
+    diagonal = 64 * 2**0.5  # the Hausdorff distance of an empty prediction, 90.50966799...
     flat = numbers[0].model_copy(
         update={"values": [diagonal] * 5, "mean": 90.509668, "sd": 0.0, "tolerance": 0.0, "anchor": 90.509668}
     )
