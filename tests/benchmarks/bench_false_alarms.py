@@ -2,9 +2,10 @@
 
     CXRBENCH_REAL_DATA=... python -m cxrbench.tests.benchmarks.bench_false_alarms [--entries submissions]
 
-One row for each run of each entry of a folder: findings by level (those of the entry as a whole in each of its
-rows); of all pairs of cells that should be trainings of their own, the least share of predictions that differ; of the changes to a shared cell that are few, the largest share that is
-right; and the most of an error that the lower bound of an arm's improvement takes away. Nothing here passes or fails.
+One row for each run of each entry of a folder: findings by level (those of the entry as a whole in each of its rows); of
+all pairs of cells that should be trainings of their own, the least share of predictions that differ; of the changes to a
+shared cell that are few, the largest share that is right; and the most of an error that the lower bound of an arm's
+improvement takes away. Nothing here passes or fails.
 """
 
 from __future__ import annotations
