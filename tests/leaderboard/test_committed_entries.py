@@ -16,7 +16,7 @@ CONTROLS = ("copy_train", "classical", "degraded", "noise")
 PHANTOM, REAL_FILMS = "phantom_hard", "kermany_lungs"
 BOARDS = {
     ("scr_official", REAL_FILMS): ("three_stage", "single_stage", "flow_maps", "dcgan_pair", "edm_pair", *CONTROLS),
-    ("scr_official", PHANTOM): ("three_stage", "single_stage", *CONTROLS),
+    ("scr_official", PHANTOM): ("three_stage", "single_stage", "flow_maps", "dcgan_pair", "edm_pair", *CONTROLS),
     ("nih_localisation", "phantom_boxes"): ("pix2pix", "copy_train"),
 }
 """Who stands on which board."""
@@ -81,7 +81,8 @@ def test_a_board_tells_wrong_masks_from_the_others_and_copies_gain_nothing():
         names = [one.attempt.entrant.name for one in board.all]
         bent, copies, wrong = (names.index(name) for name in ("classical", "copy_train", "degraded"))
         apart = board.apart[board.all[bent].attempt.entrant.division]
-        assert bent == 0 and board.all[copies].rank.told == 0 and wrong == len(names) - 1
+        assert bent == 0 and board.all[copies].rank.told == 0
+        assert set(names[wrong + 1 :]) <= {"edm_pair"}  # harms on both boards, on the phantom more than wrong masks do
         assert apart[bent, wrong] and not apart[bent, copies]
         if data == REAL_FILMS:
             assert board.all[wrong].verdict == "harms" and apart[copies, wrong]
