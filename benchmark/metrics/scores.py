@@ -42,10 +42,8 @@ def case_scores(scores: pd.DataFrame, structures: Sequence[str], metric: str) ->
     `average` is the mean over the structures; it is NaN where one of them is missing, so that no case drops out unseen.
     """
     chosen = scores[(scores["metric"] == metric) & scores["structure"].isin(list(structures))]
-    wide = chosen.pivot_table(
-        index=["fold", "case"], columns="structure", values="value", aggfunc="mean", dropna=False, observed=True
-    ).reindex(columns=list(structures))
-    wide = wide.dropna(how="all")
+    means = chosen.groupby(["fold", "case", "structure"], observed=True)["value"].mean()
+    wide = means.unstack("structure").reindex(columns=list(structures)).dropna(how="all")
     if len(structures) > 1:
         wide[AVERAGE] = wide.mean(axis=1, skipna=False)
     return wide.sort_index()

@@ -29,8 +29,7 @@ def paired_rows(harvest: Harvest, *, placebo: bool = False) -> list[PairedRow]:
                 other = PLACEBO + arm if placebo else REAL
                 if arm == REAL or not both_done(harvest, size, arm, other):
                     continue
-                scores = harvest.scores[harvest.scores["size"] == size]
-                ours, theirs = (scores[scores["arm"] == name] for name in (arm, other))
+                ours, theirs = (harvest.scores_of(size, name) for name in (arm, other))
                 found = rule_of(harvest.plan.task.pairing).compare(ours, theirs, structures, metric)
                 comparisons += found
                 arms += [arm] * len(found)
@@ -47,12 +46,11 @@ def fold_rows(harvest: Harvest, sizes: Sequence[SizeInfo]) -> list[FoldRow]:
         n_train, n_test = fold_sizes(info)
         arms = [arm for arm in harvest.arms if arm != REAL and both_done(harvest, info.size, arm, REAL)]
         for metric in harvest.plan.task.paired_metrics():
-            scores = harvest.scores[harvest.scores["size"] == info.size]
-            real = scores[scores["arm"] == REAL]
+            real = harvest.scores_of(info.size, REAL)
             found = [
                 (arm, one)
                 for arm in arms
-                for one in compare_folds(scores[scores["arm"] == arm], real, structures, metric, n_train, n_test)
+                for one in compare_folds(harvest.scores_of(info.size, arm), real, structures, metric, n_train, n_test)
             ]
             adjusted = folds_with_holm(one for _, one in found)
             rows += [

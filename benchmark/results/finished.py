@@ -66,6 +66,14 @@ class Harvest:
                 parts.append(scores.assign(patient=scores.get("patient", scores["case"]))[COLUMNS])
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
 
+    def scores_of(self, size: str, arm: str) -> pd.DataFrame:
+        """The case scores of one size and arm, in the order of the plan; empty where none is finished."""
+        return self._by_arm.get((size, arm), self.scores.iloc[:0])
+
+    @cached_property
+    def _by_arm(self) -> dict[tuple[str, str], pd.DataFrame]:
+        return {(str(size), str(arm)): part for (size, arm), part in self.scores.groupby(["size", "arm"], sort=False)}
+
     @property
     def sizes(self) -> list[str]:
         """The sizes of the plan, in its order."""

@@ -87,6 +87,8 @@ def compare_folds(
     Both are scores in long form of one size and arm; only folds and seeds that both have are pairs. Empty where there
     is one fold alone. A structure that one of them was never taught has no row.
     """
+    if min(one["fold"].nunique() for one in (ours, theirs)) < 2:
+        return []
     a, b = (_fold_means(one, structures, metric) for one in (ours, theirs))
     shared = a.index.intersection(b.index)
     if shared.get_level_values("fold").nunique() < 2:
