@@ -228,17 +228,19 @@ def _change(version: int, reason: str) -> Change:
 
 
 def renew_fingerprints(folder: Path, subjects: Sequence[str], changelog: Path, reason: str) -> Path | None:
-    """Take the fingerprints of the given subjects, of all that are kept and all of this package, and write them; None where
-    nothing moved.
+    """Take the fingerprints of the given subjects and write them beside those that are kept; of all that are kept and all of
+    this package where none is given, or where the kept ones were taken elsewhere: a digest of weights is of one machine.
+    None where nothing moved.
 
     InputError, and nothing is written, where the training of a system moved whose numbers are kept, and no line says so.
     """
     old, log, kept_numbers = read_fingerprints(folder), Changelog.read(changelog), read_kept(folder)
-    wanted = list(
-        dict.fromkeys([*(old.subjects if old else ()), *own_subjects(), *(check_subject(one) for one in subjects)])
-    )
-    best, found = _measured(wanted, log)
     before = old.subjects if old else {}
+    named = list(dict.fromkeys(check_subject(one) for one in subjects))
+    every = list(dict.fromkeys([*before, *own_subjects(), *named]))
+    best, found = _measured(named or every, log)
+    if named and old is not None and _taken_in(best) != _taken_in(old):
+        best, found = _measured(every, log)
     moved = {name: list(moved_numbers(before[name], best.subjects[name])) for name in found if name in before}
     refused = [
         f"{name}: {words[0]}"
@@ -255,11 +257,15 @@ def renew_fingerprints(folder: Path, subjects: Sequence[str], changelog: Path, r
         environment=best.environment,
         processor=best.processor,
         history=[*(old.history if old else ()), _change(1, reason)],
-        subjects=found,
+        subjects=before | found,
     )
     if old is not None and whole.model_copy(update={"history": old.history}) == old:
         return None
     return write_fingerprints(folder, whole)
+
+
+def _taken_in(fingerprints: Fingerprints | KeptFingerprints) -> tuple[object, ...]:
+    return fingerprints.films, fingerprints.environment, fingerprints.processor
 
 
 def _measured(subjects: Sequence[str], log: Changelog) -> tuple[Fingerprints, dict[str, KeptFingerprint]]:

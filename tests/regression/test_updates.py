@@ -208,6 +208,37 @@ def test_a_fingerprint_moves_freely_until_numbers_are_kept_and_then_with_a_line(
     ]
 
 
+def test_a_named_subject_is_taken_alone_unless_the_kept_ones_are_of_another_machine(monkeypatch, tmp_path):
+    asked: list[list[str]] = []
+    here = take_all([])
+
+    def measure(subjects, instructions):
+        asked.append(list(subjects))
+        number = {"1: loss": 1.0}
+        found = {name: Fingerprint(digest="0" * 64, numbers=number) for name in subjects}
+        return here.model_copy(update={"subjects": found})
+
+    monkeypatch.setattr(renewal, "measure", measure)
+    log = tmp_path / "none.md"
+    renew_fingerprints(tmp_path, [], log, "first")
+    every = read_fingerprints(tmp_path)
+    assert every is not None and {tuple(one) for one in asked} == {tuple(every.subjects)}
+    without = {name: one for name, one in every.subjects.items() if name != "provider:vae"}
+    fingerprints.write_fingerprints(tmp_path, every.model_copy(update={"subjects": without}))
+    asked.clear()
+    renew_fingerprints(tmp_path, ["provider:vae"], log, "one more")
+    assert {tuple(one) for one in asked} == {("provider:vae",)}
+    found = read_fingerprints(tmp_path)
+    assert found is not None and found.subjects == every.subjects
+    fingerprints.write_fingerprints(
+        tmp_path, every.model_copy(update={"processor": "another one", "subjects": without})
+    )
+    renew_fingerprints(tmp_path, ["provider:vae"], log, "elsewhere")
+    assert set(asked[-1]) == set(every.subjects)
+    found = read_fingerprints(tmp_path)
+    assert found is not None and found.processor == here.processor
+
+
 def test_the_same_bits_are_asked_for_on_the_same_processor_alone(measured, tmp_path):
     renew_fingerprints(tmp_path, [], tmp_path / "none.md", "first")
     kept = read_fingerprints(tmp_path)
