@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import platform
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -51,7 +52,7 @@ def _tables() -> None:
         for place in ("left_lung", "right_lung")
     ]
     scores = _read(_written(pd.DataFrame(rows)))
-    table = scores.groupby(["metric", "structure"], as_index=False, sort=False)["value"].mean()
+    table: Any = scores.groupby(["metric", "structure"], as_index=False, sort=False)["value"].mean()
     scores.groupby(["metric", "structure"], as_index=False)["value"].mean()
     average = {"metric": "dsc", "structure": "average", "value": table["value"].mean()}
     pd.concat([table, pd.DataFrame([average])], ignore_index=True).to_dict("records")
@@ -71,4 +72,5 @@ def _read(content: bytes) -> pd.DataFrame:
     with pyarrow.parquet.ParquetFile(io.BytesIO(content), pre_buffer=False) as file:
         table = file.read(use_threads=False)
     pyarrow.dataset.dataset(table).to_table(use_threads=False)
-    return table.to_pandas(use_threads=False)
+    found: pd.DataFrame = table.to_pandas(use_threads=False)
+    return found
