@@ -32,6 +32,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
+from .large_pages import Pages
 from .processes import MARK, be_watched, carried, end_marked, folder_here, has_mark, move
 
 IDLE = 60.0
@@ -47,6 +48,7 @@ _Around = tuple[str | None, Mapping[str, str]]
 _servers: dict[tuple[Any, ...], ForkServer] = {}
 _lock = threading.Lock()
 _guards: set[int] = set()
+_pages = Pages()
 
 
 def loaded(since: int = 0) -> set[str]:
@@ -231,6 +233,7 @@ def _take(channel: socket.socket, children: dict[int, _Child], looks: select.pol
             importlib.import_module(name)
     if new:
         _share()
+    _pages.before_fork()
     mine, pid = os.getpid(), None
     with contextlib.suppress(OSError):  # no memory for another
         pid = os.fork() if _threads() == 1 else None
@@ -297,6 +300,7 @@ def _share() -> None:
     """What is loaded stays shared with the children."""
     gc.collect()
     gc.freeze()
+    _pages.changed()
 
 
 def _threads() -> int:

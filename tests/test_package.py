@@ -87,6 +87,7 @@ GROUND = set(
         "files",
         "processes",
         "fork_server",
+        "large_pages",
         "schema",
         "device",
         "exact",

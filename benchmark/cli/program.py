@@ -13,7 +13,7 @@ import sys
 import typer
 
 from ..disk import trouble
-from ..errors import CxrbenchError, InputError
+from ..errors import CxrbenchError, InputError, one_line
 from ..registry import COMMANDS, plugins
 from .audit import audit
 from .card import card
@@ -92,6 +92,8 @@ def main() -> None:
         if not (line := trouble(error)):
             raise
         _end(line, 2)
+    except MemoryError as error:
+        _end(f"not enough memory: {one_line(error) or 'no more is given'}; ask for fewer or smaller films", 2)
 
 
 def _flush() -> None:

@@ -90,7 +90,9 @@ def run(
     ] = False,
     on: Annotated[
         str,
-        typer.Option(help="With --dry-run: FLOPs, memory and hours on h100, a100, v100, rtx4090 or rtx3090."),
+        typer.Option(
+            help="With --dry-run: FLOPs, memory, hours on h200, h100, a100, v100, t4, l4, l40s, rtx4090, rtx3090."
+        ),
     ] = "",
     memory: Annotated[
         str, typer.Option(help="Count first, and refuse what needs more device memory than this: 24GB.")

@@ -31,6 +31,8 @@ from .schedule import Schedule
 from .smoke import FILMS, STEPS, smoke_of
 from .store import Store
 
+MOST_SEEDS = 10_000
+"""A plan names every cell of every seed: more would take hours to write down, and no test has use for them."""
 PRESETS = {"quick": 1800.0, "standard": 86400.0, "paper": 7 * 86400.0}
 """The presets, with the seconds one step may take before it is stopped."""
 TASK_PREFIX = "task."
@@ -288,6 +290,8 @@ def check_counts(request: Common) -> None:
         raise unknown("preset", request.preset, PRESETS)
     if request.seeds < 1:
         raise InputError(f"--seeds: expected at least 1, found {request.seeds}")
+    if request.seeds > MOST_SEEDS:
+        raise InputError(f"--seeds: expected at most {MOST_SEEDS:,}, found {request.seeds:,}; 5 or more allow a claim")
 
 
 def prepared_plan(request: Common, plan: Plan, store: Store) -> Prepared:

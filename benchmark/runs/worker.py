@@ -25,6 +25,7 @@ from ..progress import Progress
 from .chains import UNSAID
 from .examine import check, describe, torch_mismatch
 from .job import Check, Describe, Fitting, Job, Order, Synthesise
+from .rehearsal import rehearse
 from .steps import fit, run_cell, synthesise
 
 PROGRESS_SECONDS = 0.3
@@ -49,6 +50,7 @@ def ready() -> None:
     """Look up what every step asks for and what is the same for all, before a server forks."""
     digest.of_packages()
     torch_mismatch()
+    rehearse()
 
 
 def perform(job: Job, progress: Progress) -> Any:

@@ -6,8 +6,10 @@ device's peak, unless a throughput board has measured rates (`forecast`). Withou
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pydantic import Field
 
@@ -84,13 +86,26 @@ class Chip:
     reduced_peak: float
     """In bfloat16 with sums in float32."""
     memory: int
+    half_peak: float = 0.0
+    """In float16, where that is faster than both."""
+
+    @property
+    def most(self) -> float:
+        """FLOP/s that nothing on it is above: the fastest of its peaks, and `SPARSE` of that."""
+        return SPARSE * max(self.peak, self.reduced_peak, self.half_peak)
 
 
+SPARSE = 2.0
+"""What data sheets multiply dense peaks with for weights of which half are zero, or for numbers of eight bits."""
 GB = 10**9
 CHIPS: Mapping[str, Chip] = {
+    "h200": Chip("H200 SXM, 141 GB", 494e12, 989e12, 141 * GB),
     "h100": Chip("H100 SXM, 80 GB", 494e12, 989e12, 80 * GB),
     "a100": Chip("A100, 40 GB", 156e12, 312e12, 40 * GB),
-    "v100": Chip("V100, 32 GB", 15.7e12, 15.7e12, 32 * GB),
+    "v100": Chip("V100, 32 GB", 15.7e12, 15.7e12, 32 * GB, half_peak=125e12),
+    "t4": Chip("T4, 16 GB", 8.1e12, 8.1e12, 16 * GB, half_peak=65e12),
+    "l4": Chip("L4, 24 GB", 60e12, 121e12, 24 * GB),
+    "l40s": Chip("L40S, 48 GB", 183e12, 362e12, 48 * GB),
     "rtx4090": Chip("RTX 4090, 24 GB", 82.6e12, 165e12, 24 * GB),
     "rtx3090": Chip("RTX 3090, 24 GB", 35.6e12, 71e12, 24 * GB),
 }
@@ -101,6 +116,14 @@ def chip_of(name: str) -> Chip:
     if name not in CHIPS:
         raise unknown("device", name, CHIPS)
     return CHIPS[name]
+
+
+def chip_called(device: str) -> Chip | None:
+    """The chip that a device's name tells, as drivers say it (`NVIDIA H100 80GB HBM3`, `Tesla T4`); None for one that is not
+    known, or where several are named."""
+    words = re.findall(r"[a-z0-9]+", device.lower())
+    found = {*words, *(first + second for first, second in pairwise(words))} & CHIPS.keys()
+    return CHIPS[found.pop()] if len(found) == 1 else None
 
 
 def bytes_of_text(text: str) -> int:

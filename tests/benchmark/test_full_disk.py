@@ -315,6 +315,18 @@ def test_an_error_that_no_command_caught_is_one_line_too(tmp_path, monkeypatch, 
     assert number == 2 and len(lines) == 1 and lines[0].startswith("error: cannot write /full/sheet.png: No space left")
 
 
+def test_memory_that_nobody_has_is_one_line(monkeypatch, cxrbench):
+    def large(*_, **__):
+        return np.empty((1 << 20, 1 << 20, 1 << 10), np.uint8)
+
+    monkeypatch.setattr(catalogue, "list_datasets", large)
+    number, lines = cxrbench("data", "list")
+    assert number == 2 and len(lines) == 1
+    assert (
+        lines[0].startswith("error: not enough memory: Unable to allocate 1.00 PiB") and "fewer or smaller" in lines[0]
+    )
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 def test_output_into_a_full_disk_is_one_line(tmp_path):
     with open("/dev/full", "w") as full:

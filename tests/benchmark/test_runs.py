@@ -243,6 +243,7 @@ def test_durations_are_remembered_for_the_next_estimate():
     [
         ({"preset": "quik"}, "unknown preset 'quik'. Did you mean quick"),
         ({"seeds": 0}, "--seeds: expected at least 1, found 0"),
+        ({"seeds": 10**11}, "--seeds: expected at most 10,000, found 100,000,000,000"),
         ({"jobs": 0}, "--jobs: expected at least 1, found 0"),
         ({"arms": ("reel",)}, "unknown arm 'reel'. Did you mean real"),
         ({"overrides": ("gray=1",)}, "unknown setting of Toy 'gray'. Did you mean grey"),

@@ -4,8 +4,8 @@
 
 One row for each run of each entry of a folder: findings by level (those of the entry as a whole in each of its rows); of
 all pairs of cells that should be trainings of their own, the least share of predictions that differ; of the changes to a
-shared cell that are few, the largest share that is right; and the most of an error that the lower bound of an arm's
-improvement takes away. Nothing here passes or fails.
+shared cell that are few, the largest share that is right; the most of an error that the lower bound of an arm's
+improvement takes away; and the share of its device's peak that its costs need. Nothing here passes or fails.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from cxrbench.benchmark.contracts.task import ArmName
 from cxrbench.leaderboard.arms import REAL, is_shared, label_of, parsed, placebo_of
-from cxrbench.leaderboard.checks import check_entry, improbable
+from cxrbench.leaderboard.checks import check_entry, improbable, timings
 from cxrbench.leaderboard.checks.beside_real import LEAST, MOSTLY_RIGHT, is_judged, pairs
 from cxrbench.leaderboard.checks.finding import Level
 from cxrbench.leaderboard.checks.subject import Sources, Subject, slot_of
@@ -35,6 +35,7 @@ HEAD = (
     f"of few changes right (review from {MOSTLY_RIGHT:.0%})",
     "error taken away, lower bound (review above "
     f"{improbable.SHARES[ArmName.SYNTHETIC]:.0%} alone, {improbable.SHARES[ArmName.MIXED]:.0%} beside real)",
+    "of the FLOP/s that its device has (review above 100%)",
 )
 
 
@@ -68,6 +69,13 @@ def taken(run: EntryRun) -> Iterator[tuple[str, float]]:
                     yield ("alone" if parts.arm is ArmName.SYNTHETIC else "beside real"), bound
 
 
+def fastest(run: EntryRun) -> str:
+    """The largest share of its device's peak that a time or rate of a run needs; words where no peak is known."""
+    found = [found for record in run.records.values() for found in timings.speeds(record)]
+    shares = [flops / most for _, _, flops, most in found if most is not None]
+    return f"{max(shares):.0%}" if shares else "not known"
+
+
 def rows(folder: Path) -> Iterator[tuple[str, ...]]:
     """The cells of the table."""
     for entry in load_entries(folder):
@@ -88,6 +96,7 @@ def rows(folder: Path) -> Iterator[tuple[str, ...]]:
                 f"{least:.2%}",
                 "none" if right is None else f"{right:.0%}",
                 ", ".join(f"{share:.0%} {place}" for place, share in most.items()),
+                fastest(run),
             )
 
 

@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from cxrbench.benchmark import digest
 from cxrbench.benchmark.contracts.provider import Provider
 from cxrbench.benchmark.contracts.task import ArmName, Task
 from cxrbench.benchmark.data.catalogue import find_dataset
@@ -20,14 +21,17 @@ from cxrbench.benchmark.data.dataset import Dataset
 from cxrbench.benchmark.errors import raised
 from cxrbench.benchmark.progress import Progress
 from cxrbench.benchmark.registry import PROVIDERS, TASKS, Plugin, plugins
+from cxrbench.benchmark.settings import keyed
 from cxrbench.benchmark.speed.counted import CHIPS, Count, needed, shown_bytes, shown_flops, total_seconds
 from cxrbench.benchmark.speed.counting import cell_count, fit_count
+from cxrbench.leaderboard.counted import Counted, CountedCell, CountedFit
 
 KEPT = Path(__file__).with_name("presets.json")
 DOCS = Path(__file__).parents[2] / "docs" / "presets.md"
 SMALL = {"phantom_nih": "phantom_nih-500"}
 """Data that stand for a task's own here, by its name."""
 PRESETS = ("standard", "paper")
+CHECKS = Path(__file__).parents[2] / "leaderboard" / "counted.json"
 SHOWN = ("h100", "rtx4090")
 
 
@@ -77,6 +81,7 @@ def wanted(names: list[str]) -> list[tuple[str, str, str]]:
     every += [("fit", name, preset) for name in ELSEWHERE for preset in PRESETS]
     if not names:
         return every
+    every += [(kind, name, "quick") for kind, name, preset in every if preset == PRESETS[0]]
     return [one for name in names for one in every if name in (one[1], f"{one[1]}/{one[2]}")]
 
 
@@ -98,6 +103,32 @@ def main(names: list[str]) -> None:
             print(kind, name, preset, f"{time.perf_counter() - start:.1f} s", said, flush=True)
             KEPT.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
     write_docs(kept)
+    write_checks(kept)
+
+
+def write_checks(kept: dict[str, object]) -> None:
+    """What the checker of entries holds their costs against."""
+    cells, fits = [], []
+    for key, found in sorted(kept.items()):
+        kind, name, preset = key.split("/")
+        count = Count.model_validate(found)
+        if kind == "cell":
+            step = min(one.step_flops for one in count.trainings)
+            version = plugins(TASKS)[name].load().version
+            cells.append(CountedCell(task=name, version=version, preset=preset, step_flops=step))
+            continue
+        plugin, task = of_fit(name)
+        fits.append(
+            CountedFit(
+                provider=plugin.name,
+                task=task,
+                preset=preset,
+                settings=digest.of_json(keyed(plugin.load().presets[preset])),
+                film_flops=min(one.step_flops / one.batch for one in count.trainings),
+                sampling_flops=count.sampling_flops,
+            )
+        )
+    CHECKS.write_text(Counted(cells=tuple(cells), fits=tuple(fits)).model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 HEAD = """# What the presets cost
@@ -145,7 +176,8 @@ def fit_words(name: str) -> str:
 def write_docs(kept: dict[str, object]) -> None:
     """The table of all that was counted."""
     rows = []
-    for key in sorted(kept, key=lambda one: (one.split("/")[0], one.split("/")[1], PRESETS.index(one.split("/")[2]))):
+    shown = [key for key in kept if key.split("/")[2] in PRESETS]
+    for key in sorted(shown, key=lambda one: (one.split("/")[0], one.split("/")[1], PRESETS.index(one.split("/")[2]))):
         kind, name, preset = key.split("/")
         count = Count.model_validate(kept[key])
         what = f"a REAL cell of `{name}`" if kind == "cell" else fit_words(name)

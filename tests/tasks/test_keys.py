@@ -136,7 +136,7 @@ SILENT = (
         "benchmark/metrics/neighbours.py",
     ),
     *("benchmark/bounds.py", "benchmark/console_tables.py", "benchmark/disk.py", "benchmark/processes.py", *NO_NUMBERS),
-    "benchmark/fork_server.py",
+    *("benchmark/fork_server.py", "benchmark/large_pages.py"),
     *("benchmark/papers.py", "benchmark/presets.py"),
 )
 """Rooms and modules that move no key. Films that are drawn or imported have a digest of their own in every key, a provider
@@ -198,6 +198,7 @@ def test_what_runs_a_cell_moves_all_keys_and_what_plans_and_starts_it_none(moved
             "request",
             "schedule",
             "chains",
+            "rehearsal",
             "asked",
             "worker",
             "timings",
