@@ -174,23 +174,14 @@ def energy_distance(a: Tensor, b: Tensor) -> float:
 Drawn = tuple[dict[str, float], tuple[Sequence[int], np.ndarray] | None]
 
 
-def by_steps(
-    draw: Callable[[int], Tensor],
-    real: Tensor,
-    steps: Sequence[int],
-    *,
-    channels: int = 1,
-    seen: Callable[[Tensor], Tensor] | None = None,
-) -> Drawn:
+def by_steps(draw: Callable[[int], Tensor], real: Tensor, steps: Sequence[int], *, channels: int = 1) -> Drawn:
     """What numbers of sampler steps are worth: for each the energy distance of what `draw` makes in so many, always of the
-    same noise, from real films (N, C, H, W), by its first `channels`; and the first of them as a timeline. `seen`: what of
-    drawn films is compared; `real` is the same of real ones."""
+    same noise, from real films (N, C, H, W), by its first `channels`; and the first of them as a timeline."""
     distances, pictures = {}, []
     for count in steps:
         films = draw(count)[:, :channels].clamp(-1, 1)
         name = f"energy_distance_at_{count}_step{'s' if count > 1 else ''}"
-        part = films if seen is None else seen(films)
-        distances[name] = round(energy_distance(part.cpu(), real[:, :channels].cpu()), 4)
+        distances[name] = round(energy_distance(films.cpu(), real[:, :channels].cpu()), 4)
         shown = as_shown(films[:SHOWN], shown_side(films.shape[-1]))[:, 0]
         pictures.append(((shown + 1) * 127.5).round().to(torch.uint8).cpu().numpy())
     return distances, (list(steps), np.stack(pictures)) if pictures else None

@@ -1,24 +1,23 @@
-"""Findings drawn into boxes of real films: RePaint (Lugmayr et al., "RePaint: Inpainting Using Denoising Diffusion
-Probabilistic Models", CVPR 2022) with the diffusion of Karras et al. (2022).
+"""Films around the boxes of real ones: RePaint (Lugmayr et al., CVPR 2022; `repaint`) with the diffusion of Karras et al.
+(2022; `edm`).
 
-A sample is a healthy training film, pixel for pixel, but for the box of a training film: there a diffusion draws the
-finding. So it is the other way round than in `pix2pix_n`, which keeps the box and paints the rest. With the film x0, the
-box m (1 where it is drawn) and noise levels that fall from sigma_max to 0, a step from one level to the next, sigma, is
+As in `pix2pix_n`, a sample keeps the box of a real training film, pixel for pixel and in its place, and the rest is drawn
+anew, so that finding and box are true by construction. The network learns whole films, with boxes and healthy ones, and is
+told where which finding has a box (the paper's is told nothing); it never learns to fill. With `draw=inside` it is the
+other way round: a healthy training film stays, and a finding is drawn into a box.
 
-    drawn = Heun step of the whole film,    known = x0 + sigma n,    x = m drawn + (1 - m) known    (algorithm 1, lines 4 to 8)
-
-and steps are taken again, for the drawn part to become one with the known one: from sigma back to a higher level s by
-x + sqrt(s^2 - sigma^2) n (line 10), and down again. The network learns films with boxes and healthy ones, and is told where
-which finding has a box; the paper's is told nothing.
+What is kept is a copy: the box of a sample is the box of a training patient, to be read as such by whoever publishes the
+films (`source_ids` says whose), and with `draw=inside` so is all but the box. Numbers of memorisation are above 0 by
+construction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 from itertools import islice
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -32,72 +31,33 @@ from ..benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from ..benchmark.errors import InputError
 from ..benchmark.progress import Progress
 from ..benchmark.training.loop import Rows, seeded
-from ..benchmark.training.recipe import Halves, RowNumbers
+from ..benchmark.training.recipe import Halves, RowNumbers, Source
 from . import edm
 from .diffusion_base import FilmBase
 from .diffusion_provider import DiffusionProvider, EDMSettings
 from .diffusion_training import COMPARED, EDM, SAMPLING_BATCH, DiffusionRecipe, Network, as_values, by_steps
 from .diffusion_unet import FilmUNet, UNetSettings, check_side
 from .pix2pix import Box, Boxed, healthy_rows
+from .repaint import repaint, runs
 
 PATCH = 16  # side of what is drawn in boxes where numbers of sampler steps are compared
+LEARN_FROM = 2000  # films that are enough for their mean, their spread and their axes
 
 
-class Run(NamedTuple):
-    """Steps of the sampler without a jump: from level `first` of the noise (0 is the highest) to level `last`."""
+class Draw(StrEnum):
+    """What of a film is drawn; the rest is a real one's."""
 
-    first: int
-    last: int
-
-
-def runs(steps: int, jump: int, times: int) -> list[Run]:
-    """The way down the levels 0 to `steps` (figure 9 of the paper): at every `jump`-th level, counted from the last one
-    with noise, it goes back by `jump` levels, until the steps between are taken `times` times. InputError for a jump or
-    times below 1."""
-    if jump < 1 or times < 1:
-        raise InputError(f"jump and resamplings: expected 1 or more of each, found {jump} and {times}")
-    made, level = [], 0
-    for turn in sorted(range(steps - 1, jump - 1, -jump)):
-        made += [Run(level, turn), *[Run(turn - jump, turn)] * (times - 1)]
-        level = turn
-    return [*made, Run(level, steps)]
-
-
-def repaint(
-    denoise: edm.Denoiser,
-    start: Tensor,
-    sigmas: Tensor,
-    way: Sequence[Run],
-    known: Tensor,
-    drawn: Tensor,
-    noise: Callable[[], Tensor],
-) -> Tensor:
-    """Algorithm 1: `known` (B, C, H, W) with what is drawn where `drawn` (B, 1, H, W) is true, the rest bit for bit.
-
-    start: of N(0, 1), as `known`; sigmas: levels (K + 1,) that end at 0; way: as `runs` has it; noise: new N(0, 1) each time.
-    """
-
-    def pasted(x: Tensor, sigma: float) -> Tensor:
-        return torch.where(drawn, x, known + sigma * noise())
-
-    def after(first: int, x: Tensor, step: int) -> Tensor:
-        return pasted(x, float(sigmas[first + step + 1]))
-
-    x, level = pasted(start * float(sigmas[0]), float(sigmas[0])), 0
-    for first, last in way:
-        high, low = float(sigmas[first]), float(sigmas[level])
-        if first < level:
-            x = x + (high**2 - low**2) ** 0.5 * noise()
-        x = edm.heun(denoise, x / high, sigmas[first : last + 1], partial(after, first))
-        level = last
-    return x
+    OUTSIDE = "outside"
+    INSIDE = "inside"
 
 
 @dataclass(frozen=True, kw_only=True)
 class EDMInpaintSettings(EDMSettings):
     """Defaults are RePaint's (250 steps, jumps of 10, 10 times) where it says so, else those of Karras et al."""
 
-    noise: edm.Noise = edm.Noise(sampler_steps=250)
+    noise: edm.Noise = field(default_factory=lambda: edm.Noise(sampler_steps=250))
+    draw: Draw = Draw.OUTSIDE
+    """`outside`: around the box of a film. `inside`: in a box of a healthy film."""
     jump: int = 10
     """Steps of the sampler that are taken again together."""
     resamplings: int = 10
@@ -105,14 +65,14 @@ class EDMInpaintSettings(EDMSettings):
     box_weight: float = 1.0
     """Weight of the pixels of boxes in the loss, beside 1 of all others."""
     healthy_films: int = 2_000
-    """Films without findings that join the training at the most, and that findings are drawn into."""
+    """Films without findings that join the training at the most; with `draw=inside` findings are drawn into them."""
 
 
 @dataclass(frozen=True)
 class RePaint:
-    """Diffusion of films with boxes: of the whole film in training, of a box of it in drawing.
+    """Diffusion of whole films in training, and of a part of them in drawing.
 
-    known: `boxes` (B, F, H, W), 1 where the finding has a box; for drawing `films` (B, 1, H, W) and `drawn` (B, 1, H, W) too.
+    known: `boxes` (B, F, H, W), 1 where the finding has a box; for drawing `films` and `drawn` (B, 1, H, W) too.
     """
 
     diffusion: EDM
@@ -141,19 +101,16 @@ class RePaint:
             return base.denoised(network, noisy, sigma, beside=known["boxes"])
 
         sigmas = edm.levels(self.diffusion.noise, steps)
-        way = runs(len(sigmas) - 1, self.jump, self.resamplings)
-        begun = base.begin(start, float(sigmas[0]))
-        return base.back(
-            repaint(
-                denoise,
-                begun,
-                sigmas,
-                way,
-                base(known["films"]),
-                known["drawn"],
-                lambda: torch.randn(start.shape, generator=random).to(start.device),
-            )
+        made = repaint(
+            denoise,
+            base.begin(start, float(sigmas[0])),
+            sigmas,
+            runs(len(sigmas) - 1, self.jump, self.resamplings),
+            base(known["films"]),
+            known["drawn"],
+            lambda: torch.randn(start.shape, generator=random).to(start.device),
         )
+        return base.back(made)
 
 
 def box_maps(boxes: Sequence[Sequence[tuple[int, Box]]], findings: int, side: int) -> Tensor:
@@ -163,6 +120,12 @@ def box_maps(boxes: Sequence[Sequence[tuple[int, Box]]], findings: int, side: in
         for finding, box in found:
             maps[row, finding][box.pixels()] = 1.0
     return maps
+
+
+def drawn_part(maps: Tensor, draw: Draw) -> Tensor:
+    """Which pixels are drawn, bool (B, 1, H, W), of films with boxes (B, F, H, W)."""
+    inside = maps.amax(1, keepdim=True) > 0
+    return inside if draw is Draw.INSIDE else ~inside
 
 
 def patches(films: Tensor, boxes: Sequence[Box]) -> Tensor:
@@ -184,9 +147,9 @@ STANDARD = EDMInpaintSettings(
     jump=4,
     resamplings=3,
 )
-# As `edm_pair` at quick, and what is in boxes weighs most.
+# As `edm_pair` at quick, with fewer steps of the sampler: most are taken twice.
 QUICK = EDMInpaintSettings(
-    noise=edm.Noise(sampler_steps=8, sigma_min=0.02, sigma_max=5.0),
+    noise=edm.Noise(sampler_steps=6, sigma_min=0.02, sigma_max=5.0),
     unet=UNetSettings(channels=(16, 32, 48), res_blocks=1, attention=(False, False, False), norm_groups=8, fold=2),
     components=96,
     steps=400,
@@ -195,25 +158,24 @@ QUICK = EDMInpaintSettings(
     warm_up=400,
     decay=True,
     timeline=4,
-    compared_steps=(2, 4, 8),
+    compared_steps=(2, 4, 6),
     jump=2,
     resamplings=2,
-    box_weight=10.0,
     healthy_films=500,
 )
 
 
 class EDMInpaint(DiffusionProvider):
-    """Findings drawn into boxes of real films, by diffusion."""
+    """Real boxes in films that a diffusion draws."""
 
     name = "edm_inpaint"
     produces = frozenset({Annotation.BOXES, Annotation.LABELS})
     home_task = "nih_localisation"
     presets: ClassVar[Mapping[str, EDMInpaintSettings]] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}
     findings: tuple[str, ...]
-    healthy: np.ndarray
+    films: np.ndarray
     ids: list[str]
-    boxes: list[tuple[int, Box]]
+    boxes: list[tuple[int, int, Box]]
 
     def build(self, films: DatasetInfo) -> Mapping[str, nn.Module]:
         s: EDMInpaintSettings = self.settings
@@ -221,78 +183,93 @@ class EDMInpaint(DiffusionProvider):
         return {"denoiser": FilmUNet(s.unet, 1, side, beside=beside), "base": FilmBase(1, side, s.components)}
 
     def process(self) -> RePaint:
-        """How films are learnt, and boxes drawn."""
+        """How films are learnt, and parts of them drawn."""
         s: EDMInpaintSettings = self.settings
         return RePaint(EDM(self.base, s.noise), s.jump, s.resamplings, s.box_weight)
 
     def fit(self, train: Dataset, *, seed: int, progress: Progress) -> None:
         """Learn films with boxes and without. InputError for films without boxes, boxes of a finding that films are not
-        labelled with, no healthy film, or a side that the network does not halve."""
+        labelled with, no healthy film where one is needed, or a side that the network does not halve."""
         s: EDMInpaintSettings = self.settings
         boxed = Boxed.of(train)
         if not boxed.boxes:
             raise InputError(
-                f"edm_inpaint learns from films with boxes; dataset {train.info.name} has none: give it boxes"
+                f"edm_inpaint learns from films with boxes; dataset {train.info.name} has none (in NIH ChestX-ray14 all "
+                "boxed films are in the test list: fitting on them would leak)"
             )
         if unknown := sorted({finding for _, finding, _ in boxed.boxes} - set(train.info.findings)):
             raise InputError(
                 f"edm_inpaint: boxes of {', '.join(unknown)}, which films are not labelled with: give labels"
             )
-        self._keep_healthy(train, seed)
         check_side(s.unet, train.resolution)
         runs(s.noise.sampler_steps, s.jump, s.resamplings)
-        self.built_for, self.findings = train.info, train.info.findings
-        self.boxes = [(self.findings.index(finding), box) for _, finding, box in boxed.boxes]
-        on: list[list[tuple[int, Box]]] = [[] for _ in range(len(boxed.films) + len(self.healthy))]
-        for (place, _, _), told in zip(boxed.boxes, self.boxes, strict=True):
-            on[place].append(told)
-        films = torch.from_numpy(np.concatenate([boxed.films, self.healthy]))[:, None]
+        healthy = self.keep(boxed, train, seed)
+        films = torch.from_numpy(np.concatenate([boxed.films, np.array(train.images[healthy])]))[:, None]
+        on: list[list[tuple[int, Box]]] = [[] for _ in range(len(films))]
+        for place, finding, box in self.boxes:
+            on[place].append((finding, box))
 
         def known(rows: Tensor) -> Mapping[str, Tensor]:
-            """Boxed films are drawn anew in all of their boxes."""
-            maps = self._maps([on[row] for row in rows.tolist()])
-            shown = as_values(films[rows.cpu()]).to(self.device)
-            return {"boxes": maps, "films": shown, "drawn": maps.amax(1, keepdim=True) > 0}
+            """Training films with all of their boxes."""
+            chosen = [row % len(films) for row in rows.tolist()]
+            return self._known(as_values(films[chosen]), [on[row] for row in chosen])
 
+        few = np.unique(np.linspace(0, len(films) - 1, min(len(films), LEARN_FROM)).astype(np.int64))
         with seeded(digest.derive_seed(self.name, "networks", seed)):
             built: Any = self.build(train.info)
-            built["base"].learn(as_values(films))
+            built["base"].learn(as_values(films[few]))
             self.base = built["base"].to(self.device)
             recipe = DiffusionRecipe(built["denoiser"], self.process(), films, s, known=known)
-        self.learn(recipe, Halves(RowNumbers(len(films)), len(boxed.films)), seed=seed, progress=progress)
-        self._compare(films, [(place, box) for place, _, box in boxed.boxes], known, seed)
+        source: Source = RowNumbers(len(films))
+        self.learn(recipe, Halves(source, len(boxed.films)) if len(healthy) else source, seed=seed, progress=progress)
+        self._compare(as_values(films[: len(boxed.films)]), seed)
 
-    def _keep_healthy(self, train: Dataset, seed: int) -> None:
-        """The healthy films, as many as the settings say, and the cases that they are."""
+    def keep(self, boxed: Boxed, train: Dataset, seed: int) -> np.ndarray:
+        """Keep the films and boxes that samples are made from; the rows of the healthy films that join the training.
+        InputError where they are needed and there are none."""
+        s: EDMInpaintSettings = self.settings
+        self.built_for, self.findings = train.info, train.info.findings
+        self.boxes = [(place, self.findings.index(finding), box) for place, finding, box in boxed.boxes]
         rows = healthy_rows(train)
-        if not len(rows) or self.settings.healthy_films < 1:
-            raise InputError(
-                f"edm_inpaint draws findings into healthy films; dataset {train.info.name} has {len(rows)} films without "
-                f"findings and boxes, and healthy_films is {self.settings.healthy_films}: both must be 1 or more"
-            )
         rng = np.random.default_rng(digest.derive_seed(self.name, "healthy", seed))
-        kept, sources = np.sort(rng.permutation(rows)[: self.settings.healthy_films]), originals(train)
-        self.healthy, self.ids = np.array(train.images[kept]), [sources[row] for row in kept]
+        kept = np.sort(rng.permutation(rows)[: s.healthy_films])
+        if not len(kept) and (s.healthy_films or s.draw is Draw.INSIDE):
+            raise InputError(
+                f"edm_inpaint with draw={s.draw} and healthy_films={s.healthy_films} needs healthy films; dataset "
+                f"{train.info.name} has {len(rows)} without findings and boxes: add some, or set draw=outside and "
+                "healthy_films=0"
+            )
+        if s.draw is Draw.OUTSIDE:
+            self.films, self.ids = boxed.films, list(boxed.ids)
+        else:
+            sources = originals(train)
+            self.films, self.ids = np.array(train.images[kept]), [sources[row] for row in kept]
+        return kept
 
-    def _compare(
-        self,
-        films: Tensor,
-        boxes: Sequence[tuple[int, Box]],
-        known: Callable[[Tensor], Mapping[str, Tensor]],
-        seed: int,
-    ) -> None:
-        """What steps of the sampler are worth: what they draw in real boxes beside what is there."""
+    def _compare(self, boxed: Tensor, seed: int) -> None:
+        """What steps of the sampler are worth: films, or what is in their boxes where only that is drawn, beside training
+        films with boxes (N, 1, H, W)."""
         rng = torch.Generator().manual_seed(digest.derive_seed(self.name, "compared", seed))
-        start = self.start(COMPARED, rng)
-        chosen = [boxes[number] for number in torch.randint(len(boxes), (COMPARED,), generator=rng).tolist()]
-        given = known(torch.tensor([place for place, _ in chosen]))
-        cut = partial(patches, boxes=[box for _, box in chosen])
-        real = patches(as_values(films[[place for place, _ in boxes]]), [box for _, box in boxes])
-        steps = self.settings.compared_steps
-        self.steps_compared, self.along = by_steps(lambda count: self.draw(start, given, count), real, steps, seen=cut)
+        pairs = list(self.sources(COMPARED, seed=seed))
+        start, given = self.start(COMPARED, rng), self.given(pairs)
+        whole = self.settings.draw is Draw.OUTSIDE
 
-    def _maps(self, boxes: Sequence[Sequence[tuple[int, Box]]]) -> Tensor:
-        return box_maps(boxes, len(self.findings), self.base.mean.shape[-1]).to(self.device)
+        def drawn(steps: int) -> Tensor:
+            films = self.draw(start, given, steps)
+            return films if whole else patches(films, [self.boxes[number][2] for _, number in pairs])
+
+        places, boxes = [place for place, _, _ in self.boxes], [box for _, _, box in self.boxes]
+        real = boxed if whole else patches(boxed[places], boxes)
+        self.steps_compared, self.along = by_steps(drawn, real, self.settings.compared_steps)
+
+    def _known(self, films: Tensor, boxes: Sequence[Sequence[tuple[int, Box]]]) -> Mapping[str, Tensor]:
+        maps = box_maps(boxes, len(self.findings), films.shape[-1]).to(self.device)
+        return {"boxes": maps, "films": films.to(self.device), "drawn": drawn_part(maps, self.settings.draw)}
+
+    def given(self, pairs: Sequence[tuple[int, int]]) -> Mapping[str, Tensor]:
+        """What is known of samples (film, box), as `RePaint` has it."""
+        films = as_values(torch.from_numpy(self.films[[film for film, _ in pairs]])[:, None])
+        return self._known(films, [[self.boxes[number][1:]] for _, number in pairs])
 
     @torch.no_grad()
     def draw(
@@ -306,33 +283,31 @@ class EDMInpaint(DiffusionProvider):
         return self.process().draw(self.denoiser, start, known, steps, rng)
 
     def sources(self, n: int, *, seed: int) -> Iterator[tuple[int, int]]:
-        """What `n` samples are made of: numbers of a healthy film and of a box. Each is used once before it is used again."""
-        films = Rows(len(self.healthy), digest.derive_seed(self.name, "films", seed))
+        """What `n` samples are made of: numbers of a film and of a box: the box's own film, or with `draw=inside` a healthy
+        one. Each box, and each healthy film, is used once before it is used again."""
+        films = Rows(len(self.films), digest.derive_seed(self.name, "films", seed))
         boxes = Rows(len(self.boxes), digest.derive_seed(self.name, "boxes", seed))
         for index in range(n):
-            yield int(films.take(index, 1)[0]), int(boxes.take(index, 1)[0])
+            number = int(boxes.take(index, 1)[0])
+            own = self.settings.draw is Draw.OUTSIDE
+            yield self.boxes[number][0] if own else int(films.take(index, 1)[0]), number
 
     def sample(self, n: int, *, seed: int) -> Iterator[Batch]:
-        """Exactly `n` films, the first ones of the seed's endless row of films: healthy films outside of the box, bit for
-        bit."""
+        """Exactly `n` films, the first ones of the seed's endless row of films. What is not drawn is the training film's,
+        bit for bit."""
         rng = torch.Generator().manual_seed(digest.derive_seed(self.name, "sample", seed))
         sources = self.sources(-(-n // SAMPLING_BATCH) * SAMPLING_BATCH, seed=seed)
         for begin in range(0, n, SAMPLING_BATCH):
             pairs = list(islice(sources, SAMPLING_BATCH))
-            films, told = (
-                self.healthy[[film for film, _ in pairs]][:, None],
-                [self.boxes[number] for _, number in pairs],
-            )
-            maps = self._maps([[one] for one in told])
-            drawn = maps.amax(1, keepdim=True) > 0
-            shown = as_values(torch.from_numpy(films)).to(self.device)
-            made = self.draw(self.start(len(pairs), rng), {"boxes": maps, "films": shown, "drawn": drawn}, rng=rng)
-            images = np.clip((made.float().cpu().numpy() + 1) / 2, 0, 1).astype(np.float32)
-            images = np.where(drawn.cpu().numpy(), images, films / np.float32(255))
+            given = self.given(pairs)
+            made = self.draw(self.start(len(pairs), rng), given, rng=rng).float().cpu().numpy()
+            real = self.films[[film for film, _ in pairs]][:, None] / np.float32(255)
+            images = np.where(given["drawn"].cpu().numpy(), np.clip((made + 1) / 2, 0, 1), real)
             count = min(n - begin, len(pairs))
+            told = [self.boxes[number][1:] for _, number in pairs[:count]]
             yield Batch(
-                images=images[:count],
-                labels=np.eye(len(self.findings), dtype=np.uint8)[[finding for finding, _ in told]][:count],
-                boxes=[[(self.findings[finding], *box)] for finding, box in told[:count]],
+                images=images[:count].astype(np.float32),
+                labels=np.eye(len(self.findings), dtype=np.uint8)[[finding for finding, _ in told]],
+                boxes=[[(self.findings[finding], *box)] for finding, box in told],
                 source_ids=[[self.ids[film]] for film, _ in pairs[:count]],
             )
