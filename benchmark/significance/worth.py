@@ -58,7 +58,9 @@ class Curve:
     scores: Values
     """(K, S), NaN where a seed was not trained."""
     higher_is_better: bool = True
-    _lines: dict[int, tuple[_Line | None, list[float]]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _lines: dict[int, tuple[_Line | None, list[float]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def line(self, least: int) -> tuple[_Line | None, list[float]]:
         """The line through sizes of at least `least` seeds, and the sizes left out; made once for all arms."""
