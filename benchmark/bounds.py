@@ -40,9 +40,10 @@ CHUNK = 1 << 18
 """Bytes of JSON that are looked at together."""
 
 _QUOTE, _ESCAPE, _OPEN, _CLOSE, _BETWEEN = range(1, 6)
-_KINDS = np.zeros(256, np.uint8)
+_KINDS_OF = np.zeros(256, np.uint8)
 for _kind, _letters in ((_QUOTE, b'"'), (_ESCAPE, b"\\"), (_OPEN, b"[{"), (_CLOSE, b"]}"), (_BETWEEN, b",:")):
-    _KINDS[list(_letters)] = _kind
+    _KINDS_OF[list(_letters)] = _kind
+_KINDS = _KINDS_OF.tobytes()
 _TOML = re.compile(
     r'"""(?:[^"\\]|\\[\s\S]|"(?!""))*+(?:"{3,5})?'
     r"|'''(?:[^']|'(?!''))*+(?:'{3,5})?"
@@ -80,10 +81,12 @@ class _Scan:
 
     def take(self, start: int, part: Bytes) -> None:
         """The next bytes, those from `start` on. TooMuch for what there is too much of, whatever comes first."""
-        kinds = _KINDS[part]
+        kinds = np.frombuffer(part.tobytes().translate(_KINDS), np.uint8)
         at = np.flatnonzero(kinds != 0)
         kind = kinds[at]
-        quotes = (kind == _QUOTE) & ~self._escaped(at[kind == _ESCAPE], len(part))[at]
+        quotes = kind == _QUOTE
+        if self.escaped or (kind == _ESCAPE).any():
+            quotes &= ~self._escaped(at[kind == _ESCAPE], len(part))[at]
         inside = (np.cumsum(quotes) + (self.begun is not None)) % 2 == 1  # a quote: whether it begins a text
         opens, closes = (~inside & (kind == one) for one in (_OPEN, _CLOSE))
         counted = opens | closes | (~inside & (kind == _BETWEEN)) | (inside & quotes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
@@ -14,7 +14,7 @@ from ..benchmark import digest
 from ..benchmark.registry import TASKS, plugins
 from ..benchmark.results.curve import shipped_curves
 from ..benchmark.results.gains import PlaceboCurve
-from ..benchmark.significance.worth import Worth, aligned, worth
+from ..benchmark.significance.worth import Curve, Worth, aligned, worth
 from .attempts import BoardKey
 
 FindCurve = Callable[[BoardKey, str], PlaceboCurve | None]
@@ -53,6 +53,8 @@ class Ruler:
     points: Mapping[float, Mapping[int, float]]
     films: float
     higher_is_better: bool
+    _ladders: dict[tuple[int, ...], Curve] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """The curve in columns, by the seeds of arms."""
 
     @classmethod
     def of(
@@ -67,8 +69,12 @@ class Ruler:
         """What scores by seed are worth in real films; None without a score."""
         if not scores:
             return None
-        mine, ladder = aligned(scores, self.points, higher_is_better=self.higher_is_better)
-        return worth(mine, self.films, ladder)
+        seeds = tuple(sorted(scores))
+        if seeds not in self._ladders:
+            self._ladders[seeds] = aligned(scores, self.points, higher_is_better=self.higher_is_better)[1]
+        columns = sorted(set(seeds).union(*self.points.values()))
+        mine = np.array([scores.get(seed, np.nan) for seed in columns], np.float64)
+        return worth(mine, self.films, self._ladders[seeds])
 
     @property
     def line(self) -> tuple[list[float], list[float]]:

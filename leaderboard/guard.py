@@ -6,6 +6,7 @@ is checked. The site is built from entries that were read so.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -24,7 +25,7 @@ from . import read_before
 from .arrays import ALL_BYTES
 from .attempts import Attempt, from_entry
 from .entry import Entry, entry_files, entry_folders, load_entry, strays
-from .handed_over import from_line, to_line
+from .handed_over import for_site, from_line, to_line
 from .marks import Index, line_of
 from .untrusted import Refused, shown
 
@@ -48,6 +49,8 @@ LONGEST = SECONDS_A_MEBIBYTE * (ALL_BYTES >> 20)
 """What these can come to."""
 READERS, WORTH_A_READER = 2, 8
 """Processes that read entries for the site, each of at least so many."""
+COLLECT_AFTER = 16
+"""Entries read between two looks for cycles of objects: each look goes over the many objects of one that stay."""
 CANNOT = b"cannot be read: "
 """What begins the line of such an entry."""
 
@@ -178,6 +181,7 @@ def main() -> None:
     _limit_memory()
     if sys.argv[1] in ("load", "marks"):
         answer, folders = Path(sys.argv[2]), list(map(Path, sys.argv[4:]))
+        gc.disable()
         (_load if sys.argv[1] == "load" else _mark)(answer, float(sys.argv[3]), folders)
     else:
         folder, reviewed, verdict, time_limit, *beside = sys.argv[2:]
@@ -217,7 +221,7 @@ def _replace(path: Path, text: str) -> None:
 def _load(answer: Path, time_limit: float, folders: list[Path]) -> None:
     shared = read_before.shared_digest(folders[0].parent)
     with answer.open("ab") as lines:
-        for folder in folders:
+        for number, folder in enumerate(folders, start=1):
             allow_processor(time_limit)
             try:
                 line = _line(folder, shared)
@@ -225,6 +229,8 @@ def _load(answer: Path, time_limit: float, folders: list[Path]) -> None:
                 line = CANNOT + " ".join(str(error).split()).encode()
             lines.write(line + b"\n")
             lines.flush()
+            if number % COLLECT_AFTER == 0:
+                gc.collect()
         read_before.forget_old()
 
 
@@ -240,7 +246,7 @@ def _line(folder: Path, shared: str) -> bytes:
     key = read_before.key_of(entry_files(folder), shared)
     line = read_before.find(key)
     if line is None:
-        line = to_line(from_entry(load_entry(folder)), folder).encode()
+        line = to_line(list(map(for_site, from_entry(load_entry(folder)))), folder).encode()
         read_before.keep(key, line)
     return line
 

@@ -15,7 +15,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from ..benchmark.registry import TASKS, plugins
 from .attempts import Attempt, Entrant, Place, protocol_of
+from .published import metrics_beside, published
 
 APART = {"entrant", "values"}
 """Fields that are not as pydantic would write them: the same for all attempts of an entry; mappings with keys of four."""
@@ -49,6 +51,19 @@ def to_line(attempts: Sequence[Attempt], folder: Path) -> str:
         for attempt in attempts
     ]
     return json.dumps({"entrant": entrant, "attempts": parts}, separators=(",", ":"), allow_nan=False)
+
+
+def for_site(attempt: Attempt) -> Attempt:
+    """The attempt with those numbers alone that the site shows: of the metric that ranks, and of those that papers print
+    beside it."""
+    shown = {attempt.protocol.primary.name} | metrics_beside(attempt.key.task, attempt.key.data)
+    return replace(attempt, values={place: found for place, found in attempt.values.items() if place[2] in shown})
+
+
+def shown_metrics() -> list[list[str]]:
+    """What `for_site` keeps by: the metric that ranks in each installed task, and those that papers print."""
+    primary = [[task, "", found.primary.name] for task in plugins(TASKS) if (found := protocol_of(task)) is not None]
+    return sorted([*primary, *map(list, {(one.task, one.data, one.metric) for one in published()})])
 
 
 def from_line(line: str | bytes, folder: Path) -> list[Attempt]:

@@ -119,6 +119,12 @@ def on_board(task: str, data: str) -> list[Published]:
     return [one for one in published() if (one.task, one.data) == (task, data)]
 
 
+@cache
+def metrics_beside(task: str, data: str) -> frozenset[str]:
+    """The metrics of the printed numbers of a task on a dataset."""
+    return frozenset(one.metric for one in on_board(task, data))
+
+
 def why_not_beside(key: BoardKey, settings: Mapping[str, Any]) -> str:
     """Why the printed numbers of a board's task and films are not of its kind, in a sentence; empty where they are, or where
     there are none. `settings`: the task's at the board, as JSON values."""

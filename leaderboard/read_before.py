@@ -23,6 +23,7 @@ from ..benchmark.home import home
 from ..benchmark.registry import TASKS, plugins
 from .cells import RECORDS
 from .entry import DIGESTS, README, RESULTS, SHARED, SUBMISSION
+from .handed_over import shown_metrics
 
 DAYS = 30.0
 LOOKED_AT = (SUBMISSION, DIGESTS, README, RESULTS, RECORDS)
@@ -58,12 +59,13 @@ def shared_digest(root: Path) -> str:
 
 @cache
 def _code() -> str:
-    """The digest of what reads: the code of the engine and the leaderboard, the library of the models, the tasks by name."""
+    """The digest of what reads: the code of the engine and the leaderboard, the library of the models, the tasks by name,
+    and the metrics that are handed over."""
     found = hashlib.sha256()
     for part in ("benchmark", "leaderboard"):
         for path in sorted((digest.PACKAGE / part).rglob("*.py")):
             found.update(path.relative_to(digest.PACKAGE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.of_json([found.hexdigest(), metadata.version("pydantic"), sorted(plugins(TASKS))])
+    return digest.of_json([found.hexdigest(), metadata.version("pydantic"), sorted(plugins(TASKS)), shown_metrics()])
 
 
 def find(key: str) -> bytes | None:

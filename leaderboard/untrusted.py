@@ -13,7 +13,7 @@ import re
 import stat
 import tomllib
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -32,6 +32,7 @@ WINDOWS_LINE_ENDS = "has Windows line ends (CRLF); write it with LF, and clone w
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # names that Windows cannot write
 _TAG = re.compile(r"<\s*[A-Za-z/!?]|&#|&[A-Za-z]{1,31};", re.ASCII)
+_TEXT = re.compile(r'"(?:[^"\\]|\\.)*+"')
 _HIDING = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst", ".whl", ".egg", ".jar")
 _CODE = (
@@ -195,39 +196,60 @@ def read_json(path: Path, limit: int = JSON_BYTES) -> tuple[str, dict[str, Any]]
 def _looked_at(text: str, name: str) -> dict[str, Any]:
     """What `read_json` says of a text that was scanned; what parses it keeps the parts apart, so that no value is made for
     them and every rule is one call for all of them."""
-    objects, fractions = list[list[tuple[str, Any]]](), list[str]()
+    objects, fractions = list[dict[str, Any]](), list[str]()
     try:
-        whole = json.loads(
-            text,
-            object_pairs_hook=objects.append,
-            parse_constant=_no_constant,
-            parse_int=_integer,
-            parse_float=fractions.append,
-        )
+        whole = _parsed(text, fractions, object_hook=objects.append)
+        if sum(map(len, objects)) != _keys(text):
+            pairs = list[list[tuple[str, Any]]]()
+            whole = _parsed(text, fractions, object_pairs_hook=pairs.append)
+            objects = list(map(dict, pairs))
+            if sum(map(len, objects)) != sum(map(len, pairs)):
+                raise Refused(f"{name} is not valid JSON: a key is given twice")
     except (ValueError, RecursionError) as error:
         raise Refused(f"{name} is not valid JSON: {shown(str(error).splitlines()[0])}") from None
-    if sum(map(len, map(dict, objects))) != sum(map(len, objects)):
-        raise Refused(f"{name} is not valid JSON: a key is given twice")
     if not all(map(math.isfinite, map(float, fractions))):
         raise Refused(f"{name} holds a number that is not finite")
     for part in () if _plain_json(text) else dict.fromkeys(_texts(objects, whole)):
         if problem := text_problem(part):
             raise Refused(f"{name}: the text {shown(part)} {problem}")
-    return dict(objects[-1]) if objects and whole is None else {}
+    return objects[-1] if objects and whole is None else {}
+
+
+def _parsed(text: str, fractions: list[str], **hook: Callable[[Any], None]) -> Any:
+    return json.loads(text, parse_constant=_no_constant, parse_int=_integer, parse_float=fractions.append, **hook)
+
+
+def _keys(text: str) -> int | None:
+    """No fewer than the keys of a JSON text: what ends a text before a colon, or begins one with it. None where a space may
+    stand between."""
+    return None if any(f"{space}:" in text for space in " \n\r\t") else text.count('":')
 
 
 def _plain_json(text: str) -> bool:
-    """Whether none of its texts can have a problem: what they hold stands there as it is, and is plain."""
-    if not text.isascii() or "\\" in text or not text.replace("\n", "").isprintable():
+    """Whether none of its texts can have a problem, told from all of it at once: what stands there as it is is visible, in
+    normal form (of which each part is in it, too) and without a tag, and so is what is written with escapes."""
+    if not text.replace("\n", "").isprintable() or (("<" in text or "&" in text) and _TAG.search(text)):
         return False
-    return not (("<" in text or "&" in text) and _TAG.search(text))
+    if not unicodedata.is_normalized("NFC", text):
+        return False
+    return not any(map(text_problem, _with_escapes(text)))
 
 
-def _texts(objects: Iterable[list[tuple[str, Any]]], whole: Any) -> Iterator[str]:
+def _with_escapes(text: str) -> Iterator[str]:
+    """The texts of a JSON text that hold an escape: each lies around a backslash, and begins at the quote before it."""
+    place = text.find("\\")
+    while place >= 0:
+        found = _TEXT.match(text, text.rindex('"', 0, place))
+        assert found is not None
+        yield json.loads(found[0])
+        place = text.find("\\", found.end())
+
+
+def _texts(objects: Iterable[dict[str, Any]], whole: Any) -> Iterator[str]:
     """Every key and text of what was parsed."""
     waiting = [whole]
-    for pairs in objects:
-        for key, value in pairs:
+    for one in objects:
+        for key, value in one.items():
             yield key
             waiting.append(value)
     while waiting:

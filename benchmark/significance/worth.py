@@ -28,7 +28,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from typing import Literal
 
 import numpy as np
@@ -57,6 +58,15 @@ class Curve:
     scores: Values
     """(K, S), NaN where a seed was not trained."""
     higher_is_better: bool = True
+    _lines: dict[int, tuple[_Line | None, list[float]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def line(self, least: int) -> tuple[_Line | None, list[float]]:
+        """The line through sizes of at least `least` seeds, and the sizes left out; made once for all arms."""
+        if least not in self._lines:
+            self._lines[least] = _Line.of(self, 1.0 if self.higher_is_better else -1.0, least)
+        return self._lines[least]
 
     def __post_init__(self) -> None:
         sizes, scores = np.asarray(self.sizes, np.float64), np.asarray(self.scores, np.float64)
@@ -124,7 +134,7 @@ def worth(arm: npt.ArrayLike, n: float, curve: Curve) -> Worth:
         raise InputError(f"a positive number of real films expected, got {n}")
     sign = 1.0 if curve.higher_is_better else -1.0
     mine = _Mean.of(sign * y)
-    line, dropped = _Line.of(curve, sign, least=min(mine.count, 2))
+    line, dropped = curve.line(min(mine.count, 2))
     seeds = mine.count
     if not seeds or line is None:
         why = "the arm has no seed" if not seeds else "fewer than two sizes of the curve have a seed"
@@ -272,6 +282,28 @@ class _Line:
         k = np.clip(np.searchsorted(self.x, at, "right") - 1, 0, len(self.x) - 2)
         return np.minimum(self.counts[k], self.counts[k + 1])
 
+    @cached_property
+    def grid(self) -> tuple[Values, Values, Values, npt.NDArray[np.int64]]:
+        """Points of the search (G,), and there: shares (G, S), monotone means, and seeds (G,)."""
+        steps = [np.linspace(a, b, _STEPS, endpoint=False) for a, b in zip(self.x[:-1], self.x[1:], strict=True)]
+        at = np.unique(np.concatenate([*steps, self.x[-1:]]))
+        return at, self.between(self.shares, at), self.between(self.fitted, at), self.seeds(at)
+
+    def grid_with(self, place: float) -> tuple[Values, Values, Values, npt.NDArray[np.int64], int]:
+        """`grid` with one point more, and which one that is."""
+        at, shares, fitted, seeds = self.grid
+        here = int(np.searchsorted(at, place))
+        if here < len(at) and at[here] == place:
+            return at, shares, fitted, seeds, here
+        one = np.array([place])
+        return (
+            np.insert(at, here, place),
+            np.insert(shares, here, self.between(self.shares, one)[0], axis=0),
+            np.insert(fitted, here, self.between(self.fitted, one)[0]),
+            np.insert(seeds, here, self.seeds(one)[0]),
+            here,
+        )
+
     def rises(self, low: float, high: float) -> bool:
         """Whether the score rises from `low` to `high` by more than its noise; with single seeds, whether it rises."""
         ends = np.array([low, high])
@@ -292,13 +324,11 @@ def _interval(arm: _Mean, line: _Line, place: float, side: Side) -> _Interval | 
         return None
     if not (np.abs(line.shares).max() > line.rounding or np.abs(arm.shares).max() > line.rounding):
         return None
-    steps = [np.linspace(a, b, _STEPS, endpoint=False) for a, b in zip(line.x[:-1], line.x[1:], strict=True)]
-    at = np.unique(np.concatenate([*steps, line.x[-1:], [place]]))
-    error = np.sqrt(((arm.shares - line.between(line.shares, at)) ** 2).sum(axis=1))
-    freedom = np.minimum(line.seeds(at), arm.count) - 1
-    away = np.abs(arm.value - line.between(line.fitted, at))
-    beyond = away - scipy.stats.t.isf(_LEVEL / 2, freedom) * error - line.rounding
-    here = int(np.searchsorted(at, place))
+    at, shares, fitted, seeds, here = line.grid_with(place)
+    error = np.sqrt(((arm.shares - shares) ** 2).sum(axis=1))
+    freedom, which = np.unique(np.minimum(seeds, arm.count) - 1, return_inverse=True)
+    quantiles = np.array([_quantile(count) for count in freedom.tolist()])[which]
+    beyond = np.abs(arm.value - fitted) - quantiles * error - line.rounding
     if beyond[here] > 0:  # told from the curve's end, and so, as the curve rises, from all of it
         return _Interval(place, place, side == "below", side == "above")
     told = np.flatnonzero(beyond > 0)
@@ -306,6 +336,12 @@ def _interval(arm: _Mean, line: _Line, place: float, side: Side) -> _Interval | 
     last = int(told[told > here].min(initial=len(at))) - 1
     low, high = _crossing(at, beyond, first, first - 1), _crossing(at, beyond, last, last + 1)
     return _Interval(low, high, first == 0, last == len(at) - 1)
+
+
+@cache
+def _quantile(freedom: int) -> float:
+    """The two-sided 5 % of t."""
+    return float(scipy.stats.t.isf(_LEVEL / 2, freedom))
 
 
 def _crossing(at: Values, beyond: Values, inner: int, outer: int) -> float:

@@ -1,16 +1,16 @@
 """Writes the site: an index, pages of boards and providers, the papers' tables; boards as JSON, CSV, Markdown and LaTeX.
 
-The folder is made anew: a site that was built there before is replaced, anything else is left alone and refused.
+A site that was built there before is replaced, where its files are others; anything else is left alone and refused.
 """
 
 from __future__ import annotations
 
+import io
 import json
-import shutil
+import stat
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 
@@ -23,11 +23,14 @@ from ..published import tables
 from ..standings import Board, Standing, boards
 from ..twins import compared
 from . import exports, pages, tells, throughput
+from .sibling import Held
 from .words import DIVISIONS, by_entry, rank, signed, slug, worth_films
+from .writing import Writer, without_collecting
 
 Pairs = Mapping[str, Sequence[str]]
 
 MARKER = "site.json"
+FILES = ("index.html", "published.html", "cost.html", "site.css", "site.js", MARKER)
 FOLDERS = ("boards", "providers", "films", throughput.FOLDER)
 MOST_SAMPLES = 24
 PICTURES = {"PNG": ".png", "JPEG": ".jpg"}
@@ -52,8 +55,9 @@ def build(entries: Path, out: Path, rates: Sequence[Path] = ()) -> Built:
     rates that cannot be read, or a folder that is not ours."""
     if not entries.is_dir():
         raise InputError(f"{entries} is not a folder; expected one with a folder for each entry (submissions/)")
-    found, left_out = load_guarded(entries)
-    built = write_site(found, out, throughput.read_all(rates))
+    with without_collecting():
+        found, left_out = load_guarded(entries)
+        built = write_site(found, out, throughput.read_all(rates))
     return replace(built, left_out=tuple(left_out))
 
 
@@ -64,9 +68,9 @@ def write_site(
     _make_room(out)
     found = boards(attempts, find_curve)
     providers = by_entry(list(attempts), lambda attempt: attempt.entrant.name)
-    writer = _Writer(out, costs=bool(rates))
+    writer = Writer(out, FOLDERS, FILES, costs=bool(rates))
     for name in ("site.css", "site.js"):
-        (out / name).write_text(pages.asset(name), encoding="utf-8")
+        writer.write(name, pages.asset(name).encode())
     writer.page(
         "index.html",
         "index.html.j2",
@@ -76,8 +80,9 @@ def write_site(
         providers=dict(sorted(providers.items())),
     )
     writer.page("published.html", "published.html.j2", here="published", tables=list(tables().values()))
+    held: Held = {}
     for board in found:
-        _write_board(writer, board, found)
+        _write_board(writer, board, found, held)
     _write_providers(writer, found, providers)
     _write_rates(writer, rates, providers)
     index = [
@@ -90,7 +95,8 @@ def write_site(
         }
         for board in found
     ]
-    (out / MARKER).write_text(json.dumps({"generator": "cxrbench leaderboard", "boards": index}, indent=1))
+    writer.write(MARKER, json.dumps({"generator": "cxrbench leaderboard", "boards": index}, indent=1).encode())
+    writer.end()
     return Built(out, len(found), len(providers), writer.count)
 
 
@@ -102,21 +108,21 @@ EXPORTS = {
 }
 
 
-def _write_board(writer: _Writer, board: Board, found: Sequence[Board]) -> None:
+def _write_board(writer: Writer, board: Board, found: Sequence[Board], held: Held) -> None:
     """A board's page, what it can tell, and its table in other forms."""
     writer.page(f"boards/{board.key.slug}.html", "board.html.j2", **pages.board_page(board))
     if board.with_placebos:
-        writer.page(f"boards/{tells.tells_name(board)}.html", "tells.html.j2", **tells.tells_page(board, found))
+        writer.page(f"boards/{tells.tells_name(board)}.html", "tells.html.j2", **tells.tells_page(board, found, held))
     for ending, export in EXPORTS.items():
-        (writer.out / "boards" / f"{board.key.slug}{ending}").write_bytes(export(board))
+        writer.write(f"boards/{board.key.slug}{ending}", export(board))
 
 
-def _write_rates(writer: _Writer, rates: Sequence[Throughput], providers: Collection[str]) -> None:
+def _write_rates(writer: Writer, rates: Sequence[Throughput], providers: Collection[str]) -> None:
     if not rates:
         return
     writer.page("cost.html", "throughput.html.j2", here="cost", **throughput.page(rates, providers))
     for one, name in zip(rates, throughput.names(rates), strict=True):
-        (writer.out / throughput.FOLDER / f"{name}.json").write_text(one.to_json(), encoding="utf-8")
+        writer.write(f"{throughput.FOLDER}/{name}.json", one.to_json().encode())
 
 
 def by_films(found: Sequence[Board]) -> list[tuple[str, list[tuple[str, list[Board]]]]]:
@@ -136,38 +142,17 @@ def by_task(found: Sequence[Board]) -> list[tuple[str, list[Board]]]:
     return list(groups.items())
 
 
-class _Writer:
-    """Renders templates into files; counts them."""
-
-    def __init__(self, out: Path, *, costs: bool) -> None:
-        from ... import __version__
-
-        self.out, self.count = out, 0
-        self.environment = pages.environment()
-        self.environment.globals.update(version=__version__, costs=costs)
-
-    def page(self, name: str, template: str, here: str = "", **context: Any) -> None:
-        """Write one page; `root` is the way back to the site's folder."""
-        root = "../" * name.count("/")
-        text = self.environment.get_template(template).render(root=root, here=here, **context)
-        (self.out / name).write_text(text, encoding="utf-8")
-        self.count += 1
-
-
 def _make_room(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; expected a folder for the site")
     if out.is_dir() and any(out.iterdir()) and not (out / MARKER).is_file():
         raise InputError(f"{out} holds files that are not of a leaderboard; give an empty or new folder")
-    for name in FOLDERS:
-        shutil.rmtree(out / name, ignore_errors=True)
-        (out / name).mkdir(parents=True)
 
 
 # ------------------------------------------------------------------------------------------------------- providers
 
 
-def _write_providers(writer: _Writer, found: Sequence[Board], providers: dict[str, list[Attempt]]) -> None:
+def _write_providers(writer: Writer, found: Sequence[Board], providers: dict[str, list[Attempt]]) -> None:
     places: dict[str, list[tuple[Board, Standing]]] = {}
     systems: dict[str, list[tuple[Board, Standing]]] = {}
     for board in found:
@@ -175,9 +160,10 @@ def _write_providers(writer: _Writer, found: Sequence[Board], providers: dict[st
             places.setdefault(one.attempt.entrant.name, []).append((board, one))
             systems.setdefault(one.attempt.provider.name, []).append((board, one))
     histories, pairs = _Histories(writer, systems), _pairs(providers)
-    for name, attempts in providers.items():
-        entrant = attempts[0].entrant
-        generators = list(dict.fromkeys(attempt.provider.name for attempt in attempts))
+
+    def write(name: str) -> None:
+        attempts = providers[name]
+        entrant, generators = attempts[0].entrant, _generators(attempts)
         writer.page(
             f"providers/{slug(name)}.html",
             "provider.html.j2",
@@ -185,11 +171,19 @@ def _write_providers(writer: _Writer, found: Sequence[Board], providers: dict[st
             divisions=DIVISIONS,
             facts=_facts(entrant, attempts),
             places=[pages.on_board_of(board, one) for board, one in places[name]],
-            samples=_samples(writer.out, entrant),
+            samples=_samples(writer, entrant),
             generators=generators,
             twins=_twins(name, providers, pairs),
             history=histories.of(name, generators),
         )
+
+    for attempts in providers.values():
+        histories.make(_generators(attempts))
+    writer.each(list(providers), write)
+
+
+def _generators(attempts: Sequence[Attempt]) -> list[str]:
+    return list(dict.fromkeys(attempt.provider.name for attempt in attempts))
 
 
 def _twins(name: str, providers: Mapping[str, list[Attempt]], pairs: Pairs) -> list[tuple[str, str, str]]:
@@ -235,22 +229,30 @@ class _Histories:
     """Every attempt of the same generators, newest first, the newest `MOST_HISTORY`, as rows of a table: most entries of a
     large board share them, so that a row is written once."""
 
-    def __init__(self, writer: _Writer, places: Mapping[str, Sequence[tuple[Board, Standing]]]) -> None:
+    def __init__(self, writer: Writer, places: Mapping[str, Sequence[tuple[Board, Standing]]]) -> None:
         self._template = writer.environment.get_template("history.html.j2")
         self._places = places
-        self._rows: dict[tuple[str, ...], list[tuple[str, Markup, Markup]]] = {}
+        self._rows: dict[tuple[str, ...], list[tuple[str, Markup, dict[str, str]]]] = {}
 
-    def of(self, name: str, generators: Sequence[str]) -> Markup:
-        """The rows for an entry's page."""
+    def make(self, generators: Sequence[str]) -> list[tuple[str, Markup, dict[str, str]]]:
+        """The rows of generators: the entry, its row on the pages of others, and what is in it."""
         key = tuple(generators)
         if key not in self._rows:
             places = [place for generator in key for place in self._places[generator]]
             newest = sorted(places, key=lambda place: place[1].attempt.created, reverse=True)[:MOST_HISTORY]
             self._rows[key] = [self._row(board, one) for board, one in newest]
-        return Markup("\n").join(here if entry == name else other for entry, here, other in self._rows[key])
+        return self._rows[key]
 
-    def _row(self, board: Board, one: Standing) -> tuple[str, Markup, Markup]:
-        """The entry, its row on its own page and on those of others."""
+    def of(self, name: str, generators: Sequence[str]) -> Markup:
+        """The rows for an entry's page."""
+        return Markup("\n").join(
+            self._shown(row, here=True) if entry == name else other for entry, other, row in self.make(generators)
+        )
+
+    def _shown(self, row: dict[str, str], *, here: bool) -> Markup:
+        return Markup(self._template.render(row=row, here=here))
+
+    def _row(self, board: Board, one: Standing) -> tuple[str, Markup, dict[str, str]]:
         entrant = one.attempt.entrant
         row = {
             "date": one.attempt.created[:10],
@@ -263,33 +265,39 @@ class _Histories:
             "gain": signed(one.headline.gain.value, board.protocol.primary),
             "worth": worth_films(one.headline.worth),
         }
-        here, other = (Markup(self._template.render(row=row, here=here)) for here in (True, False))
-        return entrant.name, here, other
+        return entrant.name, self._shown(row, here=False), row
 
 
-def _samples(out: Path, entrant: Entrant) -> list[tuple[str, tuple[int, int]]]:
+def _samples(writer: Writer, entrant: Entrant) -> list[tuple[str, tuple[int, int]]]:
     """Copies an entry's pictures under names of ours: (address from its page, size). Only PNG and JPEG, by content."""
     found = []
     for number, path in enumerate(entrant.samples[:MOST_SAMPLES]):
-        size = _picture(path)
-        if size is not None:
+        raw = _bytes(path)
+        size = None if raw is None else _picture(raw)
+        if raw is not None and size is not None:
             kind, side = size
             name = f"{slug(entrant.name)}-{number:02d}{kind}"
-            shutil.copyfile(path, out / "films" / name)
+            writer.write(f"films/{name}", raw)
             found.append((f"../films/{name}", side))
     return found
 
 
-def _picture(path: Path) -> tuple[str, tuple[int, int]] | None:
+def _bytes(path: Path) -> bytes | None:
+    """What a plain file holds that may be a picture to show; None for anything else."""
+    try:
+        mode = path.lstat()
+        return path.read_bytes() if stat.S_ISREG(mode.st_mode) and mode.st_size <= LARGEST_PICTURE[0] else None
+    except OSError:
+        return None
+
+
+def _picture(raw: bytes) -> tuple[str, tuple[int, int]] | None:
     """Ending and size of a picture that may be shown, from its header alone; None for anything else."""
     from PIL import Image, UnidentifiedImageError
 
-    most_bytes, most_pixels = LARGEST_PICTURE
-    if path.is_symlink() or not path.is_file() or path.stat().st_size > most_bytes:
-        return None
     try:
-        with Image.open(path, formats=list(PICTURES)) as image:
-            if max(image.size) > most_pixels or image.format is None:
+        with Image.open(io.BytesIO(raw), formats=list(PICTURES)) as image:
+            if max(image.size) > LARGEST_PICTURE[1] or image.format is None:
                 return None
             return PICTURES[image.format], image.size
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..agreement import Agreement, of_boards
+from ..attempts import BoardKey
 from ..standings import Board, Standing
 from .drawings import factor
 from .svg import WIDTH, Drawing, around, drawn, line, mark, names, number, spacing, text
@@ -25,9 +26,15 @@ class Sibling:
     drawing: Drawing | None
 
 
-def siblings(board: Board, found: Sequence[Board]) -> list[Sibling]:
-    """The boards that this one is held against: those of its task, version and preset on films of the other kind."""
-    return [_sibling(board, other) for other in found if _matches(board, other)]
+Agreed = tuple[Agreement, Agreement, Drawing | None]
+"""Of gains, of worths, and the drawing, of a board of phantoms and one of real films."""
+Held = dict[tuple[BoardKey, BoardKey], Agreed]
+
+
+def siblings(board: Board, found: Sequence[Board], held: Held) -> list[Sibling]:
+    """The boards that this one is held against: those of its task, version and preset on films of the other kind. `held`:
+    the pairs so far; each is the same from both sides."""
+    return [_sibling(board, other, held) for other in found if _matches(board, other)]
 
 
 def _matches(board: Board, other: Board) -> bool:
@@ -35,10 +42,13 @@ def _matches(board: Board, other: Board) -> bool:
     return same and board.phantom != other.phantom and board.with_placebos and other.with_placebos
 
 
-def _sibling(board: Board, other: Board) -> Sibling:
+def _sibling(board: Board, other: Board, held: Held) -> Sibling:
     phantom, real = (board, other) if board.phantom else (other, board)
-    gains, worths = of_boards(phantom, real)
-    return Sibling(other, gains, worths, agreement_drawing(phantom, real, gains))
+    pair = phantom.key, real.key
+    if pair not in held:
+        gains, worths = of_boards(phantom, real)
+        held[pair] = gains, worths, agreement_drawing(phantom, real, gains)
+    return Sibling(other, *held[pair])
 
 
 def agreement_drawing(phantom: Board, real: Board, gains: Agreement) -> Drawing | None:

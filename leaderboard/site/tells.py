@@ -12,7 +12,7 @@ from ..curves import Step
 from ..standings import Board
 from ..telling import Told, telling
 from .ladder import curve_drawing
-from .sibling import siblings
+from .sibling import Held, siblings
 from .words import signed
 
 LEVELS = {True: "rises", False: "flat within its noise", None: "too few seeds to tell"}
@@ -23,8 +23,9 @@ def tells_name(board: Board) -> str:
     return f"{board.key.slug}-tells"
 
 
-def tells_page(board: Board, found: Sequence[Board] = ()) -> dict[str, Any]:
-    """The context of the page; `found`: all boards, for those that this one may predict or be predicted by."""
+def tells_page(board: Board, found: Sequence[Board] = (), held: Held | None = None) -> dict[str, Any]:
+    """The context of the page; `found`: all boards, for those that this one may predict or be predicted by; `held`: pairs
+    that were held together already, to which others are added."""
     metric, told = board.protocol.primary, telling(board)
     arms = [arm for arm in dict.fromkeys((board.arm, SYNTHETIC)) if board.ruler(arm) is not None]
     return {
@@ -38,7 +39,7 @@ def tells_page(board: Board, found: Sequence[Board] = ()) -> dict[str, Any]:
         "curves": arms,
         "steps": [_step(step, board) for step in told.steps],
         "about": _about(board),
-        "siblings": siblings(board, found),
+        "siblings": siblings(board, found, {} if held is None else held),
     }
 
 
