@@ -90,7 +90,9 @@ def run(
     ] = False,
     on: Annotated[
         str,
-        typer.Option(help="With --dry-run: FLOPs, memory and hours on h100, a100, v100, rtx4090 or rtx3090."),
+        typer.Option(
+            help="With --dry-run: FLOPs, memory and hours on h100, a100, v100, rtx4090, rtx3090, or cpu (here)."
+        ),
     ] = "",
     memory: Annotated[
         str, typer.Option(help="Count first, and refuse what needs more device memory than this: 24GB.")
@@ -192,8 +194,11 @@ def _header(prepared: Prepared) -> str:
 def _show_foresight(prepared: Prepared) -> None:
     from ..report.foresight import foresight
     from ..results.curve import find_curve
+    from ..runs.smoke import is_smoke
 
     plan = prepared.plan
+    if is_smoke(plan.preset):
+        return
     say(f"power  {foresight(plan.task, find_curve(plan, prepared.store), len(plan.seeds))}")
 
 
