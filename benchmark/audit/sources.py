@@ -24,6 +24,7 @@ from ..progress import Progress
 from ..reader_study.sources import provider_films
 from ..registry import PROVIDERS, find_provider, find_task, plugins
 from ..results.folder import RESULTS, load_run
+from ..runs.smoke import preset_of
 from ..runs.store import Store
 from ..settings import restore
 
@@ -141,7 +142,7 @@ def _sides(films: Dataset, real: Dataset, cell: CellIdentity | None) -> Sides:
 def task_of(cell: CellIdentity) -> tuple[Task, Dataset, Slot]:
     """The task of a cell, its films and its slot. InputError where its films are not there any more."""
     cls: type[Task] = find_task(cell.task.name).load()
-    task = cls(restore(cls.presets[cell.preset], cell.task.settings))
+    task = cls(restore(cls.presets[preset_of(cell.preset)], cell.task.settings))
     data = find_dataset(cell.data.name, task.settings.resolution)
     return task, data, Slot(cell.fold, cell.size, ArmName(cell.arm), cell.seed)
 

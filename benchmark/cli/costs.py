@@ -14,7 +14,7 @@ def count_first(prepared: Prepared, on: str, memory: str) -> dict[str, Any]:
     """Count the stages of a plan, show them on standard error, and give them for JSON. InputError where one cannot fit."""
     from ..speed.forecast import Device, refuse_what_cannot_fit, stages
 
-    device = Device.of(on, memory)
+    device = Device.of(on, memory, prepared.plan.task.settings.threads)
     found = stages(prepared)
     show_stages(found, device)
     refuse_what_cannot_fit(found, device)
@@ -43,7 +43,9 @@ def show_stages(found: list[Stage], device: Device) -> None:
     console = Console(file=sys.stderr)
     console.print(table)
     console.print("counted: FLOPs and bytes of training steps (float32, and 15 % for the allocator)", highlight=False)
-    if device.title:
+    if device.note:
+        console.print(f"hours: {device.note}", highlight=False)
+    elif device.title:
         console.print(
             f"hours: {device.title}; all cells: {clock(total)}, without validation and sampling", highlight=False
         )

@@ -91,7 +91,7 @@ def run(
     on: Annotated[
         str,
         typer.Option(
-            help="With --dry-run: FLOPs, memory, hours on h200, h100, a100, v100, t4, l4, l40s, rtx4090, rtx3090."
+            help="With --dry-run: FLOPs, memory, hours on h200, h100, a100, v100, t4, l4, l40s, rtx4090, rtx3090, or cpu.",
         ),
     ] = "",
     memory: Annotated[
@@ -194,8 +194,11 @@ def _header(prepared: Prepared) -> str:
 def _show_foresight(prepared: Prepared) -> None:
     from ..report.foresight import foresight
     from ..results.curve import find_curve
+    from ..runs.smoke import is_smoke
 
     plan = prepared.plan
+    if is_smoke(plan.preset):
+        return
     say(f"power  {foresight(plan.task, find_curve(plan, prepared.store), len(plan.seeds))}")
 
 

@@ -91,14 +91,18 @@ def work(prepared: Prepared) -> list[Outcome]:
 
 
 def watched(prepared: Prepared, watcher: Watcher) -> list[Outcome]:
-    """Do what is left, shown by a watcher; the outcomes that failed. KeyboardInterrupt once all steps are stopped."""
+    """Do what is left, shown by a watcher; the outcomes that failed. InputError where one needs more memory than there is;
+    KeyboardInterrupt once all steps are stopped."""
     from ..runs.chains import stop_all
     from ..runs.request import execute
     from ..runs.schedule import remember
+    from ..speed.forecast import refuse_before_it_starts
 
     failures: list[Outcome] = []
     if not prepared.left:
         return failures
+    for line in refuse_before_it_starts(prepared):
+        say(f"note   {line}")
     try:
         with watcher.showing():
             for outcome in execute(prepared):

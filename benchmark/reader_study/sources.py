@@ -15,6 +15,7 @@ from ..data.remarks import Remark
 from ..errors import InputError, StoreError, unknown
 from ..progress import Progress
 from ..runs.record import CellIdentity, Record
+from ..runs.smoke import is_smoke, options_of
 from ..runs.store import Level, Store
 from .study import REAL, SYNTHETIC
 
@@ -148,7 +149,7 @@ def provider_films(
     """The films of a provider from the store, and the cell that they were made for: of several runs the newest counts, of
     its sets of films the largest. InputError says which run is missing."""
     made = [one for one in _records(store) if one.synthetic_key and one.cell.provider]
-    fits = [one for one in made if data in (None, one.cell.data.name) and preset in (None, one.cell.preset)]
+    fits = [one for one in made if data in (None, one.cell.data.name) and _asked(one.cell.preset, preset)]
     mine = [one for one in fits if one.cell.provider is not None and name in _called(one)]
     if not mine:
         raise _missing(name, made, data, preset)
@@ -156,6 +157,11 @@ def provider_films(
     if chosen is None:
         raise InputError(f"the films of provider '{name}' in the store are damaged; `{_command(name, data, preset)}`")
     return store.synthetic(str(chosen.synthetic_key)), chosen.cell
+
+
+def _asked(preset: str, wanted: str | None) -> bool:
+    """Whether films of a preset are meant; those of a smoke run only where they are asked for."""
+    return not is_smoke(preset) if wanted is None else preset == wanted
 
 
 def _records(store: Store) -> list[Record]:
@@ -186,8 +192,8 @@ def _chosen(records: Sequence[Record], store: Store) -> Record | None:
 
 
 def _command(name: str, data: str | None, preset: str | None) -> str:
-    options = "".join(f" --{key} {value}" for key, value in (("data", data), ("preset", preset)) if value)
-    return f"cxrbench run --provider {name}{options}"
+    options = [f"--data {data}"] * bool(data) + ([options_of(preset)] if preset else [])
+    return " ".join([f"cxrbench run --provider {name}", *options])
 
 
 def _missing(name: str, made: Sequence[Record], data: str | None, preset: str | None) -> InputError:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ..contracts.task import ArmName
 from ..results.gains import GainRow, WorthRow
 from ..results.rows import MetricInfo, Results
+from ..runs.smoke import is_smoke
 from ..significance.worth import in_films
 from .words import metric_title, probability, shown
 
@@ -83,7 +84,9 @@ def headline_sentences(results: Results) -> list[str]:
     alone = results.worth(size, ArmName.SYNTHETIC.value)
     if arm != ArmName.SYNTHETIC.value and alone is not None:
         said.append(f"SYNTHETIC at {size}: {alone.sentence}")
-    if results.curve is None:
+    if is_smoke(results.preset):
+        said.append("worth: not asked of a smoke run")
+    elif results.curve is None:
         task = results.task
         said.append(
             f"worth: no curve of {task.name} v{task.version} on {results.data.name} at {results.preset} with these "

@@ -24,6 +24,11 @@ def is_smoke(name: str) -> bool:
     return name.endswith(ENDING)
 
 
+def options_of(name: str) -> str:
+    """What asks `cxrbench run` for the name that a record has: `--preset quick`, and `--smoke` of a smoke run."""
+    return f"--preset {preset_of(name)}{' --smoke' if is_smoke(name) else ''}"
+
+
 def preset_of(name: str) -> str:
     """The preset whose networks and sizes were used, of the name that a record has."""
     return name.removesuffix(ENDING)

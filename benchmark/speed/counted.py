@@ -31,6 +31,8 @@ class CountAsk(Strict):
     work: Work
     cell: Cell
     fit: bool
+    real: bool = True
+    """Whether steps may be done on real tensors, with their memory and time, where those without memory do not serve."""
 
 
 class TrainingCount(Strict):
@@ -88,6 +90,10 @@ class Chip:
     memory: int
     half_peak: float = 0.0
     """In float16, where that is faster than both."""
+    share: float = SHARE
+    """Share of these that a training is taken to reach."""
+    said: str = "of peak FLOP/s, or 10 us an operation: stated, not measured"
+    """Of what, and how that is known."""
 
     @property
     def most(self) -> float:
@@ -114,7 +120,7 @@ CHIPS: Mapping[str, Chip] = {
 def chip_of(name: str) -> Chip:
     """A chip by its name; InputError lists them."""
     if name not in CHIPS:
-        raise unknown("device", name, CHIPS)
+        raise unknown("device", name, [*CHIPS, "cpu"])
     return CHIPS[name]
 
 
@@ -141,7 +147,7 @@ def bytes_of_text(text: str) -> int:
 def seconds_on(chip: Chip, training: TrainingCount) -> float:
     """How long a training takes by its FLOPs at the stated share, or by the start of its operations where that is longer."""
     peak = chip.reduced_peak if training.reduced else chip.peak
-    return max(training.flops / (SHARE * peak), training.steps * training.operations * OPERATION_SECONDS)
+    return max(training.flops / (chip.share * peak), training.steps * training.operations * OPERATION_SECONDS)
 
 
 def needed(count: Count) -> int:
@@ -169,8 +175,13 @@ def shown_bytes(count: float) -> str:
     return f"{count / GB:.1f} GB"
 
 
+def shown_rate(rate: float) -> str:
+    """`223 GFLOP/s`."""
+    return f"{shown_flops(rate)}/s"
+
+
 def shown_flops(flops: float) -> str:
-    """`1.2 P`, `830 T`."""
+    """`1.2 PFLOP`, `830 TFLOP`."""
     for unit, size in (("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9)):
         if flops >= size:
             return f"{flops / size:.3g} {unit}FLOP"

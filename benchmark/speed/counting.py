@@ -181,9 +181,9 @@ def _training(name: str, seen: Seen, counted: int) -> TrainingCount:
     )
 
 
-def _watched(run: Callable[[], object], *, most_steps: int | None) -> tuple[list[Seen], str]:
-    """What is seen of trainings on tensors without memory, or else on real ones: (trainings, how)."""
-    for how in ("fake", "real"):
+def _watched(run: Callable[[], object], *, most_steps: int | None, real: bool) -> tuple[list[Seen], str]:
+    """What is seen of trainings on tensors without memory, or else, where allowed, on `real` ones: (trainings, how)."""
+    for how in ("fake", "real") if real else ("fake",):
         counter = Counter(fake=how == "fake", most_steps=most_steps)
         try:
             with watched_by(counter):
@@ -191,7 +191,7 @@ def _watched(run: Callable[[], object], *, most_steps: int | None) -> tuple[list
             return counter.every, how
         except (DataDependentOutputException, DynamicOutputShapeException, RuntimeError):
             counter.stack.close()
-            if how == "real":
+            if how == "real" or not real:
                 raise
     return [], ""
 
@@ -200,10 +200,13 @@ def count_fit(ask: CountAsk) -> Count:
     """Of the fit of a cell's provider, and of sampling."""
     task, (plugin, settings) = task_of(ask.work), provider_of(ask.work)
     films = ask.cell.synthetic_count(task, load_dataset(ask.work.data))
-    return fit_count(plugin, settings, training_set(ask.work, ask.cell, task), films, task.settings.resolution)
+    train = training_set(ask.work, ask.cell, task)
+    return fit_count(plugin, settings, train, films, task.settings.resolution, real=ask.real)
 
 
-def fit_count(plugin: Plugin, settings: Any, train: Dataset, films: int, resolution: int) -> Count:
+def fit_count(
+    plugin: Plugin, settings: Any, train: Dataset, films: int, resolution: int, *, real: bool = True
+) -> Count:
     """Of a provider with these settings on a training set, and of sampling `films` films for a test at a resolution."""
     cls, side = plugin.load(), train.resolution
     made: list[Any] = []
@@ -212,11 +215,11 @@ def fit_count(plugin: Plugin, settings: Any, train: Dataset, films: int, resolut
         made.append(plugin.make(one, device="cpu"))
         made[-1].fit(train, seed=0, progress=Progress())
 
-    every, how = _watched(lambda: fitted(settings), most_steps=CYCLE)
+    every, how = _watched(lambda: fitted(settings), most_steps=CYCLE, real=real)
     smoked = cls.smoke(settings, CYCLE, side=side)
     if every and cls.shorter(settings, CYCLE, side=side) != cls.shorter(settings, CYCLE):  # it grows
         whole = every
-        every, how = _watched(lambda: fitted(smoked), most_steps=None)
+        every, how = _watched(lambda: fitted(smoked), most_steps=None, real=real)
         for seen, one in zip(every, whole, strict=True):
             seen.steps, seen.films = one.steps, one.films
     made[-1].settings = smoked
@@ -245,10 +248,10 @@ def count_cell(ask: CountAsk) -> Count:
     task, data, slot = task_of(ask.work), load_dataset(ask.work.data), ask.cell.slot
     films = training_set(ask.work, ask.cell, task).resized(task.settings.resolution)
     synthetic = ask.cell.synthetic_count(task, data) if slot.arm.uses_provider else 0
-    return cell_count(task, data, slot, films, synthetic)
+    return cell_count(task, data, slot, films, synthetic, real=ask.real)
 
 
-def cell_count(task: Task, data: Dataset, slot: Slot, films: Dataset, synthetic: int) -> Count:
+def cell_count(task: Task, data: Dataset, slot: Slot, films: Dataset, synthetic: int, *, real: bool = True) -> Count:
     """Of the downstream training of a slot on real films and copies; finetune costs what REAL costs."""
     made = None
     if slot.arm in (ArmName.SYNTHETIC, ArmName.MIXED):
@@ -260,7 +263,8 @@ def cell_count(task: Task, data: Dataset, slot: Slot, films: Dataset, synthetic:
     how = "fake"
     for called, settings in task.counted(task.settings).items():
         one = type(task)(settings)
-        every, how = _watched(partial(one.train, arm, seed=0, device="cpu", progress=Progress()), most_steps=STEPS)
+        trained = partial(one.train, arm, seed=0, device="cpu", progress=Progress())
+        every, how = _watched(trained, most_steps=STEPS, real=real)
         names = [called or "training"] if len(every) == 1 else [f"{called} {k + 1}".strip() for k in range(len(every))]
         trainings += [_training(title, seen, STEPS) for title, seen in zip(names, every, strict=True)]
     held = [part for part in (films, made) if part is not None]

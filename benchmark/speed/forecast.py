@@ -7,15 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, ProviderError, one_line
 from ..processes import run_apart
 from ..runs.job import Step, Synthesise
 from ..runs.request import Prepared
-from .counted import CHIPS, SHARE, Chip, Count, CountAsk, advice, bytes_of_text, chip_of, needed, total_seconds
+from .counted import CHIPS, Chip, Count, CountAsk, advice, bytes_of_text, chip_of, needed, total_seconds
+from .here import memory_of, processor
 from .rates import Row, read_throughput
 
 TIME_LIMIT = 1800.0
 COUNTING = "cxrbench.benchmark.speed.counting"
+PROCESSOR = "cpu"
+LIGHT = "quick"
+"""The preset for two processor cores: nothing at it is counted before it starts."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,20 @@ class Device:
     rows: tuple[Row, ...] = ()
     memory: int = 0
     """Bytes that the work may need; 0 where that is not known."""
+    note: str = ""
+    """Why hours are not known."""
 
     @classmethod
-    def of(cls, on: str, memory: str) -> Device:
-        """`on`: the name of a chip, or a `throughput.json`; `memory`: `24GB`. InputError for others."""
+    def of(cls, on: str, memory: str, threads: int = 1) -> Device:
+        """`on`: the name of a chip, a `throughput.json`, or `cpu`: this machine's processor, with a step's threads, by its
+        speed now; `memory`: `24GB`. InputError for others."""
         most = bytes_of_text(memory) if memory else 0
+        if on == PROCESSOR:
+            try:
+                chip = processor(threads)
+            except ProviderError as error:
+                return cls(memory=most or memory_of(on), note=f"not known: {one_line(error)}")
+            return cls(chip=chip, memory=most or chip.memory)
         if on and on not in CHIPS and Path(on).exists():
             return cls(rows=tuple(read_throughput(Path(on)).rows), memory=most)
         chip = chip_of(on) if on else None
@@ -42,9 +55,8 @@ class Device:
         if self.rows:
             return f"{self.rows[0].device}: measured rates"
         if self.chip is None:
-            return ""
-        share = f"{SHARE:.0%} of peak FLOP/s, or 10 us an operation: stated, not measured"
-        return f"{self.chip.title}: {share}"
+            return self.note
+        return f"{self.chip.title}: {self.chip.share:.0%} {self.chip.said}"
 
 
 @dataclass(frozen=True)
@@ -97,11 +109,32 @@ def stages(prepared: Prepared) -> list[Stage]:
     return [_stage(size, what, steps) for (size, what, *_), steps in groups.items()]
 
 
-def _stage(size: str, what: str, steps: Sequence[Step]) -> Stage:
+def refuse_before_it_starts(prepared: Prepared) -> list[str]:
+    """InputError, one line, where a fit or a training that is left to do needs more memory than its device has; else what
+    could not be counted, in words. One of each is counted, without its memory: batches and networks are those of all.
+    Nothing is counted at `quick`, for other machines, and where the memory of the device is not known."""
+    request, device = prepared.request, prepared.plan.device
+    if request.preset == LIGHT or request.engine != "processes" or not (memory := memory_of(device)):
+        return []
+    notes = []
+    for kind in dict.fromkeys(step.kind for step in prepared.left):
+        step = next(one for one in prepared.left if one.kind == kind)
+        cell = step.cell.identity
+        try:
+            stage = _stage(cell.size, "fit" if isinstance(step, Synthesise) else cell.arm, [step], real=False)
+        except ProviderError as error:
+            notes.append(f"its memory is not known beforehand: {one_line(error)}")
+            continue
+        films = stage.count.host_bytes if device == PROCESSOR else 0
+        refuse_what_cannot_fit([stage], Device(memory=max(1, memory - films)))
+    return notes
+
+
+def _stage(size: str, what: str, steps: Sequence[Step], *, real: bool = True) -> Stage:
     step = steps[0]
     fit = isinstance(step, Synthesise)
     label = f"fit {step.name} {size}" if fit else f"{what} {size}"
-    ask = CountAsk(work=step.work, cell=step.cell, fit=fit)
+    ask = CountAsk(work=step.work, cell=step.cell, fit=fit, real=real)
     line = ask.model_dump_json() + "\n"
     limit = "it is limited to half an hour"
     found = run_apart(COUNTING, line, threads=step.threads, time_limit=TIME_LIMIT, label=f"count {label}", hint=limit)

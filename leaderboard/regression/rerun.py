@@ -248,21 +248,24 @@ def parts_of(kept: Kept, index: int) -> list[Part]:
     return [Part(kept.name, size, kept.seeds[index % len(kept.seeds)]) for size in kept.sizes]
 
 
+def in_turn(every: Iterable[tuple[str, ...]], index: int, count: int = 1) -> list[tuple[int, tuple[str, ...]]]:
+    """Whose turn it is at an index (from 0), and how often all have had theirs before: in an order that mixes them (by the
+    sha256 of their names), whatever order they are given in."""
+    known = sorted(every, key=lambda one: hashlib.sha256("/".join(one).encode()).digest())
+    turns = range(index, index + min(count, len(known)))
+    return [(turn // len(known), known[turn % len(known)]) for turn in turns]
+
+
 def rotating(files: Mapping[str, Kept], index: int, count: int = 1) -> list[Part]:
-    """The parts whose turn it is at an index (from 0): all systems and sizes once in an order that mixes them (by the sha256
-    of their names), then all of them again with their next seed."""
-    every = sorted(
-        ((name, size) for name, kept in files.items() for size in kept.sizes),
-        key=lambda one: hashlib.sha256("/".join(one).encode()).digest(),
-    )
+    """The parts whose turn it is at an index (from 0): all systems and sizes once (`in_turn`), then all of them again with
+    their next seed."""
+    every = [(name, size) for name, kept in files.items() for size in kept.sizes]
     if not every:
         raise InputError("there are no numbers to rerun; take them with `cxrbench regress --update`")
-    found = []
-    for turn in range(index, index + min(count, len(every))):
-        name, size = every[turn % len(every)]
-        seeds = files[name].seeds
-        found.append(Part(name, size, seeds[turn // len(every) % len(seeds)]))
-    return found
+    return [
+        Part(name, size, files[name].seeds[before % len(files[name].seeds)])
+        for before, (name, size) in in_turn(every, index, count)
+    ]
 
 
 def today() -> int:

@@ -11,9 +11,12 @@ import pytest
 import torch
 from torch import nn
 
+from cxrbench.benchmark.cli.working import watched
 from cxrbench.benchmark.contracts.provider import Batch, Provider
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
-from cxrbench.benchmark.errors import InputError
+from cxrbench.benchmark.errors import InputError, ProviderError
+from cxrbench.benchmark.runs.request import Request, prepare
+from cxrbench.benchmark.speed import forecast
 from cxrbench.benchmark.speed.counted import (
     CHIPS,
     OPERATION_SECONDS,
@@ -27,10 +30,13 @@ from cxrbench.benchmark.speed.counted import (
     seconds_on,
 )
 from cxrbench.benchmark.speed.counting import Counter, Held, fit_count, without_memory
-from cxrbench.benchmark.speed.forecast import Device, Stage, refuse_what_cannot_fit
+from cxrbench.benchmark.speed.forecast import Device, Stage, refuse_before_it_starts, refuse_what_cannot_fit
+from cxrbench.benchmark.speed.here import PROCESSOR_SHARE, memory_of
 from cxrbench.benchmark.training.loop import train
 from cxrbench.benchmark.training.observer import watched_by
 from cxrbench.benchmark.training.recipe import Recipe, RowNumbers
+
+from ..toys.toy_films import chests
 
 WIDE, BATCH = 64, 8
 
@@ -185,3 +191,37 @@ def test_rates_of_a_throughput_file_say_how_long_a_fit_takes():
     taken = stage(Count(trainings=(training,))).seconds(device)
     assert taken == pytest.approx(training.steps * training.batch / part.films_per_second.median)
     assert stage(count(1)).seconds(device) is None  # no such training was measured
+
+
+def test_this_processor_is_a_device_by_its_speed_and_memory():
+    device = Device.of("cpu", "")
+    assert device.chip is not None and device.chip.peak > 1e8 and "measured now" in device.title
+    assert device.memory == memory_of("cpu") > 10**8
+    assert Device.of("cpu", "8GB").memory == 8 * 10**9
+    (training,) = count(1).trainings
+    assert seconds_on(device.chip, training) == pytest.approx(1e13 / (PROCESSOR_SHARE * device.chip.peak))
+
+
+def test_where_the_speed_here_cannot_be_measured_it_says_so(monkeypatch):
+    def fails(threads):
+        raise ProviderError("speed of cpu: took more than 300 s and was stopped")
+
+    monkeypatch.setattr(forecast, "processor", fails)
+    device = Device.of("cpu", "")
+    assert device.title == "not known: speed of cpu: took more than 300 s and was stopped"
+    assert stage(count(1)).seconds(device) is None and device.memory == memory_of("cpu")
+
+
+def test_what_no_device_can_hold_is_refused_before_anything_starts(tmp_path, monkeypatch):
+    chests().resized(1024).save(tmp_path / "chests")
+    asked = {"provider": "dcgan_pair", "task": "scr_official", "data": str(tmp_path / "chests"), "device": "cpu"}
+    prepared = prepare(Request(**asked, preset="paper"))
+    monkeypatch.setattr(forecast, "memory_of", lambda device: 80 * 10**9)
+    with pytest.raises(
+        InputError, match=r"fit dcgan_pair \w+: training 'pairs' needs \d+\.\d GB of .* with batches of 128"
+    ):
+        watched(prepared, None)
+    assert not [path for path in (prepared.store.root / "fits").glob("*") if path.is_dir()]
+    assert not refuse_before_it_starts(prepare(Request(**asked)))  # quick: nothing is counted
+    monkeypatch.setattr(forecast, "memory_of", lambda device: 0)
+    assert not refuse_before_it_starts(prepared)  # a device of which it is not known

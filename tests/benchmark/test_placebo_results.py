@@ -425,6 +425,11 @@ def test_without_a_curve_it_says_how_to_make_one(fabricate):
     )
 
 
+def test_of_a_smoke_run_no_curve_is_asked_for(fabricate):
+    said = said_of(results_of(fabricate).model_copy(update={"preset": "quick-smoke"}))
+    assert said[-1] == "worth: not asked of a smoke run" and "cxrbench curve" not in " ".join(said)
+
+
 def test_a_shipped_curve_is_told_as_such(fabricate):
     made = made_up(fabricate)
     results = assemble(made.plan, made.store, [], curve=FoundCurve(curve_of(RISING), "shipped"))

@@ -15,6 +15,7 @@ from cxrbench.benchmark.contracts.task import Task
 from cxrbench.benchmark.data.dataset import Annotation, Dataset
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
+from cxrbench.benchmark.reader_study.sources import provider_films
 from cxrbench.benchmark.registry import PROVIDERS, TASKS, plugins
 from cxrbench.benchmark.report.words import marks
 from cxrbench.benchmark.results.assemble import assemble
@@ -138,6 +139,12 @@ def test_what_a_smoke_run_makes_says_so_and_no_entry_takes_it(tmp_path, monkeypa
     assert not [outcome.error for outcome in execute(prepared) if outcome.error]
     results = assemble(prepared.plan, prepared.store, [])
     assert results.preset == "quick-smoke" and SAID in marks(results)
+    name = results.provider.name
+    with pytest.raises(InputError, match="no films of provider"):
+        provider_films(name, prepared.store)  # of a smoke run only where that is asked for
+    assert len(provider_films(name, prepared.store, preset="quick-smoke")[0])
+    with pytest.raises(InputError, match="`cxrbench run --provider nobody --preset quick --smoke`"):
+        provider_films("nobody", prepared.store, preset="quick-smoke")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / RESULTS).write_text(results.model_dump_json(by_alias=True), encoding="utf-8")
     with pytest.raises(InputError, match="is a smoke run"):

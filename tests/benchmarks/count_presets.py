@@ -1,4 +1,7 @@
-"""What every preset costs, counted: writes `docs/presets.md`. `python tests/benchmarks/count_presets.py [NAME[/PRESET] ...]`
+"""What every preset costs, counted: writes `docs/presets.md`.
+
+`python -m tests.benchmarks.count_presets [NAME[/PRESET] ...]`, or with `--write` from what is kept: these counts, and what
+`smoke_presets` measured.
 
 Fits are counted on films of the counts of the task's own data (a small phantom, brought to the side that a preset has);
 nothing is trained and no large picture is drawn. What was counted is kept beside this file, so that one name can be renewed.
@@ -11,7 +14,10 @@ import os
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from cxrbench.benchmark import digest
 from cxrbench.benchmark.contracts.provider import Provider
@@ -26,7 +32,10 @@ from cxrbench.benchmark.speed.counted import CHIPS, Count, needed, shown_bytes, 
 from cxrbench.benchmark.speed.counting import cell_count, fit_count
 from cxrbench.leaderboard.counted import Counted, CountedCell, CountedFit
 
+from .smoke_presets import Pair, pairs
+
 KEPT = Path(__file__).with_name("presets.json")
+SMOKED = Path(__file__).with_name("smoke.json")
 DOCS = Path(__file__).parents[2] / "docs" / "presets.md"
 SMALL = {"phantom_nih": "phantom_nih-500"}
 """Data that stand for a task's own here, by its name."""
@@ -85,9 +94,12 @@ def wanted(names: list[str]) -> list[tuple[str, str, str]]:
     return [one for name in names for one in every if name in (one[1], f"{one[1]}/{one[2]}")]
 
 
-def main(names: list[str]) -> None:
-    """Count what is asked for and write the table."""
+def main(names: list[str], *, write: bool = False) -> None:
+    """Count what is asked for and write the table; `write`: only that."""
     kept = json.loads(KEPT.read_text()) if KEPT.is_file() else {}
+    if write:
+        write_docs(kept)
+        return
     datasets = Path(os.environ["CXRBENCH_HOME"]) / "datasets"
     datasets.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -133,14 +145,14 @@ def write_checks(kept: dict[str, object]) -> None:
 
 HEAD = """# What the presets cost
 
-Written by `python tests/benchmarks/count_presets.py`. For one run of yours: `cxrbench run ... --dry-run --on h100`.
+Written by `python -m tests.benchmarks.count_presets`. For one run of yours: `cxrbench run ... --dry-run --on h100`.
 
 **Counted**, without training: FLOPs (2 a multiply-add, forward and backward, all steps of the settings; a validated
 training may stop earlier), steps, and the most bytes that a step or a draw of films holds on the device: weights,
 gradients, state of the optimiser, activations and what operations give, in float32 (under bfloat16 less), with 15 %
 for the allocator (stated, not measured). Host: films and masks of the training set, and synthetic films. Fits are
 counted on the task's own phantom (`nih_classification`: one of 500 films), REAL cells on its full size. Not counted:
-FLOPs of validation and test, lung regions. Presets without a row were not counted yet.
+FLOPs of validation and test, lung regions.
 
 Where a length is passes over the films (`paper` of the VAEs and LSGANs), the steps and FLOPs are those of the 500 films:
 a pass over all NIH films is 1,217 batches, where it is 6 here.
@@ -191,8 +203,71 @@ def write_docs(kept: dict[str, object]) -> None:
             shown_bytes(count.host_bytes),
         ]
         rows.append("| " + " | ".join([*cells, *(hours(count, chip) for chip in SHOWN)]) + " |")
-    DOCS.write_text(HEAD + "\n".join(rows) + "\n", encoding="utf-8")
+    smoked = json.loads(SMOKED.read_text(encoding="utf-8")) if SMOKED.is_file() else {}
+    text = HEAD + "\n".join(rows) + "\n" + uncounted(kept) + smoke_table(smoked, kept)
+    DOCS.write_text(text, encoding="utf-8")
+
+
+def uncounted(kept: Mapping[str, object]) -> str:
+    """What has no row yet, by name."""
+    left = [f"`{name}` {preset}" for kind, name, preset in wanted([]) if f"{kind}/{name}/{preset}" not in kept]
+    return f"\nNot counted yet: {', '.join(left)}.\n" if left else ""
+
+
+SMOKE = """
+## Smoke runs
+
+Written by the same command from what `python -m tests.benchmarks.smoke_presets` measured: the preset's networks and sizes,
+two steps of every training, twelve films. Seconds, and the largest resident set of a step's process; beside the processor
+stand its cores and its load, that of other work too.
+
+| what | preset | on | fit | REAL | SYNTHETIC | films a second | most memory |
+|---|---|---|---|---|---|---|---|
+"""
+MOST = 20e9
+"""Bytes that a machine of 23 GB has for one process."""
+
+
+def smoke_table(smoked: Mapping[str, dict[str, Any]], kept: Mapping[str, object]) -> str:
+    """The table of what was smoked, and why the rest was not."""
+    rows, large, waiting = [], [], Counter[str]()
+    for pair in pairs():
+        found = smoked.get(pair.key)
+        if found is not None:
+            rows.append(_smoke_row(pair, found))
+            continue
+        most = max((needed(Count.model_validate(kept[key])) for key in _counts_of(pair) if key in kept), default=0)
+        if most > MOST:
+            large.append(f"`{pair.provider}` on `{pair.task}` at {pair.preset} ({shown_bytes(most)} counted)")
+        else:
+            waiting[f"`{pair.task}` at {pair.preset}"] += 1
+    text = SMOKE + "".join(f"{row}\n" for row in rows) if rows else "\n## Smoke runs\n"
+    if large:
+        text += f"\nNot run, too large for a machine of 23 GB: {', '.join(large)}.\n"
+    if waiting:
+        left = ", ".join(f"{count} on {where}" for where, count in waiting.items())
+        text += f"\nNot run yet, for want of time on a shared machine, by the number of providers: {left}.\n"
+    return text
+
+
+def _counts_of(pair: Pair) -> list[str]:
+    """The keys of what was counted of a pair; a provider alone is counted on its home task."""
+    cell, fit = f"cell/{pair.task}/{pair.preset}", f"fit/{pair.provider}@{pair.task}/{pair.preset}"
+    home = plugins(PROVIDERS)[pair.provider].load().home_task == pair.task
+    return [cell, fit, *([f"fit/{pair.provider}/{pair.preset}"] if home else [])]
+
+
+def _smoke_row(pair: Pair, found: dict[str, Any]) -> str:
+    what = f"`{pair.provider}` on `{pair.task}`"
+    if "failed" in found:
+        return f"| {what} | {pair.preset} | failed: {found['failed']} | – | – | – | – | – |"
+    stages = [found.get(stage, {}) for stage in ("fit", "real", "synthetic")]
+    on = f"{found['on']}, {found['cores']} cores, load {found['load']:.0f}"
+    seconds = [f"{one['seconds']:g} s" if one else "–" for one in stages]
+    rate = found.get("sample", {}).get("films_per_second")
+    most = shown_bytes(max(one.get("bytes", 0) for one in stages))
+    return "| " + " | ".join([what, pair.preset, on, *seconds, "–" if rate is None else f"{rate:g}", most]) + " |"
 
 
 if __name__ == "__main__":
-    main([one for one in sys.argv[1:] if not one.startswith("--")])
+    main([one for one in sys.argv[1:] if not one.startswith("--")], write="--write" in sys.argv)

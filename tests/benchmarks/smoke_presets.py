@@ -4,8 +4,8 @@
 
 The networks and sizes are the preset's own, every training has two steps and twelve films are sampled; arms REAL and
 SYNTHETIC of the first size. What was found is kept beside this file (`smoke.json`), so that a later call goes on with what
-is missing and names given are made again; the table goes into `docs/presets.md`. Peak memory is the resident set of the
-largest process of a stage.
+is missing and names given are made again; `count_presets --write` puts the table into `docs/presets.md`. Peak memory is the
+resident set of the largest process of a stage.
 """
 
 from __future__ import annotations
@@ -85,6 +85,7 @@ def smoke(pair: Pair) -> dict[str, Any]:
         if outcome.error:
             return {"failed": outcome.error.splitlines()[0][:300]}
     found: dict[str, Any] = {"data": data, "on": device_name(resolve_device("auto")), "cores": os.cpu_count()}
+    found["load"] = round(os.getloadavg()[1], 1)
     for cell in prepared.plan.cells:
         record = prepared.store.record(cell.key)
         of = record.downstream
