@@ -17,6 +17,10 @@ from .attempts import Attempt
 SPACES = (ANATOMY.name, TEXTURE.name, GREY.name)
 """The spaces of every run, what the organs look like first."""
 SHARES = ("precision", "recall", "density", "coverage")
+NOT_THERE = "not in its record"
+"""Of an entry that is older than the number, or whose films were not there to ask."""
+MOST_WORDS = 80
+"""Letters of a row's own note that are shown."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,16 @@ def in_space(attempt: Attempt, size: str, space: str) -> InSpace | None:
     """Its numbers in a space."""
     row = row_of(attempt, size)
     return next((one for one in row.spaces if one.space == space), None) if row else None
+
+
+def why_none(number: Number, attempt: Attempt, size: str) -> str:
+    """Why an attempt has no such number, in a few words."""
+    row = row_of(attempt, size)
+    if row is None or not row.spaces:
+        return row.note[:MOST_WORDS] if row is not None and row.note else NOT_THERE
+    if number.space and in_space(attempt, size, number.space) is None:
+        return "no masks on both sides" if number.space == ANATOMY.name else NOT_THERE
+    return NOT_THERE
 
 
 def _ratio(space: str) -> Number:

@@ -13,7 +13,7 @@ from ...benchmark.report.words import amount, duration, memory, probability, rat
 from ...benchmark.results.rows import CostRow
 from ...benchmark.significance.worth import in_films
 from ..arms import REAL, SYNTHETIC
-from ..fidelity import NUMBERS, SPACES, Number
+from ..fidelity import NUMBERS, SPACES, Number, why_none
 from ..standings import Board, Place, Standing
 from . import words
 
@@ -267,7 +267,7 @@ def number_of(number: Number, size: str) -> Callable[[Standing], Cell]:
     def value(one: Standing) -> Cell:
         found = number.value(one.attempt, size)
         if found is None:
-            return NONE
+            return Cell("–", None, why_none(number, one.attempt, size), "quiet")
         if number.counted:
             of = f"of {found.films:,}" if found.films else ""
             return Cell(f"{100 * found.value:.3g} %", found.value, of, "worse" if found.value > 0.02 else "")
