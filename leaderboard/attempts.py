@@ -256,9 +256,9 @@ def copied_of(records: Iterable[Record]) -> dict[str, Copied]:
         found: Any = record.checks.get("near_train")
         if record.cost is None or record.synthetic_key is None or record.cell.synthetic is not None:
             continue
-        counts = [found.get(name) for name in ("copies", "films")] if isinstance(found, Mapping) else [None]
-        if all(isinstance(count, int) for count in counts) and 0 <= counts[0] <= counts[1]:
-            sets[record.cell.size, record.synthetic_key] = Copied(*counts)
+        copies, films = (found.get("copies"), found.get("films")) if isinstance(found, Mapping) else (None, None)
+        if isinstance(copies, int) and isinstance(films, int) and 0 <= copies <= films:
+            sets[record.cell.size, record.synthetic_key] = Copied(copies, films)
     totals: dict[str, Copied] = {}
     for (size, _), one in sets.items():
         before = totals.get(size, Copied(0, 0))

@@ -81,7 +81,7 @@ def why_none(number: Number, attempt: Attempt, size: str) -> str:
 def _ratio(space: str) -> Number:
     def value(attempt: Attempt, size: str) -> Found | None:
         one = in_space(attempt, size, space)
-        return one and Found(one.frechet.ratio, one.frechet.low, one.frechet.high, one.frechet.films)
+        return None if one is None else Found(one.frechet.ratio, one.frechet.low, one.frechet.high, one.frechet.films)
 
     about = "Fréchet distance from real films over that of real films from real ones; about 1 for real films"
     return Number(f"fd_ratio:{space}", "FD{} / floor", space, about, -1, value)
@@ -117,7 +117,7 @@ def _alike(attempt: Attempt, size: str) -> Found | None:
 def _agreement(attempt: Attempt, size: str) -> Found | None:
     row = row_of(attempt, size)
     one = next((one for one in row.agreement if one.structure == ALL), None) if row else None
-    return one and Found(one.value, one.low, one.high, one.films)
+    return None if one is None else Found(one.value, one.low, one.high, one.films)
 
 
 def _repeats(attempt: Attempt, size: str) -> Found | None:

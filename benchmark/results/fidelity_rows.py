@@ -29,4 +29,7 @@ class FidelityRow(Strict):
     repeats_real: float | None = None
     alike: Share | None = None
     agreement: list[Agreement] = Field(default_factory=list)
+    made_again: str = ""
+    """Of an entry whose films a maintainer has made again from its seed: with which version; empty where its own run told
+    the numbers."""
     note: str = ""

@@ -6,17 +6,24 @@ import csv
 import io
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from cxrbench.benchmark.errors import InputError
+from cxrbench.leaderboard import made_again
 from cxrbench.leaderboard.attempts import Copied, from_entry
-from cxrbench.leaderboard.entry import load_entries
+from cxrbench.leaderboard.checks import film_numbers
+from cxrbench.leaderboard.checks.subject import Subject
+from cxrbench.leaderboard.entry import load_entries, load_entry
 from cxrbench.leaderboard.fidelity import NUMBERS, why_none
 from cxrbench.leaderboard.foretelling import LEAST, correlation, foretold
+from cxrbench.leaderboard.made_again import make_again
 from cxrbench.leaderboard.site import write_site
 from cxrbench.leaderboard.site.columns import board_columns
 from cxrbench.leaderboard.standings import board, boards
@@ -26,6 +33,7 @@ from . import made_up
 
 attempt, films_row = made_up.attempt, made_up.films_row
 needs_browser = pytest.mark.skipif(browser.find_browser() is None, reason="no Chromium is installed")
+SUBMISSIONS = Path(__file__).parents[2] / "submissions"
 RATIOS = {"near": 1.1, "middle": 2.5, "far": 40.0}
 
 
@@ -184,11 +192,82 @@ def test_the_page_is_linked_has_a_figure_and_says_where_it_says_nothing(site, tm
 
 
 def test_committed_entries_of_before_load_and_say_why_they_have_no_number():
-    found = [one for entry in load_entries(Path(__file__).parents[2] / "submissions") for one in from_entry(entry)]
+    found = [one for entry in load_entries(SUBMISSIONS) for one in from_entry(entry)]
     without = [one for one in found if not one.fidelity]
     for one in without:
         assert why_none(NUMBERS[0], one, one.headline[0]) == "not in its record"
     assert any(one.copied for one in found), "the counts of copies are of every entry"
+
+
+# ------------------------------------------------------------------------------------------- films that are made again
+
+
+@pytest.fixture
+def noise(tmp_path):
+    shutil.copytree(SUBMISSIONS / "noise", tmp_path / "noise")
+    shutil.copytree(SUBMISSIONS / "shared", tmp_path / "shared")
+    return tmp_path / "noise"
+
+
+def words_of(folder: Path) -> list[str]:
+    return [str(one) for one in film_numbers.check(Subject(load_entry(folder)))]
+
+
+def test_numbers_that_no_films_can_have_are_refused(noise):
+    assert words_of(noise) == []
+    (path,) = noise.glob("runs/*phantom_hard*/results.json")
+    said = json.loads(path.read_text(encoding="utf-8"))
+    row = films_row(2.0).model_dump(mode="json", by_alias=True)
+    row["spaces"][0]["precision"]["high"], row["spaces"][0]["frechet"]["ratio"] = 1.5, 9.0
+    row["spaces"][1]["frechet"]["films"], row["repeats"] = 500, 2.0
+    said["fidelity"] = [row, row | {"seed": 77}]
+    path.write_text(json.dumps(said), encoding="utf-8")
+    found = "\n".join(words_of(noise))
+    for words in (
+        "has precision",
+        "has the ratio 9",
+        "compares 500 films",
+        "has repeats 2",
+        "is there twice",
+        "seed that",
+    ):
+        assert words in found, words
+
+
+def test_an_entry_that_was_changed_gets_no_numbers(noise):
+    (path,) = noise.glob("runs/*phantom_hard*/results.json")
+    path.write_text(path.read_text(encoding="utf-8").replace('"quick"', '"quick" ', 1), encoding="utf-8")
+    with pytest.raises(InputError, match="not as it was packed"):
+        make_again(noise)
+
+
+def test_films_that_are_others_than_those_of_the_record_are_refused(noise):
+    entry = load_entry(noise)
+    run = next(one for one in entry.runs if one.results.data.name == "phantom_hard")
+    record = next(one for one in run.records.values() if one.cell.size == "31" and one.synthetic_key)
+    cell = SimpleNamespace(identity=record.cell, synthetic_key="k" * 64)
+    assert made_again._record_of(run, cell).key == record.key
+    for change, words in (
+        (("data", {"digest": "0" * 64}), "films"),
+        (("provider", {"settings": {"a": 1}}), "settings"),
+    ):
+        part = getattr(record.cell, change[0]).model_copy(update=change[1])
+        other = SimpleNamespace(identity=record.cell.model_copy(update={change[0]: part}))
+        with pytest.raises(InputError, match=f"of other {words}"):
+            made_again._record_of(run, other)
+    checks = json.loads(json.dumps(record.checks))
+    prepared = SimpleNamespace(store=SimpleNamespace(sampled=lambda key: SimpleNamespace(checks=checks)))
+    made_again._hold(prepared, cell, record)
+    checks["near_train"]["nearest"][0][2] *= 1.001
+    with pytest.raises(InputError, match=r"others than those of the record: near_train.nearest\[0\]"):
+        made_again._hold(prepared, cell, record)
+
+
+def test_numbers_that_were_made_again_say_so():
+    again = [
+        row for one in load_entries(SUBMISSIONS) for run in one.runs for row in run.results.fidelity if row.made_again
+    ]
+    assert again and all(row.spaces and not row.note for row in again)
 
 
 # ------------------------------------------------------------------------------------------------- in a browser
