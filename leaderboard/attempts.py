@@ -5,7 +5,7 @@ Plain values of plain types, made from the results of a run by `from_results`; t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cache
@@ -19,8 +19,9 @@ from ..benchmark.metrics.scores import AVERAGE
 from ..benchmark.registry import TASKS, find_task, plugins
 from ..benchmark.report.elsewhere_words import besides
 from ..benchmark.report.words import check_notes
+from ..benchmark.results.fidelity_rows import FidelityRow
 from ..benchmark.results.rows import CostRow, MetricInfo, Results, Status
-from ..benchmark.runs.record import ProviderIdentity
+from ..benchmark.runs.record import ProviderIdentity, Record
 from .entry import Entry
 
 NATIVE = "native"
@@ -95,6 +96,14 @@ class Protocol:
 
 
 @dataclass(frozen=True)
+class Copied:
+    """How many of the films of an entry are copies of training films."""
+
+    copies: int
+    films: int
+
+
+@dataclass(frozen=True)
 class Attempt:
     """One entry on one board. `values[place][seed]` holds the folds of a seed together, and exists for whole seeds alone.
 
@@ -120,6 +129,10 @@ class Attempt:
     elsewhere: tuple[tuple[tuple[str, ...], tuple[tuple[str, ...], ...]], ...] = ()
     """Fidelity, further test sets and groups, as its results say: headings and lines of each table. Its cells hold no films
     and no predictions of these, so that nobody has computed them again."""
+    fidelity: tuple[FidelityRow, ...] = ()
+    """The same of fidelity, as numbers."""
+    copied: Mapping[str, Copied] = field(default_factory=dict)
+    """Copies of training films among the films of each size, as its cells say."""
     unranked: tuple[str, ...] = ()
     """Why it may not be ranked, as far as its own plan says."""
     headline: tuple[str, str] | None = None
@@ -170,10 +183,15 @@ def from_entry(entry: Entry) -> list[Attempt]:
         control=said.control,
         reproduces=said.reproduces or "",
     )
-    return [from_results(entrant, run.results, unranked=entry.unranked(run)) for run in entry.runs]
+    return [
+        from_results(entrant, run.results, unranked=entry.unranked(run), records=run.records.values())
+        for run in entry.runs
+    ]
 
 
-def from_results(entrant: Entrant, results: Results, *, unranked: Sequence[str] = ()) -> Attempt:
+def from_results(
+    entrant: Entrant, results: Results, *, unranked: Sequence[str] = (), records: Iterable[Record] = ()
+) -> Attempt:
     """What an entry reached on one board, from the results of its run.
 
     The metrics are those of the installed task of that name, and the results' own where there is none.
@@ -205,6 +223,8 @@ def from_results(entrant: Entrant, results: Results, *, unranked: Sequence[str] 
         costs=tuple(results.cost),
         checks=tuple(check_notes(results)),
         elsewhere=tuple((tuple(headings), tuple(lines)) for headings, lines in besides(results)),
+        fidelity=tuple(results.fidelity),
+        copied=copied_of(records),
         unranked=tuple(unranked),
         headline=None if results.task.headline is None else (results.task.headline.size, results.task.headline.arm),
         device=results.device.split(":")[0],
@@ -226,3 +246,21 @@ def protocol_of(task: str) -> Protocol | None:
     metrics = tuple(MetricInfo(**asdict(metric)) for metric in cls.metrics)
     primary = next(metric for metric in metrics if metric.name == cls.primary)
     return Protocol(summary=cls.summary, primary=primary, metrics=metrics)
+
+
+def copied_of(records: Iterable[Record]) -> dict[str, Copied]:
+    """How many films of each size are copies of training films, of all sets of films that an entry made; a set is counted
+    once, whatever it was trained in."""
+    sets: dict[tuple[str, str], Copied] = {}
+    for record in records:
+        found: Any = record.checks.get("near_train")
+        if record.cost is None or record.synthetic_key is None or record.cell.synthetic is not None:
+            continue
+        copies, films = (found.get("copies"), found.get("films")) if isinstance(found, Mapping) else (None, None)
+        if isinstance(copies, int) and isinstance(films, int) and 0 <= copies <= films:
+            sets[record.cell.size, record.synthetic_key] = Copied(copies, films)
+    totals: dict[str, Copied] = {}
+    for (size, _), one in sets.items():
+        before = totals.get(size, Copied(0, 0))
+        totals[size] = Copied(before.copies + one.copies, before.films + one.films)
+    return totals

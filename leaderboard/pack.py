@@ -111,10 +111,15 @@ def pack(run: Path, name: str, root: Path, store: Store, *, share: bool = False,
 
 def write_run(folder: Path, results: Results, cells: Iterable[Cell]) -> None:
     """Write the folder of a run, in place of one that is there; `cells` in the order of the results."""
-    text = json.dumps(results.model_dump(mode="json", by_alias=True), separators=(",", ":"), allow_nan=False)
     with replaced(folder) as draft:
-        (draft / RESULTS).write_text(text + "\n", encoding="utf-8")
+        (draft / RESULTS).write_text(results_text(results), encoding="utf-8")
         write_cells(draft, cells)
+
+
+def results_text(results: Results) -> str:
+    """The text of an entry's `results.json`."""
+    text = json.dumps(results.model_dump(mode="json", by_alias=True), separators=(",", ":"), allow_nan=False)
+    return text + "\n"
 
 
 def _share(results: Results, records: Sequence[Record], root: Path, store: Store, *, share: bool) -> set[str]:

@@ -66,7 +66,7 @@ def command_of(order: Order, entry: Entry) -> list[str]:
     command += ["--preset", said.preset, "--seeds", str(order.seeds), "--out", str(order.out.resolve())]
     if said.provider.label_by != "native":
         command += ["--label-by", said.provider.label_by]
-    for pair in _settings(said.command):
+    for pair in settings_of(said.command):
         command += ["--set", pair]
     return [*command, *order.options]
 
@@ -146,7 +146,7 @@ def _git(code: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
-def _settings(command: Sequence[str]) -> list[str]:
+def settings_of(command: Sequence[str]) -> list[str]:
     """The provider's settings in an entry's command; those of the task are the preset's own."""
     pairs = [after for before, after in pairwise(command) if before == "--set"]
     odd = [pair for pair in pairs if not _PAIR.fullmatch(pair) or pair.startswith("task.")]

@@ -12,14 +12,14 @@ import pandas as pd
 from ..contracts.task import Task
 from ..data.dataset import Dataset
 from ..errors import CxrbenchError, one_line
-from ..fidelity.audit import Agreement, Audit
+from ..fidelity.audit import Audit
+from ..fidelity.compare import ALL, Agreement
 from ..metrics.classification import auc
 from ..progress import Progress
 from .real_model import Judge, load_judge, newest_real
 from .sources import Opened
 
 DRAWS = 400
-ALL = "all"
 
 
 def with_agreement(audit: Audit, opened: Opened, progress: Progress) -> Audit:

@@ -1,6 +1,6 @@
 """The audit that is part of every run: of the headline's size the films of the first fold and seed, in the spaces of grey
-levels, texture and anatomy, which take seconds and no network. `cxrbench audit` has the others, copies with known power and
-annotations."""
+levels, texture and anatomy, which take seconds and no network, how alike they are, and what the run's own REAL model says of
+the annotations of some of them. `cxrbench audit` has the other spaces, and copies with known power."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from .. import digest
+from ..contracts.task import ArmName
 from ..data.dataset import Dataset, pack_masks
 from ..errors import CxrbenchError, InputError, StoreError, one_line
+from ..fidelity.audit import alike_beside
 from ..fidelity.compare import compare
 from ..fidelity.repeats import repeats
 from ..fidelity.spaces import ANATOMY, GREY, TEXTURE, Space, comparable
@@ -21,14 +23,18 @@ from ..progress import Progress
 from ..results.fidelity_rows import SCHEMA, FidelityRow
 from ..results.finished import Harvest
 from ..runs.job import Cell
-from ..runs.store import Level
+from ..runs.store import MODEL, Level
 from ..schema import read_json
+from .faithful import agreement
+from .real_model import Judge
 
 FOLDER = "audits"
-FORM = 1
+FORM = 2
 """What is computed here and how: a part of the names of what is kept."""
 MOST = 1000
 """Films that are compared at most, evenly spread over the set, with twice as many real ones: a run stays a run."""
+ASKED = 200
+"""Films of either side that a REAL model is asked about at most."""
 
 
 @dataclass
@@ -77,7 +83,9 @@ def _first_cells(harvest: Harvest) -> Iterator[Cell]:
 
 def _row(harvest: Harvest, cell: Cell, films: Dataset, real: dict[int, _Real], progress: Progress) -> FidelityRow:
     data = harvest.plan.data
-    key = digest.of_json(["audit", FORM, films.digest, data.digest, cell.slot.size, cell.slot.fold, cell.seed])
+    model = _real_model(harvest, cell) if harvest.plan.task.needs in films.annotations else None
+    place = [cell.slot.size, cell.slot.fold, cell.seed, model and model.key]
+    key = digest.of_json(["audit", FORM, films.digest, data.digest, *place])
     path = harvest.store.root / FOLDER / f"{key}.json"
     with suppress(StoreError):  # not there, or damaged: made again
         return read_json(path, FidelityRow, SCHEMA)
@@ -94,6 +102,8 @@ def _row(harvest: Harvest, cell: Cell, films: Dataset, real: dict[int, _Real], p
     )
     try:
         row = _compared(row, _some(films, MOST).resized(side), beside, progress)
+        if model is not None:
+            row = _asked(row, harvest, model, films)
     except CxrbenchError as error:  # too few films
         row = row.model_copy(update={"note": str(error)})
     except Exception as error:  # of arithmetic on odd films: a run ends with its results, whatever they look like
@@ -115,7 +125,29 @@ def _compared(row: FidelityRow, films: Dataset, real: _Real, progress: Progress)
     if real.repeated is None:
         real.repeated = repeats(real.films.images)
     again = {"repeats": repeats(films.images), "repeats_real": real.repeated}
-    return row.model_copy(update={"spaces": found, **again})
+    alike = alike_beside(films, real.films, found[0].frechet.films)[0]
+    return row.model_copy(update={"spaces": found, "alike": alike, **again})
+
+
+def _real_model(harvest: Harvest, cell: Cell) -> Cell | None:
+    """The finished REAL cell of the same fold, size and seed, where the store has its model."""
+    same = (
+        one
+        for one in harvest.plan.cells
+        if one.slot == replace(cell.slot, arm=ArmName.REAL) and not one.identity.placebo and one.key in harvest.records
+    )
+    return next((one for one in same if (harvest.store.path(Level.RECORDS, one.key) / MODEL).is_file()), None)
+
+
+def _asked(row: FidelityRow, harvest: Harvest, cell: Cell, films: Dataset) -> FidelityRow:
+    """The row with what a REAL model says of the films' annotations, or with the line why it says nothing."""
+    task, data = harvest.plan.task, harvest.plan.data
+    try:
+        model = task.load_model(harvest.store.path(Level.RECORDS, cell.key) / MODEL, data)
+        judge = Judge(task, model, _some(task.test_set(data, cell.slot), ASKED))
+        return row.model_copy(update={"agreement": agreement(judge, _some(films, ASKED))})
+    except Exception as error:  # of a task that is not ours, or a model of another version
+        return row.model_copy(update={"note": f"its annotations are not asked about: {one_line(error)}"})
 
 
 def _some(films: Dataset, most: int) -> Dataset:

@@ -17,7 +17,7 @@ from ..metrics.neighbours import resampled
 from ..progress import Progress
 from ..schema import Strict
 from .anatomy import PER_ORGAN
-from .compare import InSpace, Share, compare
+from .compare import Agreement, InSpace, Share, compare
 from .networks import MISSING, imagenet_space
 from .privacy_report import Copies, MembershipFound, PatientsShown, Recogniser, privacy
 from .repeats import repeats
@@ -37,31 +37,6 @@ class Films(Strict):
     count: int
     resolution: int
     digest: str
-
-
-class Agreement(Strict):
-    """A REAL model on the films' own annotations, beside held-out real films: mean and 95 % interval of a metric."""
-
-    task: str
-    metric: str
-    structure: str
-    films: int
-    value: float
-    low: float
-    high: float
-    real_films: int
-    real: float
-    real_low: float
-    real_high: float
-    odd: float | None = None
-    """Share of the films below what 1 % of the held-out real films lie below, where each film has a value."""
-    odd_p: float | None = None
-
-    @property
-    def worse(self) -> bool:
-        """Whether the annotations agree less with the films than those of real films do: by intervals that do not
-        touch, or more films than chance allows (p < 0.01) are below what real ones reach."""
-        return self.high < self.real_low or (self.odd_p is not None and self.odd_p < 0.01)
 
 
 class Audit(Strict):
@@ -193,7 +168,7 @@ def make_audit(
     known = privacy(
         films, sides.training, sides.held_out, recogniser, real.info.name, progress.part("copies", 0.8, 1.0)
     )
-    alike, no_ssim = _alike(films, real, len(chosen))
+    alike, no_ssim = alike_beside(films, real, len(chosen))
     again = repeats(films.images), repeats(real.images)
     alarms = [line for one in found for line in one.alarms()]
     alarms += known.alarms() + _alarms(alike, *again)
@@ -264,7 +239,8 @@ def _with_findings(real: Dataset, films: Dataset) -> dict[str, tuple[np.ndarray,
     return found
 
 
-def _alike(films: Dataset, real: Dataset, count: int) -> tuple[Share | None, list[str]]:
+def alike_beside(films: Dataset, real: Dataset, count: int) -> tuple[Share | None, list[str]]:
+    """MS-SSIM of pairs among so many films, beside that of as many real ones; or None and the line why not."""
     from ..metrics.diversity import WINDOW, alike
 
     if films.resolution < 2 * WINDOW:

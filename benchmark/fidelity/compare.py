@@ -16,6 +16,10 @@ SEEN = 1.5
 """A ratio to the floor above this, with an interval that is above 1, is an alarm."""
 
 
+ALL = "all"
+"""Of an `Agreement`: all structures together."""
+
+
 class Share(Strict):
     """A mean with its 95 % bootstrap interval, and the same of other real films against the real ones."""
 
@@ -47,6 +51,31 @@ class Distance(Strict):
     def seen(self) -> bool:
         """Whether the films are told from real ones."""
         return self.ratio > SEEN and self.low > 1
+
+
+class Agreement(Strict):
+    """A REAL model on the films' own annotations, beside held-out real films: mean and 95 % interval of a metric."""
+
+    task: str
+    metric: str
+    structure: str
+    films: int
+    value: float
+    low: float
+    high: float
+    real_films: int
+    real: float
+    real_low: float
+    real_high: float
+    odd: float | None = None
+    """Share of the films below what 1 % of the held-out real films lie below, where each film has a value."""
+    odd_p: float | None = None
+
+    @property
+    def worse(self) -> bool:
+        """Whether the annotations agree less with the films than those of real films do: by intervals that do not
+        touch, or more films than chance allows (p < 0.01) are below what real ones reach."""
+        return self.high < self.real_low or (self.odd_p is not None and self.odd_p < 0.01)
 
 
 class InSpace(Strict):

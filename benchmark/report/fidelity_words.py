@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..fidelity.compare import InSpace, Share
+from ..fidelity.compare import ALL, InSpace, Share
 from ..results.fidelity_rows import FidelityRow
 from ..results.rows import Results
 
@@ -41,9 +41,28 @@ def fidelity_notes(results: Results) -> list[str]:
         for row in results.fidelity
         if row.repeats is not None and row.repeats > (row.repeats_real or 0.0) + 0.02
     ]
+    said += [f"{row.size}: {words}" for row in results.fidelity for words in _further(row)]
     if fidelity_tables(results):
         said.append(
             "value: Fréchet distance from the real films, and (floor) that of real films from real ones; ratio: of both; of "
             "the first seed's films; other shares in brackets are those of real films; more: cxrbench audit"
         )
+    return said
+
+
+def _further(row: FidelityRow) -> list[str]:
+    """Diversity, and what a REAL model says of the annotations, each beside that of real films."""
+    said = []
+    if row.alike is not None:
+        one = row.alike
+        said.append(
+            f"MS-SSIM of pairs of films {one.value:.2f} ({one.low:.2f} to {one.high:.2f}), of real films {one.real:.2f}; "
+            "higher: more alike"
+        )
+    said += [
+        f"{one.metric} of a REAL model on the films' own annotations {one.value:.3f} ({one.low:.3f} to {one.high:.3f}, "
+        f"{one.films} films), on held-out real films {one.real:.3f} ({one.real_films} films)"
+        for one in row.agreement
+        if one.structure == ALL
+    ]
     return said

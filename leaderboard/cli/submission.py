@@ -14,7 +14,7 @@ import typer
 from ...benchmark.cli.options import Json
 
 app = typer.Typer(
-    no_args_is_help=True, help="Entries for the leaderboard: new, pack, check, reproduce, rescore, convert."
+    no_args_is_help=True, help="Entries for the leaderboard: new, pack, check, reproduce, rescore, fidelity, convert."
 )
 
 Dir = Annotated[Path, typer.Option("--dir", help="The folder of entries.")]
@@ -172,6 +172,32 @@ def reproduce(
     print(f"{twin.folder}: the twin of {name}")
     print(twin.comparison.sentence if twin.comparison else "no gain of both to compare")
     print(f"cxrbench submission check {twin.folder}")
+
+
+@app.command()
+def fidelity(
+    name: Annotated[str, typer.Argument(help="The entry, DIR/NAME.")],
+    task: Annotated[str, typer.Option(help="Only runs of this task; default: all of them.")] = "",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "cpu",
+    directory: Dir = ROOT,
+) -> None:
+    """Fit an entry's provider again from its first seed, and write the numbers of its films into its runs that have none.
+
+    No model of the task is trained, and no other number changes. Films that are others than those of the record are refused.
+    Numbers that were written so before are computed again and compared. Exit status 1 where a run got none.
+    """
+    from ...benchmark.progress import Progress
+    from ..made_again import make_again
+
+    found = make_again(directory / name, task=task, device=device, progress=Progress())
+    for one in found:
+        print(f"{one.run}: {one.words}")
+    print(f"cxrbench submission check {directory / name}")
+    if bad := [one.run for one in found if one.failed]:
+        print(
+            f"error: {len(bad)} of {len(found)} runs have no numbers of their films: {', '.join(bad)}", file=sys.stderr
+        )
+        raise SystemExit(1)
 
 
 @app.command()

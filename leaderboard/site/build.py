@@ -22,7 +22,7 @@ from ..guard import load_guarded
 from ..published import tables
 from ..standings import Board, Standing, boards
 from ..twins import compared
-from . import exports, pages, tells, throughput
+from . import exports, foretells, pages, tells, throughput
 from .sibling import Held
 from .words import DIVISIONS, by_entry, rank, signed, slug, worth_films
 from .writing import Writer, without_collecting
@@ -79,6 +79,7 @@ def write_site(
         groups=by_films(found),
         providers=dict(sorted(providers.items())),
     )
+    writer.page(foretells.PAGE, "foretells.html.j2", here="foretells", **foretells.foretells_page(found))
     writer.page("published.html", "published.html.j2", here="published", tables=list(tables().values()))
     held: Held = {}
     for board in found:

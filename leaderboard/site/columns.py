@@ -13,6 +13,7 @@ from ...benchmark.report.words import amount, duration, memory, probability, rat
 from ...benchmark.results.rows import CostRow
 from ...benchmark.significance.worth import in_films
 from ..arms import REAL, SYNTHETIC
+from ..fidelity import NUMBERS, SPACES, Number, why_none
 from ..standings import Board, Place, Standing
 from . import words
 
@@ -41,6 +42,8 @@ class Column(Generic[Of]):
     value: Callable[[Of], Cell]
     hint: str = ""
     text: bool = False
+    folded: bool = False
+    """Whether it is one of the films' own numbers, which a switch shows and hides; hidden first on small screens."""
 
 
 Columns = list[Column[Standing]]
@@ -62,6 +65,7 @@ def board_columns(board: Board) -> Columns:
         *_difference_columns(board),
         Column("seeds", "Seeds", seeds),
         *_cost_columns(board),
+        *fidelity_columns(board),
         Column(
             "date", "Date", lambda one: Cell(one.attempt.created[:10], one.attempt.created), "of the run", text=True
         ),
@@ -165,6 +169,26 @@ def _cost_columns(board: Board) -> Columns:
     ]
 
 
+def fidelity_columns(board: Board) -> Columns:
+    """The films' own numbers at the size that ranks: distances in every space, shares in the first of these that an entry
+    has, diversity, agreement, repeats, copies. A number that no entry has is no column."""
+    there = {
+        one.name: [found for other in board.all if (found := one.value(other.attempt, board.size))] for one in NUMBERS
+    }
+    spaces = [space for space in SPACES if there[f"fd_ratio:{space}"]]
+    return [
+        Column(
+            f"films-{one.name.replace(':', '-').replace(' ', '-')}",
+            one.label(found.films for found in there[one.name] if found.films and not one.counted),
+            number_of(one, board.size),
+            one.about,
+            folded=True,
+        )
+        for one in NUMBERS
+        if there[one.name] and (not one.share or one.space in spaces[:1])
+    ]
+
+
 # ----------------------------------------------------------------------------------------------- cells of a standing
 
 
@@ -233,6 +257,22 @@ def difference_at(board: Board, size: str, arm: str) -> Callable[[Standing], Cel
             return NONE
         found = one.arms[size, arm].difference
         return Cell(words.signed(found.value, metric), found.value, words.interval(found, metric))
+
+    return value
+
+
+def number_of(number: Number, size: str) -> Callable[[Standing], Cell]:
+    """A number of the films of a size, with its interval; copies and repeats in per cent of films."""
+
+    def value(one: Standing) -> Cell:
+        found = number.value(one.attempt, size)
+        if found is None:
+            return Cell("–", None, why_none(number, one.attempt, size), "quiet")
+        if number.counted:
+            of = f"of {found.films:,}" if found.films else ""
+            return Cell(f"{100 * found.value:.3g} %", found.value, of, "worse" if found.value > 0.02 else "")
+        small = "" if found.low is None or found.high is None else f"{found.low:.3g} to {found.high:.3g}"
+        return Cell(f"{found.value:.3g}", found.value, small)
 
     return value
 

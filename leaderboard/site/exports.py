@@ -16,6 +16,7 @@ from ...benchmark.results.rows import CostRow
 from ...benchmark.significance.worth import Worth
 from ..arms import REAL, SYNTHETIC, placebo_of
 from ..attempts import Attempt
+from ..fidelity import NUMBERS, Found, Number
 from ..gains import Gain
 from ..standings import Arm, Board, Rank, Standing
 from .columns import Cell, Column, arm_of, copies_of, gain_of, real_of, seeds, verdict, worth_at
@@ -70,6 +71,8 @@ def _standing(board: Board, one: Standing) -> dict[str, Any]:
         "arms": [_arm(arm) for arm in one.arms.values()],
         "structures": {name: structure_gain(board, attempt, name) for name in board.structures},
         "cost": [row.model_dump() for row in attempt.costs],
+        "fidelity": [row.model_dump(by_alias=True) for row in attempt.fidelity],
+        "copies": {size: {"copies": one.copies, "films": one.films} for size, one in attempt.copied.items()},
     }
 
 
@@ -144,6 +147,30 @@ def _of_worth(show: Callable[[Worth], object]) -> Callable[[_Line], object]:
     return lambda line: show(line.arm.worth) if line.arm.worth else None
 
 
+def _of_films(number: Number, show: Callable[[Found], object]) -> Callable[[_Line], object]:
+    """A number of the films of a line's size; REAL has no films."""
+
+    def value(line: _Line) -> object:
+        found = None if line.arm.arm == REAL else number.value(line.one.attempt, line.arm.size)
+        return show(found) if found else None
+
+    return value
+
+
+def _film_columns() -> dict[str, Callable[[_Line], object]]:
+    """Each number of the films: its value, its interval, and how many films it is of."""
+    found = {}
+    for number in NUMBERS:
+        name = number.name.replace(":", "_").replace(" ", "_")
+        found[name] = _of_films(number, lambda one: one.value)
+        if not number.counted:
+            found[f"{name}_low"] = _of_films(number, lambda one: one.low)
+            found[f"{name}_high"] = _of_films(number, lambda one: one.high)
+        if not number.share:  # those of a space are of as many films as its distance
+            found[f"{name}_films"] = _of_films(number, lambda one: one.films)
+    return found
+
+
 CSV: dict[str, Callable[[_Line], object]] = {
     "division": lambda line: line.one.attempt.entrant.division.value,
     "rank": _of_rank(lambda rank: rank.first),
@@ -185,6 +212,7 @@ CSV: dict[str, Callable[[_Line], object]] = {
     "peak_memory_bytes": _of_cost(lambda cost: cost.peak_memory_bytes),
     "device": _of_cost(lambda cost: _plain(cost.device)),
     "created": lambda line: line.one.attempt.created,
+    **_film_columns(),
 }
 """The columns of the CSV by their headings; None is an empty cell."""
 

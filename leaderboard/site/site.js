@@ -1,5 +1,5 @@
 // Sorting and filtering of a board's tables. Without it they are plain tables in the order of their ranks.
-// What is shown is kept in the address (#sort=gain&dir=desc&filter=gan&ranked=1), so that a link shows the same.
+// What is shown is kept in the address (#sort=gain&dir=desc&filter=gan&ranked=1&films=0), so that a link shows the same.
 // Of a long table the first rows are shown until all are asked for (&all=1): a browser lays out what is shown alone.
 "use strict";
 (() => {
@@ -7,6 +7,8 @@
   if (!tables.length) return;
   const filter = document.getElementById("filter");
   const ranked = document.getElementById("ranked");
+  const films = document.getElementById("films");  // the columns of the films' own numbers: hidden first on small screens
+  const small = matchMedia("(max-width: 40rem)").matches;
   const count = document.getElementById("count");
   const rows = tables.flatMap((table) =>
     [...table.tBodies[0].rows].map((row, order) => ({
@@ -74,12 +76,17 @@
     more.hidden = !left;
   }
 
+  function fold() {
+    for (const table of tables) table.classList.toggle("folded", films !== null && !films.checked);
+  }
+
   function keep() {
     const kept = new URLSearchParams();
     if (sort) { kept.set("sort", sort); kept.set("dir", direction); }
     if (filter.value) kept.set("filter", filter.value);
     if (ranked.checked) kept.set("ranked", "1");
     if (all) kept.set("all", "1");
+    if (films && films.checked === small) kept.set("films", films.checked ? "1" : "0");
     const text = kept.toString();
     history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
   }
@@ -92,6 +99,8 @@
     filter.value = given.get("filter") ?? "";
     ranked.checked = given.get("ranked") === "1";
     all = given.get("all") === "1";
+    if (films) films.checked = given.has("films") ? given.get("films") === "1" : !small;
+    fold();
     order();
     narrow();
   }
@@ -117,6 +126,7 @@
   }
   filter.addEventListener("input", () => { narrow(); keep(); });
   ranked.addEventListener("change", () => { narrow(); keep(); });
+  films?.addEventListener("change", () => { fold(); keep(); });
   more.addEventListener("click", () => { all = true; narrow(); keep(); });
   addEventListener("hashchange", read);
   document.querySelector(".tools").hidden = false;

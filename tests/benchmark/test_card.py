@@ -46,7 +46,7 @@ WHOSE = ("--licence", "CC0-1.0", "--creator", "The authors", "--url", "https://e
 @pytest.fixture(autouse=True)
 def without_networks(monkeypatch):
     monkeypatch.setattr("cxrbench.benchmark.fidelity.audit.imagenet_space", lambda: None)
-    monkeypatch.setattr("cxrbench.benchmark.fidelity.audit._alike", lambda films, real, count: (None, []))
+    monkeypatch.setattr("cxrbench.benchmark.fidelity.audit.alike_beside", lambda films, real, count: (None, []))
 
 
 @pytest.fixture(scope="module")

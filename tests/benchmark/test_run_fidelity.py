@@ -22,6 +22,7 @@ from cxrbench.benchmark.results.finished import Harvest
 from cxrbench.benchmark.results.rows import Results
 from cxrbench.benchmark.runs.kept import Kind, contents
 from cxrbench.benchmark.runs.request import Request, execute, prepare
+from cxrbench.benchmark.runs.store import MODEL, Level
 
 from ..toys.toy_films import chests, run_here
 
@@ -46,7 +47,6 @@ def results_of(harvest: Harvest) -> Results:
 
 def test_the_headlines_size_has_the_numbers_that_an_audit_of_its_films_gives(harvest, monkeypatch):
     monkeypatch.setattr("cxrbench.benchmark.fidelity.audit.imagenet_space", lambda: None)
-    monkeypatch.setattr("cxrbench.benchmark.fidelity.audit._alike", lambda films, real, count: (None, []))
     rows = lean_rows(harvest, Progress())
     assert [(row.size, row.films, row.note) for row in rows] == [("tiny", 30, "")], "the size that the boards rank by"
     cell = next(one for one in harvest.plan.cells if one.slot.size == "tiny" and one.synthetic_key)
@@ -56,6 +56,23 @@ def test_the_headlines_size_has_the_numbers_that_an_audit_of_its_films_gives(har
     for mine, theirs in zip(rows[0].spaces, whole.spaces, strict=True):
         assert mine.model_copy(update={"parts": {}}) == theirs.model_copy(update={"parts": {}})
     assert rows[0].repeats == whole.repeats > 0.5, "30 films of 4"
+    assert rows[0].alike == whole.alike and (whole.alike is None or whole.alike.value > whole.alike.real)
+
+
+def test_the_runs_own_real_model_is_asked_about_the_annotations(harvest, monkeypatch):
+    (row,) = lean_rows(harvest, Progress())
+    first = row.agreement[0]
+    assert (first.structure, first.metric, first.films, first.real_films) == ("all", "DSC", 30, 16)
+    assert [one.structure for one in row.agreement] == ["all", "left_lung", "right_lung"]
+    assert 0 < first.low <= first.value <= first.high < 1
+    (cell,) = (one for one in harvest.plan.cells if one.arm == "real" and one.slot.size == "tiny")
+    harvest.store.path(Level.RECORDS, cell.key).joinpath(MODEL).write_text("{}", encoding="utf-8")
+    monkeypatch.setattr(lean, "FORM", 0)
+    (row,) = lean_rows(harvest, Progress())
+    assert row.agreement == [] and row.note.startswith("its annotations are not asked about") and row.spaces
+    harvest.store.path(Level.RECORDS, cell.key).joinpath(MODEL).unlink()
+    (row,) = lean_rows(harvest, Progress())
+    assert (row.agreement, row.note) == ([], "")
 
 
 def test_numbers_are_kept_and_made_again_where_they_are_damaged(harvest, monkeypatch):

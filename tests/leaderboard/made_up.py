@@ -6,14 +6,18 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from cxrbench.benchmark.fidelity.compare import Agreement as FilmsAgreement
+from cxrbench.benchmark.fidelity.compare import Distance, InSpace, Share
 from cxrbench.benchmark.metrics.scores import AVERAGE
 from cxrbench.benchmark.registry import TASKS, plugins
+from cxrbench.benchmark.results.fidelity_rows import FidelityRow
 from cxrbench.benchmark.results.gains import CurvePoint, PlaceboCurve
 from cxrbench.benchmark.results.rows import CostRow, MetricInfo
 from cxrbench.benchmark.runs.record import DataIdentity, ProviderIdentity
 from cxrbench.benchmark.settings import plain
 from cxrbench.benchmark.speed.rates import Row, Throughput
 from cxrbench.leaderboard.attempts import Attempt, BoardKey, Division, Entrant, Protocol
+from cxrbench.leaderboard.fidelity import SPACES
 
 DSC = MetricInfo(name="dsc", label="DSC", percent=True)
 ORGANS = ("left_lung", "heart", "right_lung")
@@ -195,3 +199,37 @@ def rate_row(
         "packages": {"torch": "2.6.0"},
     }
     return Row.model_validate(values | fields)
+
+
+def films_row(
+    ratio: float, *, size: str = "31", films: int = 123, alike: float | None = 0.4, agreement: float | None = 0.9
+) -> FidelityRow:
+    """What a run may say of its films: distances of `ratio` floors in every space, and the rest around it."""
+    share = Share(value=1 / ratio, low=0.9 / ratio, high=1.1 / ratio, real=0.9, real_low=0.85, real_high=0.95)
+    return FidelityRow(
+        size=size,
+        fold="official",
+        seed=0,
+        films=films,
+        resolution=64,
+        digest="d" * 64,
+        real="e" * 64,
+        spaces=[_space(space, ratio + place, films, share) for place, space in enumerate(SPACES)],
+        repeats=0.0,
+        repeats_real=0.0,
+        alike=None if alike is None else share.model_copy(update={"value": alike, "low": alike, "high": alike}),
+        agreement=[] if agreement is None else [_agreement(agreement)],
+    )
+
+
+def _space(name: str, ratio: float, films: int, share: Share) -> InSpace:
+    distance = Distance(films=films, distance=2 * ratio, floor=2.0, ratio=ratio, low=0.8 * ratio, high=1.2 * ratio)
+    shares = dict.fromkeys(("precision", "recall", "density", "coverage"), share)
+    kernel = {"kernel": 0.1, "kernel_error": 0.01, "kernel_real": 0.0}
+    return InSpace(space=name, about="made up", dimensions=16, frechet=distance, **kernel, **shares)
+
+
+def _agreement(value: float) -> FilmsAgreement:
+    numbers = {"value": value, "low": value - 0.01, "high": value + 0.01, "films": 200, "real_films": 123}
+    beside = {"real": 0.95, "real_low": 0.94, "real_high": 0.96}
+    return FilmsAgreement(task=KEY.task, metric="DSC", structure="all", **numbers, **beside)
