@@ -13,7 +13,7 @@ import re
 import stat
 import tomllib
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -215,7 +215,7 @@ def _looked_at(text: str, name: str) -> dict[str, Any]:
     return objects[-1] if objects and whole is None else {}
 
 
-def _parsed(text: str, fractions: list[str], **hook: Callable[[Any], None]) -> Any:
+def _parsed(text: str, fractions: list[str], **hook: Any) -> Any:
     return json.loads(text, parse_constant=_no_constant, parse_int=_integer, parse_float=fractions.append, **hook)
 
 

@@ -101,8 +101,7 @@ def watched(prepared: Prepared, watcher: Watcher) -> list[Outcome]:
     failures: list[Outcome] = []
     if not prepared.left:
         return failures
-    for line in refuse_before_it_starts(prepared):
-        say(f"note   {line}")
+    refuse_before_it_starts(prepared, say)
     try:
         with watcher.showing():
             for outcome in execute(prepared):

@@ -257,8 +257,8 @@ def cell_count(task: Task, data: Dataset, slot: Slot, films: Dataset, synthetic:
     if slot.arm in (ArmName.SYNTHETIC, ArmName.MIXED):
         made = copies(task.learnt_from(films), synthetic, seed=0)
     name = ArmName.REAL if slot.arm is ArmName.FINETUNE else slot.arm
-    real = None if name is ArmName.SYNTHETIC else films
-    arm = Arm(name, real, made, None, task.validation_set(data, slot), task.structures(data))
+    learnt = None if name is ArmName.SYNTHETIC else films
+    arm = Arm(name, learnt, made, None, task.validation_set(data, slot), task.structures(data))
     trainings: list[TrainingCount] = []
     how = "fake"
     for called, settings in task.counted(task.settings).items():

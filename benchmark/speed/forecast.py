@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from .here import memory_of, processor
 from .rates import Row, read_throughput
 
 TIME_LIMIT = 1800.0
+BEFOREHAND = 120.0
+"""Seconds that a count may take which nobody asked for, before a run starts."""
 COUNTING = "cxrbench.benchmark.speed.counting"
 PROCESSOR = "cpu"
 LIGHT = "quick"
@@ -40,10 +42,10 @@ class Device:
         most = bytes_of_text(memory) if memory else 0
         if on == PROCESSOR:
             try:
-                chip = processor(threads)
+                here = processor(threads)
             except ProviderError as error:
                 return cls(memory=most or memory_of(on), note=f"not known: {one_line(error)}")
-            return cls(chip=chip, memory=most or chip.memory)
+            return cls(chip=here, memory=most or here.memory)
         if on and on not in CHIPS and Path(on).exists():
             return cls(rows=tuple(read_throughput(Path(on)).rows), memory=most)
         chip = chip_of(on) if on else None
@@ -109,35 +111,35 @@ def stages(prepared: Prepared) -> list[Stage]:
     return [_stage(size, what, steps) for (size, what, *_), steps in groups.items()]
 
 
-def refuse_before_it_starts(prepared: Prepared) -> list[str]:
-    """InputError, one line, where a fit or a training that is left to do needs more memory than its device has; else what
-    could not be counted, in words. One of each is counted, without its memory: batches and networks are those of all.
+def refuse_before_it_starts(prepared: Prepared, say: Callable[[str], None]) -> None:
+    """InputError, one line, where a fit or a training that is left to do needs more memory than its device has; what is
+    counted, and what could not be, is said. One of each is counted, without its memory: batches and networks are those of all.
     Nothing is counted at `quick`, for other machines, and where the memory of the device is not known."""
     request, device = prepared.request, prepared.plan.device
     if request.preset == LIGHT or request.engine != "processes" or not (memory := memory_of(device)):
-        return []
-    notes = []
+        return
     for kind in dict.fromkeys(step.kind for step in prepared.left):
         step = next(one for one in prepared.left if one.kind == kind)
         cell = step.cell.identity
+        what = "fit" if isinstance(step, Synthesise) else cell.arm
+        say(f"note   counting the memory of {what} {cell.size}: two minutes at most")
         try:
-            stage = _stage(cell.size, "fit" if isinstance(step, Synthesise) else cell.arm, [step], real=False)
+            stage = _stage(cell.size, what, [step], real=False, seconds=BEFOREHAND)
         except ProviderError as error:
-            notes.append(f"its memory is not known beforehand: {one_line(error)}")
+            say(f"note   its memory is not known beforehand: {one_line(error)}")
             continue
         films = stage.count.host_bytes if device == PROCESSOR else 0
         refuse_what_cannot_fit([stage], Device(memory=max(1, memory - films)))
-    return notes
 
 
-def _stage(size: str, what: str, steps: Sequence[Step], *, real: bool = True) -> Stage:
+def _stage(size: str, what: str, steps: Sequence[Step], *, real: bool = True, seconds: float = TIME_LIMIT) -> Stage:
     step = steps[0]
     fit = isinstance(step, Synthesise)
     label = f"fit {step.name} {size}" if fit else f"{what} {size}"
     ask = CountAsk(work=step.work, cell=step.cell, fit=fit, real=real)
     line = ask.model_dump_json() + "\n"
-    limit = "it is limited to half an hour"
-    found = run_apart(COUNTING, line, threads=step.threads, time_limit=TIME_LIMIT, label=f"count {label}", hint=limit)
+    limit = f"it is limited to {seconds / 60:.0f} minutes"
+    found = run_apart(COUNTING, line, threads=step.threads, time_limit=seconds, label=f"count {label}", hint=limit)
     return Stage(label, len(steps), step.name if fit else "", step.cell.identity.preset, Count.model_validate(found))
 
 
