@@ -21,6 +21,8 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
+import pytest
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = (
     "--headless",
@@ -57,6 +59,9 @@ KEYS = {
 def find_browser() -> str | None:
     """The path of an installed Chromium, or None."""
     return next((path for path in map(shutil.which, NAMES) if path), None)
+
+
+needs_browser = pytest.mark.skipif(find_browser() is None, reason="no Chromium is installed")
 
 
 class BrowserError(Exception):

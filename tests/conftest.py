@@ -6,7 +6,11 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from collections.abc import Iterator
+
 import pytest
+
+from .browser import Browser
 
 
 @pytest.fixture(autouse=True)
@@ -15,3 +19,10 @@ def home(tmp_path_factory, monkeypatch):
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("CXRBENCH_HOME", str(folder))
     return folder
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A headless browser that the tests of a module share; they are marked `needs_browser`."""
+    with Browser() as opened:
+        yield opened

@@ -28,9 +28,10 @@ from cxrbench.benchmark.reader_study.preference_score import in_words, opinions_
 from cxrbench.benchmark.reader_study.study import read_folder
 from cxrbench.benchmark.runs.store import Level
 
-from .. import browser
+from ..accessible import SCHEMES, grave
+from ..browser import needs_browser
 from .conftest import TEST_FILMS, Fabricated, TinyTask
-from .test_reader_study import left_the_page, needs_browser
+from .test_reader_study import left_the_page
 
 ORGANS = ("left_lung", "heart")
 SIDE = 128
@@ -325,12 +326,6 @@ def test_the_command_builds_and_scores(run, tmp_path):
 # ----------------------------------------------------------------------------------------------------- the browser
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[browser.Browser]:
-    with browser.Browser() as opened:
-        yield opened
-
-
 @needs_browser
 def test_a_reader_chooses_comments_reloads_goes_on_and_exports_what_is_scored(run, tmp_path, chromium):
     said = build_preference(plan(run[0]), tmp_path / "out")
@@ -399,3 +394,13 @@ def test_nothing_sticks_out_and_1_and_2_are_side_by_side(run, tmp_path, chromium
     assert place["one"]["width"] == place["two"]["width"] > 150
     if not mobile:
         assert place["film"]["top"] == place["one"]["top"] and place["film"]["right"] <= place["one"]["left"]
+
+
+@needs_browser
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_axe_finds_nothing_grave_on_the_first_screen(run, tmp_path, chromium, scheme):
+    build_preference(plan(run[0]), tmp_path / "out")
+    chromium.open((tmp_path / "out" / "study.html").as_uri())
+    chromium.evaluate("localStorage.clear()")
+    chromium.reload()
+    assert grave(chromium, scheme) == []

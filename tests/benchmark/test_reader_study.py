@@ -34,7 +34,8 @@ from cxrbench.benchmark.reader_study.study import Item, Study, read_key
 from cxrbench.benchmark.runs.job import Cell, Synthesise
 from cxrbench.benchmark.runs.request import Request
 
-from .. import browser
+from ..accessible import SCHEMES, grave
+from ..browser import needs_browser
 
 SIDE = 20
 PUBLISHED = """\
@@ -415,14 +416,7 @@ def test_the_command_builds_and_scores(tmp_path):
 # ----------------------------------------------------------------------------------------------------- the browser
 
 
-needs_browser = pytest.mark.skipif(browser.find_browser() is None, reason="no Chromium is installed")
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&"
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with browser.Browser() as opened:
-        yield opened
 
 
 def left_the_page(requests: list[str], page: Path) -> list[str]:
@@ -533,6 +527,26 @@ def test_film_and_both_answers_fit_the_window(papers_study, chromium, width, hei
         box = chromium.evaluate(f"document.querySelector('{selector}').getBoundingClientRect().toJSON()")
         assert box["left"] >= 0 and box["top"] >= 0 and box["width"] > 60 and box["height"] > 30
         assert box["right"] <= width + 0.5 and box["bottom"] <= height + 0.5, selector
+
+
+@needs_browser
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_axe_finds_nothing_grave_on_any_screen(tmp_path, chromium, scheme):
+    classes = ("Effusion", "Mass")
+    plan = plan_of(
+        tmp_path, films("made", 1, classes), real=films("realset", 1, classes), per_class=1, asks_finding=True
+    )
+    build_study(plan, tmp_path / "out")
+    chromium.open((tmp_path / "out" / "study.html").as_uri())
+    assert grave(chromium, scheme) == []
+    chromium.press("R", "1", "Enter")
+    assert grave(chromium, scheme) == []
+    chromium.press("r", "1")
+    assert grave(chromium, scheme) == []
+    for _ in range(9):
+        chromium.press("ArrowRight")
+    assert chromium.evaluate("!document.getElementById('end').hidden")
+    assert grave(chromium, scheme) == []
 
 
 # ------------------------------------------------------------------------------------------------------- made for it

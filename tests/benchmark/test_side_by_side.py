@@ -29,6 +29,8 @@ from cxrbench.benchmark.results.models import Models, harvests_of, models_of, sc
 from cxrbench.benchmark.runs.request import Request, execute, prepare
 from cxrbench.benchmark.runs.side_by_side import ModelsRequest, Variant, in_turn, prepare_models
 
+from ..accessible import SCHEMES, violations
+from ..browser import needs_browser
 from ..toys.toy_films import run_here
 
 TOYS = Path(__file__).parents[1] / "toys"
@@ -378,3 +380,12 @@ def test_runs_of_other_task_settings_without_real_films_in_common_are_refused(da
     b = Run(top.folder, top.results.model_copy(update={"arms": ["synthetic"], "cells": []}))
     with pytest.raises(InputError, match="task settings kind=both and task settings kind=top cannot be compared"):
         compare(a, b)
+
+
+@needs_browser
+def test_axe_finds_nothing_wrong_with_the_page_in_light_and_dark(cxrbench, data, chromium):
+    words = ("models", "--task", TASK, "--data", data, "--device", "cpu", "--jobs", "1", "--out", "m")
+    assert cxrbench(*words)[0] == 0
+    for scheme in SCHEMES:
+        chromium.open(Path("m/report.html").resolve().as_uri())
+        assert violations(chromium, scheme) == []

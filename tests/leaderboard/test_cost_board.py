@@ -15,10 +15,9 @@ from cxrbench.leaderboard.cli.board import THROUGHPUT, app
 from cxrbench.leaderboard.site import write_site
 from cxrbench.leaderboard.site.throughput import boards, names, read_all
 
-from .. import browser
+from ..browser import Browser, needs_browser
 from .made_up import attempt, rate_row, rates
 
-needs_browser = pytest.mark.skipif(browser.find_browser() is None, reason="no Chromium is installed")
 GPU = "a graphics card"
 
 
@@ -121,7 +120,7 @@ def test_rows_are_sorted_within_each_board_and_filtered_in_all(site):
         "[...document.querySelectorAll('table.board')].map(table => [...table.tBodies[0].rows]"
         ".filter(row => !row.hidden).map(row => row.cells[2].textContent + ' ' + row.cells[0].innerText))"
     )
-    with browser.Browser() as tab:
+    with Browser() as tab:
         tab.open((site / "cost.html").as_uri())
         tab.click("table.board th[data-key='samples'] button")
         assert tab.evaluate(names_of) == [

@@ -28,11 +28,11 @@ from cxrbench.leaderboard.site.exports import markdown, structure_gain
 from cxrbench.leaderboard.site.words import slug, web_address
 from cxrbench.leaderboard.standings import boards
 
-from .. import browser
+from ..accessible import SCHEMES, violations
+from ..browser import needs_browser
 from . import made_up
 
 attempt = made_up.attempt
-needs_browser = pytest.mark.skipif(browser.find_browser() is None, reason="no Chromium is installed")
 
 HOSTILE = "</a></script><img src=x onerror=alert(1)>\"'&{{ 7 * 7 }}"
 FORMULA = "=HYPERLINK(1)|x"
@@ -463,12 +463,6 @@ def test_a_thousand_entries_are_built(thousand):
 # ------------------------------------------------------------------------------------------------- the browser
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    with browser.Browser() as opened:
-        yield opened
-
-
 @pytest.fixture
 def tab(chromium):
     """The browser with nothing noted, at a desktop's size."""
@@ -633,3 +627,24 @@ def test_a_thousand_entries_stay_usable(thousand, tab):
     tab.click(head("gain"))
     assert tab.evaluate(NAMES) == every[::-1]
     nothing_left(tab, thousand)
+
+
+@needs_browser
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize(
+    "page",
+    [
+        "index.html",
+        "published.html",
+        "cost.html",
+        "boards/scr-official-phantom-quick-v3-*-tells.html",
+        "boards/scr-official-phantom-quick-v3-*[!s].html",
+        "boards/scr-official-jsrt*-v3-*[!s].html",
+        "providers/three_stage.html",
+        "providers/lsgan.html",
+    ],
+)
+def test_axe_finds_nothing_wrong_with_names_and_contrast(site, tab, page, scheme):
+    (path,) = site.glob(page)
+    tab.open(path.as_uri())
+    assert violations(tab, scheme) == []
