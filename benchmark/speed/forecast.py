@@ -113,8 +113,8 @@ def stages(prepared: Prepared) -> list[Stage]:
 
 def refuse_before_it_starts(prepared: Prepared, say: Callable[[str], None]) -> None:
     """InputError, one line, where a fit or a training that is left to do needs more memory than its device has; what is
-    counted, and what could not be, is said. One of each is counted, without its memory: batches and networks are those of all.
-    Nothing is counted at `quick`, for other machines, and where the memory of the device is not known."""
+    counted, and what could not be, is said. One of each is counted, without its memory: batches and networks are those of
+    all. Nothing is counted at `quick`, for other machines, and where the memory of the device is not known."""
     request, device = prepared.request, prepared.plan.device
     if request.preset == LIGHT or request.engine != "processes" or not (memory := memory_of(device)):
         return
