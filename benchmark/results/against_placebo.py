@@ -11,7 +11,8 @@ from ..contracts.task import Task
 from ..metrics.scores import finite
 from ..runs.job import PLACEBO
 from ..significance.gain import FAILED_BY, paired_over_seeds
-from ..significance.worth import Worth, aligned, sentence, worth
+from ..significance.worth import Worth, aligned, worth
+from ..significance.worth_words import sentence
 from .against_real import both_done
 from .averages import primary_by_seed, values_of
 from .finished import Harvest

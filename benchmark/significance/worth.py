@@ -327,7 +327,7 @@ def _interval(arm: _Mean, line: _Line, place: float, side: Side) -> _Interval | 
     at, shares, fitted, seeds, here = line.grid_with(place)
     error = np.sqrt(((arm.shares - shares) ** 2).sum(axis=1))
     freedom, which = np.unique(np.minimum(seeds, arm.count) - 1, return_inverse=True)
-    quantiles = np.array([_quantile(count) for count in freedom.tolist()])[which]
+    quantiles = np.array([_quantile(_LEVEL, count) for count in freedom.tolist()])[which]
     beyond = np.abs(arm.value - fitted) - quantiles * error - line.rounding
     if beyond[here] > 0:  # told from the curve's end, and so, as the curve rises, from all of it
         return _Interval(place, place, side == "below", side == "above")
@@ -339,9 +339,9 @@ def _interval(arm: _Mean, line: _Line, place: float, side: Side) -> _Interval | 
 
 
 @cache
-def _quantile(freedom: int) -> float:
-    """The two-sided 5 % of t."""
-    return float(scipy.stats.t.isf(_LEVEL / 2, freedom))
+def _quantile(level: float, freedom: int) -> float:
+    """The two-sided `level` of t."""
+    return float(scipy.stats.t.isf(level / 2, freedom))
 
 
 def _crossing(at: Values, beyond: Values, inner: int, outer: int) -> float:
@@ -376,40 +376,6 @@ def _flat(line: _Line, low: float, high: float) -> str:
         return ""
     span = f"from {in_films(2**low)} to {in_films(2**high)} real films"
     return f"not identified: {span} the curve is flat within its noise"
-
-
-# --------------------------------------------------------------------------------------------- words
-
-
-def sentence(found: Worth, n: float, *, alone: bool = False) -> str:
-    """What may be said: "with 31 real films, these synthetic ones act like 50 (36 to 71): ×1.6".
-
-    `alone`: the arm saw synthetic films only, and its curve is that of real films alone.
-    """
-    if not found.identified:
-        return found.note
-    start = "alone they are worth" if alone else f"with {in_films(n)} real films, these synthetic ones act like"
-    unit = " real films" if alone else ""
-    if found.censored:
-        above = found.censored == "above"
-        edge = f"more than {in_films(found.largest)}" if above else f"less than {in_films(found.smallest)}"
-        said = f"{start} {edge}{unit}{_range(found)}"
-    else:
-        films, doublings = found.films, found.doublings
-        assert films is not None and doublings is not None
-        ratio = "" if alone else f": ×{2**doublings:.2g}"
-        said = f"{start} {in_films(films)}{unit}{_range(found)}{ratio}"
-    return f"{said} ({found.note})" if found.note else said
-
-
-def _range(found: Worth) -> str:
-    """` (36 to 71)`, with open ends in words; empty without an interval or where it says no more than the answer."""
-    low, high = found.low_films, found.high_films
-    if low is None or high is None or (found.censored and low == high):
-        return ""
-    if found.low_censored:
-        return f" (less than {in_films(low)} to {in_films(high)})"
-    return f" ({in_films(low)} to {'more than ' if found.high_censored else ''}{in_films(high)})"
 
 
 def in_films(count: float) -> str:

@@ -11,7 +11,8 @@ from scipy import stats
 from sklearn.isotonic import IsotonicRegression
 
 from cxrbench.benchmark.errors import InputError
-from cxrbench.benchmark.significance.worth import Curve, aligned, sentence, worth
+from cxrbench.benchmark.significance.worth import Curve, aligned, worth
+from cxrbench.benchmark.significance.worth_words import sentence
 from cxrbench.leaderboard.worth_simulation import REAL_FILMS, SATURATED, coverage
 
 SIZES = np.array([4.0, 8, 16, 32, 64])
