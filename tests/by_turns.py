@@ -27,11 +27,11 @@ from cxrbench.leaderboard.regression.rerun import in_turn
 from .benchmarks.smoke_presets import Pair, pairs
 from .toys.toy_films import chests
 
-MOST_SECONDS = 150.0
+MOST_SECONDS = 600.0
+"""Of one of the two processes of CI."""
 MOST_BYTES = 6 * GB
-SPEED = 50e9
-"""FLOP/s of a training on one thread: a quarter of the 223 GFLOP/s that the throughput board measured of products (AMD
-EPYC); half the trainings there reach more."""
+SPEED = 10e9
+"""FLOP/s of a training on one thread, as `--on cpu` measured it on a busy AMD EPYC; a quiet one does more."""
 PROCESS_SECONDS = 6.0
 """Stated: the start of a step's process, and what it does beside its products."""
 PROCESS_BYTES = GB
@@ -62,8 +62,8 @@ def films_of(pair: Pair, folder: Path) -> Path:
 
 
 def expected(pair: Pair, measured: Mapping[str, Any], counted: Mapping[str, Any]) -> tuple[float, int] | None:
-    """(seconds, bytes) of the smoke run of a pair: measured, or by its counts; None where neither is known, and
-    where the measured one did not finish."""
+    """(seconds, bytes) of the smoke run of a pair: measured, or by its counts, which do not have the network that finds lung
+    regions; None where neither is known, and where the measured one did not finish."""
     if pair.key in measured:
         if "failed" in measured[pair.key]:
             return None
