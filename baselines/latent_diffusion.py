@@ -128,6 +128,7 @@ class Autoencoder(nn.Module):
             norm_num_groups=settings.norm_groups,
             with_encoder_nonlocal_attn=settings.attention,
             with_decoder_nonlocal_attn=settings.attention,
+            use_flash_attention=True,  # the same attention, without a table of all pairs of places
         )
         self.register_buffer("centre", torch.zeros(()))
         self.register_buffer("spread", torch.ones(()))

@@ -60,7 +60,7 @@ QUICK = LDMMasksSettings(
         batch_size=8,
         learning_rate=2e-3,
         decay=True,
-        adversarial_from=300,
+        adversarial_from=500,
         ndf=16,
         n_layers=2,
         timeline=4,
@@ -138,7 +138,7 @@ class LDMMasks(FlowMaps):
         check_sides(s, train.resolution)
         self._fit_maps(train, seed, progress.part("labels", 0, 0.3))
         films = torch.from_numpy(np.array(train.images))[:, None]
-        codes = torch.from_numpy(classes)
+        shares = torch.cat([self.known(part)["beside"] for part in torch.from_numpy(classes).split(SAMPLING_BATCH)])
         with seeded(digest.derive_seed("latent", "networks", seed)):
             built = make_networks(s, train.resolution, beside=self.maps.classes)
         fitting = Fitting(s, seed, self.device, self.checkpoints)
@@ -146,13 +146,13 @@ class LDMMasks(FlowMaps):
         self.curves["autoencoder"], self.along["autoencoder"] = made
 
         def known(rows: Tensor) -> Mapping[str, Tensor]:
-            return self.known(codes[rows.cpu()])
+            return {"beside": shares[rows.to(self.device)]}
 
         made = fitting.denoiser(built, films, self.process, known, progress.part("films", 0.65, 1))
         self.films, self.curves["films"], self.along["films"] = made
         self.weights_used = s.autoencoder.weights_used()
         rng = torch.Generator().manual_seed(digest.derive_seed("latent", "compared", seed))
-        start, beside = self.films.start(COMPARED, rng), known(torch.randint(len(codes), (COMPARED,), generator=rng))
+        start, beside = self.films.start(COMPARED, rng), known(torch.randint(len(shares), (COMPARED,), generator=rng))
         self.compared, self.along[BY_STEPS] = by_steps(
             lambda steps: self.films.draw(self.process(self.films.base), start, beside, steps),
             as_values(films),

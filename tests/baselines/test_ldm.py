@@ -114,6 +114,21 @@ def test_a_latent_is_smaller_by_the_factor_and_a_film_comes_back_at_its_side():
     assert autoencoder.decode(mean).shape == (2, 1, 32, 32)
 
 
+def test_attention_at_the_lowest_level_sees_the_whole_film():
+    film = torch.randn(1, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    other = film.clone()
+    other[..., :2, :2] += 1
+    for attention in (False, True):
+        with seeded(0):
+            autoencoder = Autoencoder(replace(AUTOENCODER, attention=attention)).eval()
+        for layer in autoencoder.modules():
+            if isinstance(layer, nn.GroupNorm):
+                layer.forward = lambda x: x  # it sees the whole film too
+        with torch.no_grad():
+            far = [autoencoder.posterior(one)[0][0, :, 7, 7] for one in (film, other)]
+        assert torch.equal(*far) is not attention
+
+
 def test_latents_of_the_training_films_have_unit_variance_and_decode_takes_them_back():
     autoencoder, films = Autoencoder(AUTOENCODER), torch.from_numpy(np.array(chests().images))[:, None]
     raw = encoded(autoencoder, films)
