@@ -148,8 +148,8 @@ class LDMMasks(FlowMaps):
         def known(rows: Tensor) -> Mapping[str, Tensor]:
             return {"beside": shares[rows.to(self.device)]}
 
-        made = fitting.denoiser(built, films, self.process, known, progress.part("films", 0.65, 1))
-        self.films, self.curves["films"], self.along["films"] = made
+        drawn = fitting.denoiser(built, films, self.process, known, progress.part("films", 0.65, 1))
+        self.films, self.curves["films"], self.along["films"] = drawn
         self.weights_used = s.autoencoder.weights_used()
         rng = torch.Generator().manual_seed(digest.derive_seed("latent", "compared", seed))
         start, beside = self.films.start(COMPARED, rng), known(torch.randint(len(shares), (COMPARED,), generator=rng))
