@@ -120,10 +120,14 @@ class FlowMaps(MultiStage):
         return {"films": pix2pixhd.make_networks(classes, 1, self.settings.films)}
 
     def build(self, films: DatasetInfo) -> Mapping[str, nn.Module]:
+        return {**self.build_flow(films), **super().build(films)}
+
+    def build_flow(self, films: DatasetInfo) -> Mapping[str, nn.Module]:
+        """The networks of the first stage."""
         s: FlowSettings = self.settings.labels
         organs, side = len(films.organs), films.resolution // s.shrink
         flow = FilmUNet(s.unet, organs, side, beside=organs if s.components else 0)
-        return {"labels flow": flow, "labels base": FilmBase(organs, side, s.components), **super().build(films)}
+        return {"labels flow": flow, "labels base": FilmBase(organs, side, s.components)}
 
     def networks(self) -> Mapping[str, nn.Module]:
         if not self.parts:
@@ -136,17 +140,21 @@ class FlowMaps(MultiStage):
         self.parts = {"films": Pix2PixHD(made["films generator"])}
 
     def _fit_parts(self, train: Dataset, classes: np.ndarray, seed: int, progress: Progress) -> None:
+        self._fit_maps(train, seed, progress.part("labels", 0, 0.5))
+        films = Pairs(classes, train.images)
+        self._translate("films", films, self.settings.films, seed, progress.part("films", 0.5, 1))
+
+    def _fit_maps(self, train: Dataset, seed: int, progress: Progress) -> None:
+        """The first stage, on the organs of the films."""
         s: FlowSettings = self.settings.labels
         if train.resolution % s.shrink:
-            raise InputError(f"flow_maps: a side of {train.resolution} cannot be shrunk by labels.shrink={s.shrink}")
+            raise InputError(f"{self.name}: a side of {train.resolution} cannot be shrunk by labels.shrink={s.shrink}")
         check_side(s.unet, train.resolution // s.shrink)
         masks = train.organ_masks()
         reaches = tuple(width * s.reach for width in half_widths(masks))
         self.organ_parts, self.least = self.maps.parts, least_areas(masks)
         maps = F.avg_pool2d(torch.from_numpy(signed_maps(masks, reaches)), s.shrink)
-        self._fit_flow(maps, train.info, seed, progress.part("labels", 0, 0.5))
-        films = Pairs(classes, train.images)
-        self._translate("films", films, self.settings.films, seed, progress.part("films", 0.5, 1))
+        self._fit_flow(maps, train.info, seed, progress)
 
     def _fit_flow(self, maps: Tensor, films: DatasetInfo, seed: int, progress: Progress) -> None:
         """The first stage, on maps float32 (N, O, h, h)."""

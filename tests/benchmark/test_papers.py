@@ -17,7 +17,7 @@ from cxrbench.benchmark.registry import PROVIDERS, TASKS, plugins
 TREE = Path(__file__).parents[2]
 CONTROLS = {"classical", "copy_train", "degraded", "noise"}
 FOLDERS = {group: next(iter(plugins(group).values())).source().parent for group in (PROVIDERS, TASKS)}
-ALL = ["ciano", "karras", "kumar", "lipman", "neff", "sdfn", "xing"]
+ALL = ["ciano", "karras", "kumar", "lipman", "neff", "rombach", "sdfn", "xing"]
 ROW = """title = "A paper"
 [[row]]
 key = "{key}"
