@@ -17,7 +17,7 @@ from cxrbench.benchmark.registry import PROVIDERS, TASKS, plugins
 TREE = Path(__file__).parents[2]
 CONTROLS = {"classical", "copy_train", "degraded", "noise"}
 FOLDERS = {group: next(iter(plugins(group).values())).source().parent for group in (PROVIDERS, TASKS)}
-ALL = ["ciano", "karras", "kumar", "lipman", "neff", "rombach", "sdfn", "xing"]
+ALL = ["ciano", "karras", "kumar", "lipman", "lugmayr", "neff", "rombach", "sdfn", "xing"]
 ROW = """title = "A paper"
 [[row]]
 key = "{key}"
@@ -43,8 +43,8 @@ def test_the_page_is_made_from_the_rows():
 def test_every_provider_and_task_of_a_paper_has_rows_and_what_is_printed_and_no_row_is_about_nothing(group):
     for name in plugins(group).keys() - CONTROLS:
         papers = papers_about(FOLDERS[group], name)
-        assert len(papers) == 1, name
-        assert papers[0].rows and papers[0].printed, name
+        assert len(papers) >= 1, name  # an adapted method stands on two papers
+        assert all(paper.rows and paper.printed for paper in papers), name
     for name in CONTROLS & plugins(group).keys():
         assert not papers_about(FOLDERS[group], name)
     for paper in papers_in(FOLDERS[group]):
