@@ -31,9 +31,10 @@ Agreed = tuple[Agreement, Agreement, Drawing | None]
 Held = dict[tuple[BoardKey, BoardKey], Agreed]
 
 
-def siblings(board: Board, found: Sequence[Board], held: Held) -> list[Sibling]:
+def siblings(board: Board, found: Sequence[Board], held: Held | None = None) -> list[Sibling]:
     """The boards that this one is held against: those of its task, version and preset on films of the other kind. `held`:
     the pairs so far; each is the same from both sides."""
+    held = {} if held is None else held
     return [_sibling(board, other, held) for other in found if _matches(board, other)]
 
 

@@ -39,7 +39,7 @@ def tells_page(board: Board, found: Sequence[Board] = (), held: Held | None = No
         "curves": arms,
         "steps": [_step(step, board) for step in told.steps],
         "about": _about(board),
-        "siblings": siblings(board, found, {} if held is None else held),
+        "siblings": siblings(board, found, held),
     }
 
 

@@ -368,7 +368,7 @@ def test_a_site_without_entries_is_a_site(tmp_path):
     (tmp_path / "submissions").mkdir()
     folders = ["--out", str(tmp_path / "site"), "--entries", str(tmp_path / "submissions")]
     done = CliRunner().invoke(app, ["build", *folders, "--throughput", str(tmp_path / "submissions")])
-    assert done.exit_code == 0 and done.output.startswith("0 entries on 0 boards, 2 pages")
+    assert done.exit_code == 0 and done.output.startswith("0 entries on 0 boards, 3 pages")
     assert "No entry was found" in (tmp_path / "site" / "index.html").read_text()
 
 
