@@ -85,6 +85,7 @@ def allowed(key: str) -> bool:
     spare = {
         "check_every",
         "windows",
+        "adversarial_from",
         "synthetic",
         "synthetic_most",
         "timeline",
