@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,3 +95,9 @@ def takes_more(folder: Path, size: int = ROOM) -> bool:
     except OSError:
         return False
     return True
+
+
+def free(folder: Path) -> int:
+    """Bytes that the disk of a folder has left, which need not be there yet."""
+    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    return shutil.disk_usage(there).free

@@ -14,6 +14,7 @@ from ..contracts.label_by import LabelBy
 from ..contracts.task import ArmName, Task
 from ..data.catalogue import find_dataset
 from ..data.dataset import Annotation, Dataset
+from ..disk import free
 from ..errors import CxrbenchError, InputError, unknown
 from ..home import home
 from ..progress import Progress
@@ -298,7 +299,20 @@ def prepared_plan(request: Common, plan: Plan, store: Store) -> Prepared:
     schedule = Schedule.of(plan, store)
     every = {step.key: (step, chain) for chain in schedule.chains for step in chain}
     done = frozenset(key for key, (step, chain) in every.items() if step_done(step, chain))
+    _check_room([step for key, (step, _) in every.items() if key not in done], plan, store)
     return Prepared(request, plan, store, schedule, done, _job_count(request, plan))
+
+
+def _check_room(left: Sequence[Step], plan: Plan, store: Store) -> None:
+    """InputError where the disk has no room for the pixels of the synthetic films, or copies, of one step that is left."""
+    side, room = plan.data.resolution, free(store.root)
+    cells = [step.cell for step in left if step.cell.slot.arm.uses_provider]
+    most = max((cell.synthetic_count(plan.task, plan.data) for cell in cells), default=0)
+    if (needed := most * side * side) > room:
+        raise InputError(
+            f"{most:,} synthetic films of {side} x {side} pixels take {needed / 1e9:,.1f} GB, but {store.root} has "
+            f"{room / 1e9:,.1f} GB free; ask for fewer (task.synthetic, --ratios) or set CXRBENCH_HOME to a larger disk"
+        )
 
 
 def entry_name(text: str) -> str:

@@ -10,6 +10,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -390,3 +391,16 @@ def test_a_run_on_a_small_disk_goes_on_when_it_has_grown(small_disk, tmp_path, m
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     done = run_toy(tmp_path)
     assert done.returncode == 0, "nothing is to be done, and nothing to be written but the run's folder"
+
+
+def test_more_synthetic_films_than_the_disk_has_room_for_are_refused_before_work_begins(monkeypatch):
+    toy = Request(provider=PROVIDER, task=TASK, arms=ARMS)
+    with pytest.raises(
+        InputError, match=r"^1,000,000,000,000,000 synthetic films of 32 x 32 pixels take .* GB free; ask"
+    ):
+        prepare(replace(toy, overrides=("task.films=1e15",)))
+    usage = type("Usage", (), {"free": 8 * 32 * 32})
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda place: usage)
+    prepare(replace(toy, overrides=("task.films=8",)))
+    with pytest.raises(InputError, match=r"^9 synthetic films of 32 x 32 pixels"):
+        prepare(replace(toy, overrides=("task.films=9",)))
