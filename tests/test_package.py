@@ -237,6 +237,20 @@ def test_a_torch_and_torchvision_that_do_not_match_give_one_line(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_torch_and_torchvision_that_match_are_told_without_importing_torchvision():
+    """Its import takes seconds, and most runs need nothing of it."""
+    code = (
+        "import sys\n"
+        "from cxrbench.benchmark.runs.examine import torch_mismatch\n"
+        "assert torch_mismatch() is None\n"
+        "assert 'torchvision' not in sys.modules\n"
+        "from torchvision.ops import nms\n"
+        "import torch\n"
+        "assert nms(torch.tensor([[0., 0, 2, 2], [0, 0, 2, 2]]), torch.ones(2), 0.5).tolist() == [0]\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 @pytest.mark.parametrize("command", sorted(plugins(COMMANDS).values(), key=lambda plugin: plugin.name))
 def test_a_command_of_what_stands_above_can_be_imported_first(command):
     """Its module takes options from the command line, which takes the command from its module."""

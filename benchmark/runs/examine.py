@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from functools import cache
+from importlib import import_module
+from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -38,11 +42,11 @@ class Said(Strict):
 @cache
 def torch_mismatch() -> str | None:
     """One line when torch and torchvision cannot be imported together, else None."""
-    from importlib import import_module
     from importlib.metadata import version
 
     try:
-        import_module("torchvision")
+        if not _operators_load():
+            import_module("torchvision")
     except (ImportError, RuntimeError, OSError) as error:
         return (
             f"torch {version('torch')} and torchvision {version('torchvision')} do not match "
@@ -50,6 +54,25 @@ def torch_mismatch() -> str | None:
             "pip install --force-reinstall torch torchvision"
         )
     return None
+
+
+def _operators_load() -> bool:
+    """Whether torchvision's library of operators loads into torch, as it does where the two match. To import torchvision
+    takes seconds more: it imports torch's compiler."""
+    found = find_spec("torchvision")
+    names = [
+        str(path) for place in (found and found.submodule_search_locations) or () for path in Path(place).glob("_C*")
+    ]
+    library = next((name for name in names if name.endswith(tuple(EXTENSION_SUFFIXES))), None)
+    if library is None:
+        return False
+    import torch
+
+    try:
+        torch.ops.load_library(library)
+        return hasattr(torch.ops.torchvision, "nms")
+    except OSError:
+        return False
 
 
 def class_of(plugin: Plugin) -> type[Provider]:
