@@ -81,7 +81,8 @@ def run(
     smoke: Annotated[
         bool,
         typer.Option(
-            "--smoke", help="The preset's code, networks and sizes, a handful of steps: does it finish? No result."
+            "--smoke",
+            help="The preset's code, networks and sizes, a handful of steps and films: does it finish? No result.",
         ),
     ] = False,
     verify: Verify = False,

@@ -17,6 +17,7 @@ from ..errors import InputError, unknown
 from ..registry import Plugin
 from ..settings import keyed, plain
 from .examine import Said
+from .few_films import said as few_said
 from .job import Cell
 from .record import CellIdentity, DataIdentity, ProviderIdentity, TaskIdentity
 from .smoke import SAID, is_smoke
@@ -53,6 +54,8 @@ class Plan:
     seeds: tuple[int, ...]
     device: str
     cells: tuple[Cell, ...]
+    films: int = 0
+    """Films of the set, of which a smoke run looks at a few; 0 where that is not told."""
 
     @property
     def provider(self) -> ProviderIdentity:
@@ -67,6 +70,8 @@ class Plan:
         first that it is one."""
         own = () if self.generator is None else self.generator.from_scratch
         smoke = (SAID,) if is_smoke(self.preset) else ()
+        if smoke and self.films > len(self.data):
+            smoke = (*smoke, few_said(len(self.data), self.films))
         return (*smoke, *own, *from_scratch(self.task.initial_weights, plain(self.task.settings)))
 
 
@@ -87,11 +92,13 @@ def make_plan(
     ratios: Sequence[float] = (),
     kept: Mapping[str, int] | None = None,
     sizes: Sequence[str] = (),
+    films: int = 0,
 ) -> Plan:
     """Plan a run. `entry`: the leaderboard's entry in whose name the provider draws. `ratios`: synthetic films to real ones
     that the headline arm is trained with besides the task's own. `kept`: steps of the provider's trainings that a person
-    chose (`of_size`). `sizes`: those of the task that are run, all by default. InputError when the dataset cannot carry
-    the task, when no cell is left, and for ratios without a headline."""
+    chose (`of_size`). `sizes`: those of the task that are run, all by default. `films`: of the whole set, where
+    `data` has a few of it. A smoke run has the first fold alone. InputError when the dataset cannot carry the task, when no
+    cell is left, and for ratios without a headline."""
     task = task.settled(phantom=data.info.phantom)
     task.check(data)
     if task.validates_on_synthetic and label_by is LabelBy.TEACHER:
@@ -110,6 +117,8 @@ def make_plan(
     )
     common = _common(task, task_plugin, data, fit_data, preset, device)
     every = _of_sizes(task.slots(data), sizes)
+    if is_smoke(preset):
+        every = [slot for slot in every if slot.fold == every[0].fold]
     slots = [slot for slot in every if arms is None or slot.arm in arms]
     if arms:
         known = {slot.arm for slot in slots}
@@ -136,6 +145,7 @@ def make_plan(
         seeds=tuple(seeds),
         device=device,
         cells=tuple(planned),
+        films=films,
     )
 
 

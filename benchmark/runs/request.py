@@ -24,6 +24,7 @@ from .asked import ask_provider
 from .chains import Outcome, run_chains, step_done
 from .chosen import known_trainings, named, parse_keep, require_kept
 from .examine import Said, task_class
+from .few_films import few_films, few_rows
 from .further import Further, further_set
 from .job import Step
 from .lock import working
@@ -209,6 +210,12 @@ def prepare(request: Request, progress: Progress | None = None, *, made_now: boo
             "--keep with --entry: an entry's fits are what its code makes of a seed; a person's choice is not"
         )
     data = find_dataset(name, settings.resolution, progress, verify=request.verify)
+    fit_data = find_dataset(name, settings.fit_resolution, progress, verify=request.verify)
+    check_groups(request.groups, data)
+    every = len(data)
+    if request.smoke:
+        rows = few_rows(data, task.needs, request.groups)
+        data, fit_data = few_films(data, rows), few_films(fit_data, rows)
     planned = partial(
         make_plan,
         task=task,
@@ -216,7 +223,8 @@ def prepare(request: Request, progress: Progress | None = None, *, made_now: boo
         provider_plugin=provider_plugin,
         said=said,
         data=data,
-        fit_data=find_dataset(name, settings.fit_resolution, progress, verify=request.verify),
+        fit_data=fit_data,
+        films=every,
         preset=smoke_of(request.preset) if request.smoke else request.preset,
         seeds=range(request.seeds),
         arms=arms,
@@ -231,7 +239,6 @@ def prepare(request: Request, progress: Progress | None = None, *, made_now: boo
         plan = planned(kept=named(kept, known_trainings(plan, store)))
         if not made_now:
             require_kept(plan, store)
-    check_groups(request.groups, data)
     further = tuple(further_set(plan.task, data, one, progress) for one in request.also_test)
     return replace(prepared_plan(request, plan, store), further=further)
 

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -218,11 +218,14 @@ SMOKE = """
 ## Smoke runs
 
 Written by the same command from what `python -m tests.benchmarks.smoke_presets` measured: the preset's networks and sizes,
-two steps of every training, twelve films. Seconds, and the largest resident set of a step's process; beside the processor
-stand its cores and its load, that of other work too.
+two steps of every training, twelve synthetic films, a handful of real ones and one fold, one thread a step. A stage is
+shown with its seconds, and behind the stroke those of a step of its slowest training (its second one; of a film where the
+batch is not counted). Memory: the largest resident set of a step's process. Time of a core is that of all processes for
+what the store did not have yet (REAL and placebo are made once for all providers of a task), and does not depend on other
+work as the seconds do; beside the processor stand its cores and its load.
 
-| what | preset | on | fit | REAL | SYNTHETIC | films a second | most memory |
-|---|---|---|---|---|---|---|---|
+| what | preset | on | fit | REAL | SYNTHETIC | films a second | most memory | of a core |
+|---|---|---|---|---|---|---|---|---|
 """
 MOST = 20e9
 """Bytes that a machine of 23 GB has for one process."""
@@ -234,7 +237,7 @@ def smoke_table(smoked: Mapping[str, dict[str, Any]], kept: Mapping[str, object]
     for pair in pairs():
         found = smoked.get(pair.key)
         if found is not None:
-            rows.append(_smoke_row(pair, found))
+            rows.append(_smoke_row(pair, found, kept))
             continue
         most = max((needed(Count.model_validate(kept[key])) for key in _counts_of(pair) if key in kept), default=0)
         if most > MOST:
@@ -257,16 +260,42 @@ def _counts_of(pair: Pair) -> list[str]:
     return [cell, fit, *([f"fit/{pair.provider}/{pair.preset}"] if home else [])]
 
 
-def _smoke_row(pair: Pair, found: dict[str, Any]) -> str:
-    what = f"`{pair.provider}` on `{pair.task}`"
+def _smoke_row(pair: Pair, found: dict[str, Any], kept: Mapping[str, object]) -> str:
+    head, core = f"| `{pair.provider}` on `{pair.task}` | {pair.preset} |", f"{found.get('core_seconds', 0)} s"
+    if "ended" in found:
+        what = f"ended after {found['ended']}, at: {found['reached']}"
+        return f"{head} {what} | – | – | – | – | {shown_bytes(found['most_bytes'])} | {core} |"
     if "failed" in found:
-        return f"| {what} | {pair.preset} | failed: {found['failed']} | – | – | – | – | – |"
-    stages = [found.get(stage, {}) for stage in ("fit", "real", "synthetic")]
+        return f"{head} failed: {found['failed']} | – | – | – | – | – | {core} |"
     on = f"{found['on']}, {found['cores']} cores, load {found['load']:.0f}"
-    seconds = [f"{one['seconds']:g} s" if one else "–" for one in stages]
+    cell, *fits = _counts_of(pair)
+    stages = [(found.get(stage, {}), keys) for stage, keys in (("fit", fits), ("real", [cell]), ("synthetic", [cell]))]
     rate = found.get("sample", {}).get("films_per_second")
-    most = shown_bytes(max(one.get("bytes", 0) for one in stages))
-    return "| " + " | ".join([what, pair.preset, on, *seconds, "–" if rate is None else f"{rate:g}", most]) + " |"
+    most = shown_bytes(max(one.get("bytes", 0) for one, _ in stages))
+    cells = [
+        on,
+        *(_stage(one, _batch(keys, kept)) for one, keys in stages),
+        "–" if rate is None else f"{rate:g}",
+        most,
+        core,
+    ]
+    return f"{head} {' | '.join(cells)} |"
+
+
+def _batch(keys: Sequence[str], kept: Mapping[str, object]) -> int:
+    """Films of the largest counted step; 0 where nothing is counted."""
+    counts = [Count.model_validate(kept[key]) for key in keys if key in kept]
+    return max((one.batch for count in counts for one in count.trainings), default=0)
+
+
+def _stage(took: Mapping[str, float], batch: int) -> str:
+    """`93 s / 4.1 s`: a stage and a step of it."""
+    if not took:
+        return "–"
+    said = f"{took['seconds']:g} s"
+    if rate := took.get("films_per_second"):
+        said += f" / {batch / rate:.2g} s" if batch else f" / {1 / rate:.2g} s a film"
+    return said
 
 
 if __name__ == "__main__":

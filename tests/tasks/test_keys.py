@@ -212,6 +212,7 @@ def test_what_runs_a_cell_moves_all_keys_and_what_plans_and_starts_it_none(moved
             "chosen",
             "fitting",
             "further",
+            "few_films",
         )
     } & set(moved)
 
