@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InputError
+from .bounded_distances import Distances, blocks, radii
 
 K = 5
 BLOCK = 1024  # rows whose distances are taken at once
@@ -34,21 +35,24 @@ class Neighbours:
 
 def neighbours(real: np.ndarray, synthetic: np.ndarray, k: int = K) -> Neighbours:
     """Of features (M, D) of real and (N, D) of synthetic films. A film lies in the ball of another that is nearer than that
-    one's k-th neighbour of its own side, strictly. InputError for k films or fewer on a side."""
+    one's k-th neighbour of its own side, strictly. InputError for k films or fewer on a side, and for features that are not
+    finite."""
     a, b = np.asarray(real, dtype=np.float64), np.asarray(synthetic, dtype=np.float64)
     if min(len(a), len(b)) <= k:
         raise InputError(f"{len(a)} real and {len(b)} synthetic films: expected more than k = {k} on each side")
-    radii_a, radii_b = _radii(a, k), _radii(b, k)
+    apart = Distances(a, b)
+    radii_a, radii_b = radii(a, k), radii(b, k)
     precise, dense = np.zeros(len(b), dtype=bool), np.zeros(len(b))
     recalled, covered = np.zeros(len(a), dtype=bool), np.zeros(len(a), dtype=bool)
-    for start in range(0, len(a), BLOCK):
-        rows = slice(start, start + BLOCK)
-        apart = squared_distances(a[rows], b)
-        inside = apart < radii_a[rows, None]
-        precise |= inside.any(axis=0)
-        dense += inside.sum(axis=0)
-        recalled[rows] = (apart < radii_b[None]).any(axis=1)
-        covered[rows] = apart.min(axis=1) < radii_a[rows]
+    for rows in blocks(len(a)):
+        for columns in blocks(len(b)):
+            low = apart.at_least(rows, columns)
+            bounds = low, apart.at_most(low, rows, columns)
+            inside = apart.below(bounds, radii_a[rows, None], rows, columns)
+            dense[columns] += inside.sum(axis=0)
+            precise[columns] |= inside.any(axis=0)
+            covered[rows] |= inside.any(axis=1)
+            recalled[rows] |= apart.below(bounds, radii_b[None, columns], rows, columns).any(axis=1)
     return Neighbours(precise.astype(float), recalled.astype(float), dense / k, covered.astype(float))
 
 
@@ -59,16 +63,6 @@ def squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     found += (a * a).sum(axis=1)[:, None]
     found += (b * b).sum(axis=1)[None]
     return np.maximum(found, 0, out=found)
-
-
-def _radii(a: np.ndarray, k: int) -> np.ndarray:
-    """Squared distance of each vector to its k-th neighbour among the others, (N,)."""
-    found = np.empty(len(a))
-    for start in range(0, len(a), BLOCK):
-        apart = squared_distances(a[start : start + BLOCK], a)
-        apart[np.arange(len(apart)), start + np.arange(len(apart))] = 0  # rounding aside
-        found[start : start + BLOCK] = np.partition(apart, k, axis=1)[:, k]
-    return found
 
 
 def nearest(a: np.ndarray, b: np.ndarray, *, itself: bool = False) -> tuple[np.ndarray, np.ndarray]:

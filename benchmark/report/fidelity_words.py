@@ -37,6 +37,11 @@ def fidelity_notes(results: Results) -> list[str]:
     """What the table means, and why a size has no line."""
     said = [f"fidelity of the films of {row.size}: {row.note}" for row in results.fidelity if row.note]
     said += [
+        f"{row.size}: films that were made again from the seed after the run ({row.made_again})"
+        for row in results.fidelity
+        if row.made_again and row.spaces
+    ]
+    said += [
         f"{row.size}: {100 * row.repeats:.0f} % of the films are shown more than once"
         for row in results.fidelity
         if row.repeats is not None and row.repeats > (row.repeats_real or 0.0) + 0.02

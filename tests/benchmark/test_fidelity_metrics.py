@@ -85,6 +85,86 @@ def test_neighbours_agree_with_prdc_exactly(golden, k):
     assert neighbours(real, other, k).means() == pytest.approx(theirs, abs=1e-15)
 
 
+def exactly(real: np.ndarray, synthetic: np.ndarray, k: int) -> tuple[np.ndarray, ...]:
+    """Precision, recall, density and coverage of each film, of sums of squared differences of all pairs."""
+    from scipy.spatial.distance import cdist
+
+    def balls(side: np.ndarray) -> np.ndarray:
+        return np.partition(cdist(side, side, "sqeuclidean"), k, axis=1)[:, k]
+
+    apart = cdist(real, synthetic, "sqeuclidean")
+    inside = apart < balls(real)[:, None]
+    recalled = (apart < balls(synthetic)[None]).any(axis=1)
+    return inside.any(axis=0), recalled, inside.sum(axis=0) / k, inside.any(axis=1)
+
+
+def odd_sides(kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Features of two sides whose distances are hard to tell apart in single precision, and more than one block of them."""
+    rng = np.random.default_rng(11)
+    real, other = rng.standard_normal((1500, 12)), rng.standard_normal((1100, 12))
+    if kind == "far from nothing":
+        return real + 1e6, other + 1e6
+    if kind == "whole numbers, with ties":
+        return np.rint(2 * real[:, :4]), np.rint(2 * other[:, :4])
+    if kind == "copies":
+        return real, np.vstack([real[:700], real[:400]])
+    if kind == "one film":
+        return real, np.repeat(real[:1], 1100, axis=0)
+    if kind == "huge and tiny":
+        return real * 10.0 ** rng.integers(-12, 12, (1500, 1)), other * 1e-9
+    if kind == "few, hardly told apart":
+        return real, real[rng.integers(0, 12, 1100)] + 1e-6 * other
+    return real, other
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "plain",
+        "far from nothing",
+        "whole numbers, with ties",
+        "copies",
+        "one film",
+        "huge and tiny",
+        "few, hardly told apart",
+    ],
+)
+def test_neighbours_of_many_films_are_those_of_all_distances_in_double_precision(kind):
+    real, other = odd_sides(kind)
+    for sides in ((real, other), (other, real)):
+        found = neighbours(*sides, 4)
+        for mine, theirs in zip(vars(found).values(), exactly(*sides, 4), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+
+
+def test_bounds_hold_the_distance_and_are_near_it():
+    from scipy.spatial.distance import cdist
+
+    from cxrbench.benchmark.metrics.bounded_distances import Distances
+
+    rng = np.random.default_rng(12)
+    a, b = rng.standard_normal((300, 700)) + 3, 2 * rng.standard_normal((200, 700))
+    apart, whole = Distances(a, b), slice(None)
+    low = apart.at_least(whole, whole)
+    high, exact = apart.at_most(low, whole, whole), cdist(a, b, "sqeuclidean")
+    assert (low * apart.unit <= exact).all() and (exact <= high * apart.unit).all()
+    assert ((high - low) * apart.unit < 1e-3 * exact).all()
+
+
+def test_a_film_that_is_shown_often_is_at_no_distance_and_few_others_are_as_near():
+    from cxrbench.benchmark.metrics.bounded_distances import radii
+
+    films = np.vstack([np.repeat([[0.1, 0.2]], 3000, axis=0), [[0.1, 0.5], [0.1, 1.2]]])
+    assert (radii(films, 5)[:3000] == 0).all()
+    assert radii(films, 5)[3000:] == pytest.approx([0.09, 1.0])
+
+
+def test_features_that_are_no_numbers_are_an_error():
+    films = np.random.default_rng(0).standard_normal((30, 3))
+    with pytest.raises(InputError, match="not finite"):
+        neighbours(films, np.where(films > 1, np.nan, films))
+
+
 def test_the_standard_error_of_the_kernel_distance_is_that_of_new_films():
     rng = np.random.default_rng(1)
     drawn = [

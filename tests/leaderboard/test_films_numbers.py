@@ -213,25 +213,87 @@ def words_of(folder: Path) -> list[str]:
     return [str(one) for one in film_numbers.check(Subject(load_entry(folder)))]
 
 
-def test_numbers_that_no_films_can_have_are_refused(noise):
-    assert words_of(noise) == []
-    (path,) = noise.glob("runs/*phantom_hard*/results.json")
-    said = json.loads(path.read_text(encoding="utf-8"))
-    row = films_row(2.0).model_dump(mode="json", by_alias=True)
-    row["spaces"][0]["precision"]["high"], row["spaces"][0]["frechet"]["ratio"] = 1.5, 9.0
-    row["spaces"][1]["frechet"]["films"], row["repeats"] = 500, 2.0
-    said["fidelity"] = [row, row | {"seed": 77}]
+def agreed(**changed: object) -> dict[str, object]:
+    """What a REAL model may say of the masks of a run of `scr_official`, as it stands in results.json."""
+    numbers = {"films": 200, "value": 0.9, "low": 0.89, "high": 0.91, "odd": 0.015, "odd_p": 0.4}
+    beside = {"real_films": 123, "real": 0.95, "real_low": 0.94, "real_high": 0.96}
+    return {"task": "scr_official", "metric": "DSC", "structure": "all", **numbers, **beside, **changed}
+
+
+def written(folder: Path, change) -> str:
+    """What the check says where `change` has been made to the first numbers of an entry's films."""
+    (path,) = folder.glob("runs/*phantom_hard*/results.json")
+    whole = path.read_text(encoding="utf-8")
+    said = json.loads(whole)
+    said["fidelity"][0]["agreement"] = [agreed()]
+    change(said["fidelity"][0], said)
     path.write_text(json.dumps(said), encoding="utf-8")
-    found = "\n".join(words_of(noise))
-    for words in (
-        "has precision",
-        "has the ratio 9",
-        "compares 500 films",
-        "has repeats 2",
-        "is there twice",
-        "seed that",
-    ):
-        assert words in found, words
+    found = "\n".join(words_of(folder))
+    path.write_text(whole, encoding="utf-8")
+    return found
+
+
+def at(*place, to):
+    """A change of one number of the row, by its place."""
+
+    def change(row, _):
+        for name in place[:-1]:
+            row = row[name]
+        row[place[-1]] = to
+
+    return change
+
+
+FIRST = ("spaces", 0)
+CHANGES = [
+    (at("films", to=300), "is of 300 films, its record of 240"),
+    (at("resolution", to=512), "of 512 pixels"),
+    (at("fold", to="other"), "seed that the run does not have"),
+    (lambda row, said: said["fidelity"].append(row), "is there twice"),
+    (at("repeats", to=2.0), "has repeats 2"),
+    (at("repeats", to=0.5001), "no share of 240 films"),
+    (at("alike", "value", to=0.9), "has MS-SSIM 0.9"),
+    (at("alike", "low", to=-0.2), "has MS-SSIM"),
+    (at("alike", "real_high", to=1.2), "has MS-SSIM"),
+    (at(*FIRST, "precision", "high", to=1.5), "has precision"),
+    (at(*FIRST, "precision", "value", to=0.1234567), "no share of 123 films in the space grey levels"),
+    (at(*FIRST, "density", "value", to=0.0), "has a density of 0"),
+    (at(*FIRST, "density", "value", to=0.1), "which no 123 films have"),
+    (at(*FIRST, "frechet", "ratio", to=9.0), "has the ratio 9"),
+    (at(*FIRST, "frechet", "low", to=1e5), "outside of its interval"),
+    (at(*FIRST, "frechet", "films", to=200), "compares 200 films"),
+    (at(*FIRST, "kernel_error", to=-1.0), "kernel distance that cannot be"),
+    (at("agreement", 0, "value", to=91.0), "has an agreement of 91"),
+    (at("agreement", 0, "low", to=0.95), "has an agreement of 0.9"),
+    (at("agreement", 0, "real_high", to=1.01), "has an agreement of 0.95"),
+    (at("agreement", 0, "films", to=240), "of 240 films and 123 real ones"),
+    (at("agreement", 0, "real_films", to=200), "of 200 films and 200 real ones"),
+    (at("agreement", 0, "odd", to=0.0123), "odd (p = 0.4)"),
+    (at("agreement", 0, "odd_p", to=None), "without its p"),
+    (at("agreement", 0, "metric", to="AUC"), "its run compares DSC"),
+    (at("agreement", 0, "structure", to="spleen"), "of spleen, which its task does not have"),
+    (lambda row, _: row["agreement"].append(agreed()), "which its task does not have, or twice"),
+]
+
+
+def test_numbers_that_no_films_can_have_are_refused(noise):
+    assert words_of(noise) == [] and written(noise, lambda row, said: None) == ""
+    missed = [words for change, words in CHANGES if words not in written(noise, change)]
+    assert missed == []
+
+
+def test_what_a_real_model_says_of_boxes_is_of_boxes(noise):
+    def boxes(row, said):
+        said["task"]["paired"] = ["hausdorff"]
+        row["agreement"] = [agreed(metric="Hausdorff", value=4.0, high=5.0, odd=None, odd_p=None)]
+
+    assert written(noise, boxes) == "", "a number that may be above 1"
+
+    def more(row, said):
+        said["task"]["paired"] = ["cl"]
+        row["agreement"] = [agreed(metric="cl", films=260, odd=None, odd_p=None)]
+
+    assert written(noise, more) == "", "films with two boxes are two cases"
 
 
 def test_an_entry_that_was_changed_gets_no_numbers(noise):

@@ -133,6 +133,7 @@ SILENT = (
         "benchmark/metrics/diversity.py",
         "benchmark/metrics/frechet.py",
         "benchmark/metrics/kernel_distance.py",
+        "benchmark/metrics/bounded_distances.py",
         "benchmark/metrics/neighbours.py",
     ),
     *("benchmark/bounds.py", "benchmark/console_tables.py", "benchmark/disk.py", "benchmark/processes.py", *NO_NUMBERS),
