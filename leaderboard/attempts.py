@@ -21,7 +21,7 @@ from ..benchmark.report.elsewhere_words import besides
 from ..benchmark.report.words import check_notes
 from ..benchmark.results.fidelity_rows import FidelityRow
 from ..benchmark.results.rows import CostRow, MetricInfo, Results, Status
-from ..benchmark.runs.record import ProviderIdentity, Record
+from ..benchmark.runs.record import OTHER_FILMS, ProviderIdentity, Record
 from .entry import Entry
 
 NATIVE = "native"
@@ -144,8 +144,9 @@ class Attempt:
     @property
     def title(self) -> str:
         """The system's name with what tables must not hide."""
-        name = self.entrant.name
-        return name if self.label_by == NATIVE else f"{name} (labels by {self.label_by})"
+        said = [] if self.label_by == NATIVE else [f"labels by {self.label_by}"]
+        said += [OTHER_FILMS] if self.provider.rest else []
+        return f"{self.entrant.name} ({'; '.join(said)})" if said else self.entrant.name
 
     def average(self, size: str, arm: str, metric: str) -> dict[int, float]:
         """The average of a metric by seed; empty where some structure was not taught."""

@@ -160,6 +160,8 @@ class EntryRun:
     def unranked(self) -> tuple[str, ...]:
         """Why it is shown without a rank, as far as its own plan says; empty where it may be ranked."""
         found, reasons = self.results, []
+        if found.provider.rest:
+            reasons.append("a control: it is given real training films outside of the size")
         if found.seeds != list(range(len(found.seeds))):
             reasons.append(f"its seeds are not 0 to {len(found.seeds) - 1}: a choice of seeds is not ranked")
         if len(found.seeds) < RANKED_SEEDS:

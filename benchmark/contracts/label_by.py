@@ -62,9 +62,7 @@ class PerClass(Provider):
         if not train.info.findings:
             raise InputError(f"--label-by per_class: the training set {train.info.name} has no findings to divide by")
         self.findings = train.info.findings
-        labels = train.labels()
-        rows = {name: np.flatnonzero(labels[:, column]) for column, name in enumerate(self.findings)}
-        rows[NO_FINDING] = np.flatnonzero(~labels.any(axis=1))
+        rows = self._divided(train)
         self.films = {name: len(some) for name, some in rows.items()}
         fitted = [name for name, some in rows.items() if len(some) >= MIN_FILMS]
         if not fitted:
@@ -76,10 +74,18 @@ class PerClass(Provider):
                 generator.checkpoints = self.checkpoints / _folder(name)
             part = progress.part(name, done / total, (done + self.films[name]) / total)
             films = train.select(rows[name], name=f"{train.info.name}, {name}")
+            if self.rest is not None:
+                generator.rest = self.rest.select(self._divided(self.rest)[name]).read_only()
             generator.fit(films.read_only(), seed=derive_seed("per class", name, seed), progress=part)
             self.generators[name] = generator
             self.weights_used = generator.weights_used
             done += self.films[name]
+
+    def _divided(self, films: Dataset) -> dict[str, np.ndarray]:
+        """Rows of the films with each finding, and of those without any."""
+        labels = films.labels()
+        rows = {name: np.flatnonzero(labels[:, column]) for column, name in enumerate(self.findings)}
+        return rows | {NO_FINDING: np.flatnonzero(~labels.any(axis=1))}
 
     def sample(self, n: int, *, seed: int) -> Iterator[Batch]:
         """Films of the generators in turn; labels one-hot, none for the generator of films without findings."""

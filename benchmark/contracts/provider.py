@@ -68,10 +68,16 @@ class Provider(ABC):
     """The networks of `build` that sampling uses, by name; the others are needed for training alone. None: all."""
     initial_weights: ClassVar[tuple[InitialWeights, ...]] = ()
     """What its paper starts from: a run without such weights says so."""
+    takes_rest: ClassVar[bool] = False
+    """Whether it is given the real training films outside of the size (`rest`): a control of what more real films would
+    give. Names, notes and boards say so, and it is never ranked."""
     not_saved: ClassVar[frozenset[str]] = frozenset()
     """Attributes that `save` leaves out: what is asked for right after `fit` alone, as `timeline` is."""
     checkpoints: Path | None = None
     """A folder for the state of a long fit (see `training.loop.train`); set by the engine before `fit`."""
+    rest: Dataset | None = None
+    """With `takes_rest`: those films, set by the engine before `fit`. None where there is no size (a check of the contract,
+    a measurement of speed): the training films may then stand for them."""
     weights_used: str = "none"
     """Where initial weights came from, for the record: 'none' (from scratch) or the sha256 of the file."""
     built_for: DatasetInfo | None = None
@@ -139,7 +145,9 @@ class Provider(ABC):
                 said = f"to keep its networks ({listed}), save() needs to know how they are made: {cure}"
                 raise ProviderError(f"provider {type(self).__name__}: {said}")
             save_networks(networks, folder / NETWORKS)
-        save_attributes(self, folder, {"settings", "device", "checkpoints", *self.not_saved, *networks_among(self)})
+        save_attributes(
+            self, folder, {"settings", "device", "checkpoints", "rest", *self.not_saved, *networks_among(self)}
+        )
 
     @classmethod
     def load(cls, folder: Path, settings: Any = None, *, device: str = "cpu") -> Self:

@@ -35,6 +35,8 @@ class Said(Strict):
     reference_seconds: dict[str, float] = Field(default_factory=dict)
     settings: dict[str, Any]
     keyed: dict[str, Any]
+    takes_rest: bool = False
+    """Whether it is given real training films outside of the size."""
     from_scratch: tuple[str, ...] = ()
     """What starts from scratch at these settings where its paper starts from weights (`Provider.initial_weights`)."""
 
@@ -125,6 +127,7 @@ def describe(job: Describe) -> dict[str, Any]:
         reference_seconds=dict(cls.reference_seconds),
         settings=plain(settings),
         keyed=keyed(settings),
+        takes_rest=cls.takes_rest,
         from_scratch=from_scratch(cls.initial_weights, plain(settings)),
     )
     return said.model_dump(mode="json")

@@ -20,6 +20,7 @@ from .examine import Said
 from .few_films import said as few_said
 from .job import Cell
 from .record import CellIdentity, DataIdentity, ProviderIdentity, TaskIdentity
+from .rest import sizes_with_rest
 from .smoke import SAID, is_smoke
 
 STEPS = Path(__file__).with_name("steps.py")
@@ -35,7 +36,8 @@ class Generator:
     settings: Mapping[str, Any]
     reference_seconds: Mapping[str, float] = field(default_factory=dict)
     from_scratch: tuple[str, ...] = ()
-    """What starts from scratch where its paper starts from weights."""
+    """What starts from scratch where its paper starts from weights; first, of a control that is given other real films,
+    that it is one."""
 
 
 @dataclass(frozen=True)
@@ -114,9 +116,13 @@ def make_plan(
         label_by=label_by.value,
         entry=entry,
         kept=dict(kept or {}),
+        rest=said.takes_rest,
     )
     common = _common(task, task_plugin, data, fit_data, preset, device)
-    every = _of_sizes(task.slots(data), sizes)
+    every, notes = _of_sizes(task.slots(data), sizes), said.from_scratch
+    if said.takes_rest:
+        every, control = sizes_with_rest(provider.name, task, data, every)
+        notes = (control, *notes)
     if is_smoke(preset):
         every = [slot for slot in every if slot.fold == every[0].fold]
     slots = [slot for slot in every if arms is None or slot.arm in arms]
@@ -138,7 +144,7 @@ def make_plan(
     return Plan(
         task=task,
         task_plugin=task_plugin,
-        generator=Generator(provider, provider_plugin, said.settings, said.reference_seconds, said.from_scratch),
+        generator=Generator(provider, provider_plugin, said.settings, said.reference_seconds, notes),
         data=data,
         fit_data=fit_data,
         preset=preset,

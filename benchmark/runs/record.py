@@ -9,6 +9,8 @@ from pydantic import Field
 from ..schema import Strict
 
 SCHEMA = 1
+OTHER_FILMS = "given other real films"
+"""What every name says of a provider that is given real training films outside of the size."""
 
 
 class ProviderIdentity(Strict):
@@ -24,12 +26,15 @@ class ProviderIdentity(Strict):
     label_by: str = "native"
     entry: str = ""
     kept: dict[str, int] = Field(default_factory=dict)
+    rest: bool = False
+    """Whether it is given the real training films outside of the size (`Provider.takes_rest`), which its code says."""
 
     @property
     def title(self) -> str:
         """The name with what tables must not hide: `lsgan (labels by teacher)`."""
         steps = ", ".join(f"{name} {step}" for name, step in self.kept.items())
         said = [] if self.label_by == "native" else [f"labels by {self.label_by}"]
+        said += [OTHER_FILMS] if self.rest else []
         said += [f"kept by eye at {steps}"] if steps else []
         return f"{self.name} ({'; '.join(said)})" if said else self.name
 

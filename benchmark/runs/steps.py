@@ -31,6 +31,7 @@ from .job import Cell, Fitting, Synthesise, Train, Work
 from .leaks import check_copies, check_real, of_no_case, refuse_leaks
 from .parts import curves_of, parts_of
 from .record import Cost, Curve, Downstream, Environment, Fit, Record, Sampled, Value
+from .rest import rest_of
 from .smoke import preset_of
 from .store import FIT, MODEL, SAMPLED, Level, Store
 
@@ -61,6 +62,16 @@ def training_set(work: Work, cell: Cell, task: Task, data: Dataset | None = None
     """The films that the provider of a cell is fitted on. `data`: `work.data`, where it is open and may be shared."""
     films = data if data is not None and work.fit_data == work.data else load_dataset(work.fit_data)
     return task.training_set(films, cell.slot)
+
+
+def _rest(work: Work, cell: Cell) -> Dataset | None:
+    """The real training films outside of the size, for a provider that is given them."""
+    if cell.identity.provider is None or not cell.identity.provider.rest:
+        return None
+    films = rest_of(task_of(work), load_dataset(work.fit_data), cell.slot)
+    if not len(films):
+        raise InputError(f"size {cell.slot.size} of seed {cell.seed} leaves no other real films: name a smaller size")
+    return films.read_only()
 
 
 def synthesise(job: Synthesise, progress: Progress) -> dict[str, Any]:
@@ -179,6 +190,7 @@ def _fit(
     provider = _per_class(plugin, settings, job) if _is_per_class(job) else plugin.make(settings, device=job.device)
     cell = job.cell
     provider.checkpoints = store.checkpoints(str(cell.fit_key))
+    provider.rest = _rest(job.work, cell)
     start = time.perf_counter()
     with kept_in(provider.checkpoints), _looked_at(job, store) as eye:
         _guarded(plugin.name, "fit", lambda: provider.fit(train, seed=cell.draw("fit"), progress=progress))

@@ -15,7 +15,7 @@ from cxrbench.benchmark.papers import as_page, is_about, joined, papers_about, p
 from cxrbench.benchmark.registry import PROVIDERS, TASKS, plugins
 
 TREE = Path(__file__).parents[2]
-CONTROLS = {"classical", "copy_train", "degraded", "noise"}
+CONTROLS = {"classical", "copy_train", "degraded", "noise", "retrieval"}
 FOLDERS = {group: next(iter(plugins(group).values())).source().parent for group in (PROVIDERS, TASKS)}
 ALL = ["ciano", "karras", "kumar", "lipman", "lugmayr", "neff", "rombach", "sdfn", "xing"]
 ROW = """title = "A paper"

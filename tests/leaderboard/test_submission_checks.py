@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -247,6 +248,18 @@ def test_fewer_seeds_and_missing_cells_are_shown_without_a_rank(pack_system, sou
     assert verdict.passed, lines(verdict)
     assert "3 of 15 cells are missing" in lines(verdict)
     assert load_entry(folder).runs[0].unranked == ("3 of 15 cells are missing",)
+
+
+def test_a_control_that_is_given_other_real_films_is_shown_without_a_rank_and_by_its_name(pack_system):
+    entry = load_entry(pack_system(seeds=5))
+    run = entry.runs[0]
+    assert run.unranked == () and from_entry(entry)[0].title == entry.name
+    told = run.results.provider.model_copy(update={"rest": True})
+    given = type(run)(run.path, run.results.model_copy(update={"provider": told}), run.homes)
+    reason = "a control: it is given real training films outside of the size"
+    assert given.unranked == (reason,)
+    (attempt,) = from_entry(replace(entry, runs=(given,)))
+    assert attempt.title == f"{entry.name} (given other real films)" and reason in attempt.unranked
 
 
 def test_a_placebo_that_was_not_planned_at_some_seed_is_missing(pack_system):
