@@ -32,6 +32,8 @@ NO_NUMBERS = (
 what they alone import."""
 BLOCK = 4 << 20
 """Bytes of an array that are read at once."""
+_STATEMENTS = (ast.stmt, ast.excepthandler, ast.match_case)
+"""What statements are in, an import among them: nothing is imported within an expression."""
 _FOR_TYPES = ("TYPE_CHECKING", "typing.TYPE_CHECKING")
 _NUMERIC_PACKAGES = (
     "numpy",
@@ -184,7 +186,7 @@ def _public_face() -> dict[str, str]:
 
 
 def _nodes(tree: ast.AST, *, types: bool) -> Iterator[ast.AST]:
-    """All nodes of a source file; without `types` not those below `if TYPE_CHECKING:`."""
+    """All statements of a source file; without `types` not those below `if TYPE_CHECKING:`."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()
@@ -192,7 +194,7 @@ def _nodes(tree: ast.AST, *, types: bool) -> Iterator[ast.AST]:
         if not types and isinstance(node, ast.If) and ast.unparse(node.test) in _FOR_TYPES:
             waiting.extend(node.orelse)
         else:
-            waiting.extend(ast.iter_child_nodes(node))
+            waiting.extend(child for child in ast.iter_child_nodes(node) if isinstance(child, _STATEMENTS))
 
 
 def source_closure(source: Path) -> list[Path]:
