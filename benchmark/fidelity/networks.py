@@ -55,7 +55,7 @@ def _imagenet(path: Path) -> nn.Module:
         raise InputError(f"{path}: its tensors are not those of {ARCHITECTURE}; expected a timm that has it as in 1.0")
     network.load_state_dict(dict(zip(own, kept.values(), strict=True)))
     network.reset_classifier(0)
-    made: nn.Module = network.eval()
+    made: nn.Module = network.eval().to(memory_format=torch.channels_last)  # a third less time on a processor
     return made
 
 
@@ -126,7 +126,7 @@ def network_features(network: nn.Module, films: Dataset, progress: Progress) -> 
             block = np.asarray(films.images[slice(start, start + BATCH)], dtype=np.float32) / 127.5 - 1
             pictures = torch.from_numpy(block)[:, None]
             pictures = interpolate(pictures, (side, side), mode="bilinear", antialias=True, align_corners=False)
-            said = network(pictures.expand(-1, 3, -1, -1))
+            said = network(pictures.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last))
             if not isinstance(said, torch.Tensor) or said.ndim not in (2, 4):
                 raise InputError(
                     "the network of --weights: expected a tensor (B, D) or (B, D, h, w) for films (B, 3, H, H)"

@@ -173,6 +173,39 @@ def test_labels_in_common_are_put_into_the_order_of_the_runs_findings():
     assert fitted.cases["Edema"].sum() == 0 and fitted.cases["Nodule"].tolist() == cases["Nodule"]
 
 
+def boxed(films: Dataset, findings: list[str]) -> Dataset:
+    """A box of 20 x 20 pixels of each of these findings on each film."""
+    rows = [(name, finding, 10.0, 12.0, 20.0, 20.0) for name in films.ids for finding in findings]
+    boxes = pd.DataFrame(rows, columns=["id", "finding", "x", "y", "w", "h"])
+    return replace(films, boxes=boxes, info=films.info.changed(findings=tuple(findings)), folder=None)
+
+
+def test_boxes_in_common_are_scored_and_others_are_no_miss(monkeypatch):
+    """Half of the films elsewhere have a box of a finding that the run has boxes of; the model finds four of five."""
+    from cxrbench.tasks.detections import CHOSEN, predicted
+    from cxrbench.tasks.models.faster_rcnn import Detections
+
+    task = find_task("nih_localisation").load()()
+    data = boxed(chests(0, 12), ["Mass", "Effusion"])
+    other = boxed(chests(0, 10), ["Effusion", "Pneumonia"])
+    own = other.boxes["id"].isin(other.ids[:5]).to_numpy()
+    other = replace(other, boxes=other.boxes[own | (other.boxes["finding"] == "Pneumonia")])
+    monkeypatch.setattr(further_module, "find_dataset", lambda *_: replace(other, images=other.images[:, ::-1]))
+    found = further_set(task, data, "others")
+    assert found.structures == ("Effusion",) and found.films.ids == other.ids[:5]
+    boxes = np.tile(np.array([[10.0, 12.0, 20.0, 20.0]], dtype=np.float32), (4, 1))
+    sure = Detections(box=boxes, image=np.arange(4), finding=np.zeros(4, dtype=int), score=np.full(4, 0.9, np.float32))
+    said = predicted(found.films.ids, {CHOSEN: sure}, ["Effusion"], np.array([True]))
+    scores = task.score(said, found.films)
+    scores = scores[scores["structure"].isin(found.structures)]
+    met = scores[scores["metric"] == "cl"].set_index("case")["value"]
+    assert met.tolist() == [1, 1, 1, 1, 0] and list(met.index) == [f"{name}/Effusion" for name in found.films.ids]
+    bare = replace(other, boxes=other.boxes[other.boxes["finding"] == "Pneumonia"])
+    monkeypatch.setattr(further_module, "find_dataset", lambda *_: bare)
+    with pytest.raises(InputError, match="nothing in common"):
+        further_set(task, data, "others")
+
+
 # --------------------------------------------------------------------------- groups
 
 

@@ -1,12 +1,13 @@
 """False alarms and power of the tests of memorisation: 200 simulated clean generators, and planted copies.
 
-    python tests/benchmarks/bench_privacy.py [--data DATASET] [--generators 200] [--steps 200]
+    python tests/benchmarks/bench_privacy.py [--data DATASET] [--generators 200] [--steps 200] [--division 199]
 
 A clean generator's films are real films of patients that nothing was learnt from: the patients of a dataset are divided
 anew each time in those that were learnt from (half), those held out and those audited (a quarter each; one film a patient
 of these two). The network that knows patients again is trained on a fifth of the patients, who take no other part, for so
 many steps. Prints Markdown: how many of the generators each test alarms on, with the nominal share and the largest number
-that 95 % of such series stay below, and how often it sees planted copies (of the last division).
+that 95 % of such series stay below, and how often it sees planted copies of every kind (in the last
+division; `--generators 0 --division 199`: this alone).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from cxrbench.benchmark.data.dataset import Dataset
 from cxrbench.benchmark.fidelity import memorisation, privacy
 from cxrbench.benchmark.fidelity.memorisation import LEVEL as COPIES_LEVEL
 from cxrbench.benchmark.fidelity.memorisation import memorised
-from cxrbench.benchmark.fidelity.planted import planted_told, power_sentence
+from cxrbench.benchmark.fidelity.planted import Planted, planted_told, power_sentence
 from cxrbench.benchmark.fidelity.privacy import LEVEL, Patients, copying, membership, patients_shown, pixels
 from cxrbench.benchmark.fidelity.reidentify import ReidentifySettings, fit_patients, patient_vectors
 from cxrbench.benchmark.progress import Progress
@@ -76,8 +77,8 @@ def alarms(pool: Pool, seed: int) -> dict[str, bool]:
     }
 
 
-def power(pool: Pool, vectors: privacy.Vectors, seed: int) -> dict[str, str]:
-    """The line of each test on one clean generator, and how often it sees 1 % and 5 % of copies of each kind."""
+def power(pool: Pool, vectors: privacy.Vectors, seed: int) -> dict[str, list[Planted]]:
+    """How often each test sees planted copies of each kind, beside one clean generator."""
     learnt, held, audited = pool.divided(seed)
     films, training, others = (pool.images[rows] for rows in (audited, learnt, held))
     planted = privacy.copies_of(training)
@@ -86,18 +87,31 @@ def power(pool: Pool, vectors: privacy.Vectors, seed: int) -> dict[str, str]:
     first = np.unique(pool.patients[learnt], return_index=True)[1]
     people = Patients.of(training, pool.patients[learnt], vectors)
     copied = memorised(films, training, others)
-    rows = {
+    return {
         "copies": planted_told(len(films), {one.kind: one.told for one in copied.power}),
         "C_T": copying(made, known, real, small)[0].planted,
         "re-identification": patients_shown(films, people, others, vectors, planted).outcome.planted,
         "membership": membership(made, known[first], real, small).outcome.planted,
     }
-    found = {}
-    for name, some in rows.items():
-        kinds = [f"{one.kind} {100 * one.seen:.0f} %" for share in (0.01, 0.05) for one in some if one.share == share]
-        half = len(kinds) // 2
-        found[name] = f"{', '.join(kinds[:half])} | {', '.join(kinds[half:])} | {power_sentence(some, 'none')}"
-    return found
+
+
+def power_table(found: dict[str, list[Planted]]) -> list[str]:
+    """Markdown: a line for each test and kind of copy, a column for each share of copies; then the line of each test."""
+    shares = sorted({one.share for rows in found.values() for one in rows})
+    heads = [f"{100 * share:g} % copies" for share in shares]
+    lines = [f"| test | copies | {' | '.join(heads)} |", "|---|---|" + "---|" * len(shares)]
+    for name, rows in found.items():
+        for kind in dict.fromkeys(one.kind for one in rows):
+            seen = {one.share: f"{100 * one.seen:.0f} %" for one in rows if one.kind == kind}
+            lines.append(f"| {name} | {kind} | {' | '.join(seen.get(share, '') for share in shares)} |")
+    return [*lines, "", *(f"- {name}: {power_sentence(rows, 'none')}" for name, rows in found.items())]
+
+
+def _print_alarms(counts: dict[str, int], generators: int) -> None:
+    print("\n| test | nominal | alarms | of a nominal test 95 % of series have at most |\n|---|---|---|---|")
+    for name, level in TESTS.items():
+        most = stats.binom.ppf(0.95, generators, level)
+        print(f"| {name} | {100 * level:g} % | {100 * counts[name] / generators:.1f} % | {most:.0f} |")
 
 
 def main() -> None:
@@ -106,6 +120,7 @@ def main() -> None:
     parser.add_argument("--data", default="phantom_nih-1000")
     parser.add_argument("--generators", type=int, default=200)
     parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--division", type=int, help="in which copies are planted; default: the last generator's")
     asked = parser.parse_args()
     films = find_dataset(asked.data, SIDE if is_drawn(asked.data) else None, Progress()).resized(SIDE)
     patients = films.cases["patient"].astype(str)
@@ -123,13 +138,10 @@ def main() -> None:
             counts[name] += alarm
         print(seed, counts, f"{time.process_time() - start:.0f} s", file=sys.stderr)
     print(f"{asked.data}: {asked.generators} clean generators, {[len(rows) for rows in pool.divided(0)]} films")
-    print("\n| test | nominal | alarms | of a nominal test 95 % of series have at most |\n|---|---|---|---|")
-    for name, level in TESTS.items():
-        most = stats.binom.ppf(0.95, asked.generators, level)
-        print(f"| {name} | {100 * level:g} % | {100 * counts[name] / asked.generators:.1f} % | {most:.0f} |")
-    print("\n| test | 1 % copies seen | 5 % copies seen | the line |\n|---|---|---|---|")
-    for name, line in power(pool, vectors, asked.generators - 1).items():
-        print(f"| {name} | {line} |")
+    if asked.generators:
+        _print_alarms(counts, asked.generators)
+    division = asked.generators - 1 if asked.division is None else asked.division
+    print("", *power_table(power(pool, vectors, division)), sep="\n")
 
 
 if __name__ == "__main__":
