@@ -93,17 +93,19 @@ def override(settings: Any, pairs: Sequence[tuple[str, str]], kind: str) -> Any:
 
 
 def _parsed(settings: Any, values: dict[str, Any], target: dict[str, Any], last: str, text: str) -> Any:
-    """The text as JSON where that fits the setting, else as plain text (a name may look like a number)."""
+    """The text as JSON where that fits the setting, else as plain text (a name may look like a number). `null` is no text
+    where a setting may be empty."""
     try:
         value = json.loads(text)
     except ValueError:
         return text
-    target[last] = text
+    first, second = (value, text) if value is None else (text, value)
+    target[last] = first
     try:
         restore(settings, values)
     except InputError:
-        return value
-    return text
+        return second
+    return first
 
 
 def parse_pairs(texts: Sequence[str]) -> list[tuple[str, str]]:

@@ -205,10 +205,36 @@ def test_help_and_list_import_neither_torch_nor_pandas(arguments):
         "from cxrbench.benchmark.cli import main\n"
         "try:\n    main()\n"
         "except SystemExit as end:\n    assert not end.code, end.code\n"
-        "heavy = {'torch', 'pandas', 'matplotlib', 'cv2', 'scipy'} & set(sys.modules)\n"
+        "heavy = {'torch', 'pandas', 'matplotlib', 'cv2', 'scipy', 'monai'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_monai_is_imported_where_its_networks_are_made_alone():
+    """By providers on its networks and the adapter of its bundles, when they make one: not when a class is loaded."""
+    having = {path.relative_to(TREE).as_posix() for path in TREE.rglob("*.py") if imports_monai(path)}
+    assert {name for name in having if not name.startswith("tests/")} == {
+        "baselines/diffusion_unet.py",
+        "baselines/latent_diffusion.py",
+        "benchmark/contracts/model_folders.py",
+    }
+    code = (
+        "import sys\n"
+        "from cxrbench.benchmark.registry import PROVIDERS, plugins\n"
+        "for plugin in plugins(PROVIDERS).values(): plugin.load()\n"
+        "assert 'torch' in sys.modules and 'monai' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def imports_monai(path: Path) -> bool:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        named = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        named += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if any(name.split(".")[0] == "monai" for name in named):
+            return True
+    return False
 
 
 def test_tasks_are_planned_without_torch():

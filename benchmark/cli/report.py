@@ -37,7 +37,9 @@ def report(
     ] = None,
     figure: Annotated[
         str,
-        typer.Option(help="Write one figure to --out (svg, png or pdf): worth, scores, differences, ratios, training."),
+        typer.Option(
+            help="Write one figure to --out (svg, png or pdf): worth, scores, differences, ratios, training, sampler."
+        ),
     ] = "",
     size: Annotated[
         str | None, typer.Option(help="With --figure: of this size; default: that of the headline.")

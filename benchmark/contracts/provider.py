@@ -174,7 +174,8 @@ class Provider(ABC):
         return self.curves
 
     def facts(self) -> Mapping[str, float | int | str]:
-        """Figures about the last sampling for the record and the report, by name (`share_near_duplicates`)."""
+        """Figures about the last sampling for the record and the report, by name (`share_near_duplicates`). Those called
+        `NAME_at_K_steps` are drawn as a curve over K, the steps of a sampler."""
         return {}
 
     def timeline(self) -> Timelines:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError, unknown
-from ..results.folder import load_curves, load_scores
+from ..results.folder import SAMPLER, load_curves, load_scores
 from .figures import LIGHT, box_plot, curve_groups, curve_plot, forest_plot, png, svg
 from .ladder import curve_figure, ratio_figure
 
@@ -75,15 +75,22 @@ def _training(results: Results, folder: Path, size: str, arm: str) -> Figure | N
     return None
 
 
+def _sampler(results: Results, folder: Path, size: str, arm: str) -> Figure | None:
+    curves = load_curves(folder)
+    mine = curves[(curves["owner"] == SAMPLER) & (curves["size"] == size)]
+    return curve_plot(mine, LIGHT, along="steps of the sampler", dots=True)
+
+
 KINDS: Mapping[str, Draw] = {
     "worth": _worth,
     "scores": _scores,
     "differences": _differences,
     "ratios": _ratios,
     "training": _training,
+    "sampler": _sampler,
 }
 """The figures by name: gain and worth on the curve of copies; scores per film; differences from REAL; the gain by the number
-of synthetic films; the training of the downstream model of an arm."""
+of synthetic films; the training of the downstream model of an arm; films by steps of the sampler."""
 
 
 def figure_bytes(figure: Figure, ending: str) -> bytes:

@@ -241,8 +241,9 @@ def unit_plot(row: PlotRow, theme: Theme) -> Figure:
     return figure
 
 
-def curve_plot(rows: pd.DataFrame, theme: Theme) -> Figure | None:
-    """One training (columns `seed, fold, step, loss, value`): a colour per loss, a thin line per seed and fold."""
+def curve_plot(rows: pd.DataFrame, theme: Theme, *, along: str = "step", dots: bool = False) -> Figure | None:
+    """One training (columns `seed, fold, step, loss, value`): a colour per loss, a thin line per seed and fold. `along`:
+    what the steps are; `dots`: whether every value is marked."""
     rows = rows[~rows["loss"].isin(NOT_LOSSES) & np.isfinite(rows["value"])]
     if rows.empty:
         return None
@@ -254,7 +255,7 @@ def curve_plot(rows: pd.DataFrame, theme: Theme) -> Figure | None:
             style = ("-", "--", ":")[index // len(theme.lines) % 3]
             label: str | None = axis_label(words(str(name)))
             for _, line in rows[rows["loss"] == name].groupby(["seed", "fold"], sort=False):
-                marker = "." if len(line) < 3 else ""
+                marker = "." if dots or len(line) < 3 else ""
                 axes.plot(
                     line["step"],
                     line["value"],
@@ -273,7 +274,7 @@ def curve_plot(rows: pd.DataFrame, theme: Theme) -> Figure | None:
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.grid(color=theme.grid, linewidth=0.8)
         axes.tick_params(which="both", length=0)
-        axes.set_xlabel("step", color=theme.ink)
+        axes.set_xlabel(along, color=theme.ink)
         legend(figure, axes, theme, 2 if len(names) > 1 else 1)
     return figure
 

@@ -57,6 +57,7 @@ def build(folder: Path, results: Results) -> Report:
         "boxes": _boxes(results, folder, drawn),
         "forests": _forests(results, drawn),
         "training": _training(results, folder, drawn),
+        "samplers": _samplers(results, folder, drawn),
         "plots": _plots(results, folder, drawn),
         **film_context(results, folder),
         **_numbers(results),
@@ -357,6 +358,18 @@ def _training(results: Results, folder: Path, drawn: Drawer) -> list[tuple[str, 
         if panels:
             groups.append((heading, panels))
     return groups
+
+
+def _samplers(results: Results, folder: Path, drawn: Drawer) -> list[Panel]:
+    """What steps of the sampler are worth, as the provider says: a figure a size."""
+    curves = run_folder.load_curves(folder)
+    rows, panels = curves[curves["owner"] == run_folder.SAMPLER], []
+    for size in dict.fromkeys(rows["size"]):
+        figure = figures.curve_plot(rows[rows["size"] == size], LIGHT, along="steps of the sampler", dots=True)
+        if figure is not None:
+            alt = f"Films of {results.provider.name} by steps of the sampler, {size}."
+            panels.append(Panel(wording.size_title(results, size), drawn.add(f"sampler-{size}", figure), alt))
+    return panels
 
 
 def _plots(results: Results, folder: Path, drawn: Drawer) -> list[tuple[str, list[Panel]]]:

@@ -7,18 +7,32 @@ compared with another run, without the store.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..files import write_bytes
 from ..results.finished import Harvest
-from ..results.folder import CURVE_COLUMNS, CURVES, FILMS, PLOTS, REPORT, SCORES, PlotFile, PlotRow, write_results
+from ..results.folder import (
+    CURVE_COLUMNS,
+    CURVES,
+    FILMS,
+    PLOTS,
+    REPORT,
+    SAMPLER,
+    SCORES,
+    PlotFile,
+    PlotRow,
+    write_results,
+)
 from ..results.rows import Results
 from ..runs.plan import Plan
 from ..runs.record import Curve
 from ..runs.store import Level, Store
 from . import text_tables as tables
+
+AT_STEPS = re.compile(r"(.+)_at_(\d{1,6})_steps?")
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,11 +93,13 @@ def _parquet(frame: pd.DataFrame) -> bytes:
 
 
 def curves_of(harvest: Harvest) -> pd.DataFrame:
-    """All training curves that the store has: the providers' (from `fit.json`) and the downstream models' (records)."""
+    """All curves that the store has: those of the providers' trainings (from `fit.json`), those of the downstream models'
+    (records), and what providers say of their films by steps of the sampler (records)."""
     import pandas as pd
 
     rows: list[tuple[object, ...]] = []
     fits: set[str] = set()
+    samplings: set[str] = set()
     for cell in harvest.plan.cells:
         slot, arm = cell.slot, cell.slot.arm.value
         if cell.fit_key is not None and cell.fit_key not in fits:
@@ -93,11 +109,22 @@ def curves_of(harvest: Harvest) -> pd.DataFrame:
         record = harvest.records.get(cell.key)
         for name, curve in (record.downstream.curves if record else {}).items():
             rows += _long(("downstream", slot.size, slot.fold, arm, cell.seed, name), curve)
+        if record is not None and cell.synthetic_key is not None and cell.synthetic_key not in samplings:
+            samplings.add(cell.synthetic_key)
+            rows += _by_steps((SAMPLER, slot.size, slot.fold, "", cell.seed, ""), record.checks.get("provider"))
     return pd.DataFrame(rows, columns=CURVE_COLUMNS).astype({"value": float, "step": float})
 
 
 def _fit_curves(store: Store, key: str) -> Mapping[str, Curve]:
     return store.fit(key).curves if store.path(Level.FITS, key).is_dir() else {}
+
+
+def _by_steps(place: tuple[object, ...], said: object) -> Iterable[tuple[object, ...]]:
+    """A row for each of the figures of a provider that are called `NAME_at_K_steps` (`Provider.facts`)."""
+    for name, value in said.items() if isinstance(said, Mapping) else ():
+        found = AT_STEPS.fullmatch(str(name))
+        if found and isinstance(value, (int, float)):
+            yield (*place, float(found[2]), found[1], float(value))
 
 
 def _long(place: tuple[object, ...], curve: Curve) -> Iterable[tuple[object, ...]]:

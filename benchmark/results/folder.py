@@ -32,6 +32,8 @@ MAX_CELLS, MAX_KINDS, MAX_BOXES, MAX_FIGURES, MAX_LINES = 10_000, 32, 4_096, 256
 lines."""
 READING_BYTES, MAX_ROWS = 640 << 20, 4_000_000
 """What a table may take to be read, and its rows, beside what follows from the bytes of its file."""
+SAMPLER = "sampler"
+"""Whose the curves are that show a provider's films by steps of its sampler."""
 CURVE_COLUMNS = ["owner", "size", "fold", "arm", "seed", "curve", "step", "loss", "value"]
 
 

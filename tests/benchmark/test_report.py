@@ -94,6 +94,23 @@ def test_a_run_folder_has_everything_and_no_draft(run):
     json.loads((folder / "results.json").read_text(), parse_constant=pytest.fail)
 
 
+def test_what_a_provider_says_by_steps_of_its_sampler_is_a_figure(fabricate, tmp_path):
+    said = {f"energy_distance_at_{steps}_step{'s' * (steps > 1)}": 1 / steps for steps in (1, 4, 18)}
+    written(fabricate, tmp_path, **SMALL, checks={"provider": said | {"generators": 3}})
+    curves = load_curves(tmp_path)
+    mine = curves[curves["owner"] == "sampler"]
+    assert mine[["size", "loss", "step", "value"]].to_numpy().tolist() == [
+        ["full", "energy_distance", steps, 1 / steps] for steps in (1.0, 4.0, 18.0)
+    ]
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Quality against steps of the sampler" in page and 'href="#sampler"' in page
+    assert (tmp_path / "figures" / "sampler-full.svg").is_file()
+    Page(page)
+    none = tmp_path / "none"
+    written(fabricate, none, name="other", **SMALL)
+    assert "steps of the sampler" not in (none / "report.html").read_text(encoding="utf-8")
+
+
 def test_case_scores_and_curves_are_kept_whole(run):
     folder = run[0]
     scores = load_scores(folder)

@@ -32,6 +32,15 @@ def test_values_keep_the_type_of_the_field():
     assert isinstance(changed.rate, float)
 
 
+def test_null_is_nothing_where_a_setting_may_be_empty_and_a_word_elsewhere(tmp_path):
+    given = Outer(weights=tmp_path / "file")
+    assert override(given, [("weights", "null")], "toy").weights is None
+    assert override(given, [("weights", '"null"')], "toy").weights == Path('"null"')
+    assert override(given, [("name", "null")], "toy").name == "null"
+    with pytest.raises(InputError, match="'rate'"):
+        override(given, [("rate", "null")], "toy")
+
+
 def test_an_unknown_key_gets_the_nearest_one():
     with pytest.raises(InputError, match=r"unknown setting of toy 'inner.step'. Did you mean inner.steps"):
         override(Outer(), [("inner.step", "3")], "toy")
