@@ -46,8 +46,8 @@ class Need:
 def said(films: int, of: int) -> str:
     """What must be said of a run on a handful of films."""
     return (
-        f"a smoke run looks at {films} of the {of:,} films, some of each part, and at the first fold: networks, pixels and "
-        "batches are the preset's; the memory and time that all films would take are not seen"
+        f"a smoke run looks at {films} of the {of:,} films, some of each part, and at the first fold, without placebos: "
+        "networks, pixels and batches are the preset's; the memory and time that all films would take are not seen"
     )
 
 

@@ -99,8 +99,8 @@ def make_plan(
     """Plan a run. `entry`: the leaderboard's entry in whose name the provider draws. `ratios`: synthetic films to real ones
     that the headline arm is trained with besides the task's own. `kept`: steps of the provider's trainings that a person
     chose (`of_size`). `sizes`: those of the task that are run, all by default. `films`: of the whole set, where
-    `data` has a few of it. A smoke run has the first fold alone. InputError when the dataset cannot carry the task, when no
-    cell is left, and for ratios without a headline."""
+    `data` has a few of it. A smoke run has the first fold alone and no placebos. InputError when the dataset cannot carry
+    the task, when no cell is left, and for ratios without a headline."""
     task = task.settled(phantom=data.info.phantom)
     task.check(data)
     if task.validates_on_synthetic and label_by is LabelBy.TEACHER:
@@ -136,6 +136,7 @@ def make_plan(
         for seed in seeds
         for slot in slots
         for cell in _plan_cells(task, data, replace(slot, seed=seed), common, provider)
+        if not (cell.identity.placebo and is_smoke(preset))  # it trains as its arm does, and no gain is asked for
     ]
     if ratios:
         planned += _plan_ratios(task, data, fit_data, slots, seeds, ratios, common, provider)

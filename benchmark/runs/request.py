@@ -188,19 +188,19 @@ def prepare(request: Request, progress: Progress | None = None, *, made_now: boo
     that a person chose must be in the store, unless they are `made_now`."""
     check_counts(request)
     provider_plugin = find_provider(request.provider)
-    if request.task is not None:
-        find_task(request.task)
+    task_plugin = None if request.task is None else find_task(request.task)
     task_pairs, provider_pairs = divided(request.overrides)
     arms = chosen_arms(request.arms)
     device = resolve_device(request.device)
     store = Store(home() / "store")
-    said = ask_provider(provider_plugin, request.preset, provider_pairs, store)
-    task_plugin = choose_task(provider_plugin, said, request.task)
+    ask = partial(ask_provider, provider_plugin, request.preset, provider_pairs, store)
+    if task_plugin is None or not request.smoke:  # each time it is asked is a process with torch
+        said = ask()
+        task_plugin = choose_task(provider_plugin, said, request.task)
     task = chosen_task(request, task_plugin, task_pairs)
     if request.smoke:
         task = smoked(task)
-        side = task.settings.fit_resolution
-        said = ask_provider(provider_plugin, request.preset, provider_pairs, store, smoke_side=side)
+        said = ask(smoke_side=task.settings.fit_resolution)
     external = bool(provider_plugin.argument)
     label_by = choose_label_by(request.label_by, provider_plugin.name, said.produces, task, external=external)
     name = request.data or task.default_data

@@ -100,6 +100,8 @@ def test_a_smoke_run_looks_at_few_films_of_one_fold_and_says_so(request_of_chest
     assert len(few) == len(smoke.plan.fit_data) == 3 * EACH and set(few.ids) < set(whole.plan.data.ids)
     assert {cell.slot.fold for cell in smoke.plan.cells} == {"0"}
     assert {cell.slot.arm for cell in smoke.plan.cells} == {cell.slot.arm for cell in whole.plan.cells}
+    assert any(cell.identity.placebo for cell in whole.plan.cells)
+    assert not any(cell.identity.placebo for cell in smoke.plan.cells)
     assert "looks at 36 of the 100 films" in smoke.plan.from_scratch[1]
     assert few.folder is not None and few.folder.is_relative_to(whole.store.root.parent)
 

@@ -50,6 +50,13 @@ class Pair:
     def key(self) -> str:
         return f"{self.provider}@{self.task}/{self.preset}"
 
+    @classmethod
+    def of(cls, key: str) -> Pair:
+        """What has a key."""
+        place, _, preset = key.partition("/")
+        provider, _, task = place.partition("@")
+        return cls(provider, task, preset)
+
     def asked(self, *names: str) -> bool:
         """Whether one of the names is it, or what it belongs to."""
         return any(
@@ -149,9 +156,8 @@ def _reached(folder: Path, begun: float) -> str:
 
 def alone(key: str, file: Path) -> None:
     """One pair in this process."""
-    pair = next(one for one in pairs() if one.key == key)
     try:
-        found = smoke(pair)
+        found = smoke(Pair.of(key))
     except CxrbenchError as error:
         found = {"failed": raised(error)}
     file.write_text(json.dumps(found), encoding="utf-8")
