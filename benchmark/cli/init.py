@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ..console_tables import tell
 from ..errors import InputError, unknown
 from .run_file import FILE, written
 
@@ -51,8 +52,8 @@ def init(
     names = tuple(one.strip() for one in arms.split(",") if one.strip())
     text = written(provider=provider, data=data, task=task or "", preset=preset, seeds=count, arms=names, pairs=pairs)
     write_bytes(out, text.encode())
-    print(f"{out}: {name} on {data}, {count} seeds, {preset}")
-    print(f"cxrbench run {out} --dry-run")
+    tell(f"{out}: {name} on {data}, {count} seeds, {preset}")
+    tell(f"cxrbench run {out} --dry-run")
 
 
 def _asked(what: str, given: str | None, default: str) -> str:

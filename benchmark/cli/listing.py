@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..console_tables import tell
 from ..errors import CxrbenchError, InputError, unknown
 from .details import as_json as details_as_json
 from .details import details_of, provider_offer, show, task_offer
@@ -51,12 +52,12 @@ def list_(
         print(json.dumps(found[kind] if kind else found, indent=1))
         return
     for name, rows in found.items():
-        print(name)
+        tell(name)
         width = max((len(row["name"]) for row in rows), default=0)
         for row in rows:
             fits = f"  [{', '.join(row['fits'])}]" if row.get("fits") else ""
-            print(f"  {row['name']:<{width}}  {row['about']}{fits}")
-        print()
+            tell(f"  {row['name']:<{width}}  {row['about']}{fits}", below=width + 4)
+        tell()
 
 
 def _providers() -> list[dict[str, Any]]:
