@@ -1,9 +1,9 @@
 """What a paper says and what is done here, as data beside the modules of a package: `papers/<paper>.toml`.
 
-A file has `title`, rows (`[[row]]`, one for each place where the code reads the paper otherwise, or leaves something out)
-and `[[printed]]`, what is as the paper prints it. Each says which providers or tasks of the package it is `about`
-(`gmvae_*`: all that begin so). A paper may have a file in several packages: `docs/papers.md` is made from all of them,
-`cxrbench list provider NAME` shows what is about one.
+A file has `title`, rows (`[[row]]`, one for each place where the code reads the paper otherwise, or leaves something out),
+`[[printed]]`, what is as the paper prints it, and `[[table]]`, what is run for a table or figure (`paper_tables`). Rows and
+`[[printed]]` say which providers or tasks of the package they are `about` (`gmvae_*`: all that begin so). A paper may have a
+file in several packages: `docs/papers.md` is made from all of them, `cxrbench list provider NAME` shows what is about one.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from .errors import InputError
+from .paper_tables import TableRun
 
 FOLDER = "papers"
 MARK = re.compile(r"([A-Z]+)(\d+)")
@@ -49,6 +50,7 @@ class Paper:
     title: str
     rows: tuple[Row, ...]
     printed: tuple[Printed, ...]
+    tables: tuple[TableRun, ...] = ()
 
     def of(self, name: str) -> Paper:
         """What is about one provider or task."""
@@ -67,7 +69,8 @@ def read_paper(file: Path) -> Paper:
         said = tomllib.loads(file.read_text(encoding="utf-8"))
         rows = [Row(**(row | {"about": tuple(row["about"])})) for row in said.get("row", ())]
         printed = [Printed(tuple(one["about"]), one["what"]) for one in said.get("printed", ())]
-        return Paper(file.stem, said["title"], tuple(sorted(rows, key=_place)), tuple(printed))
+        tables = tuple(TableRun.read(one) for one in said.get("table", ()))
+        return Paper(file.stem, said["title"], tuple(sorted(rows, key=_place)), tuple(printed), tables)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{file}: no rows of a paper: {error}") from None
 
@@ -100,7 +103,9 @@ def joined(papers: Iterable[Paper]) -> list[Paper]:
         keys = [row.key for row in rows]
         if twice := [key for key in keys if keys.count(key) > 1]:
             raise InputError(f"{FOLDER}/{paper.key}.toml: two rows {twice[0]}")
-        found[paper.key] = Paper(paper.key, old.title, rows, (*old.printed, *paper.printed))
+        found[paper.key] = Paper(
+            paper.key, old.title, rows, (*old.printed, *paper.printed), (*old.tables, *paper.tables)
+        )
     return [found[key] for key in sorted(found)]
 
 
@@ -129,6 +134,10 @@ def _section(paper: Paper) -> list[str]:
     lines.append("")
     if paper.printed:
         lines += ["As printed:", "", *(f"- {_named(one)}" for one in paper.printed), ""]
+    if paper.tables:
+        lines += ["Tables that can be run (`cxrbench init --table NAME`):", ""]
+        lines += [f"- `{one.name}`: {one.shows}: {one.about}; {one.how()}" for one in paper.tables]
+        lines.append("")
     return lines
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..console_tables import tell
 from ..errors import CxrbenchError
 from .options import Json
 
@@ -64,11 +65,11 @@ def audit(
     else:
         _tell(found, opened)
         if page is not None:
-            print(f"page   {page}")
+            tell(f"page   {page}")
     for line in untold(thresholds, found.numbers(), found.intervals()):
-        print(f"note: {line}", file=sys.stderr)
+        tell(f"note: {line}", sys.stderr)
     for line in failed:
-        print(f"failed: {line}", file=sys.stderr)
+        tell(f"failed: {line}", sys.stderr)
     if failed:
         raise typer.Exit(1)
 
@@ -116,16 +117,16 @@ def _sampled(provider: str, data: str) -> Path:
 
 def _tell(found: Audit, opened: Opened) -> None:
     from ..audit.words import facts, heading, spaces_table
-    from ..console_tables import as_text
+    from ..console_tables import show
 
-    print(heading(found))
-    print(as_text(spaces_table(found)).plain, end="")
-    print("in brackets: the same of other real films")
+    tell(heading(found))
+    show(spaces_table(found))
+    tell("in brackets: the same of other real films")
     for name, value in facts(found):
-        print(f"{name}: {value}")
+        tell(f"{name}: {value}")
     for line in found.alarms:
-        print(f"alarm: {line}")
+        tell(f"alarm: {line}")
     if not found.alarms:
-        print("nothing is conspicuous")
+        tell("nothing is conspicuous")
     for line in (*found.left_out, *opened.noticed):
-        print(f"note: {line}", file=sys.stderr)
+        tell(f"note: {line}", sys.stderr)

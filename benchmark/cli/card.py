@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..console_tables import tell
 from ..errors import CxrbenchError, InputError, StoreError
 
 if TYPE_CHECKING:
@@ -71,14 +72,14 @@ def card(
         typer.echo(FORMATS[format.value](one), nl=False)
     else:
         for path in write_card(one, out or run):
-            typer.echo(f"wrote  {path}")
+            tell(f"wrote  {path}")
     if share is not None and found is not None:
         from ..card.share import share as shared
 
         folder = shared(one, found.films, Sharing(licence, creator, url, name), share)
-        typer.echo(f"shared {folder}: {len(found.films)} films, {found.words}", err=format is not None)
+        tell(f"shared {folder}: {len(found.films)} films, {found.words}", None if format is None else sys.stderr)
         if made is not None and made.copies is not None and made.copies.copies:
-            print(
+            tell(
                 f"warning: {made.copies.copies} films are copies of training films: look before you share",
                 file=sys.stderr,
             )

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ..console_tables import tell
 from .options import Device, Json
 
 
@@ -40,7 +41,7 @@ def check(
         print(json.dumps(outcome.value, indent=1))
     else:
         for row in outcome.value:
-            print(f"{'ok    ' if row['holds'] else 'FAILED'}  {row['claim']}: {row['seen']}")
+            tell(f"{'ok    ' if row['holds'] else 'FAILED'}  {row['claim']}: {row['seen']}")
     if not all(row["holds"] for row in outcome.value):
-        print(f"error: {plugin.name} does not keep the provider contract", file=sys.stderr)
+        tell(f"error: {plugin.name} does not keep the provider contract", sys.stderr)
         raise SystemExit(1)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..console_tables import tell
 from ..errors import InputError
 from .options import DataOfTask, Device, Json, MeasuringLimit, Preset, SetEvery, TaskOfEach
 
@@ -92,7 +93,7 @@ def cost(
         _show(rows, published)
     failed = [row for row in rows if row.error]
     for row in failed:
-        print(f"error: {row.error}", file=sys.stderr)
+        tell(f"error: {row.error}", sys.stderr)
     if failed:
         raise SystemExit(1)
 
@@ -101,13 +102,17 @@ def _show(rows: Sequence[CostRow], published: bool) -> None:
     """The table, and below it where every row comes from."""
     from rich.console import Console
 
-    console = Console() if sys.stdout.isatty() else Console(width=120)
-    console.print(_table(rows, published))
+    from ..console_tables import show, terminal_width, wrapped
+
+    console, width = Console(), terminal_width()
+    show(_table(rows, published))
     for row in rows:
         for line in _lines(row):
-            console.print(f"{row.provider}: {line}", style="dim", highlight=False, markup=False, soft_wrap=True)
+            console.print(
+                wrapped(f"{row.provider}: {line}", width), style="dim", highlight=False, markup=False, soft_wrap=True
+            )
     for line in _sources(rows) if published else ():
-        console.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
+        console.print(wrapped(line, width), style="dim", highlight=False, markup=False, soft_wrap=True)
 
 
 def _sources(rows: Sequence[CostRow]) -> list[str]:

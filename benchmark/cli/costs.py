@@ -23,29 +23,25 @@ def count_first(prepared: Prepared, on: str, memory: str) -> dict[str, Any]:
 
 def show_stages(found: list[Stage], device: Device) -> None:
     """A row for each stage."""
-    from rich.console import Console
-    from rich.table import Table
-
+    from ..console_tables import cell, show, table, tell
     from ..speed.counted import needed, shown_bytes, shown_flops
     from .display import clock
 
-    table = Table("stage", "cells", "FLOPs", "steps", "device", "host", "each", box=None, header_style="bold")
+    made = table(("stage", "cells", "FLOPs", "steps", "device", "host", "each"), left=7)
     total = 0.0
     for stage in found:
         seconds = stage.seconds(device)
         total += stage.cells * (seconds or 0)
         steps = " + ".join(f"{one.steps:,}" for one in stage.count.trainings) or "none"
-        table.add_row(
+        row = (
             *(stage.label, str(stage.cells), shown_flops(stage.count.flops), steps),
             *(shown_bytes(needed(stage.count)), shown_bytes(stage.count.host_bytes)),
             "unknown" if seconds is None else clock(seconds),
         )
-    console = Console(file=sys.stderr)
-    console.print(table)
-    console.print("counted: FLOPs and bytes of training steps (float32, and 15 % for the allocator)", highlight=False)
+        made.add_row(*map(cell, row))
+    show(made, sys.stderr)
+    tell("counted: FLOPs and bytes of training steps (float32, and 15 % for the allocator)", sys.stderr)
     if device.note:
-        console.print(f"hours: {device.note}", highlight=False)
+        tell(f"hours: {device.note}", sys.stderr)
     elif device.title:
-        console.print(
-            f"hours: {device.title}; all cells: {clock(total)}, without validation and sampling", highlight=False
-        )
+        tell(f"hours: {device.title}; all cells: {clock(total)}, without validation and sampling", sys.stderr)

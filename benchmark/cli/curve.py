@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..console_tables import tell
 from .options import Device, Verify
 from .working import INCOMPLETE, plan_line, say, show_plan, work
 
@@ -106,7 +107,7 @@ def _finish(prepared: Prepared, out: Path | None, as_json: bool) -> None:
     if as_json:
         print(json.dumps(json.loads(text), indent=1))
     else:
-        print("\n".join(curve_lines(found, metric)))
+        tell("\n".join(curve_lines(found, metric)))
     if out is not None:
         figure = curve_figure(found, metric)
         for name, content in (("curve.json", text.encode()), ("curve.svg", svg(figure)), ("curve.png", png(figure))):

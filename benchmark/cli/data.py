@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..console_tables import tell
 from ..errors import InputError
 from .data_summary import larger_presets, print_json, print_summary, summary_of
 from .held_back import add_hold_back
@@ -39,12 +40,12 @@ def list_(as_json: Json = False) -> None:
     if as_json:
         print_json([{**vars(entry), "folder": entry.folder and str(entry.folder)} for entry in found])
         return
-    from rich.console import Console
-    from rich.table import Table
+    from ..console_tables import cell, show, table
 
-    table = Table("name", "films", "pixels", "organs", "findings", "about", box=None, header_style="bold")
+    headings = ("name", "films", "pixels", "organs", "findings", "about")
+    made = table(headings, left=len(headings))
     for entry in found:
-        table.add_row(
+        row = (
             entry.name,
             "?" if entry.films is None else str(entry.films),
             "any" if entry.folder is None else str(entry.resolution or "?"),
@@ -52,8 +53,8 @@ def list_(as_json: Json = False) -> None:
             ", ".join(entry.findings) or "-",
             entry.about,
         )
-    width = None if sys.stdout.isatty() else 160
-    Console(width=width, markup=False, highlight=False).print(table)
+        made.add_row(*map(cell, row))
+    show(made)
 
 
 @importing.command("jsrt")
@@ -260,7 +261,7 @@ def show(
         dataset = find_dataset(name, resolution, progress)
     path = contact_sheet(dataset, out or Path(f"{dataset.info.name}.png"), count, columns, seed)
     print_overview(dataset, remarks=True)
-    typer.echo(f"{min(count, len(dataset))} of {len(dataset)} films of {dataset.info.name}: {path}")
+    tell(f"{min(count, len(dataset))} of {len(dataset)} films of {dataset.info.name}: {path}")
 
 
 def _keep(dataset: Dataset, *, force: bool, as_json: bool) -> None:
@@ -280,7 +281,7 @@ def _print_kept(dataset: Dataset, summary: dict[str, Any], *, as_json: bool) -> 
         print_summary(summary)
         print_overview(dataset)
         for line in larger_presets(dataset):
-            print(f"note: {line}", file=sys.stderr)
+            tell(f"note: {line}", sys.stderr)
 
 
 def _words(text: str) -> list[str]:

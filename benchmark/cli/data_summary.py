@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ..console_tables import tell
+
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
 
@@ -74,7 +76,7 @@ def print_summary(summary: dict[str, Any]) -> None:
         lines.append(("about", summary["provenance"]))
     lines += [("digest", summary["digest"]), ("in", summary["folder"])]
     for word, text in lines:
-        typer.echo(f"{word:<13} {text}")
+        tell(f"{word:<13} {text}")
 
 
 def print_json(value: Any) -> None:

@@ -6,11 +6,10 @@ All of it is read from files beside its module, so that nothing is imported; a c
 from __future__ import annotations
 
 import json
-import sys
-import textwrap
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..console_tables import tell, wrapped
 from ..papers import Paper, papers_about
 from ..presets import ABOUT, SETTINGS, Table, table_of
 from ..registry import find_provider, find_task
@@ -106,40 +105,44 @@ def as_json(details: Details) -> str:
 
 def show(details: Details) -> None:
     """Print it for people."""
-    from rich.console import Console
+    from ..console_tables import cell, table, terminal_width
+    from ..console_tables import show as show_table
 
-    from ..console_tables import as_text, cell, table
-
-    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
+    width = terminal_width() or WIDTH
     what = "makes" if details.kind == "provider" else "needs"
-    print(f"{details.name}: {details.about}\n{what}: {', '.join(details.annotations) or 'films alone'}\n")
+    tell(f"{details.name}: {details.about}\n{what}: {', '.join(details.annotations) or 'films alone'}\n")
     if details.settings:
         presets = [one for one in PRESETS if any(one in row for row in details.settings.values())]
         prefix = "" if details.kind == "provider" else "task."
         made = table([f"--set {prefix}...", *presets, ""], left=1)
         made.columns[-1].justify = "left"
-        made.columns[-1].no_wrap = False
         for key, row in details.settings.items():
             made.add_row(cell(key), *(cell(_short(row.get(one))) for one in presets), cell(row[ABOUT]))
-        console.print(as_text(made, console.width), end="", highlight=False)
-        print()
+        show_table(made, width=width)
+        if any(len(_text(row.get(one))) > LONGEST for row in details.settings.values() for one in presets):
+            tell("... stands for the rest of a long value: --json shows all of it")
+        tell()
     for paper in details.papers:
-        _show_paper(paper, console.width)
+        _show_paper(paper, width)
+
+
+def _text(value: Any) -> str:
+    return "–" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
 def _short(value: Any) -> str:
-    text = "–" if value is None else value if isinstance(value, str) else json.dumps(value)
+    text = _text(value)
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
 def _show_paper(paper: Paper, width: int) -> None:
-    print(paper.title)
+    tell(paper.title)
     for row in paper.rows:
         lines = [f"the paper: {row.paper}", f"here: {row.here}", f"why: {row.why}"]
         lines += [f"the other reading: {row.setting}"] if row.setting else []
         for number, line in enumerate(lines):
             start = f"  {row.key:<4} " if not number else " " * 7
-            print(textwrap.fill(line, width, initial_indent=start, subsequent_indent=" " * 9))
+            tell(wrapped(start + line, width, below=9))
     for one in paper.printed:
-        print(textwrap.fill(f"as printed: {one.what}", width, initial_indent="  ", subsequent_indent="    "))
-    print()
+        tell(wrapped(f"  as printed: {one.what}", width))
+    tell()

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..console_tables import tell, terminal_width
+
 if TYPE_CHECKING:
     from ..runs.job import Step
     from ..runs.request import Prepared
@@ -162,7 +164,7 @@ class Watcher:
 
         columns = (
             TextColumn("  {task.description:<24}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=max(4, min(24, (terminal_width(sys.stderr) or 100) - 76))),
             TextColumn("{task.percentage:>3.0f} %  {task.fields[left]:>8}  {task.fields[note]}"),
         )
         with Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=5) as bars:
@@ -189,7 +191,7 @@ class Watcher:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    tell(line, sys.stderr)
 
 
 def _read(path: Path) -> tuple[float, str] | None:

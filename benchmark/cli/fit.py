@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..console_tables import tell
 from .options import DataOfTask, Device, Json, Preset, Verify
 from .working import INCOMPLETE, say, work
 
@@ -125,14 +126,14 @@ def _show(found: PreparedFit, folder: Path, as_json: bool) -> None:
         print(json.dumps(facts, indent=1))
     else:
         for name, moments in trainings.items():
-            print(f"{name}: samples after the steps {', '.join(str(moment.step) for moment in moments)}")
+            tell(f"{name}: samples after the steps {', '.join(str(moment.step) for moment in moments)}")
         if kept:
-            print(f"kept   {', '.join(f'{name} at step {step}' for name, step in kept.items())}: {_command_run(found)}")
+            tell(f"kept   {', '.join(f'{name} at step {step}' for name, step in kept.items())}: {_command_run(found)}")
         elif trainings:
             first = next(iter(trainings))
-            print(f"keep   a step: {_command(first if several else '', trainings[first][-1].step)}")
+            tell(f"keep   a step: {_command(first if several else '', trainings[first][-1].step)}")
         else:
-            print("its provider shows no samples along its training: there is no step to keep")
+            tell("its provider shows no samples along its training: there is no step to keep")
     say(f"page   {folder / 'fit.html'}")
 
 

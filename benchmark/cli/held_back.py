@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..console_tables import tell
 from .options import Force, Json
 
 
@@ -36,5 +38,5 @@ def add_hold_back(app: typer.Typer, keep: Callable[..., None]) -> None:
             salt = salt_file.read_text(encoding="utf-8").splitlines()[0].strip()
         except (OSError, UnicodeDecodeError, IndexError):
             raise InputError(f"{salt_file}: expected a text file with the salt in its first line") from None
-        typer.echo(f"drawing {name} like {like} at {resolution} pixels", err=True)
+        tell(f"drawing {name} like {like} at {resolution} pixels", sys.stderr)
         keep(held_back(like, salt, resolution, name=name), force=force, as_json=as_json)

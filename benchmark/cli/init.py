@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ..console_tables import tell
 from ..errors import InputError, unknown
 from .run_file import FILE, written
 
@@ -26,7 +27,11 @@ def init(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="key=value of the provider, task.key=value of the task.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="The file to write.")] = FILE,
+    table: Annotated[
+        str,
+        typer.Option(help="Write what runs a table or figure of a paper (cxrbench list tables)."),
+    ] = "",
+    out: Annotated[Path, typer.Option(help="The file to write; the folder, where a --table has several.")] = FILE,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Write a small file that says what is measured; `cxrbench run FILE` does it. On a terminal what is not given is
@@ -35,6 +40,11 @@ def init(
     from ..registry import find_provider, find_task
     from ..settings import parse_pairs
 
+    if table:
+        if provider is not None or task is not None or arms:
+            raise InputError("--table says provider, task and arms itself: leave --provider, --task and --arms out")
+        _write_table(table, data, preset or "paper", seeds, tuple(set_ or ()), out, force=force)
+        return
     if out.exists() and not force:
         raise InputError(f"{out} is there already: use --force to replace it, or another --out")
     provider = _asked("Provider", provider, "classical")
@@ -51,8 +61,54 @@ def init(
     names = tuple(one.strip() for one in arms.split(",") if one.strip())
     text = written(provider=provider, data=data, task=task or "", preset=preset, seeds=count, arms=names, pairs=pairs)
     write_bytes(out, text.encode())
-    print(f"{out}: {name} on {data}, {count} seeds, {preset}")
-    print(f"cxrbench run {out} --dry-run")
+    tell(f"{out}: {name} on {data}, {count} seeds, {preset}")
+    tell(f"cxrbench run {out} --dry-run")
+
+
+def _write_table(
+    name: str, data: str | None, preset: str, seeds: int | None, pairs: tuple[str, ...], out: Path, *, force: bool
+) -> None:
+    """Write the files of a table, one for each of its runs, and say what to do with them."""
+    from ..data.catalogue import dataset_folder, is_drawn
+    from ..files import write_bytes
+    from ..paper_tables import RUNS, find_table
+
+    found = find_table(name)
+    if found.command:
+        raise InputError(f"{found.shows} ({name}) is made by a command of its own: {found.command}")
+    if preset not in PRESETS:
+        raise unknown("preset", preset, PRESETS)
+    films, runs = data or found.data, list(found.runs())
+    one = len(runs) == 1
+    folder = out.parent if out.suffix == FILE.suffix else out
+    files = {run: out if one and out.suffix == FILE.suffix else folder / f"{run}{FILE.suffix}" for run, _, _ in runs}
+    for file in files.values():
+        if file.exists() and not force:
+            raise InputError(f"{file} is there already: use --force to replace it, or another --out")
+    for run, provider, settings in runs:
+        text = written(
+            provider=provider,
+            data=films,
+            task=found.task,
+            preset=preset,
+            seeds=seeds or found.seeds,
+            arms=found.arms,
+            sizes=found.sizes,
+            pairs=(*settings, *pairs),
+            label_by=found.label_by,
+            out=f"runs/{run}",
+            about=f"{found.shows}: {found.about} (cxrbench init --table {name})",
+        )
+        write_bytes(files[run], text.encode())
+        tell(f"cxrbench run {files[run]}")
+    if found.then:
+        tell(found.then.replace(RUNS, " ".join(f"runs/{run}" for run, _, _ in runs)))
+    try:
+        there = is_drawn(films) or (dataset_folder(films) / "dataset.json").is_file()
+    except InputError:
+        there = False
+    if not there:
+        tell(f"{films} is not imported yet: cxrbench data import --help; or name other films with --data", sys.stderr)
 
 
 def _asked(what: str, given: str | None, default: str) -> str:

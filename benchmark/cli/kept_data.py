@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ..console_tables import tell
 from .data_summary import print_json, print_summary, summary_of
 from .options import Json
 
@@ -46,9 +47,7 @@ def accept(
     if as_json:
         print_json({**summary_of(dataset), "changed": changed, "digest_before": before})
     elif changed:
-        typer.echo(
-            f"{dataset.info.name}: {', '.join(changed)} accepted; digest {before[:12]} is now {dataset.digest[:12]}"
-        )
+        tell(f"{dataset.info.name}: {', '.join(changed)} accepted; digest {before[:12]} is now {dataset.digest[:12]}")
         print_summary(summary_of(dataset))
     else:
-        typer.echo(f"{dataset.info.name}: nothing was changed; digest {dataset.digest[:12]}")
+        tell(f"{dataset.info.name}: nothing was changed; digest {dataset.digest[:12]}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..console_tables import tell
 from ..errors import CxrbenchError, InputError, unknown
 from .details import as_json as details_as_json
 from .details import details_of, provider_offer, show, task_offer
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..registry import Offer, Plugin
 
-KINDS = ("providers", "tasks", "presets", "datasets")
+KINDS = ("providers", "tasks", "presets", "datasets", "tables")
 PRESETS = {
     "quick": "two CPU cores, minutes, 64-pixel films",
     "standard": "one GPU, under an hour per provider, 256-pixel films",
@@ -26,13 +27,17 @@ PRESETS = {
 
 
 def list_(
-    kind: Annotated[str, typer.Argument(help="providers, tasks, presets or datasets; all without it.")] = "",
+    kind: Annotated[
+        str, typer.Argument(help="providers, tasks, presets, datasets or tables (of papers); default: all.")
+    ] = "",
     name: Annotated[
         str, typer.Argument(help="With provider or task: one, its settings at every preset and how it reads its paper.")
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """What there is: providers, tasks, presets, datasets; what fits what. `provider NAME` and `task NAME`: all of one."""
+    """What there is: providers, tasks, presets, datasets, tables of papers; what fits what.
+
+    `provider NAME` and `task NAME`: all of one."""
     kind = f"{kind}s" if f"{kind}s" in KINDS else kind
     if kind and kind not in KINDS:
         raise unknown("kind", kind, KINDS)
@@ -45,18 +50,22 @@ def list_(
         else:
             show(found_one)
         return
-    makers = {"providers": _providers, "tasks": _tasks, "presets": _presets, "datasets": _datasets}
+    makers = {"providers": _providers, "tasks": _tasks, "presets": _presets, "datasets": _datasets, "tables": _tables}
     found = {name: makers[name]() for name in ([kind] if kind else KINDS)}
     if as_json:
         print(json.dumps(found[kind] if kind else found, indent=1))
         return
     for name, rows in found.items():
-        print(name)
+        tell(name)
         width = max((len(row["name"]) for row in rows), default=0)
         for row in rows:
             fits = f"  [{', '.join(row['fits'])}]" if row.get("fits") else ""
-            print(f"  {row['name']:<{width}}  {row['about']}{fits}")
-        print()
+            tell(f"  {row['name']:<{width}}  {row['about']}{fits}", below=width + 4)
+        if name == "tables":
+            tell(
+                "  cost: cxrbench init --table NAME, then cxrbench run FILE --dry-run, and --on h100 for another device"
+            )
+        tell()
 
 
 def _providers() -> list[dict[str, Any]]:
@@ -90,6 +99,25 @@ def _offer(plugin: Plugin, ask: Callable[[Plugin], Offer]) -> Offer:
 
 def _presets() -> list[dict[str, Any]]:
     return [{"name": name, "about": about} for name, about in PRESETS.items()]
+
+
+def _tables() -> list[dict[str, Any]]:
+    from ..paper_tables import paper_tables
+
+    rows = []
+    for paper, one in paper_tables():
+        short = paper.title.partition(":")[0]
+        fits, cells = one.trainings()
+        rows.append(
+            {
+                "name": one.name,
+                "about": f"{short}, {one.shows}: {one.about}; {one.how()}",
+                "fits_of_generators": fits,
+                "trainings": cells,
+                "command": one.command or f"cxrbench init --table {one.name}",
+            }
+        )
+    return rows
 
 
 def _datasets() -> list[dict[str, Any]]:

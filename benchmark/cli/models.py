@@ -97,6 +97,7 @@ def _models(request: ModelsRequest, out: Path | None, *, dry_run: bool, as_json:
 
 
 def _finish(variants: Sequence[Variant], out: Path | None, as_json: bool) -> None:
+    from ..console_tables import terminal_width
     from ..report.models_page import write_models
     from ..report.models_words import terminal
     from ..results.models import models_of
@@ -105,7 +106,7 @@ def _finish(variants: Sequence[Variant], out: Path | None, as_json: bool) -> Non
     if as_json:
         print(json.dumps(found.model_dump(mode="json", by_alias=True), indent=1))
     else:
-        print(terminal(found), end="")
+        print(terminal(found, terminal_width() or 110), end="")
     stamp = datetime.now().strftime("%Y-%m-%d-%H%M%S")
     page = write_models(out or Path("runs") / f"{stamp}-models", found, variants)
     say(f"report {page}")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..console_tables import tell
 from ..errors import InputError
 
 if TYPE_CHECKING:
@@ -64,12 +65,12 @@ def plugins_(
     for path, content in changed:
         if write:
             path.write_text(content, encoding="utf-8")
-        print(f"{path}: {'written' if write else 'differs from the classes'}")
+        tell(f"{path}: {'written' if write else 'differs from the classes'}")
     if changed and not write:
         raise InputError("entry points or offers are not those of the classes: cxrbench plugins --write")
     if changed:
-        print("install the package again (pip install -e .), then take a fingerprint of what is new:")
-        print("cxrbench regress --update --fingerprint provider:NAME --reason 'a new provider'")
+        tell("install the package again (pip install -e .), then take a fingerprint of what is new:")
+        tell("cxrbench regress --update --fingerprint provider:NAME --reason 'a new provider'")
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,7 @@ def print_overview(
     films: Dataset, file: IO[str] | None = None, *, remarks: bool = False, noticed: Sequence[str] = ()
 ) -> None:
     """Print what films were understood as and, with `remarks`, what was noticed when they were read, and what else was."""
-    from rich.console import Console
-
-    from ..console_tables import as_text, cell, table
+    from ..console_tables import cell, show, table
     from ..data.overview import overview
 
     lines: Iterable[Sequence[str]] = overview(films)
@@ -30,7 +28,7 @@ def print_overview(
     made = table(("", "understood"), left=2)
     for what, found in lines:
         made.add_row(cell(what), cell(found, "bold red" if found.endswith("?") or what == "look at" else ""))
-    Console(file=file, soft_wrap=True).print(as_text(made), end="")
+    show(made, file)
 
 
 def look_at_folder(prepared: Prepared, file: IO[str]) -> None:

@@ -12,6 +12,7 @@ import sys
 
 import typer
 
+from ..console_tables import tell
 from ..disk import trouble
 from ..errors import CxrbenchError, InputError, one_line
 from ..registry import COMMANDS, plugins
@@ -65,10 +66,10 @@ for command in plugins(COMMANDS).values():
     try:
         found = command.load()
     except CxrbenchError as error:  # of another package: the other commands work without it
-        print(f"warning: the command {command.name} is left out: {error}", file=sys.stderr)
+        tell(f"warning: the command {command.name} is left out: {error}", sys.stderr)
         continue
     if not callable(found):
-        print(
+        tell(
             f"warning: the command {command.name} is left out: {command.module} has no function for it", file=sys.stderr
         )
     elif isinstance(found, typer.Typer):
@@ -108,7 +109,7 @@ def _flush() -> None:
 
 
 def _end(line: str, code: int) -> None:
-    print(f"error: {line}", file=sys.stderr)
+    tell(f"error: {line}", sys.stderr)
     raise SystemExit(code) from None
 
 
@@ -116,5 +117,5 @@ def _end(line: str, code: int) -> None:
 def root(version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
     """How useful are synthetic chest X-rays? Fit a generator, train on its films, test on real ones."""
     if version:
-        print(f"cxrbench {importlib.import_module('...', __package__).__version__}")
+        tell(f"cxrbench {importlib.import_module('...', __package__).__version__}")
         raise typer.Exit

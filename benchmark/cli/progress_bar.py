@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ..console_tables import tell, terminal_width
 from ..progress import Progress
 
 _QUIET_SECONDS = 2.0  # work shorter than this shows nothing
@@ -33,7 +34,7 @@ def _bar(title: str) -> Iterator[Progress]:
 
     bars = Bars(
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=max(5, min(40, (terminal_width(sys.stderr) or 100) - 60))),
         TaskProgressColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
@@ -71,4 +72,4 @@ class _Lines:
         self.next = now + _LINE_SECONDS
         left = (now - self.start) * (1 - fraction) / fraction if fraction > 0 else 0.0
         end = f", {left:.0f} s left" if fraction > 0 else ""
-        print(f"{self.title}: {note} {100 * fraction:.0f} %{end}", file=sys.stderr, flush=True)
+        tell(f"{self.title}: {note} {100 * fraction:.0f} %{end}", sys.stderr)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..console_tables import tell
 from ..errors import CxrbenchError, InputError, unknown
 from .options import Device, Json
 
@@ -170,18 +171,18 @@ def _tell(study: Study, out: Path, resolution: int) -> None:
     from ..reader_study.study import KEY, PAGE, REAL
 
     page = out / PAGE
-    print(f"study {study.id}: {study.films} films of {study.side} pixels, {len(study.classes)} classes")
+    tell(f"study {study.id}: {study.films} films of {study.side} pixels, {len(study.classes)} classes")
     for source in study.sources:
-        print(f"  {source.name}: {source.films} films ({source.made_by})")
+        tell(f"  {source.name}: {source.films} films ({source.made_by})")
     for source in study.sources:
         for line in source.remarks:
-            print(f"note: {source.name}: {line}", file=sys.stderr)
-    print(f"page  {page} ({page.stat().st_size / 1e6:.1f} MB): give this file to the readers, and nothing else")
-    print(f"key   {out / KEY}: keep it from them")
-    print(f"then  cxrbench reader-study score {out} answers-{study.id}-*.csv")
+            tell(f"note: {source.name}: {line}", sys.stderr)
+    tell(f"page  {page} ({page.stat().st_size / 1e6:.1f} MB): give this file to the readers, and nothing else")
+    tell(f"key   {out / KEY}: keep it from them")
+    tell(f"then  cxrbench reader-study score {out} answers-{study.id}-*.csv")
     coarsest = min(study.sources, key=lambda source: (source.resolution, source.kind == REAL))
     if study.side < resolution:
-        print(
+        tell(
             f"note: {coarsest.name} has {coarsest.resolution} pixels before the crop; all are shown as coarse as that, "
             "so that sharpness tells nothing",
             file=sys.stderr,
@@ -193,9 +194,9 @@ def _tell(study: Study, out: Path, resolution: int) -> None:
         if count < study.per_class
     ]
     if short:
-        print(f"note: fewer than {study.per_class} films of {', '.join(short)}", file=sys.stderr)
+        tell(f"note: fewer than {study.per_class} films of {', '.join(short)}", sys.stderr)
     if study.repeats:
-        print(
+        tell(
             f"note: {study.repeats} films show (parts of) a real film that another film of the study shows too; "
             "more real films would avoid it",
             file=sys.stderr,
@@ -209,11 +210,11 @@ def _tell_preference(study: PreferenceStudy, out: Path) -> None:
     model = " ".join(
         word for word in (study.provider, study.size, study.arm.upper(), f"seed {study.model_seed}") if word
     )
-    print(f"study {study.id}: {study.films} films, {study.chosen} by {study.metric} ({study.task}, {model})")
-    print(f"asked {', '.join(study.organs)}")
-    print(f"page  {page} ({page.stat().st_size / 1e6:.1f} MB): give this file to the readers, and nothing else")
-    print(f"key   {out / KEY}: keep it from them")
-    print(f"then  cxrbench reader-study score {out} answers-{study.id}-*.csv")
+    tell(f"study {study.id}: {study.films} films, {study.chosen} by {study.metric} ({study.task}, {model})")
+    tell(f"asked {', '.join(study.organs)}")
+    tell(f"page  {page} ({page.stat().st_size / 1e6:.1f} MB): give this file to the readers, and nothing else")
+    tell(f"key   {out / KEY}: keep it from them")
+    tell(f"then  cxrbench reader-study score {out} answers-{study.id}-*.csv")
 
 
 @app.command("score")

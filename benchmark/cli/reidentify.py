@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ..console_tables import tell
 from .options import Device, Json
 
 
@@ -30,10 +31,10 @@ def reidentify(
     if as_json:
         print(record.model_dump_json(by_alias=True, indent=1))
         return
-    print(f"learnt from {record.films:,} films of {record.patients:,} patients of {record.data.name}")
-    print(
+    tell(f"learnt from {record.films:,} films of {record.patients:,} patients of {record.data.name}")
+    tell(
         f"same patient or two: AUC {record.auc:.3f} ({record.low:.3f} to {record.high:.3f}) over "
         f"{record.verified_patients:,} held-out patients with two films; "
         f"at 1 % false alarms {100 * record.told:.0f} % of the pairs are told"
     )
-    print(f"kept   {folder}")
+    tell(f"kept   {folder}")

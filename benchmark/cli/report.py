@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..console_tables import tell
 from ..errors import InputError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def report(
     chosen = format or _format_of(out)
     if chosen is None:
         page = write_views(run, results)
-        typer.echo(f"report {page}")
+        tell(f"report {page}")
     else:
         text = _written(run, chosen)
         if out is None:
@@ -67,7 +68,7 @@ def report(
             return
         write_bytes(out, text.encode())
         page = out
-        typer.echo(f"wrote  {out}")
+        tell(f"wrote  {out}")
     if open_page:
         typer.launch(str(page))
 
@@ -78,7 +79,7 @@ def _draw(run: Path, results: Results, kind: str, out: Path | None, size: str | 
 
     target = out or Path(f"{kind}.svg")
     write_bytes(target, figure_bytes(drawn(results, run, kind, size, arm), target.suffix.lstrip(".").lower()))
-    typer.echo(f"wrote  {target}")
+    tell(f"wrote  {target}")
 
 
 def _format_of(out: Path | None) -> Format | None:
@@ -155,5 +156,5 @@ def _overlay(runs: list[Run], folder: Path, size: str | None, as_json: bool) -> 
         return
     for label in dict.fromkeys(rows["run"]):
         mine = rows[rows["run"] == label]
-        typer.echo(f"{label}: {', '.join(dict.fromkeys(mine['loss']))} to step {mine['step'].max():,.0f}")
-    typer.echo(f"curves {folder / 'curves.svg'}, curves.png, curves.csv")
+        tell(f"{label}: {', '.join(dict.fromkeys(mine['loss']))} to step {mine['step'].max():,.0f}")
+    tell(f"curves {folder / 'curves.svg'}, curves.png, curves.csv")

@@ -94,15 +94,21 @@ def written(
     preset: str,
     seeds: int,
     arms: tuple[str, ...] = (),
+    sizes: tuple[str, ...] = (),
     pairs: tuple[str, ...] = (),
+    label_by: str = "",
+    out: str = "",
+    about: str = "",
 ) -> str:
-    """The text of a new file, with a line on each key. `task` may be empty: the provider's home task."""
+    """The text of a new file, with a line on each key. `task` may be empty: the provider's home task. `about`: what is said
+    of it in a line at its head."""
     quoted = {
         name: json.dumps(text, ensure_ascii=False)
         for name, text in {"provider": provider, "data": data, "task": task, "preset": preset}.items()
     }
     lines = [
         "# What cxrbench measures: `cxrbench run cxrbench.toml`. Options on the command line count more.",
+        *([f"# {about}"] if about else []),
         "",
         f"provider = {quoted['provider']}  # a name (cxrbench list), file.py:Class, folder:FILMS, command:PROGRAM",
         f"data = {quoted['data']}  # real films: a dataset (cxrbench list datasets) or its folder",
@@ -110,7 +116,13 @@ def written(
         f"preset = {quoted['preset']}  # quick (two cores), standard (one GPU) or paper",
         f"seeds = {seeds}  # 5 or more allow a claim about the provider",
         f"arms = {json.dumps(list(arms))}" if arms else '# arms = ["real", "mixed"]  # default: all of the task',
-        '# sizes = ["full", "tiny"]  # default: all of the task',
+        f"sizes = {json.dumps(list(sizes))}" if sizes else '# sizes = ["full", "tiny"]  # default: all of the task',
+        *(
+            [f"label_by = {json.dumps(label_by)}  # what labels films of a generator that makes none"]
+            if label_by
+            else []
+        ),
+        *([f"out = {json.dumps(out, ensure_ascii=False)}  # the folder of the results"] if out else []),
         '# latex = "table.tex"  # the table for a paper',
         "",
         "[settings]  # of the provider: cxrbench list provider NAME",

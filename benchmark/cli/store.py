@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..console_tables import tell
 from ..errors import InputError, unknown
 from .options import Json
 
@@ -38,7 +39,7 @@ def list_(
     if as_json:
         _print_json({"store": str(store.root), "bytes": _total(found), "entries": [one.to_json(now) for one in found]})
         return
-    typer.echo(f"{store.root}: {in_bytes(_total(found))}")
+    tell(f"{store.root}: {in_bytes(_total(found))}")
     if entries:
         _print_entries(found, now)
         return
@@ -62,14 +63,14 @@ def show(
         _print_json(rows)
         return
     for row in rows:
-        typer.echo(f"{row['kind']} {row['key']}  {in_bytes(row['bytes'])}, {in_age(row['age_seconds'])} old")
+        tell(f"{row['kind']} {row['key']}  {in_bytes(row['bytes'])}, {in_age(row['age_seconds'])} old")
         state = "damaged: " + ", ".join(row["damaged"]) + " (the next run makes it again)" if row["damaged"] else ""
         lines = [("about", row["about"]), ("state", state), ("needs", ", ".join(row["needs"]))]
         lines += [("used by", ", ".join(row["used_by"])), ("runs", ", ".join(row["runs"]))]
         lines += [("file", f"{in_bytes(size):>8}  {name}") for name, size in row["files"].items()]
         for word, text in lines:
             if text:
-                typer.echo(f"  {word:<8} {text}")
+                tell(f"  {word:<8} {text}")
 
 
 @app.command()
@@ -116,10 +117,10 @@ def prune(
         return
     _print_kinds(going, now)
     verb = "would free" if dry_run else "freed"
-    typer.echo(f"{verb} {in_bytes(_total(going))} of {in_bytes(_total(found))}: {len(going)} of {len(found)} entries")
+    tell(f"{verb} {in_bytes(_total(going))} of {in_bytes(_total(found))}: {len(going)} of {len(found)} entries")
     named = sum(one.kind.value == "records" and bool(one.runs) for one in going)
     if named:
-        typer.echo(f"note: {named} of them are records that a run names")
+        tell(f"note: {named} of them are records that a run names")
 
 
 @app.command("export")
@@ -148,8 +149,8 @@ def export_(
         _print_json({"file": str(out), "bytes": out.stat().st_size, "taken": done, "left_out": packed.left_out})
         return
     for line in packed.left_out:
-        print(f"left out: {line}", file=sys.stderr)
-    typer.echo(f"{out}: {_counted(packed.taken)}, {in_bytes(out.stat().st_size)}")
+        tell(f"left out: {line}", sys.stderr)
+    tell(f"{out}: {_counted(packed.taken)}, {in_bytes(out.stat().st_size)}")
 
 
 @app.command("import")
@@ -167,9 +168,9 @@ def import_(
     if as_json:
         _print_json({"new": taken.new, "here": taken.here, "other": taken.other})
         return
-    typer.echo(f"{store.root}: {len(taken.new)} new entries, {len(taken.here)} were here")
+    tell(f"{store.root}: {len(taken.new)} new entries, {len(taken.here)} were here")
     for name in taken.other:
-        print(f"note: {name} is here with other content, which stays", file=sys.stderr)
+        tell(f"note: {name} is here with other content, which stays", sys.stderr)
 
 
 def in_bytes(count: float) -> str:
@@ -295,16 +296,14 @@ def _print_entries(found: Sequence[Kept], now: float) -> None:
 
 
 def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from ..console_tables import as_text, cell, table
+    from ..console_tables import cell, show, table
 
     if not rows:
         return
     made = table(headings, left=len(headings))
     for row in rows:
         made.add_row(*(cell(text) for text in row))
-    from rich.console import Console
-
-    Console(soft_wrap=True).print(as_text(made), soft_wrap=True, end="")
+    show(made)
 
 
 def _print_json(value: Any) -> None:

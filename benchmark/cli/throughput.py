@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..console_tables import tell
 from ..errors import InputError
 from .options import DataOfTask, Device, Json, MeasuringLimit, Preset, SetEvery, TaskOfEach
 
@@ -118,7 +119,7 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    tell(line, sys.stderr)
 
 
 def _say_load() -> None:
@@ -151,10 +152,12 @@ def _show(rows: Sequence[Row]) -> None:
     """The table, and below it where and how it was measured."""
     from rich.console import Console
 
-    console = Console() if sys.stdout.isatty() else Console(width=130)
-    console.print(_table(rows))
+    from ..console_tables import show, terminal_width, wrapped
+
+    console, width = Console(), terminal_width()
+    show(_table(rows))
     for line in _lines(rows):
-        console.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
+        console.print(wrapped(line, width), style="dim", highlight=False, markup=False, soft_wrap=True)
 
 
 def _lines(rows: Sequence[Row]) -> list[str]:

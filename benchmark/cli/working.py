@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from ..console_tables import tell
 from ..errors import InputError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ COMPLETE, INCOMPLETE = 0, 1
 
 def say(line: str) -> None:
     """A line on stderr."""
-    print(line, file=sys.stderr, flush=True)
+    tell(line, sys.stderr)
 
 
 def plan_line(prepared: Prepared) -> str:
@@ -64,19 +65,16 @@ def show_plan(prepared: Prepared, as_json: bool, counted: dict[str, Any] | None 
         said = {"steps": steps, "expected_seconds": prepared.expected_seconds(), **(counted or {})}
         print(json.dumps(said, indent=1))
         return
-    from rich.console import Console
-    from rich.table import Table
-
+    from ..console_tables import cell, show, table
     from .display import clock
 
-    table = Table("step", "key", "state", "expected", box=None, header_style="bold")
+    made = table(("step", "key", "state", "expected"), left=4)
     for step in steps:
         seconds = step["expected_seconds"]
         expected = clock(seconds) if isinstance(seconds, float | int) else "unknown"
-        table.add_row(
-            str(step["step"]), str(step["key"])[:12], "in the store" if step["in_store"] else "to do", expected
-        )
-    Console().print(table)
+        row = (str(step["step"]), str(step["key"])[:12], "in the store" if step["in_store"] else "to do", expected)
+        made.add_row(*map(cell, row))
+    show(made)
 
 
 def work(prepared: Prepared) -> list[Outcome]:

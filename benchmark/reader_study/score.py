@@ -12,7 +12,7 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ..console_tables import as_text, beside, cell, table
+from ..console_tables import cell, side_by_side, table
 from ..schema import Strict
 from .answers import Reader, read_answers
 from .rates import Agreement, Rate, agreement, counted, interval, rate
@@ -148,7 +148,7 @@ def _table(score: StudyScore) -> list[str]:
         classes.add_row(cell(line.shown_class))
         for name, made in sources.items():
             made.add_row(*(cell(_cell(one, whole)) for one in line.called_real[name]))
-    return as_text(beside([classes, *sources.values()])).plain.splitlines()
+    return [line for block in side_by_side(classes, list(sources.values())) for line in block.plain.splitlines()]
 
 
 def _cell(rate: Rate, whole: bool) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Sequence
 
-from ..console_tables import as_text, cell, table
+from ..console_tables import as_text, cell, table, terminal_width, wrapped
 from ..results.rows import Results, words
 from ..significance.paired_tests import stars
 from .comparison import ComparisonResults
@@ -14,8 +13,9 @@ from .table_shapes import headline_metrics
 from .words import metric_title, probability, shown, size_title
 
 
-def in_words(comparison: ComparisonResults, results: Results, width: int = 110) -> str:
-    """The comparison as plain lines; `results` (of either run) says how metrics and sizes are shown."""
+def in_words(comparison: ComparisonResults, results: Results, width: int | None = None) -> str:
+    """The comparison as plain lines of `width` (default: the terminal's); `results`, of either run, say how metrics and
+    sizes are shown."""
     a, b = comparison.a.label, comparison.b.label
     phantom = "; phantom, not comparable with published numbers" if comparison.phantom else ""
     lines = [
@@ -49,7 +49,7 @@ def in_words(comparison: ComparisonResults, results: Results, width: int = 110) 
                         *([probability(row.folds_p_holm)] if folds else []),
                     ]
                 )
-        lines += _aligned(lines_of)
+        lines += _aligned(lines_of, width)
     lines += [
         "",
         f"difference: of the table's numbers; p, on the same films: {results.task.rule.marks}; ** p < 0.01",
@@ -57,14 +57,14 @@ def in_words(comparison: ComparisonResults, results: Results, width: int = 110) 
     if folds:
         lines.append("p (folds): corrected t-test over folds and seeds (Nadeau-Bengio), Holm")
     if comparison.gains:
-        lines += ["", *_aligned(list(gain_table(comparison.gains, results, (a, b)))), ""]
+        lines += ["", *_aligned(list(gain_table(comparison.gains, results, (a, b))), width), ""]
         lines += _once((f"{row.size} {row.arm}", row.sentence) for row in comparison.gains)
     gained = {(row.size, row.arm) for row in comparison.gains}
     others = [claim for claim in comparison.claims if (claim.size, claim.arm) not in gained]
     sentences = _once((f"{claim.size} {claim.arm}", claim.sentence) for claim in others)
     for sentence in [*sentences, *(f"note: {note}" for note in comparison.notes)]:
-        lines += textwrap.wrap(sentence, width, subsequent_indent="  ")
-    return "\n".join(lines) + "\n"
+        lines += wrapped(sentence, width or terminal_width() or 110).splitlines()
+    return wrapped("\n".join(lines), width) + "\n"
 
 
 def _once(said: Iterable[tuple[str, str]]) -> list[str]:
@@ -74,9 +74,9 @@ def _once(said: Iterable[tuple[str, str]]) -> list[str]:
     return different if len(different) == 1 else [f"{place}: {sentence}" for place, sentence in pairs]
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def _aligned(rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
     """Columns side by side, headings first: the first two to the left, the numbers to the right."""
     made = table(rows[0], left=2)
     for row in rows[1:]:
         made.add_row(*map(cell, row))
-    return as_text(made).plain.splitlines()
+    return as_text(made, width).plain.splitlines()

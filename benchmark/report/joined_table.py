@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
-from ..console_tables import as_text, cell, table
+from ..console_tables import as_text, cell, table, wrapped
 from ..contracts.paper_table import PaperTable, cut_after
 from ..contracts.task import ArmName
 from ..errors import InputError
@@ -136,7 +136,7 @@ def as_lines(made: JoinedTable) -> str:
         for name, texts in one.rows:
             shown_table.add_row(cell(name), *map(cell, texts))
         lines += ["", *as_text(shown_table).plain.splitlines()]
-    return "\n".join([*lines, "", *made.notes]) + "\n"
+    return wrapped("\n".join([*lines, "", *made.notes])) + "\n"
 
 
 def as_markdown(made: JoinedTable) -> str:

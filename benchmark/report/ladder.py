@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from scipy.optimize import isotonic_regression
 
+from ..console_tables import as_text, cell, table
 from ..results.gains import GainRow, PlaceboCurve, WorthRow
 from ..results.rows import MetricInfo, Results
 from .figures import LIGHT, SVG, WIDTH, Theme, axis_label, legend, panel, scale
@@ -140,10 +141,11 @@ def curve_lines(curve: PlaceboCurve, metric: AnyMetric) -> Iterator[str]:
     names = [f"copies, {arm}" for arm in curve.arms]
     seeds = f"{len(curve.seeds)} seed{'s' * (len(curve.seeds) != 1)}"
     yield f"{metric_title(info)} of copies of real films, mean ± deviation over {seeds}"
-    yield "real films".rjust(10) + "".join(name.rjust(22) for name in names)
+    made = table(["real films", *names], left=0)
     for size in sorted({size for points in scores.values() for size in points}, reverse=True):
-        cells = [_cell(list(points.get(size, {}).values()), info) for points in scores.values()]
-        yield f"{size:.0f}".rjust(10) + "".join(cell.rjust(22) for cell in cells)
+        row = [_cell(list(points.get(size, {}).values()), info) for points in scores.values()]
+        made.add_row(*map(cell, (f"{size:.0f}", *row)))
+    yield from as_text(made).plain.splitlines()
 
 
 def _cell(values: Sequence[float], metric: MetricInfo) -> str:

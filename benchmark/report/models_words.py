@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ..console_tables import as_text, cell, clean, table
+from ..console_tables import as_text, cell, clean, table, wrapped
 from ..metrics.scores import AVERAGE
 from ..results.models import Models, ModelTest
 from ..results.rows import MetricInfo, words
@@ -154,7 +153,7 @@ def notes(models: Models) -> list[str]:
 
 def terminal(models: Models, width: int = 110) -> str:
     """All of it as plain lines."""
-    blocks = [header(models)]
+    blocks = [wrapped(header(models), width)]
     for size in models.sizes:
         made = table(headings(models, size), left=2, title=size_title(models, size))
         made.title_justify = "left"
@@ -162,10 +161,10 @@ def terminal(models: Models, width: int = 110) -> str:
             marked = [f"{text}{mark:<2}" for text, mark in line.differences]
             style = "bold" if line.average else ""
             made.add_row(*(cell(text, style) for text in [line.metric, line.structure, *line.values, *marked]))
-        blocks += ["", as_text(made).plain.rstrip("\n")]
+        blocks += ["", as_text(made, width).plain.rstrip("\n")]
     blocks.append("")
     for sentence in [*averages(models), *notes(models)]:
-        blocks.append(textwrap.fill(clean(sentence), width, subsequent_indent="  "))
+        blocks.append(wrapped(clean(sentence), width))
     return "\n".join(blocks) + "\n"
 
 

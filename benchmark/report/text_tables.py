@@ -10,11 +10,10 @@ import csv
 import io
 import json
 import re
-import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from ..console_tables import as_text, beside, cell, clean, table, width_of
+from ..console_tables import as_text, cell, clean, side_by_side, table, terminal_width, wrapped
 from ..metrics.scores import AVERAGE
 from ..results.rows import FoldRow, PairedRow, Results, words
 from .elsewhere_words import besides, besides_notes
@@ -50,7 +49,7 @@ def terminal(results: Results, width: int = 100) -> Text:
 
     text = Text()
     tables = arm_tables(results)
-    for block in map(_arm_block, tables) if tables else _blocks(results, width):
+    for block in (_arm_block(one, width) for one in tables) if tables else _blocks(results, width):
         text.append_text(block)
         text.append("\n")
     text.append_text(_gain_block(results, width))
@@ -58,9 +57,9 @@ def terminal(results: Results, width: int = 100) -> Text:
         text.append_text(_lines(headings, [GainLine(line, headline=False) for line in lines], width))
         text.append("\n")
     for sentence in headline_sentences(results):
-        text.append(textwrap.fill(clean(sentence), width, subsequent_indent="  ") + "\n", style="bold")
+        text.append(wrapped(clean(sentence), width) + "\n", style="bold")
     for sentence in [*placebo_notes(results), *besides_notes(results), *legend(results)]:
-        text.append(textwrap.fill(clean(sentence), width, subsequent_indent="  ") + "\n", style="dim")
+        text.append(wrapped(clean(sentence), width) + "\n", style="dim")
     notes = [("cost", f"{results.provider.title} {row.size}", cost_sentence(row), "") for row in results.cost]
     notes += [
         ("check", place, sentence, "bold red" if alarm else "") for place, sentence, alarm in check_notes(results)
@@ -70,18 +69,19 @@ def terminal(results: Results, width: int = 100) -> Text:
         text.append("\n")
     for word, subject, sentence, style in notes:
         separator = "   " if word == "cost" else ": "
-        text.append(f"{word:<7}", style="bold")
-        text.append(clean(f"{subject}{separator if subject else ''}{sentence}") + "\n", style=style)
+        said = wrapped(clean(f"{word:<7}{subject}{separator if subject else ''}{sentence}"), width, below=7)
+        text.append(said[:7], style="bold")
+        text.append(said[7:] + "\n", style=style)
     return text
 
 
 def print_table(results: Results, console: Console) -> None:
     """Print `terminal` on a rich console: colours on a terminal, plain lines elsewhere."""
-    width = console.width if console.is_terminal else 120
+    width = terminal_width(console.file) or (console.width if console.is_terminal else 120)
     console.print(terminal(results, width), soft_wrap=True, highlight=False)
 
 
-def _arm_block(shown: ArmTable) -> Text:
+def _arm_block(shown: ArmTable, width: int) -> Text:
     """The table of one size with a row an arm, each number followed by its marks."""
     headings = [text for heading in shown.headings for text in (heading, "")]
     made = table(["", REAL_FILMS, SYNTHETIC_FILMS, *headings], title=shown.title)
@@ -90,7 +90,7 @@ def _arm_block(shown: ArmTable) -> Text:
         films = [str(row.real), "–" if row.synthetic is None else str(row.synthetic)]
         entries = [one for entry in row.entries for one in _entry(entry)]
         made.add_row(cell(row.arm.upper(), "bold"), *map(cell, films), *entries)
-    return as_text(made)
+    return as_text(made, width)
 
 
 def _gain_block(results: Results, width: int) -> Text:
@@ -107,7 +107,7 @@ def _gain_block(results: Results, width: int) -> Text:
 
 def _lines(headings: Sequence[str], lines: Sequence[GainLine], width: int) -> Text:
     """A table of which the headline's line is bold; where it is wider than the terminal its cells take several lines."""
-    made = table(headings, left=2, wrap=True)
+    made = table(headings, left=2)
     for line in lines:
         made.add_row(*(cell(text, "bold" if line.headline else "") for text in line.cells))
     return as_text(made, width)
@@ -116,16 +116,7 @@ def _lines(headings: Sequence[str], lines: Sequence[GainLine], width: int) -> Te
 def _blocks(results: Results, width: int) -> Iterable[Text]:
     """Metrics and structures, and beside them as many sizes as fit; the others below, with metrics and structures again."""
     lines = wide(results, headline_metrics(results))
-    labels = _labels(lines)
-    row = [labels]
-    for info in results.sizes:
-        numbers = _numbers(results, lines, info.size)
-        if len(row) > 1 and width_of(beside([*row, numbers])) > width:
-            yield as_text(beside(row))
-            row = [labels]
-        row.append(numbers)
-    if len(row) > 1:
-        yield as_text(beside(row))
+    yield from side_by_side(_labels(lines), [_numbers(results, lines, info.size) for info in results.sizes], width)
 
 
 def _labels(lines: Sequence[Line]) -> Table:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...benchmark.cli.options import Json
+from ...benchmark.console_tables import tell
 from ...benchmark.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,9 +50,9 @@ def build(
     built = site.build(entries, out, throughput or [THROUGHPUT])
     entries_word = "entry" if built.entries == 1 else "entries"
     boards_word = "board" if built.boards == 1 else "boards"
-    print(f"{built.entries} {entries_word} on {built.boards} {boards_word}, {built.pages} pages: {out / 'index.html'}")
+    tell(f"{built.entries} {entries_word} on {built.boards} {boards_word}, {built.pages} pages: {out / 'index.html'}")
     for line in built.left_out:
-        print(f"error: left out: {line}", file=sys.stderr)
+        tell(f"error: left out: {line}", sys.stderr)
     if built.left_out:
         raise SystemExit(1)
 
@@ -77,9 +78,9 @@ def agreement(
     if as_json:
         print(json.dumps({"gains": _as_json(gains), "worths": _as_json(worths)}, indent=1))
         return
-    print(f"{found[0].title} and {found[1].title}")
-    print(f"gains   {gains.sentence}")
-    print(f"worths  {worths.sentence}")
+    tell(f"{found[0].title} and {found[1].title}")
+    tell(f"gains   {gains.sentence}")
+    tell(f"worths  {worths.sentence}")
 
 
 def _of_films(made: Sequence[Board], task: str, films: str, preset: str) -> Board:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from ...benchmark.cli.options import Json
+from ...benchmark.console_tables import tell
 from ...benchmark.errors import InputError
 
 NUMBERS, ENTRIES, CHANGELOG = Path("tests/regression"), Path("submissions"), Path("CHANGELOG.md")
@@ -113,7 +114,7 @@ def _rerun(numbers: Path, name: str, index: int | None, count: int, jobs: int | 
     parts = guard.parts_of(kept[name], turn) if name else guard.rotating(kept, turn, count)
     verdicts = []
     for part in parts:
-        print(f"rerun of {part.name}, {part.size}, seed {part.seed}", file=sys.stderr, flush=True)
+        tell(f"rerun of {part.name}, {part.size}, seed {part.seed}", sys.stderr)
         try:
             verdicts.append(guard.rerun(kept, part, jobs=jobs))
         except KeyboardInterrupt:
@@ -131,14 +132,14 @@ def _show(verdicts: Sequence[Any], as_json: bool) -> None:
         print(json.dumps({"passed": bool(compared) and not moved, "compared": compared, "verdicts": values}, indent=1))
     else:
         for verdict in verdicts:
-            print("\n".join(verdict.lines()))
+            tell("\n".join(verdict.lines()))
     if moved:
-        print(f"error: {len(moved)} of {len(verdicts)} comparisons found numbers that moved", file=sys.stderr)
+        tell(f"error: {len(moved)} of {len(verdicts)} comparisons found numbers that moved", sys.stderr)
         raise SystemExit(1)
     if not compared:
         raise InputError("nothing was compared: no numbers are kept; take them with `cxrbench regress --update`")
     if not as_json:
-        print(f"{compared} numbers in {len(verdicts)} comparisons, none moved")
+        tell(f"{compared} numbers in {len(verdicts)} comparisons, none moved")
 
 
 def _update(
@@ -160,5 +161,5 @@ def _update(
         path = renewal.renew_fingerprints(numbers, subjects, changelog, reason)
         written += [] if path is None else [path]
     for path in written:
-        print(path)
-    print(f"{len(written)} files written" if written else "nothing moved; nothing is written")
+        tell(path)
+    tell(f"{len(written)} files written" if written else "nothing moved; nothing is written")

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from ...benchmark.cli.options import Json
+from ...benchmark.console_tables import tell
 
 app = typer.Typer(
     no_args_is_help=True, help="Entries for the leaderboard: new, pack, check, reproduce, rescore, fidelity, convert."
@@ -32,9 +33,9 @@ def new(
     from ..pack import new_entry
 
     folder = new_entry(name, directory)
-    print(f"{folder / 'submission.toml'}: fill it in, then")
-    print(f"cxrbench run --provider FILE.py:CLASS --seeds 5 --entry {name} --out RUN_FOLDER")
-    print(f"cxrbench submission pack RUN_FOLDER --name {name}{_option(directory)}")
+    tell(f"{folder / 'submission.toml'}: fill it in, then")
+    tell(f"cxrbench run --provider FILE.py:CLASS --seeds 5 --entry {name} --out RUN_FOLDER")
+    tell(f"cxrbench submission pack RUN_FOLDER --name {name}{_option(directory)}")
 
 
 @app.command()
@@ -58,8 +59,8 @@ def pack(
     folder = pack_run(run, name, directory, Store(home() / "store"), share=share, samples=samples)
     files = [path for path in folder.rglob("*") if path.is_file()]
     size = sum(path.stat().st_size for path in files)
-    print(f"{folder}: {len(files)} files, {size / 1e6:.2f} MB")
-    print(f"cxrbench submission check {folder}")
+    tell(f"{folder}: {len(files)} files, {size / 1e6:.2f} MB")
+    tell(f"cxrbench submission check {folder}")
 
 
 @app.command()
@@ -112,7 +113,7 @@ def check(
         print(json.dumps(found[0] if one else found, indent=1))
     bad = [verdict["name"] for verdict in found if not verdict["passed"]]
     if bad:
-        print(f"error: {len(bad)} of {len(found)} did not pass: {', '.join(bad[:5])}", file=sys.stderr)
+        tell(f"error: {len(bad)} of {len(found)} did not pass: {', '.join(bad[:5])}", sys.stderr)
         raise SystemExit(1)
 
 
@@ -128,8 +129,8 @@ def rescore(
     from ..rescoring import rescore as rescored
 
     for line in rescored(directory / name):
-        print(line)
-    print(f"cxrbench submission check {directory / name}")
+        tell(line)
+    tell(f"cxrbench submission check {directory / name}")
 
 
 @app.command()
@@ -166,12 +167,12 @@ def reproduce(
         directory / name, data, out or Path("runs") / twin_name(name), code, task, seeds, python, ("--device", device)
     )
     if dry_run:
-        print(shlex.join(command_of(order, load_entry(order.entry))))
+        print(shlex.join(command_of(order, load_entry(order.entry))))  # whole: to be copied
         return
     twin = run_again(order, Store(home() / "store"))
-    print(f"{twin.folder}: the twin of {name}")
-    print(twin.comparison.sentence if twin.comparison else "no gain of both to compare")
-    print(f"cxrbench submission check {twin.folder}")
+    tell(f"{twin.folder}: the twin of {name}")
+    tell(twin.comparison.sentence if twin.comparison else "no gain of both to compare")
+    tell(f"cxrbench submission check {twin.folder}")
 
 
 @app.command()
@@ -191,10 +192,10 @@ def fidelity(
 
     found = make_again(directory / name, task=task, device=device, progress=Progress())
     for one in found:
-        print(f"{one.run}: {one.words}")
-    print(f"cxrbench submission check {directory / name}")
+        tell(f"{one.run}: {one.words}")
+    tell(f"cxrbench submission check {directory / name}")
     if bad := [one.run for one in found if one.failed]:
-        print(
+        tell(
             f"error: {len(bad)} of {len(found)} runs have no numbers of their films: {', '.join(bad)}", file=sys.stderr
         )
         raise SystemExit(1)
@@ -214,9 +215,9 @@ def convert(directory: Dir = ROOT) -> None:
     found = []
     for one in converted(directory):
         found.append(one)
-        print(one)
+        tell(one)
     if bad := [one.name for one in found if one.failed]:
-        print(f"error: {len(bad)} of {len(found)} cannot be converted: {', '.join(bad[:5])}", file=sys.stderr)
+        tell(f"error: {len(bad)} of {len(found)} cannot be converted: {', '.join(bad[:5])}", sys.stderr)
         raise SystemExit(1)
 
 
@@ -227,10 +228,10 @@ def _holds_entries(path: Path) -> bool:
 
 
 def _print(verdict: dict[str, Any]) -> None:
-    print(f"{verdict['name']}: {verdict['status']}")
+    tell(f"{verdict['name']}: {verdict['status']}")
     for finding in verdict["findings"]:
         where = f"{finding['where']}: " if finding["where"] else ""
-        print(f"  {finding['level']:<6} {finding['check']:<10} {where}{finding['message']}")
+        tell(f"  {finding['level']:<6} {finding['check']:<10} {where}{finding['message']}")
 
 
 def _option(directory: Path) -> str:
