@@ -31,11 +31,6 @@ def script() -> str:
     return (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 
 
-def grave(tab: Browser, scheme: str = "light") -> list[str]:
-    """Those of `violations` that are serious or critical."""
-    return [line for line in violations(tab, scheme) if line.startswith(("serious", "critical"))]
-
-
 def violations(tab: Browser, scheme: str = "light") -> list[str]:
     """A line for every element of the open page that breaks a rule of axe-core: the impact, the rule, the element and why.
     `scheme`: `light` or `dark`. The window is large and light afterwards, and the page another."""
@@ -53,3 +48,21 @@ def violations(tab: Browser, scheme: str = "light") -> list[str]:
 def _line(rule: dict[str, Any], node: dict[str, Any]) -> str:
     why = " ".join(node["failureSummary"].split())
     return f"{rule['impact']} {rule['id']} at {' '.join(map(str, node['target']))}: {why} ({node['html'][:160]})"
+
+
+CUT = """(() => { const wide = document.documentElement.clientWidth, found = [];
+if (document.documentElement.scrollWidth > wide) found.push(`the page is ${document.documentElement.scrollWidth} wide`);
+for (const one of document.querySelectorAll('body *')) {
+  const style = getComputedStyle(one);
+  if (['auto', 'scroll'].includes(style.overflowX) && one.scrollWidth > one.clientWidth + 1
+      && !style.backgroundImage.includes('gradient')) found.push(`no hint that ${one.tagName} ${one.className} goes on`);
+}
+return JSON.stringify(found); })()"""
+
+
+def cut(tab: Browser, width: int) -> list[str]:
+    """What of the open page is cut in a window of so many pixels: the page itself at the side, and every box that scrolls
+    sideways without a shade where it goes on. After `violations`, which lays a page out
+    anew, it says nothing."""
+    tab.resize(width, 900, mobile=width < 500)
+    return json.loads(tab.evaluate(CUT))

@@ -31,10 +31,17 @@ def write_audit(audit: Audit, films: Dataset, real: Dataset, folder: Path) -> Pa
 
 def audit_page(audit: Audit, films: Dataset, real: Dataset) -> str:
     """The page as text; it asks nobody for anything."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+    packages = (
+        __package__,
+        f"{__package__.rpartition('.')[0]}.report",
+    )  # the second has the style that all pages share
     environment = Environment(
-        loader=PackageLoader(__package__, "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=ChoiceLoader([PackageLoader(name, ".") for name in packages]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
     )
     rows = [
         (one.title, one.about, one.frechet) if name is None else (f"{one.space}, {name}", "", part)

@@ -11,6 +11,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from ...benchmark.contracts.task import ArmName
+from ...benchmark.data.organs import KNOWN_ORGANS
 from ...benchmark.metrics.scores import AVERAGE
 from ...benchmark.report.words import amount, duration, memory, probability, rate, shown
 from ...benchmark.results.rows import CostRow, MetricInfo, words
@@ -180,7 +181,8 @@ def _heat(board: Board) -> dict[str, Any] | None:
             kind = "none" if value is None else f"up{step}" if step > 0 else f"down{-step}" if step < 0 else "level"
             cells.append(Cell(signed(value, metric), value, kind=kind))
         rows.append(HeatRow(one.attempt.title, f"../providers/{slug(one.attempt.entrant.name)}.html", cells))
-    return {"structures": structures, "rows": rows, "left": max(0, len(board.all) - len(entries))}
+    of = "organ" if set(structures) & set(KNOWN_ORGANS) else "finding"
+    return {"of": of, "structures": structures, "rows": rows, "left": max(0, len(board.all) - len(entries))}
 
 
 # ------------------------------------------------------------------------------------------------------- providers

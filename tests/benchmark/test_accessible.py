@@ -1,4 +1,4 @@
-"""What axe-core says of the pages that commands write: a run, a fit, an audit; in light and in dark."""
+"""Pages that commands write (a run, a fit, an audit): what axe-core says of them in light and in dark, and what is cut."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cxrbench.benchmark.results.assemble import assemble
 from cxrbench.benchmark.results.finished import Harvest
 from cxrbench.benchmark.runs.request import Request, execute, prepare
 
-from ..accessible import SCHEMES, grave, violations
+from ..accessible import SCHEMES, cut, violations
 from ..browser import needs_browser
 from ..toys.toy_films import chests, run_here
 from .conftest import maker
@@ -79,9 +79,26 @@ def _more(folder: Path) -> Path:
 @needs_browser
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("page", ["toy/report.html", "made/report.html", "fit.html", "audit.html"])
-def test_axe_finds_nothing_grave_in_names_and_contrast(pages, chromium, page, scheme):
+def test_axe_finds_nothing_wrong_with_names_and_contrast(pages, chromium, page, scheme):
     chromium.open((pages / page).as_uri())
-    assert grave(chromium, scheme) == []
+    assert violations(chromium, scheme) == []
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("page", ["toy/report.html", "made/report.html", "fit.html", "audit.html"])
+def test_nothing_is_cut_on_a_phone_or_a_desk_and_what_scrolls_says_so(pages, chromium, page, width):
+    chromium.open((pages / page).as_uri())
+    assert cut(chromium, width) == []
+
+
+@needs_browser
+def test_a_page_that_is_too_wide_and_a_box_without_a_shade_are_found(chromium, tmp_path):
+    page = '<!doctype html><meta name="viewport" content="width=device-width"><div style="overflow: auto">'
+    page += '<p style="width: 900px">a</p></div><p style="width: 950px">b</p>'
+    (tmp_path / "page.html").write_text(page, encoding="utf-8")
+    chromium.open((tmp_path / "page.html").as_uri())
+    assert len(cut(chromium, 390)) == 2 and cut(chromium, 1280) == []
 
 
 @needs_browser

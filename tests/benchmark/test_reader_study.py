@@ -34,7 +34,7 @@ from cxrbench.benchmark.reader_study.study import Item, Study, read_key
 from cxrbench.benchmark.runs.job import Cell, Synthesise
 from cxrbench.benchmark.runs.request import Request
 
-from ..accessible import SCHEMES, grave
+from ..accessible import SCHEMES, violations
 from ..browser import needs_browser
 
 SIDE = 20
@@ -531,22 +531,22 @@ def test_film_and_both_answers_fit_the_window(papers_study, chromium, width, hei
 
 @needs_browser
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_axe_finds_nothing_grave_on_any_screen(tmp_path, chromium, scheme):
+def test_axe_finds_nothing_wrong_on_any_screen(tmp_path, chromium, scheme):
     classes = ("Effusion", "Mass")
     plan = plan_of(
         tmp_path, films("made", 1, classes), real=films("realset", 1, classes), per_class=1, asks_finding=True
     )
     build_study(plan, tmp_path / "out")
     chromium.open((tmp_path / "out" / "study.html").as_uri())
-    assert grave(chromium, scheme) == []
+    assert violations(chromium, scheme) == []
     chromium.press("R", "1", "Enter")
-    assert grave(chromium, scheme) == []
+    assert violations(chromium, scheme) == []
     chromium.press("r", "1")
-    assert grave(chromium, scheme) == []
+    assert violations(chromium, scheme) == []
     for _ in range(9):
         chromium.press("ArrowRight")
     assert chromium.evaluate("!document.getElementById('end').hidden")
-    assert grave(chromium, scheme) == []
+    assert violations(chromium, scheme) == []
 
 
 # ------------------------------------------------------------------------------------------------------- made for it

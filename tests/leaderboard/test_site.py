@@ -28,7 +28,7 @@ from cxrbench.leaderboard.site.exports import markdown, structure_gain
 from cxrbench.leaderboard.site.words import slug, web_address
 from cxrbench.leaderboard.standings import boards
 
-from ..accessible import SCHEMES, violations
+from ..accessible import SCHEMES, cut, violations
 from ..browser import needs_browser
 from . import made_up
 
@@ -647,4 +647,5 @@ def test_a_thousand_entries_stay_usable(thousand, tab):
 def test_axe_finds_nothing_wrong_with_names_and_contrast(site, tab, page, scheme):
     (path,) = site.glob(page)
     tab.open(path.as_uri())
+    assert cut(tab, 390) == [] and cut(tab, 1280) == []
     assert violations(tab, scheme) == []
