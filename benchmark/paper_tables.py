@@ -43,9 +43,12 @@ class TableRun:
     @classmethod
     def read(cls, said: Mapping[str, Any]) -> TableRun:
         """From TOML; TypeError or ValueError where a key is missing or unknown, or there are no providers and no command."""
-        made = cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in said.items()})
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in said.items()
+        }
+        made = cls(**values)
         for one in fields(cls):
-            if not isinstance(getattr(made, one.name), tuple if one.type.startswith("tuple") else (str, int)):  # type: ignore[union-attr]
+            if not isinstance(getattr(made, one.name), tuple if str(one.type).startswith("tuple") else (str, int)):
                 raise ValueError(f"table {made.name}: {one.name} is of the wrong kind")
         if bool(made.providers) == bool(made.command):
             raise ValueError(f"table {made.name}: expected either providers or a command")

@@ -70,9 +70,10 @@ def _operators_load() -> bool:
         return False
     import torch
 
+    operators: Any = torch.ops
     try:
-        torch.ops.load_library(library)
-        return hasattr(torch.ops.torchvision, "nms")
+        operators.load_library(library)
+        return hasattr(operators.torchvision, "nms")
     except OSError:
         return False
 

@@ -161,5 +161,5 @@ def _update(
         path = renewal.renew_fingerprints(numbers, subjects, changelog, reason)
         written += [] if path is None else [path]
     for path in written:
-        tell(path)
+        tell(str(path))
     tell(f"{len(written)} files written" if written else "nothing moved; nothing is written")

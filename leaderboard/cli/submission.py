@@ -215,7 +215,7 @@ def convert(directory: Dir = ROOT) -> None:
     found = []
     for one in converted(directory):
         found.append(one)
-        tell(one)
+        tell(str(one))
     if bad := [one.name for one in found if one.failed]:
         tell(f"error: {len(bad)} of {len(found)} cannot be converted: {', '.join(bad[:5])}", sys.stderr)
         raise SystemExit(1)
