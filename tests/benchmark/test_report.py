@@ -173,14 +173,14 @@ def test_a_failed_cell_is_told_at_the_top(fabricate, tmp_path):
     written(fabricate, tmp_path / "run", broken={("full", "synthetic", 0): "gave <b>NaN</b>"}, **SMALL)
     html = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     banner = html[html.index('role="alert"') : html.index("<nav")]
-    assert "1 of 2 cells is not there" in banner and "gave &lt;b&gt;NaN&lt;/b&gt;" in banner
+    assert "1 of 2 cells is missing" in banner and "gave &lt;b&gt;NaN&lt;/b&gt;" in banner
     assert '<span class="absent">failed</span>' in html
 
 
 def test_a_run_without_any_cell_still_has_a_page(fabricate, tmp_path):
     broken = {("full", arm, 0): "" for arm in ("real", "synthetic")}
     written(fabricate, tmp_path / "run", broken=broken, **SMALL)
-    assert "2 of 2 cells are not there" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "2 of 2 cells are missing" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
 
 
 def test_phantom_runs_carry_a_banner_and_others_do_not(own_run):
