@@ -23,6 +23,7 @@ from cxrbench.benchmark.data.catalogue import find_dataset
 from cxrbench.benchmark.data.copies import copies
 from cxrbench.benchmark.data.dataset import Dataset
 from cxrbench.benchmark.progress import Progress
+from cxrbench.benchmark.runs.rest import rest_of
 from cxrbench.tasks.scr_official import ScrOfficial
 
 SEED = 0
@@ -86,6 +87,8 @@ def gains(task: ScrOfficial, providers: Mapping[str, Provider], *, seeds: Sequen
         slot = Slot("official", size, ArmName.MIXED, seed)
         real, test = task.training_set(data, slot), task.test_set(data, slot)
         films = {"placebo": copies(real, task.synthetic_count(data, slot), seed=seed)}
+        for provider in providers.values():
+            provider.rest = rest_of(task, data, slot) if provider.takes_rest else None
         films |= {name: sampled(name, provider, real, task) for name, provider in providers.items()}
         scores = {}
         for name, synthetic in films.items():

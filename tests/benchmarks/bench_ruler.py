@@ -25,7 +25,6 @@ from cxrbench.benchmark.results.rows import Results
 from cxrbench.benchmark.runs.request import CurveRequest, Request, execute, prepare, prepare_curve
 
 TASK, SEEDS, SIZE = "scr_official", 5, "31"
-MORE = f"{Path(__file__).parents[1] / 'more_films.py'}:MoreFilms"
 
 
 def real_films() -> str:
@@ -95,8 +94,7 @@ def test_noise_adds_nothing(data):
 
 @pytest.mark.parametrize("more", [31, 93])
 def test_more_real_films_are_worth_as_many(data, more):
-    overrides = (f"data={data}", f"more={more}")
-    worth = measured(data, MORE, *overrides, arms=("real", "mixed")).worth(SIZE, "mixed")
+    worth = measured(data, "retrieval", f"films={more}", arms=("real", "mixed")).worth(SIZE, "mixed")
     assert worth.identified
     known = worth.real + more
     assert worth.low <= known or worth.low_censored

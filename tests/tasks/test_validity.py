@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from cxrbench.baselines.controls import CopyTrain, Degraded, DegradedSettings
+from cxrbench.baselines.retrieval import Retrieval
 from cxrbench.benchmark.contracts.task import ArmName, Slot
 from cxrbench.benchmark.data.catalogue import find_dataset
 from cxrbench.tasks.scr_official import QUICK, ScrOfficial
 
 from ..controls import NOTHING_WRONG, RankAsTheyMust, Scores, controls, gains, measured, sampled
-from ..more_films import MoreFilms, Settings
 
 SMALL = replace(QUICK, resolution=32, fit_resolution=32, crop=33, synthetic=120, steps=200, check_every=50)
 
@@ -42,7 +42,7 @@ def test_more_real_films_gain_copies_gain_little_and_wrong_masks_lose(tmp_path, 
     """The ruler in small (`tests/benchmarks/bench_ruler.py` has it whole): the mixed arm with 31 real films, two seeds."""
     monkeypatch.setenv("CXRBENCH_HOME", str(tmp_path))
     providers = {
-        "more": MoreFilms(Settings(more=93)),
+        "more": Retrieval(),
         "wrong": Degraded(DegradedSettings(wrong=1.0)),
         "copies": CopyTrain(),
     }
