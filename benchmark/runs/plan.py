@@ -69,7 +69,7 @@ class Plan:
         """What starts from scratch where its paper starts from weights: of the provider, then of the task. Of a smoke run
         first that it is one."""
         own = () if self.generator is None else self.generator.from_scratch
-        smoke = (SAID,) if is_smoke(self.preset) else ()
+        smoke: tuple[str, ...] = (SAID,) if is_smoke(self.preset) else ()
         if smoke and self.films > len(self.data):
             smoke = (*smoke, few_said(len(self.data), self.films))
         return (*smoke, *own, *from_scratch(self.task.initial_weights, plain(self.task.settings)))
