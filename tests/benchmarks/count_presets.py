@@ -236,7 +236,7 @@ Written by the same command from what `python -m tests.benchmarks.smoke_presets`
 two steps of every training, twelve synthetic films, a handful of real ones and one fold, one thread a step. A stage is
 shown with its seconds, and behind the stroke those of a step of its slowest training (its second one; of a film where the
 batch is not counted). Memory: the largest resident set of a step's process. Time of a core is that of all processes for
-what the store did not have yet (REAL and placebo are made once for all providers of a task), and does not depend on other
+what the store did not have yet (REAL is made once for all providers of a task), and does not depend on other
 work as the seconds do; beside the processor stand its cores and its load.
 
 | what | preset | on | fit | REAL | SYNTHETIC | films a second | most memory | of a core |
@@ -309,7 +309,7 @@ def _stage(took: Mapping[str, float], batch: int) -> str:
         return "–"
     said = f"{took['seconds']:g} s"
     if rate := took.get("films_per_second"):
-        said += f" / {batch / rate:.2g} s" if batch else f" / {1 / rate:.2g} s a film"
+        said += f" / {batch / rate:.3g} s" if batch else f" / {1 / rate:.2g} s a film"
     return said
 
 
