@@ -39,8 +39,8 @@ def card(
         Path | None, typer.Option(help="The audit.json of the run's films; default: they are audited now.")
     ] = None,
     no_audit: Annotated[bool, typer.Option("--no-audit", help="Say nothing of fidelity, annotations, copies.")] = False,
-    size: Annotated[str, typer.Option(help="Whose films; default: those of the headline's size.")] = "",
-    seed: Annotated[int | None, typer.Option(help="Whose films; default: those of the first seed.")] = None,
+    size: Annotated[str, typer.Option(help="The size whose films are described; default: the headline's.")] = "",
+    seed: Annotated[int | None, typer.Option(help="The seed whose films are described; default: the first.")] = None,
     share: Annotated[
         Path | None, typer.Option(help="Put the films into this new folder, with Croissant metadata and the card.")
     ] = None,

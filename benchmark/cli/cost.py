@@ -39,7 +39,7 @@ def cost(
     data: DataOfTask = None,
     set_: SetEvery = None,
     label_by: Annotated[
-        str | None, typer.Option(help="Whose fits to look for, where a generator needs one: teacher or per_class.")
+        str | None, typer.Option(help="Which fits of a generator without labels: teacher or per_class.")
     ] = None,
     device: Device = "auto",
     steps: Annotated[

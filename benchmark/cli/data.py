@@ -181,7 +181,7 @@ def import_manifest_(
         typer.Option(help="Side of a pixel of the original files in mm, where they do not say it."),
     ] = None,
     original: Annotated[
-        int, typer.Option("--originals", help="Keep the films larger as well, at so many pixels, to cut regions from.")
+        int, typer.Option("--originals", help="Also keep larger films of this many pixels, to cut regions from.")
     ] = 0,
     allow_shared_patients: Annotated[
         bool, typer.Option("--allow-shared-patients", help="Accept patients in both train and test (a leak).")

@@ -26,9 +26,7 @@ Force = Annotated[bool, typer.Option("--force", help="Replace a dataset of this 
 Resolution = Annotated[int, typer.Option(help="Pixels a side to keep; films are padded to a square.")]
 Originals = Annotated[
     int,
-    typer.Option(
-        "--keep", "--originals", help="Keep the films larger as well, at so many pixels, to cut regions from."
-    ),
+    typer.Option("--keep", "--originals", help="Also keep larger films of this many pixels, to cut regions from."),
 ]
 DrawnSplit = Annotated[
     str | None, typer.Option("--split", help="Draw train and test by patient: patients:0.5 trains on half of them.")

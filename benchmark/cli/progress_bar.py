@@ -11,9 +11,11 @@ from contextlib import contextmanager
 
 from ..console_tables import tell, terminal_width
 from ..progress import Progress
+from .display import clock
 
 _QUIET_SECONDS = 2.0  # work shorter than this shows nothing
 _LINE_SECONDS = 10.0  # between plain lines
+_TOLD = 0.05  # share of the work from which on its pace says how long the rest takes
 
 
 @contextmanager
@@ -29,14 +31,14 @@ def shown_progress(title: str) -> Iterator[Progress]:
 @contextmanager
 def _bar(title: str) -> Iterator[Progress]:
     from rich.console import Console
-    from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn
     from rich.progress import Progress as Bars
 
     bars = Bars(
         TextColumn("{task.description}"),
         BarColumn(bar_width=max(5, min(40, (terminal_width(sys.stderr) or 100) - 60))),
         TaskProgressColumn(),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[left]}"),
         console=Console(stderr=True),
         transient=True,
     )
@@ -48,8 +50,9 @@ def _bar(title: str) -> Iterator[Progress]:
             if time.monotonic() - start < _QUIET_SECONDS:
                 return
             bars.start()
-            shown.append(bars.add_task(title, total=1.0))
-        bars.update(shown[0], completed=fraction, description=f"{title}  {note}")
+            shown.append(bars.add_task(title, total=1.0, left=""))
+        left = _left(time.monotonic() - start, fraction)
+        bars.update(shown[0], completed=fraction, description=f"{title}  {note}", left=left)
 
     try:
         yield Progress(update)
@@ -70,6 +73,10 @@ class _Lines:
         if now < self.next:
             return
         self.next = now + _LINE_SECONDS
-        left = (now - self.start) * (1 - fraction) / fraction if fraction > 0 else 0.0
-        end = f", {left:.0f} s left" if fraction > 0 else ""
-        tell(f"{self.title}: {note} {100 * fraction:.0f} %{end}", sys.stderr)
+        left = _left(now - self.start, fraction)
+        tell(f"{self.title}: {note} {100 * fraction:.0f} %{', ' if left else ''}{left}", sys.stderr)
+
+
+def _left(spent: float, fraction: float) -> str:
+    """The time left at the pace so far; nothing while too little is done to tell: the first part of some work is slow."""
+    return f"{clock(spent * (1 - fraction) / fraction)} left" if fraction >= _TOLD else ""

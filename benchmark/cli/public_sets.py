@@ -35,14 +35,14 @@ def _command(chosen: PublicSet, keep: Keep, pairs: Callable[[str, str], dict[str
         findings: Annotated[str, typer.Option(help="Findings to keep: Edema,Pleural Effusion; default: all.")] = "",
         uncertain: Annotated[
             str | None,
-            typer.Option(help="What -1 is: zeros, ones, or ignore (film left out); blank is 0. CheXpert, MIMIC."),
+            typer.Option(help="CheXpert, MIMIC: -1 counts as zeros, ones, or ignore (film left out); blank is 0."),
         ] = None,
-        labels: Annotated[str | None, typer.Option(help="Whose labels: chexpert or negbio. MIMIC.")] = None,
+        labels: Annotated[str | None, typer.Option(help="MIMIC: which labels, chexpert or negbio.")] = None,
         readers: Annotated[
-            str, typer.Option(help="A finding of several readers: by majority, any or all of them. VinDr.")
+            str, typer.Option(help="VinDr: how readers are joined, by majority, any or all.")
         ] = "majority",
         masks: Annotated[
-            bool, typer.Option("--masks/--no-masks", help="Read lung masks. Montgomery, Shenzhen.")
+            bool, typer.Option("--masks/--no-masks", help="Montgomery, Shenzhen: read the lung masks.")
         ] = True,
         split: DrawnSplit = None,
         fold: DrawnFold = None,

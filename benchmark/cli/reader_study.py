@@ -32,7 +32,7 @@ def build(
         str, typer.Option(help="real: real or synthetic films? preference: the target's segmentation or the model's?")
     ] = REAL,
     providers: Annotated[
-        str, typer.Option(help="Providers whose films a finished run left in the store: pix2pix,pix2pix_n,stargan.")
+        str, typer.Option(help="Providers whose films are in the store from a finished run: pix2pix,pix2pix_n,stargan.")
     ] = "",
     source: Annotated[
         list[str] | None,
@@ -69,7 +69,7 @@ def build(
     arm: Annotated[str | None, typer.Option(help="preference: of this arm; default: finetune, else the last.")] = None,
     fold: Annotated[str | None, typer.Option(help="preference: of this fold; default: the first.")] = None,
     model_seed: Annotated[int | None, typer.Option(help="preference: of this seed; default: the first.")] = None,
-    count: Annotated[int, typer.Option(help="preference: the test films with the largest error, so many.")] = 20,
+    count: Annotated[int, typer.Option(help="preference: how many of the test films with the largest error.")] = 20,
     cases: Annotated[str, typer.Option(help="preference: these test films instead: ID,ID.")] = "",
     as_json: Json = False,
 ) -> None:

@@ -35,6 +35,6 @@ def reidentify(
     tell(
         f"same patient or two: AUC {record.auc:.3f} ({record.low:.3f} to {record.high:.3f}) over "
         f"{record.verified_patients:,} held-out patients with two films; "
-        f"at 1 % false alarms {100 * record.told:.0f} % of the pairs are told"
+        f"at 1 % false alarms {100 * record.told:.0f} % of the pairs are recognised"
     )
     tell(f"kept   {folder}")

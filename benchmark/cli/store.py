@@ -49,7 +49,7 @@ def list_(
 
 @app.command()
 def show(
-    what: Annotated[str, typer.Argument(help="Folder of a run, or the beginning of a key.")],
+    what: Annotated[str, typer.Argument(help="Folder of a run, or the first characters of a key.")],
     runs: Runs = None,
     as_json: Json = False,
 ) -> None:
@@ -75,7 +75,7 @@ def show(
 
 @app.command()
 def prune(
-    older: Annotated[str | None, typer.Option(help="Only what is of this age or older: 30d, 12h, 2w.")] = None,
+    older: Annotated[str | None, typer.Option(help="Only what is this old or older: 12h, 30d, 2w.")] = None,
     to: Annotated[str | None, typer.Option(help="Only until the store has this size: 20GB.")] = None,
     unreachable: Annotated[
         bool, typer.Option("--unreachable", help="Only what no record names (of records: what no run names).")
@@ -83,10 +83,10 @@ def prune(
     records: Annotated[bool, typer.Option("--records", help="Records too: results, which nothing else holds.")] = False,
     kinds: Annotated[str, typer.Option(help="Only these kinds: fits,synthetic,checkpoints,...")] = "",
     runs: Runs = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, remove nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Remove what the store can do without; several conditions hold together. Never while a run works on it."""
+    """Remove what can be made again; what is removed meets every condition given. Refused while a run is working."""
     from ..runs.lock import alone
     from ..runs.prune import Wish, choose, parse_age, parse_size, remove
 
@@ -125,7 +125,7 @@ def prune(
 
 @app.command("export")
 def export_(
-    what: Annotated[list[str], typer.Argument(help="Folders of runs, or beginnings of keys.")],
+    what: Annotated[list[str], typer.Argument(help="Folders of runs, or the first characters of keys.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The archive to write (.zip).")],
     films: Annotated[bool, typer.Option("--films", help="The synthetic films of its cells too.")] = False,
     fits: Annotated[bool, typer.Option("--fits", help="Their fitted generators too.")] = False,

@@ -70,7 +70,7 @@ def broken(thresholds: list[Threshold], numbers: Mapping[str, float], intervals:
         if one.name not in numbers:
             lines.append(f"{one}: this audit has no number {one.name} (it has {', '.join(sorted(numbers))})")
         elif math.isnan(numbers[one.name]):
-            lines.append(f"{one}: {one.name} could not be told of these films")
+            lines.append(f"{one}: {one.name} could not be computed for these films")
         elif one.broken(_nearest(one, numbers, intervals or {})):
             lines.append(f"{one}: found {_found(one, numbers, intervals or {})}")
     return lines
@@ -79,7 +79,7 @@ def broken(thresholds: list[Threshold], numbers: Mapping[str, float], intervals:
 def untold(thresholds: list[Threshold], numbers: Mapping[str, float], intervals: Intervals) -> list[str]:
     """A line for each threshold that a number is past, but not its whole interval: more films would tell."""
     return [
-        f"{one}: found {_found(one, numbers, intervals)}: with so few films this cannot be told, and is no failure"
+        f"{one}: found {_found(one, numbers, intervals)}: these films are too few to decide, so this is not a failure"
         for one in thresholds
         if one.name in intervals and one.broken(numbers[one.name]) and not one.broken(_nearest(one, numbers, intervals))
     ]

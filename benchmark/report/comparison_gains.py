@@ -92,7 +92,7 @@ def _sentence(
     if p is None or difference is None:
         return claim
     if p > 0.05:
-        return f"{labels[0]} and {labels[1]} are not told apart (p = {p:.2g}, paired over seeds)"
+        return f"no difference shown between {labels[0]} and {labels[1]} (p = {p:.2g}, paired over seeds)"
     better = labels[0] if (difference > 0) == higher else labels[1]
     return f"{better} adds more (p = {p:.2g}, paired over seeds)"
 

@@ -24,10 +24,11 @@ def foresight(task: Task, found: FoundCurve | None, seeds: int) -> str:
         said = "one seed allows" if seeds == 1 else f"{seeds} seeds allow"
         return f"{said} no claim about the generator (use --seeds {MIN_SEEDS})"
     if task.headline is None or found is None:
-        return f"what {seeds} seeds can tell is not known: cxrbench curve makes the ruler that says it"
+        return f"how small a gain {seeds} seeds can show is not known yet: cxrbench curve measures it"
     near = _near(found.curve, task.headline.arm.value, task.headline.size)
     if near is None:
-        return f"what {seeds} seeds can tell is not known: the curve has no {task.headline.arm} at {task.headline.size}"
+        where = f"{task.headline.arm} at {task.headline.size}"
+        return f"how small a gain {seeds} seeds can show is not known: the curve has no {where}"
     spread, slope = near
     counts = list(found.curve.scores(task.headline.arm.value))
     span = float(np.log2(max(counts) / min(counts)))
@@ -41,8 +42,11 @@ def foresight(task: Task, found: FoundCurve | None, seeds: int) -> str:
         return f"{gain * factor:.2g} {unit}{doublings}"
 
     more = next((count for count in MORE if count > seeds), None)
-    words = f"{seeds} seeds tell a gain of {told(seeds)} with 80 % power ({task.headline.arm}, {task.headline.size})"
-    return f"{words}; {more} would tell {told(more)}" if more is not None else words
+    words = (
+        f"with {seeds} seeds a gain of {told(seeds)} is found in four runs of five "
+        f"({task.headline.arm}, {task.headline.size})"
+    )
+    return f"{words}; with {more} seeds one of {told(more)}" if more is not None else words
 
 
 def _near(curve: PlaceboCurve, arm: str, size: str) -> tuple[float, float] | None:

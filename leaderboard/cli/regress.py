@@ -26,7 +26,7 @@ Fingerprints = Annotated[
 Rerun = Annotated[
     str, typer.Option(metavar="NAME", help="Run a system again, all sizes of one seed (minutes): a file's name.")
 ]
-Rotating = Annotated[bool, typer.Option("--rerun-rotating", help="Run the part again whose turn it is (minutes).")]
+Rotating = Annotated[bool, typer.Option("--rerun-rotating", help="Run the next part in turn again (minutes).")]
 Index = Annotated[int | None, typer.Option(min=0, help="Which part to run now; default: by the day.")]
 Parts = Annotated[int, typer.Option(min=1, help="How many parts --rerun-rotating divides the reruns into.")]
 Jobs = Annotated[int | None, typer.Option(help="Steps of a rerun at a time.")]

@@ -229,7 +229,7 @@ def test_runs_with_placebos_are_compared_by_seed_and_not_by_welch(run_of):
 def test_gains_that_are_not_told_apart_are_said_so(run_of):
     (row, _) = compare(gained(run_of, "vae"), gained(run_of, "gan")).gains
     assert row.p > 0.05
-    assert row.sentence == f"vae and gan are not told apart (p = {row.p:.2g}, paired over seeds)"
+    assert row.sentence == f"no difference shown between vae and gan (p = {row.p:.2g}, paired over seeds)"
 
 
 def test_runs_with_the_same_scores_are_said_to_have_them(run_of):

@@ -167,3 +167,10 @@ def test_what_commands_print_fits(
     said = capfd.readouterr()
     assert said.out or said.err
     assert not too_wide(said.out + said.err, width)
+
+
+def test_the_time_left_is_not_guessed_from_the_first_moments_of_the_work() -> None:
+    from cxrbench.benchmark.cli.progress_bar import _left
+
+    assert _left(2.0, 0.0011) == "", "no half hour from two seconds"
+    assert _left(30.0, 0.25) == "1:30 left"

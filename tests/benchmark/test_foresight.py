@@ -51,9 +51,9 @@ def test_the_gain_that_is_told_follows_from_the_spread_of_differences_and_the_sl
     variance = stats.chi2.median(4) / 4  # the spread of five seeds is unbiased in the median
     gain = least_gain(0.004 / np.sqrt(variance), 5)
     assert said.startswith(
-        f"5 seeds tell a gain of {gain * 100:.2g} points of DSC ({gain / 0.01:.2g} doublings of the real films)"
+        f"with 5 seeds a gain of {gain * 100:.2g} points of DSC ({gain / 0.01:.2g} doublings of the real films)"
     )
-    assert "; 8 would tell " in said and power(gain, 0.004 / np.sqrt(variance), 5) == pytest.approx(0.8)
+    assert "; with 8 seeds one of " in said and power(gain, 0.004 / np.sqrt(variance), 5) == pytest.approx(0.8)
 
 
 def test_fewer_than_five_seeds_allow_no_claim():
@@ -62,7 +62,7 @@ def test_fewer_than_five_seeds_allow_no_claim():
 
 
 def test_without_a_curve_or_its_headline_nothing_is_invented(monkeypatch):
-    assert "cxrbench curve makes the ruler" in foresight(ScrOfficial(), None, 5)
+    assert "cxrbench curve measures it" in foresight(ScrOfficial(), None, 5)
     monkeypatch.setattr(ScrOfficial, "headline", Headline(ArmName.MIXED, "tiny"))
     assert "the curve has no mixed at tiny" in foresight(ScrOfficial(), curve(), 5)
 
