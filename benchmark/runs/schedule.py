@@ -30,7 +30,7 @@ class Schedule:
     @classmethod
     def of(cls, plan: Plan, store: Store) -> Schedule:
         """Steps grouped by what needs each other: all arms of one fold, size and seed that use the provider are one chain,
-        every other cell is a chain of its own. Long chains first."""
+        every other cell is a chain of its own. REAL first, as in the table; then long chains."""
         chains = _Builder(plan, store).chains()
         timings = Timings.read(home() / "timings.json")
         expected = {step.key: _expected(step, plan, timings) for chain in chains for step in chain}
@@ -59,7 +59,9 @@ class _Builder:
         taught = {cells[0].teacher_key for cells in groups.values()}
         alone = [tuple(self.trained(_by_arm(cells))) for cells in started.values()]
         alone = [chain for chain in alone if chain[0].key not in taught]
-        return (*provided, *sorted(alone, key=len, reverse=True))
+        alone.sort(key=len, reverse=True)
+        real = [chain for chain in alone if chain[0].cell.arm == ArmName.REAL]
+        return (*real, *provided, *(chain for chain in alone if chain[0].cell.arm != ArmName.REAL))
 
     def provided(self, cells: Sequence[Cell]) -> Chain:
         """The teacher where one is needed, the films, and the cells that use them."""

@@ -111,6 +111,12 @@ def test_finetune_alone_trains_the_synthetic_cell_it_starts_from():
         assert prepared.store.sound(Level.RECORDS, every[size, "placebo_synthetic"])
 
 
+def test_real_comes_first_as_in_the_table():
+    steps = [step for chain in prepare(toy(seeds=2)).schedule.chains for step in chain]
+    real = [step.kind == "cell" and step.cell.arm == "real" for step in steps]
+    assert sum(real) == 4 and all(real[:4])
+
+
 def test_seeds_are_cells_of_their_own_and_extend_a_run():
     first, _ = run(toy(arms=("real",)))
     more = prepare(toy(arms=("real",), seeds=3))
