@@ -83,6 +83,13 @@ def own_run(run, tmp_path):
     return shutil.copytree(folder, tmp_path / "own"), results, html
 
 
+def test_the_page_begins_with_the_films_that_are_there_beside_what_the_protocol_says(run):
+    _, results, page = run
+    counts = f"{max(one.films for one in results.sizes)} train, {results.sizes[0].test_films} test"
+    assert re.search(rf"<dt>data</dt><dd>{results.data.name}, {results.data.n} films: {counts}</dd>", page), counts
+    assert f"Protocol: {results.task.summary}." in page
+
+
 def test_a_run_folder_has_everything_and_no_draft(run):
     folder, results, _ = run
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
