@@ -54,11 +54,13 @@ def card(
     from ..card.rows import make_card
     from ..card.write import FORMATS, write_card
     from ..home import home
-    from ..results.folder import load_run
+    from ..results.folder import in_an_entry, load_run
     from ..runs.store import Store
 
     if audit is not None and no_audit:
         raise InputError("--audit FILE or --no-audit, not both")
+    if out is None and format is None and in_an_entry(run):
+        raise InputError(f"{run} is part of an entry, which holds what was packed and nothing else: name --out FOLDER")
     given = {"--licence": licence, "--creator": creator, "--url": url}
     if share is not None and (missing := [option for option, text in given.items() if not text]):
         raise InputError(f"--share needs {', '.join(missing)}: only who shares the films can say it")

@@ -70,6 +70,11 @@ def load_run(folder: Path) -> Results:
     return found
 
 
+def in_an_entry(folder: Path) -> bool:
+    """Whether a run's folder is part of an entry for the leaderboard, which holds what was packed and nothing else."""
+    return (folder.resolve().parent.parent / "submission.toml").is_file()
+
+
 def too_large(results: Results) -> str:
     """What a run has too much of, in words that follow the name of its file; empty where nothing. Tables, tests and figures
     grow with the product of these."""

@@ -118,6 +118,16 @@ def test_the_row_has_a_cell_for_every_heading_and_is_safe_latex(run):
     assert r"a\_b \& 50\% \textbackslash{}input\{x\}" in latex
 
 
+def test_a_card_of_an_entry_is_not_written_into_it(run, tmp_path):
+    mine = shutil.copytree(run, tmp_path / "entry" / "runs" / "toy")
+    (tmp_path / "entry" / "submission.toml").touch()
+    before = sorted(mine.iterdir())
+    code, _, error = card(mine, "--no-audit")
+    assert code and "name --out" in error and sorted(mine.iterdir()) == before
+    assert card(mine, "--no-audit", "--out", tmp_path / "card")[0] == 0
+    assert (tmp_path / "card" / "card.md").is_file() and sorted(mine.iterdir()) == before
+
+
 def test_a_card_of_a_hostile_name_is_markdown_without_markup(run):
     assert card(run, "--no-audit")[0] == 0
     found = Card.model_validate_json((run / "card.json").read_bytes())
