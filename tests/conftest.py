@@ -1,10 +1,12 @@
-"""What all tests share: an empty home for datasets and results, and one thread, so that results are the same everywhere."""
+"""What all tests share: an empty home for datasets and results, one thread, and no width of a terminal (processes of
+pytest-xdist say one), so that results and lines are the same everywhere."""
 
 from __future__ import annotations
 
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.pop("COLUMNS", None)
 
 from collections.abc import Iterator
 

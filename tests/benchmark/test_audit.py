@@ -356,7 +356,7 @@ def test_thresholds_name_numbers_of_a_space_and_say_when_a_number_is_not_there()
         "a lower end below 3 is not past it"
     )
     (line,) = untold(asked, numbers, ends)
-    assert line.startswith("fd_ratio:anatomy>=3: found 3.4 (2.1 to 5)") and "cannot be told" in line
+    assert line.startswith("fd_ratio:anatomy>=3: found 3.4 (2.1 to 5)") and "too few to decide" in line
     assert len(broken(asked, numbers, ends | {"fd_ratio:anatomy": (3.1, 5.0)})) == 2
     lines = broken(asked, {"fd_ratio:anatomy": 3, "coverage": 0.4})
     assert lines[0].startswith("copies>0: this audit has no number copies")
