@@ -71,6 +71,7 @@ def main() -> None:
     order = Order.model_validate_json(sys.stdin.readline())
     end_with_parent()
     progress = Progress() if order.progress is None else Progress(_ProgressFile(order.progress))
+    progress.update(0.0, "start")  # whoever looks sees that it has begun, long before a task says how far it is
     try:
         outcome = {"ok": perform(order.job, progress), "loaded": sorted(loaded(since=before))}
     except Exception as error:
