@@ -61,7 +61,7 @@ def init(
     names = tuple(one.strip() for one in arms.split(",") if one.strip())
     text = written(provider=provider, data=data, task=task or "", preset=preset, seeds=count, arms=names, pairs=pairs)
     write_bytes(out, text.encode())
-    tell(f"{out}: {name} on {data}, {count} seeds, {preset}")
+    tell(f"{out}: {name} on {data}, {count} seed{'' if count == 1 else 's'}, {preset}")
     tell(f"cxrbench run {out} --dry-run")
 
 

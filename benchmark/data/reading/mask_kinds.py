@@ -196,6 +196,8 @@ def shared_rule(survey: Survey, organs: Sequence[str], what: str, ways: Ways) ->
     flags = Declared("bits", {organ: 1 << bit for bit, organ in enumerate(organs)})
     most = (1 << count) - 1
     if inside and inside[-1] > most:
+        if len(inside) == 1:
+            labels = ways(f"labels:{organs[0]}={inside[0]}")
         raise InputError(
             f"{what}: {survey.example.get(inside[-1], 'a file')} has the value {inside[-1]}, which no organ has: bit flags "
             f"of {count} organs go to {most}; write a file an organ (masks/{organs[0]}/), or say which value is which: "
