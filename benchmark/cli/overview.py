@@ -35,7 +35,9 @@ def look_at_folder(prepared: Prepared, file: IO[str]) -> None:
     """Before the first use of a folder of films: read it as the run will, and print what it was understood as. InputError
     where it cannot be read, or was made of test films, before anything is trained."""
     from ..contracts.external import films_of_folder
+    from ..contracts.label_by import LabelBy
     from ..contracts.pictures import read_trained_on
+    from ..data.dataset import Annotation
     from ..runs.job import Synthesise
     from ..runs.leaks import of_no_case, refuse_named
     from .progress_bar import shown_progress
@@ -54,6 +56,13 @@ def look_at_folder(prepared: Prepared, file: IO[str]) -> None:
     except ProviderError as error:
         raise InputError(f"provider {plugin.name}: {error}") from None
     print_overview(films, file, remarks=True, noticed=of_no_case(learnt_from, plan.data))
+    if plan.provider.label_by == LabelBy.NATIVE and (needed := plan.task.needs) not in films.annotations:
+        organ = plan.data.organs[0] if plan.data.organs else "ORGAN"
+        where = {Annotation.MASKS: f"masks/{organ}/", Annotation.LABELS: "labels.csv", Annotation.BOXES: "boxes.csv"}
+        raise InputError(
+            f"provider {plugin.name}: its films have no {needed.value}, which {plan.task.name} needs: put them beside the "
+            f"films ({where[needed]}), or let the REAL model annotate them (--label-by teacher)"
+        )
     for slot in {slot.fold: slot for slot in slots}.values():
         try:
             refuse_named(plugin.name, films, learnt_from, plan.data.ids, plan.task.test_set(plan.data, slot))

@@ -34,7 +34,7 @@ def masks_of(folder: Path, pictures: Pictures, train: Dataset) -> tuple[MaskRead
             f"{folder}: masks in {root.name}/ and in arrays ({', '.join(pictures.masks)}): expected one of the two"
         )
     if root is None and not pictures.masks:
-        return None, (f"no masks beside the films (masks/{train.organs[0]}/)",), []
+        return None, (), []
     declared = _declared(folder, root, train.organs)
     taken: list[Path] = []
     if root is None:

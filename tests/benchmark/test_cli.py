@@ -77,6 +77,20 @@ def test_a_dry_run_refuses_a_leak_as_the_run_does_and_names_ids_of_no_case(tmp_p
     assert ("trained_on: 1 id of no case of phantom, so not checked: nonsense" in said) == (code == 0)
 
 
+def test_a_folder_of_films_without_masks_is_refused_before_anything_is_trained(tmp_path):
+    folder = tmp_path / "films"
+    folder.mkdir()
+    for number in range(8):
+        Image.fromarray(np.eye(32, k=number, dtype=np.uint8) * 255).save(folder / f"{number}.png")
+    arguments = [*TOY, "--dry-run"]
+    arguments[2] = f"folder:{folder}"
+    done = cxrbench(*arguments, cwd=tmp_path)
+    said = " ".join(done.stderr.split())
+    assert done.returncode == 2, said
+    assert "its films have no masks, which toy needs: put them beside the films (masks/left_lung/)" in said
+    assert "--label-by teacher" in said
+
+
 def test_failed_cells_are_shown_and_the_exit_code_is_1(tmp_path):
     arguments = [*TOY]
     arguments[2] = PROVIDER.replace(":Toy", ":WrongShape")
