@@ -157,7 +157,12 @@ def dataset_folder(name_or_path: str | Path) -> Path:
     folder = Path(name_or_path).expanduser()
     if not folder.is_dir():
         known = [entry.name for entry in list_datasets()]
-        raise unknown("dataset", name, known, "or the path of a dataset folder; see cxrbench data list")
+        raise unknown(
+            "dataset",
+            name,
+            known,
+            "or the path of a dataset folder; see cxrbench data list, and cxrbench data import --help",
+        )
     return folder
 
 
