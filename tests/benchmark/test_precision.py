@@ -177,7 +177,7 @@ def test_it_is_shown_and_moves_no_other_number(made, tmp_path):
     plain, results = assemble(made.plan, made.store, ["cxrbench", "run"]), results_of(made)
     assert results.model_copy(update={"average_precision": [], "created": plain.created}) == plain
     ((headings, lines),) = precision_tables(results)
-    assert headings == ("mAP", "size", "DSC (%)", "IoU 0.50:0.95", "IoU 0.50", "IoU 0.10", "seeds")
+    assert headings == ("mAP", "size", "DSC", "IoU 0.50:0.95", "IoU 0.50", "IoU 0.10", "seeds")
     assert [line[0] for line in lines] == ["REAL", "MIXED", "MIXED, copies"]
     assert lines[1][3:] == ("0.650 ± 0.495", "1.000 ± 0.000", "1.000 ± 0.000", "2") and lines[1][2] != "–"
     (line,) = precision_line(results)
