@@ -11,7 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from ..errors import InputError
 
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 """COCO's overlaps, 0.50 to 0.95."""
-BACKEND = "pycocotools"
+BACKEND: Final = "pycocotools"
 NO_MAP = f'mAP is left out: torchmetrics or {BACKEND} is not installed; pip install "cxrbench[fidelity]"'
 
 Floats = npt.NDArray[np.float64]

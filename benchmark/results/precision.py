@@ -32,7 +32,7 @@ def says(task: Task) -> Says | None:
     if own is not None:
         return own
     plugin = beside(DETECTIONS, task.name)
-    return None if plugin is None else plugin.load()  # type: ignore[return-value]
+    return None if plugin is None else plugin.load()
 
 
 def precision_rows(harvest: Harvest, progress: Progress) -> list[PrecisionRow]:
