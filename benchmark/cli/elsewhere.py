@@ -1,5 +1,5 @@
-"""What a run says besides its scores: the fidelity of its films and, where it is asked for, its models on further test sets
-and the groups of its test films."""
+"""What a run says besides its scores: the fidelity of its films, mean average precision where its models detect and, where
+it is asked for, its models on further test sets and the groups of its test films."""
 
 from __future__ import annotations
 
@@ -42,3 +42,12 @@ def with_fidelity(prepared: Prepared, results: Results, progress: Progress) -> R
 
     rows = lean_rows(Harvest(prepared.plan, prepared.store), progress)
     return results.model_copy(update={"fidelity": rows})
+
+
+def with_precision(prepared: Prepared, results: Results, progress: Progress) -> Results:
+    """The results with the mean average precision of what the run's models detected."""
+    from ..results.finished import Harvest
+    from ..results.precision import precision_rows
+
+    rows = precision_rows(Harvest(prepared.plan, prepared.store), progress)
+    return results.model_copy(update={"average_precision": rows})

@@ -258,12 +258,14 @@ def _finish(prepared: Prepared, failures: list[Outcome], outputs: Outputs, as_js
 
 def _assembled(prepared: Prepared, command: list[str], curve: FoundCurve | None) -> Results:
     from ..results.assemble import assemble
-    from .elsewhere import with_elsewhere, with_fidelity
+    from .elsewhere import with_elsewhere, with_fidelity, with_precision
     from .progress_bar import shown_progress
 
     results = assemble(prepared.plan, prepared.store, command, curve=curve)
     with shown_progress("fidelity") as progress:
         results = with_fidelity(prepared, results, progress)
+    with shown_progress("mAP") as progress:
+        results = with_precision(prepared, results, progress)
     with shown_progress("further sets") as progress:
         return with_elsewhere(prepared, results, progress)
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..cli.elsewhere import with_elsewhere, with_fidelity
+from ..cli.elsewhere import with_elsewhere, with_fidelity, with_precision
 from ..cli.run import check_writable
 from ..cli.working import plan_line, say, watched
 from ..errors import InputError
@@ -118,7 +118,8 @@ def _run(request: Request, out: Path | None, *, shown: bool) -> Run:
     plan = prepared.plan
     results = assemble(plan, prepared.store, _command(request), curve=find_curve(plan, prepared.store))
     with preparing(shown=shown) as progress:
-        results = with_elsewhere(prepared, with_fidelity(prepared, results, progress), progress)
+        results = with_precision(prepared, with_fidelity(prepared, results, progress), progress)
+        results = with_elsewhere(prepared, results, progress)
     folder = out or Path("runs") / f"{datetime.now().strftime('%Y-%m-%d-%H%M%S')}-{plan.provider.name}"
     write_run(folder, results, plan, prepared.store)
     return Run(folder, results)
@@ -179,6 +180,11 @@ class Run:
         `high`), where it was trained on `real` real and `synthetic` synthetic films. Empty where there is no curve for these
         films (`cxrbench curve` makes one)."""
         return tables.worth_frame(self.results)
+
+    def average_precision(self) -> pd.DataFrame:
+        """A row for every size and arm whose models detect: COCO's mean average precision, by which nothing is ranked. Empty
+        for other tasks."""
+        return tables.precision_frame(self.results)
 
     def scores(self) -> pd.DataFrame:
         """The scores of every test film: size, fold, arm, seed, case, structure, metric, value."""

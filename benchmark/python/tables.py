@@ -59,6 +59,11 @@ def worth_frame(results: Results) -> pd.DataFrame:
     return made[[name for name in front if name in made]] if len(made) else made
 
 
+def precision_frame(results: Results) -> pd.DataFrame:
+    """A row for every size and arm whose models detect, placebos too: `map` over IoU 0.50 to 0.95, `map_50`, `map_own`."""
+    return _frame(results.average_precision)
+
+
 def compared_frame(found: ComparisonResults) -> pd.DataFrame:
     """A row for every number that both runs have, exact: `a`, `b`, their difference, and the paired test."""
     return _frame(found.rows)

@@ -35,6 +35,8 @@ MOST = 12
 """Runs that are kept: those that were asked for last."""
 LIBRARIES = ("matplotlib", "pillow", "jinja2", "pyarrow", "pydantic")
 """What draws and writes, beside the numeric packages."""
+OPTIONAL = ("pycocotools", "torchmetrics")
+"""What numbers besides come from, where it is installed."""
 
 
 def key_of(plan: Plan, store: Store, command: Sequence[str], curve: FoundCurve | None) -> str | None:
@@ -52,9 +54,18 @@ def key_of(plan: Plan, store: Store, command: Sequence[str], curve: FoundCurve |
             None if curve is None else [curve.source, curve.curve.model_dump(mode="json")],
             list(command),
             digest.of_folder(digest.PACKAGE / "benchmark"),
-            digest.of_packages() | {name: metadata.version(name) for name in LIBRARIES},
+            digest.of_packages() | {name: metadata.version(name) for name in LIBRARIES} | _optional(),
         ]
     )
+
+
+def _optional() -> dict[str, str]:
+    """Versions of the optional packages that are installed."""
+    found = {}
+    for name in OPTIONAL:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def _kept(plan: Plan, store: Store) -> Iterator[tuple[str, str | None]]:

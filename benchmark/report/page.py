@@ -16,7 +16,7 @@ from ..metrics.scores import AVERAGE
 from ..results import folder as run_folder
 from ..results.rows import FoldRow, MetricInfo, PairedRow, Results, Status, words
 from ..significance.paired_tests import stars
-from . import elsewhere_words, fidelity_words, figures, gain_words
+from . import elsewhere_words, fidelity_words, figures, gain_words, precision_words
 from . import table_shapes as layout
 from . import words as wording
 from .figures import LIGHT
@@ -127,6 +127,8 @@ def _numbers(results: Results) -> dict[str, Any]:
         "said": gain_words.headline_sentences(results),
         "fidelity": fidelity_words.fidelity_tables(results),
         "fidelity_notes": fidelity_words.fidelity_notes(results),
+        "precision": precision_words.precision_tables(results),
+        "precision_notes": precision_words.precision_notes(results),
         "elsewhere": elsewhere_words.tables(results),
         "elsewhere_notes": elsewhere_words.elsewhere_notes(results),
         "gain_headings": gain_words.HEADINGS,

@@ -27,6 +27,7 @@ from .gain_words import (
     ratio_lines,
 )
 from .latex import as_latex
+from .precision_words import precision_line, precision_notes, precision_tables
 from .table_shapes import REAL_FILMS, SYNTHETIC_FILMS, ArmTable, Entry, Line, arm_tables, headline_metrics, wide
 from .words import absence, absent, check_notes, cost_sentence, header_sentence, legend, metric_title, size_title
 
@@ -58,7 +59,7 @@ def terminal(results: Results, width: int = 100) -> Text:
         text.append("\n")
     for sentence in headline_sentences(results):
         text.append(wrapped(clean(sentence), width) + "\n", style="bold")
-    for sentence in [*placebo_notes(results), *besides_notes(results), *legend(results)]:
+    for sentence in [*placebo_notes(results), *besides_notes(results), *precision_line(results), *legend(results)]:
         text.append(wrapped(clean(sentence), width) + "\n", style="dim")
     notes = [("cost", f"{results.provider.title} {row.size}", cost_sentence(row), "") for row in results.cost]
     notes += [
@@ -209,7 +210,8 @@ def csv_of(rows: Sequence[dict[str, object]]) -> str:
 
 def as_markdown(results: Results) -> str:
     """The table in Markdown, with its legend."""
-    said = [*headline_sentences(results), *placebo_notes(results), *besides_notes(results), *legend(results)]
+    said = [*headline_sentences(results), *placebo_notes(results), *besides_notes(results)]
+    said += [*precision_notes(results), *legend(results)]
     notes = [header_sentence(results), *said, *(absence(cell) for cell in absent(results))]
     listed = [f"- {markdown_escaped(note)}" for note in notes]
     if results.task.layout is not None:
@@ -236,7 +238,7 @@ def _markdown_gains(results: Results) -> list[str]:
     """The table of gains and those of further sets and groups, with a blank line after each; nothing without."""
     gains = [line.cells for line in gain_lines(results)]
     found: list[str] = []
-    for headings, lines in [*([(HEADINGS, gains)] if gains else []), *besides(results)]:
+    for headings, lines in [*([(HEADINGS, gains)] if gains else []), *besides(results), *precision_tables(results)]:
         rule = _markdown_row(["---"] * 2 + ["---:"] * (len(headings) - 2))
         head = _markdown_row(map(markdown_escaped, headings))
         found += [head, rule, *(_markdown_row(map(markdown_escaped, line)) for line in lines), ""]

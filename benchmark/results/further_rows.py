@@ -1,12 +1,18 @@
-"""What results.json says of further test sets and of groups of films: optional parts, which runs without them have not."""
+"""What results.json says of further test sets, of groups of films and of mean average precision: optional parts, which runs
+without them have not."""
 
 from __future__ import annotations
+
+from typing import Annotated
 
 from pydantic import Field
 
 from ..runs.record import DataIdentity
 from ..schema import Strict
 from .gains import GainRow
+
+Fraction = Annotated[float | None, Field(ge=0, le=1)]
+Spread = Annotated[float | None, Field(ge=0)]
 
 
 class FurtherRow(Strict):
@@ -50,6 +56,24 @@ class GroupRow(Strict):
     change_low: float | None = None
     change_high: float | None = None
     change_p: float | None = None
+
+
+class PrecisionRow(Strict):
+    """Mean average precision of one arm and size (placebos too), 0 to 1, over IoU 0.50 to 0.95 (`map`), at 0.50 (`map_50`)
+    and at the `overlap` of the task's own rule (`map_own`): means over `seeds` (of each the mean over folds), with their
+    deviations over seeds. `note`: why there is no number."""
+
+    size: str
+    arm: str
+    seeds: int = Field(ge=0)
+    map: Fraction = None
+    sd: Spread = None
+    map_50: Fraction = None
+    sd_50: Spread = None
+    map_own: Fraction = None
+    sd_own: Spread = None
+    overlap: Fraction = None
+    note: str = ""
 
 
 class Elsewhere(Strict):

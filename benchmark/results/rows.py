@@ -16,7 +16,7 @@ from ..metrics.scores import NOT_TAUGHT
 from ..runs.record import Environment, ProviderIdentity
 from ..schema import Strict
 from .fidelity_rows import FidelityRow
-from .further_rows import Elsewhere
+from .further_rows import Elsewhere, PrecisionRow
 from .gains import CurveRow, GainRow, RatioRow, WorthRow
 
 if TYPE_CHECKING:
@@ -299,6 +299,8 @@ class Results(Strict):
     """Further test sets (`--also-test`) and groups of test films (`--groups`), where these were asked for."""
     fidelity: list[FidelityRow] = Field(default_factory=list)
     """The films of the size that boards rank by, beside the real ones; empty in runs from before it was kept."""
+    average_precision: list[PrecisionRow] = Field(default_factory=list)
+    """Mean average precision of detections; empty for tasks without these, and in runs from before it was kept."""
 
     @property
     def headline(self) -> tuple[str, str] | None:

@@ -50,9 +50,10 @@ def check(subject: Subject) -> Iterator[Finding]:
             words = str(error) if isinstance(error, InputError) else type(error).__name__
             yield Finding(Level.ERROR, NAME, run.path.name, f"cannot be recomputed from its cells: {shown(words)}")
             continue
-        if run.results.elsewhere is not None or run.results.fidelity:
+        if run.results.elsewhere is not None or run.results.fidelity or run.results.average_precision:
             words = (
-                "fidelity, further test sets and groups are its own word: an entry holds neither films nor predictions"
+                "fidelity, mAP, further test sets and groups are its own word: an entry holds neither films nor all "
+                "predictions"
             )
             yield Finding(Level.NOTE, NAME, run.path.name, words)
         for part, said, again in _parts(run.results, found, protocol):

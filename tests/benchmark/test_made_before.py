@@ -83,7 +83,10 @@ def test_other_inputs_have_other_keys(prepared, monkeypatch):
     monkeypatch.setattr(digest, "of_folder", lambda folder: "other code")
     others.add(key_of(prepared))
     monkeypatch.undo()
-    assert len(others) == 4 and None not in others
+    monkeypatch.setattr(made_before, "OPTIONAL", ("a package that is not installed",))
+    others.add(key_of(prepared))
+    monkeypatch.undo()
+    assert len(others) == 5 and None not in others
 
 
 def test_a_result_that_was_made_anew_or_is_missing_has_no_old_report(prepared, tmp_path):
