@@ -8,13 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from .errors import InputError, unknown
-
-if TYPE_CHECKING:
-    from .papers import Paper
+from typing import Any
 
 RUNS = "{runs}"
 
@@ -85,27 +79,3 @@ def _short(setting: str) -> str:
     """A setting in a name of a file: beta-0.1 for beta=0.1, model-unet for task.model=unet."""
     key, _, value = setting.partition("=")
     return f"{key.rpartition('.')[2]}-{value}"
-
-
-def paper_tables() -> list[tuple[Paper, TableRun]]:
-    """The tables of all installed packages, by paper."""
-    from .papers import joined, papers_in
-    from .registry import PROVIDERS, TASKS, plugins
-
-    folders: dict[Path, None] = {}
-    for group in (PROVIDERS, TASKS):
-        for plugin in plugins(group).values():
-            try:
-                folders[plugin.source().parent] = None
-            except InputError:  # a package that is half there: `cxrbench list` says so
-                continue
-    found = joined(paper for folder in folders for paper in papers_in(folder))
-    return [(paper, one) for paper in found for one in paper.tables]
-
-
-def find_table(name: str) -> TableRun:
-    """A table by name; InputError with the nearest ones."""
-    known = {one.name: one for _, one in paper_tables()}
-    if name not in known:
-        raise unknown("table", name, known)
-    return known[name]

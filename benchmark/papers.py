@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from .errors import InputError
+from .errors import InputError, unknown
 from .paper_tables import TableRun
+from .registry import PROVIDERS, TASKS, plugins
 
 FOLDER = "papers"
 MARK = re.compile(r"([A-Z]+)(\d+)")
@@ -147,3 +148,24 @@ def _named(one: Printed) -> str:
 
 def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def paper_tables() -> list[tuple[Paper, TableRun]]:
+    """The tables of all installed packages, by paper."""
+    folders: dict[Path, None] = {}
+    for group in (PROVIDERS, TASKS):
+        for plugin in plugins(group).values():
+            try:
+                folders[plugin.source().parent] = None
+            except InputError:  # a package that is half there: `cxrbench list` says so
+                continue
+    found = joined(paper for folder in folders for paper in papers_in(folder))
+    return [(paper, one) for paper in found for one in paper.tables]
+
+
+def find_table(name: str) -> TableRun:
+    """A table by name; InputError with the nearest ones."""
+    known = {one.name: one for _, one in paper_tables()}
+    if name not in known:
+        raise unknown("table", name, known)
+    return known[name]

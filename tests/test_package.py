@@ -95,6 +95,7 @@ GROUND = set(
         "console_tables",
         "disk",
         "papers",
+        "paper_tables",
         "presets",
     ]
 )

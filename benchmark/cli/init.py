@@ -71,7 +71,8 @@ def _write_table(
     """Write the files of a table, one for each of its runs, and say what to do with them."""
     from ..data.catalogue import dataset_folder, is_drawn
     from ..files import write_bytes
-    from ..paper_tables import RUNS, find_table
+    from ..paper_tables import RUNS
+    from ..papers import find_table
 
     found = find_table(name)
     if found.command:

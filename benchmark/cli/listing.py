@@ -102,7 +102,7 @@ def _presets() -> list[dict[str, Any]]:
 
 
 def _tables() -> list[dict[str, Any]]:
-    from ..paper_tables import paper_tables
+    from ..papers import paper_tables
 
     rows = []
     for paper, one in paper_tables():

@@ -16,7 +16,8 @@ from cxrbench.benchmark.cli.run_file import read_run_file
 from cxrbench.benchmark.contracts.task import ArmName
 from cxrbench.benchmark.data.catalogue import find_dataset
 from cxrbench.benchmark.errors import InputError
-from cxrbench.benchmark.paper_tables import TableRun, find_table, paper_tables
+from cxrbench.benchmark.paper_tables import TableRun
+from cxrbench.benchmark.papers import find_table, paper_tables
 from cxrbench.benchmark.registry import find_provider, find_task
 from cxrbench.benchmark.settings import override, parse_pairs
 
