@@ -248,6 +248,14 @@ def test_tasks_are_planned_without_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_all_is_every_extra_that_a_user_may_want():
+    import tomllib
+
+    extras = tomllib.loads((TREE / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    (said,) = extras["all"]
+    assert set(said.removeprefix("cxrbench[").removesuffix("]").split(",")) == extras.keys() - {"all", "docs", "test"}
+
+
 def test_a_torch_and_torchvision_that_do_not_match_give_one_line(tmp_path):
     """A torchvision that fails as a mismatched one does, before the real one on the path."""
     (tmp_path / "torchvision").mkdir()
