@@ -23,9 +23,10 @@ from .controls import CopyTrain, refuse_bare
 
 @dataclass(frozen=True)
 class RetrievalSettings:
-    """`films`: so many other real films (whole patients in a drawn order, until they have so many); 0: all that are left."""
+    """How many other films are given."""
 
     films: int = 0
+    """So many, whole patients in a drawn order until they have so many; 0: all that are left."""
 
 
 class Retrieval(CopyTrain):

@@ -25,8 +25,6 @@ from .errors import CxrbenchError, InputError, unknown
 PROVIDERS = "cxrbench.providers"
 TASKS = "cxrbench.tasks"
 COMMANDS = "cxrbench.commands"
-DETECTIONS = "cxrbench.detections"
-"""By the name of a task: what its models found on each test film (`results.precision`)."""
 
 
 @dataclass(frozen=True)
@@ -198,14 +196,6 @@ def plugins(group: str) -> dict[str, Plugin]:
     if not found:
         raise InputError(f"no plugin of group {group} is installed: install cxrbench with pip instead of copying it")
     return found
-
-
-def beside(group: str, name: str) -> Plugin | None:
-    """What an installed package says beside a plugin of this name; None where none does."""
-    for point in metadata.entry_points(group=group, name=name):
-        module, _, attribute = point.value.partition(":")
-        return Plugin(name, f"{group}: {name}", module, attribute)
-    return None
 
 
 def find_task(spec: str) -> Plugin:

@@ -1,5 +1,5 @@
 """What a detector of `nih_localisation` found on each test film beside the boxes that are there, for measures that rank
-nothing (entry point `cxrbench.detections`). In a module of its own: it moves no key of the task."""
+nothing: this module is in no digest of code (`digest.NO_NUMBERS`)."""
 
 from __future__ import annotations
 

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from ..benchmark import digest
 from ..benchmark.contracts.paper_table import PaperTable
 from ..benchmark.contracts.task import (
     Arm,
@@ -37,7 +36,7 @@ from ..benchmark.contracts.task import (
 )
 from ..benchmark.data.dataset import Annotation, Dataset
 from ..benchmark.data.findings import LOCALISED
-from ..benchmark.digest import derive_seed
+from ..benchmark.digest import derive_seed, of_file
 from ..benchmark.errors import InputError
 from ..benchmark.metrics.changes import Changes
 from ..benchmark.metrics.localisation import SCORE, best_detection, correct_localisation
@@ -65,6 +64,7 @@ from .detections import (
     tables_by_step,
     without_unseen,
 )
+from .found_boxes import detections
 from .localisation_tables import PUBLISHED, table_2
 from .models import detector_settings
 from .models.detector_settings import DetectorSettings
@@ -247,8 +247,7 @@ class NihLocalisation(Task):
                 raise InputError(f"{self.name}: the finetune arm starts from the synthetic arm's model, found none")
             network = copy.deepcopy(arm.start.network)
         else:
-            seed_of_weights = derive_seed(self.name, "weights", seed)
-            network = new_detector(len(arm.structures), settings, seed=seed_of_weights)
+            network = new_detector(len(arm.structures), settings, seed=derive_seed(self.name, "weights", seed))
         detector = Detector(network, arm.structures)
         validation = arm.validation
         history = fit_detector(
@@ -293,7 +292,7 @@ class NihLocalisation(Task):
 
     def weights_used(self) -> str:
         path = self.settings.detector.weights
-        return "none" if path is None else digest.of_file(path.expanduser())
+        return "none" if path is None else of_file(path.expanduser())
 
     # ---------------------------------------------------------------------- what a model says
 
@@ -323,8 +322,7 @@ class NihLocalisation(Task):
         return replace(films, cases=cases, boxes=boxes, info=info, folder=None)
 
     def illustrate(self, model: Detector, test: Dataset, *, device: str) -> Sequence[Illustration]:
-        """Test films with the annotated box (white) and the best detection of its finding (yellow): of each finding in turn
-        the first by id."""
+        """Test films with the annotated box (white), the best detection of its finding (yellow): each finding's first."""
         from .models.box_pictures import illustrations
 
         return illustrations(model, test, self.settings.detector, device=device)
@@ -362,6 +360,8 @@ class NihLocalisation(Task):
     def changes(self, said: Predictions, other: Predictions, test: Dataset | None) -> Changes:
         scores = [] if test is None else [self.score(one, test) for one in (said, other)]
         return detection_changes(said, other, scores)
+
+    detections = staticmethod(detections)
 
     def without_unscored(self, predictions: Predictions, test: Dataset) -> Predictions:
         return without_unseen(predictions)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..console_tables import tell
+from ..console_tables import show, tell
 from ..errors import CxrbenchError
 from .options import Json
 
@@ -117,7 +117,6 @@ def _sampled(provider: str, data: str) -> Path:
 
 def _tell(found: Audit, opened: Opened) -> None:
     from ..audit.words import facts, heading, spaces_table
-    from ..console_tables import show
 
     tell(heading(found))
     show(spaces_table(found))

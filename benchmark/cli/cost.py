@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..console_tables import tell
+from ..console_tables import show, tell, terminal_width, wrapped
 from ..errors import InputError
 from .options import DataOfTask, Device, Json, MeasuringLimit, Preset, SetEvery, TaskOfEach
 
@@ -101,8 +101,6 @@ def cost(
 def _show(rows: Sequence[CostRow], published: bool) -> None:
     """The table, and below it where every row comes from."""
     from rich.console import Console
-
-    from ..console_tables import show, terminal_width, wrapped
 
     console, width = Console(), terminal_width()
     show(_table(rows, published))

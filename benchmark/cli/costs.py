@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ..console_tables import cell, show, table, tell
+
 if TYPE_CHECKING:
     from ..runs.request import Prepared
     from ..speed.forecast import Device, Stage
@@ -23,7 +25,6 @@ def count_first(prepared: Prepared, on: str, memory: str) -> dict[str, Any]:
 
 def show_stages(found: list[Stage], device: Device) -> None:
     """A row for each stage."""
-    from ..console_tables import cell, show, table, tell
     from ..speed.counted import needed, shown_bytes, shown_flops
     from .display import clock
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..console_tables import tell
+from ..console_tables import cell, table, tell
+from ..console_tables import show as show_table
 from ..errors import InputError
 from .data_summary import larger_presets, print_json, print_summary, summary_of
 from .held_back import add_hold_back
@@ -40,8 +41,6 @@ def list_(as_json: Json = False) -> None:
     if as_json:
         print_json([{**vars(entry), "folder": entry.folder and str(entry.folder)} for entry in found])
         return
-    from ..console_tables import cell, show, table
-
     headings = ("name", "films", "pixels", "organs", "findings", "about")
     made = table(headings, left=len(headings))
     for entry in found:
@@ -54,7 +53,7 @@ def list_(as_json: Json = False) -> None:
             entry.about,
         )
         made.add_row(*map(cell, row))
-    show(made)
+    show_table(made)
 
 
 @importing.command("jsrt")

@@ -9,7 +9,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..console_tables import tell, wrapped
+from ..console_tables import cell, table, tell, terminal_width, wrapped
+from ..console_tables import show as show_table
 from ..papers import Paper, papers_about
 from ..presets import ABOUT, SETTINGS, Table, table_of
 from ..registry import find_provider, find_task
@@ -105,9 +106,6 @@ def as_json(details: Details) -> str:
 
 def show(details: Details) -> None:
     """Print it for people."""
-    from ..console_tables import cell, table, terminal_width
-    from ..console_tables import show as show_table
-
     width = terminal_width() or WIDTH
     what = "makes" if details.kind == "provider" else "needs"
     tell(f"{details.name}: {details.about}\n{what}: {', '.join(details.annotations) or 'films alone'}\n")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..console_tables import terminal_width
 from .options import Device, Verify
 from .working import INCOMPLETE, plan_line, planned_steps, say, show_plan, work
 
@@ -97,7 +98,6 @@ def _models(request: ModelsRequest, out: Path | None, *, dry_run: bool, as_json:
 
 
 def _finish(variants: Sequence[Variant], out: Path | None, as_json: bool) -> None:
-    from ..console_tables import terminal_width
     from ..report.models_page import write_models
     from ..report.models_words import terminal
     from ..results.models import models_of

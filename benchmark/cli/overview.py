@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from ..console_tables import cell, show, table
 from ..errors import InputError, ProviderError
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ def print_overview(
     films: Dataset, file: IO[str] | None = None, *, remarks: bool = False, noticed: Sequence[str] = ()
 ) -> None:
     """Print what films were understood as and, with `remarks`, what was noticed when they were read, and what else was."""
-    from ..console_tables import cell, show, table
     from ..data.overview import overview
 
     lines: Iterable[Sequence[str]] = overview(films)

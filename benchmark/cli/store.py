@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..console_tables import tell
+from ..console_tables import cell, table, tell
+from ..console_tables import show as show_table
 from ..errors import InputError, unknown
 from .options import Json
 
@@ -296,14 +297,12 @@ def _print_entries(found: Sequence[Kept], now: float) -> None:
 
 
 def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from ..console_tables import cell, show, table
-
     if not rows:
         return
     made = table(headings, left=len(headings))
     for row in rows:
         made.add_row(*(cell(text) for text in row))
-    show(made)
+    show_table(made)
 
 
 def _print_json(value: Any) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..console_tables import tell
+from ..console_tables import show, tell, terminal_width, wrapped
 from ..errors import InputError
 from .options import DataOfTask, Device, Json, MeasuringLimit, Preset, SetEvery, TaskOfEach
 
@@ -151,8 +151,6 @@ def _draw(found: Throughput, folder: Path) -> list[str]:
 def _show(rows: Sequence[Row]) -> None:
     """The table, and below it where and how it was measured."""
     from rich.console import Console
-
-    from ..console_tables import show, terminal_width, wrapped
 
     console, width = Console(), terminal_width()
     show(_table(rows))

@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ..console_tables import tell
+from ..console_tables import cell, show, table, tell
 from ..errors import InputError
 
 if TYPE_CHECKING:
@@ -65,7 +65,6 @@ def show_plan(prepared: Prepared, as_json: bool, counted: dict[str, Any] | None 
         said = {"steps": steps, "expected_seconds": prepared.expected_seconds(), **(counted or {})}
         print(json.dumps(said, indent=1))
         return
-    from ..console_tables import cell, show, table
     from .display import clock
 
     made = table(("step", "key", "state", "expected"), left=4)

@@ -24,6 +24,7 @@ from .paper_table import DerivedRow, PaperTable
 
 if TYPE_CHECKING:
     from ..metrics.changes import Changes
+    from ..metrics.precision import Detections
     from ..significance.rules import PairingRule
     from ..training.history import History
 
@@ -304,8 +305,12 @@ class Task(ABC):
         NaN for a structure that the model was never taught: it is then absent from the table, not zero."""
 
     def changes(self, said: Predictions, other: Predictions, test: Dataset | None) -> Changes | None:
-        """How a model's predictions differ from another's of the same films, and how often the changes are right where the
-        test films are given: for the check of entries. None where a task does not tell."""
+        """How predictions differ from another model's, and how often the changes are right where the test is given: for the
+        check of entries. None where a task does not tell."""
+        return None
+
+    def detections(self, predictions: Predictions, test: Dataset) -> Detections | None:
+        """What a model found on the test films beside the boxes that are there; None where it was not taught all of them."""
         return None
 
     def without_unscored(self, predictions: Predictions, test: Dataset) -> Predictions:
@@ -331,9 +336,8 @@ class Task(ABC):
         return None
 
     def annotate(self, model: Model, films: Dataset, train: Dataset, *, seed: int, device: str) -> Dataset:
-        """Films with the annotations of this task as a trained model gives them (`--label-by teacher`).
-
-        `films` and `train`, the real training films, are at the resolution of the test."""
+        """Films with the annotations of this task as a trained model gives them (`--label-by teacher`). `films` and
+        `train`, the real training films, are at the resolution of the test."""
         raise InputError(f"{self.name}: its models cannot annotate films; --label-by teacher is not possible here")
 
     def illustrate(self, model: Model, test: Dataset, *, device: str) -> Sequence[Illustration]:
@@ -341,8 +345,7 @@ class Task(ABC):
         return ()
 
     def plots(self, scores: Mapping[str, pd.DataFrame]) -> Sequence[Plot]:
-        """Curves of one size for the report, from the case scores of every arm (columns `seed, case, structure, metric,
-        value`); none by default."""
+        """Curves of one size for the report, from the case scores of all arms (and their `seed`); none by default."""
         return ()
 
     def truth(self, test: Dataset) -> np.ndarray | None:
@@ -361,15 +364,13 @@ class Task(ABC):
         """The model that `save_model` kept."""
 
     def settled(self, *, phantom: bool) -> Task:
-        """The task with what its settings leave to the films decided (`decided` names them); `phantom`: whether these are
-        procedural. Asked once, when a run is planned: keys and records have what was decided. InputError where it cannot
-        be, with what to do."""
+        """The task with what its settings leave to the films decided (`phantom`: procedural ones). Asked once, when a run is
+        planned: keys and records have what was decided (`decided`). InputError where it cannot be, with what to do."""
         return self
 
     def parts(self) -> Mapping[str, Task]:
-        """Tasks of other settings whose models this one's are put together from, by name. Where their REAL models of the
-        same films and seed are trained already a REAL arm is handed them (`Arm.parts`); it must come out bit for bit as
-        without."""
+        """Tasks of other settings whose models this one's are put together from, by name. A REAL arm is handed those of the
+        same films and seed that are trained already (`Arm.parts`), and must come out bit for bit as without."""
         return {}
 
     def remarks(self) -> Sequence[str]:
@@ -390,8 +391,8 @@ class Task(ABC):
 
     @classmethod
     def counted(cls, settings: Any) -> Mapping[str, Any]:
-        """Settings by the name of what they train, whose trainings are counted in place of these (`run --dry-run`): for a
-        model of parts that are trained on what others have learnt. By default these settings themselves."""
+        """Settings by the name of what they train, whose trainings are counted in place of these (`run --dry-run`), for a
+        model of several parts. By default these settings themselves."""
         return {"": settings}
 
     def weights_used(self) -> str:

@@ -1,75 +1,58 @@
 """From the store to the mean average precision of a run's detectors: of the predictions that are kept. Nothing is trained or
 predicted for it, no key depends on it and nothing is ranked by it.
 
-A task whose models detect says what they found by a method `detections(predictions, test)`, or, where its own file must stay
-as it is, by a function of the same form under the entry point `cxrbench.detections` of its name. Either gives
-`metrics.precision.Detections`, or None where not every tested finding was taught.
+A task whose models detect says what they found by `Task.detections`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ..contracts.task import Predictions, Task
+from ..contracts.task import Task
 from ..data.dataset import Dataset
-from ..errors import CxrbenchError, one_line
-from ..metrics.precision import NO_MAP, Detections, Precision, mean_average_precision
+from ..errors import one_line
+from ..metrics.precision import NO_MAP, Precision, mean_average_precision
 from ..metrics.scores import NOT_TAUGHT
 from ..progress import Progress
-from ..registry import DETECTIONS, beside
 from ..runs.job import Cell
 from .finished import Harvest
 from .further_rows import PrecisionRow
 
-Says = Callable[[Predictions, Dataset], Detections | None]
-
-
-def says(task: Task) -> Says | None:
-    """How a task tells what its models found; None for a task that does not."""
-    own: Says | None = getattr(task, "detections", None)
-    if own is not None:
-        return own
-    plugin = beside(DETECTIONS, task.name)
-    return None if plugin is None else plugin.load()
-
 
 def precision_rows(harvest: Harvest, progress: Progress) -> list[PrecisionRow]:
-    """A row for every finished arm and placebo of every size; none for a task without detections. What cannot be told is in
-    the `note` of its row: no run ends by it."""
+    """A row for every finished arm and placebo of every size; none for a task whose models do not detect. What cannot be
+    told is in the `note` of its row: no run ends by it."""
+    task = harvest.plan.task
+    if type(task).detections is Task.detections:
+        return []
     places = [
         (size, arm)
         for size in harvest.sizes
         for arm in (*harvest.arms, *harvest.placebos)
         if harvest.done(harvest.cells(size, arm))
     ]
-    try:
-        told = says(harvest.plan.task)
-    except CxrbenchError as error:  # of a package that cannot be imported
-        return [PrecisionRow(size=size, arm=arm, seeds=0, note=f"mAP is left out: {error}") for size, arm in places]
-    if told is None:
-        return []
     tests: dict[str, Dataset] = {}
     rows = []
     for number, (size, arm) in enumerate(places):
         cells = harvest.cells(size, arm)
         progress.update(number / len(places), f"mAP {size} {arm}")
         try:
-            rows.append(_row(harvest, told, cells, tests))
+            rows.append(_row(harvest, cells, tests))
         except Exception as error:  # of a task that is not ours, or of predictions that are gone
             rows.append(PrecisionRow(size=size, arm=arm, seeds=0, note=f"mAP is left out: {one_line(error)}"))
     return rows
 
 
-def _row(harvest: Harvest, told: Says, cells: Sequence[Cell], tests: dict[str, Dataset]) -> PrecisionRow:
+def _row(harvest: Harvest, cells: Sequence[Cell], tests: dict[str, Dataset]) -> PrecisionRow:
     size, arm = cells[0].slot.size, cells[0].arm
     by_seed: dict[int, list[Precision]] = {}
     overlap = None
     for cell in cells:
         if cell.slot.fold not in tests:
             tests[cell.slot.fold] = harvest.plan.task.test_set(harvest.plan.data, cell.slot)
-        found = told(harvest.store.predictions(cell.key), tests[cell.slot.fold])
+        found = harvest.plan.task.detections(harvest.store.predictions(cell.key), tests[cell.slot.fold])
         if found is None:
             return PrecisionRow(size=size, arm=arm, seeds=0, note=f"mAP is left out: {NOT_TAUGHT}")
         overlap = found.overlap

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from ...benchmark import report
 from ...benchmark.contracts.task import ArmName
 from ...benchmark.data.organs import KNOWN_ORGANS
 from ...benchmark.metrics.scores import AVERAGE
@@ -96,8 +97,9 @@ def environment() -> Environment:
 
 
 def asset(name: str) -> str:
-    """The text of `site.css` or `site.js`."""
-    return (resources.files(__package__) / name).read_text(encoding="utf-8")
+    """The text of `site.css`, with the rules that reports have too, or `site.js`."""
+    shared = (resources.files(report) / "shade.css").read_text(encoding="utf-8") if name == "site.css" else ""
+    return shared + (resources.files(__package__) / name).read_text(encoding="utf-8")
 
 
 # ------------------------------------------------------------------------------------------------------- boards

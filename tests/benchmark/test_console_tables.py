@@ -161,6 +161,7 @@ def test_what_commands_print_fits(
 
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setenv("CXRBENCH_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)  # `data show` writes its sheet there
     monkeypatch.setattr("sys.argv", ["cxrbench", *line.split()])
     with pytest.raises(SystemExit):
         program.main()

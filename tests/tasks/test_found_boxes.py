@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from cxrbench.benchmark.contracts.task import Predictions
+from cxrbench.benchmark.digest import PACKAGE, source_closure
 from cxrbench.benchmark.metrics.precision import mean_average_precision
-from cxrbench.benchmark.results.precision import says
 from cxrbench.tasks.box_split import Split
 from cxrbench.tasks.found_boxes import detections
 
@@ -17,8 +17,10 @@ from .test_nih_localisation import FOUND, OFF, ON, four_films, predictions, task
 data = boxes.data  # the films with boxes, a fixture
 
 
-def test_the_task_is_asked_by_its_entry_point():
-    assert says(task_of()) is detections
+def test_the_task_tells_its_detections_and_no_key_depends_on_how():
+    assert type(task_of()).detections is detections
+    reached = {path.name for path in source_closure(PACKAGE / "tasks" / "nih_localisation.py")}
+    assert "detections.py" in reached and not reached & {"found_boxes.py", "precision.py"}
 
 
 def test_every_detection_of_the_chosen_checkpoint_is_there_on_its_film():
