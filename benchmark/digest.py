@@ -2,7 +2,7 @@
 
 A cell's key must change whenever anything that can change its numbers changes, and should not change with anything else.
 So the code digest covers a module and every module of this package (outside the package: of its own folder and package) that
-it imports, found by reading the source, but for those that make no number (`NO_NUMBERS`). An import for types alone (below
+it imports, found by reading the source, but for those that make no number of a cell (`NO_NUMBERS`, `IN_NO_CELL`). An import for types alone (below
 `TYPE_CHECKING`) makes no number either; it is followed in an `__init__.py`, which names there what it loads when asked.
 """
 
@@ -27,10 +27,12 @@ NO_NUMBERS = (
     "benchmark/home.py",
     "benchmark/progress.py",
     "benchmark/registry.py",  # what it finds has a digest of its own
-    "tasks/found_boxes.py",  # for mean average precision, which is in no cell
 )
 """Modules of this package that others import and that make no number: words, places, names. They are in no digest, nor is
 what they alone import."""
+IN_NO_CELL = ("tasks/found_boxes.py",)
+"""Modules whose numbers no cell keeps: they are made of what cells keep, whenever results are put together. They are in no
+digest either."""
 BLOCK = 4 << 20
 """Bytes of an array that are read at once."""
 _STATEMENTS = (ast.stmt, ast.excepthandler, ast.match_case)
@@ -200,7 +202,7 @@ def _nodes(tree: ast.AST, *, types: bool) -> Iterator[ast.AST]:
 
 def source_closure(source: Path) -> list[Path]:
     """A source file and every project file that it reaches through imports and that can make a number, sorted."""
-    silent = {PACKAGE / name for name in NO_NUMBERS}
+    silent = {PACKAGE / name for name in (*NO_NUMBERS, *IN_NO_CELL)}
     reached: set[Path] = set()
     waiting = [source.resolve()]
     while waiting:

@@ -1,5 +1,5 @@
 """What a detector of `nih_localisation` found on each test film beside the boxes that are there, for measures that rank
-nothing: this module is in no digest of code (`digest.NO_NUMBERS`)."""
+nothing: this module is in no digest of code (`digest.IN_NO_CELL`)."""
 
 from __future__ import annotations
 
