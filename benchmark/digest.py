@@ -2,8 +2,9 @@
 
 A cell's key must change whenever anything that can change its numbers changes, and should not change with anything else.
 So the code digest covers a module and every module of this package (outside the package: of its own folder and package) that
-it imports, found by reading the source, but for those that make no number of a cell (`NO_NUMBERS`, `IN_NO_CELL`). An import for types alone (below
-`TYPE_CHECKING`) makes no number either; it is followed in an `__init__.py`, which names there what it loads when asked.
+it imports, found by reading the source, but for those that make no number of a cell (`NO_NUMBERS`, `IN_NO_CELL`). An import
+for types alone (below `TYPE_CHECKING`) makes no number either; it is followed in an `__init__.py`, which names there what it
+loads when asked.
 """
 
 from __future__ import annotations
