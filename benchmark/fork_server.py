@@ -104,6 +104,7 @@ class ForkServer:
     def __init__(self, module: str, environment: Mapping[str, str]) -> None:
         self._channel, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._loaded: set[str] = set()
+        self._answers = True
         self.users = 0
         with there:
             self._process = subprocess.Popen(
@@ -119,7 +120,7 @@ class ForkServer:
     @property
     def lives(self) -> bool:
         """Whether it takes another order."""
-        return self._process.poll() is None
+        return self._answers and self._process.poll() is None
 
     def fork(self, mark: str, load: Collection[str] = (), around: Mapping[str, str] | None = None) -> Forked | None:
         """A child with this mark (32 signs), of a server that has `load` imported, in this folder and with these carried
@@ -136,13 +137,16 @@ class ForkServer:
         try:
             socket.send_fds(self._channel, [order], [*given, theirs.fileno()])
             theirs.close()  # that the end of the server is seen
-            pid = json.loads(said.recv(MOST) or b"{}").get("pid")
+            answer = said.recv(MOST)
         except OSError:
-            pid = None
+            answer = b""
         finally:
             theirs.close()
             for end in given:
                 os.close(end)
+        if not answer:  # its end is seen here before it can be waited for
+            self._answers = False
+        pid = json.loads(answer or b"{}").get("pid")
         if pid is None:
             said.close()
             for end in ours:

@@ -178,6 +178,16 @@ def test_a_server_that_is_gone_is_noticed(environment):
     broken.close()
 
 
+def test_a_server_whose_end_cannot_be_waited_for_yet_is_told_by_its_silence(environment, monkeypatch):
+    """The kernel closes what a process had open before its end is told to whoever waits for it."""
+    server = ForkServer("obeys", environment)
+    server._process.kill()
+    server._process.wait()
+    monkeypatch.setattr(server._process, "poll", lambda: None)
+    assert server.lives and server.fork("0" * 32) is None and not server.lives
+    server.close()
+
+
 def test_a_server_is_used_again_and_by_several_at_a_time_and_one_that_died_is_not(environment):
     pids = []
     for number in range(3):
