@@ -215,9 +215,10 @@ def fit_count(
         made.append(plugin.make(one, device="cpu"))
         made[-1].fit(train, seed=0, progress=Progress())
 
-    every, how = _watched(lambda: fitted(settings), most_steps=CYCLE, real=real)
+    grows = cls.shorter(settings, CYCLE, side=side) != cls.shorter(settings, CYCLE)  # then this says how long it is alone
+    every, how = _watched(lambda: fitted(settings), most_steps=1 if grows else CYCLE, real=real)
     smoked = cls.smoke(settings, CYCLE, side=side)
-    if every and cls.shorter(settings, CYCLE, side=side) != cls.shorter(settings, CYCLE):  # it grows
+    if every and grows:
         whole = every
         every, how = _watched(lambda: fitted(smoked), most_steps=None, real=real)
         for seen, one in zip(every, whole, strict=True):
