@@ -7,6 +7,9 @@ begins), prediction and scores of the toy task of the tests. The loop does the s
 Loop, one worker and two workers take turns, in ever new homes; printed are medians and their ratios to the loop, of the
 clock and of the processor (children too), which holds better on a busy machine; there the ratio of two workers says how
 busy it is. Nothing here passes or fails.
+
+Every step imports the file of the task anew. Python keeps it compiled beside it, also where the surroundings forbid that
+(`PYTHONDONTWRITEBYTECODE`): to compile it for each cell is no cost of the engine.
 """
 
 from __future__ import annotations
@@ -92,6 +95,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     seeds, rounds = asked.cells // SIZES, rounds_for(asked.seconds)
     ways = {
         "loop in one process": lambda: by_loop(seeds, rounds),
