@@ -140,6 +140,9 @@ class Attempt:
     """The kind of device that its cells were trained on."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Of the task, the same for a whole board."""
+    known: str = field(default="", init=False, repr=False, compare=False)
+    """The digest of all that it says, where it was handed over so (`handed_over`): what follows from it may be kept under
+    that. Empty for any other, `dataclasses.replace` of one among them."""
 
     @property
     def title(self) -> str:

@@ -18,7 +18,8 @@ from ..arms import REAL, SYNTHETIC, placebo_of
 from ..attempts import Attempt
 from ..fidelity import NUMBERS, Found, Number
 from ..gains import Gain
-from ..standings import Arm, Board, Rank, Standing
+from ..reached import Arm
+from ..standings import Board, Rank, Standing
 from .columns import Cell, Column, arm_of, copies_of, gain_of, real_of, seeds, verdict, worth_at
 from .words import points, rank, rank_range, slug
 
