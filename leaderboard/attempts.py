@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +150,11 @@ class Attempt:
         said = [] if self.label_by == NATIVE else [f"labels by {self.label_by}"]
         said += [OTHER_FILMS] if self.provider.rest else []
         return f"{self.entrant.name} ({'; '.join(said)})" if said else self.entrant.name
+
+    @cached_property
+    def fidelity_at(self) -> dict[str, FidelityRow]:
+        """Its numbers of the films by size: the first that it says of each."""
+        return {row.size: row for row in reversed(self.fidelity)}
 
     def average(self, size: str, arm: str, metric: str) -> dict[int, float]:
         """The average of a metric by seed; empty where some structure was not taught."""

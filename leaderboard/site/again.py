@@ -14,13 +14,15 @@ from typing import Any
 
 from .. import kept
 from ..standings import Board
+from .beside import printed_on, why_none
 
 Files = Mapping[str, bytes]
 KIND = "pages"
 
 
 def board_frame(board: Board) -> str:
-    """The digest of what a board is without its attempts: what it asks of each, and how their numbers are shown."""
+    """The digest of what a board is without its attempts: what it asks of each, how their numbers are shown, and what is
+    printed beside them."""
     curve = None if board.curve is None else board.curve.model_dump(mode="json", by_alias=True)
     return kept.key_of(
         astuple(board.key),
@@ -35,6 +37,8 @@ def board_frame(board: Board) -> str:
         board.structures,
         board.settings,
         curve,
+        repr(printed_on(board)),
+        why_none(board),
         max((one.attempt.films[board.size] for one in board.all if board.size in one.attempt.films), default=None),
     )
 
