@@ -620,6 +620,7 @@ def test_text_has_the_contrast_that_wcag_asks_for(site, tab, scheme):
 def test_a_thousand_entries_stay_usable(thousand, tab):
     tab.open(page_of(thousand, "phantom").as_uri())
     tab.click(head("gain"))
+    tab.wait_for(SETTLED)
     assert len(tab.evaluate(NAMES)) == 60 and tab.text("#count") == "1000 of 1000 entries, 60 shown"
     tab.click("#filter")
     tab.press(*"entry_0042")
