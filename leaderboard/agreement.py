@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy  # loads its parts when they are asked for
 
 from ..benchmark.errors import InputError
 from ..benchmark.significance.worth import Worth
@@ -117,12 +117,12 @@ def _agreement(names: tuple[str, ...], first: Values, second: Values) -> Agreeme
     if len(names) < LEAST:
         count = {0: "no provider is", 1: "one provider is"}.get(len(names), f"{len(names)} providers are")
         return Agreement(names, ours, theirs, note=f"{count} on both boards, {LEAST} needed to speak of an order")
-    ranks = stats.rankdata(first), stats.rankdata(second)
+    ranks = scipy.stats.rankdata(first), scipy.stats.rankdata(second)
     if any(np.ptp(one) == 0 for one in ranks):
         return Agreement(names, ours, theirs, note="all providers are equal on one of the boards: there is no order")
     rho = float(np.corrcoef(*ranks)[0, 1])
     return Agreement(
-        names, ours, theirs, rho, kendall=float(stats.kendalltau(first, second).statistic), p=_permuted(*ranks)
+        names, ours, theirs, rho, kendall=float(scipy.stats.kendalltau(first, second).statistic), p=_permuted(*ranks)
     )
 
 
@@ -169,7 +169,7 @@ def _ranks(table: Values, seeds: npt.NDArray[np.int64], rows: npt.NDArray[np.int
     there = np.isfinite(drawn)
     with np.errstate(invalid="ignore"):
         means = np.where(there, drawn, 0.0).sum(axis=2) / there.sum(axis=2)  # NaN: none of the drawn seeds
-    ranked = stats.rankdata(means, axis=1, nan_policy="propagate")
+    ranked = scipy.stats.rankdata(means, axis=1, nan_policy="propagate")
     centred: Values = ranked - ranked.mean(axis=1, keepdims=True)
     return centred
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +140,9 @@ class Attempt:
     """The kind of device that its cells were trained on."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Of the task, the same for a whole board."""
+    known: str = field(default="", init=False, repr=False, compare=False)
+    """The digest of all that it says, where it was handed over so (`handed_over`): what follows from it may be kept under
+    that. Empty for any other, `dataclasses.replace` of one among them."""
 
     @property
     def title(self) -> str:
@@ -147,6 +150,11 @@ class Attempt:
         said = [] if self.label_by == NATIVE else [f"labels by {self.label_by}"]
         said += [OTHER_FILMS] if self.provider.rest else []
         return f"{self.entrant.name} ({'; '.join(said)})" if said else self.entrant.name
+
+    @cached_property
+    def fidelity_at(self) -> dict[str, FidelityRow]:
+        """Its numbers of the films by size: the first that it says of each."""
+        return {row.size: row for row in reversed(self.fidelity)}
 
     def average(self, size: str, arm: str, metric: str) -> dict[int, float]:
         """The average of a metric by seed; empty where some structure was not taught."""

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
-from scipy import stats
-from scipy.optimize import isotonic_regression
+import scipy  # loads its parts when they are asked for
 
 from ..benchmark import digest
 from ..benchmark.registry import TASKS, plugins
@@ -82,7 +81,9 @@ class Ruler:
         sizes = sorted(self.points)
         means = [float(np.mean(list(self.points[size].values()))) for size in sizes]
         weights = [float(len(self.points[size])) for size in sizes]
-        return sizes, isotonic_regression(means, weights=weights, increasing=self.higher_is_better).x.tolist()
+        return sizes, scipy.optimize.isotonic_regression(
+            means, weights=weights, increasing=self.higher_is_better
+        ).x.tolist()
 
     def doubling(self) -> float | None:
         """What twice the real films add to the score where the board ranks (at the end of the curve: what they added);
@@ -129,5 +130,5 @@ def _step(ruler: Ruler, low: float, high: float) -> Step:
         return Step(low, high, rise, None, None)
     if np.ptp(d) == 0:
         return Step(low, high, rise, None, bool(d[0] > 0))
-    p = float(stats.ttest_1samp(d, 0.0, alternative="greater").pvalue)
+    p = float(scipy.stats.ttest_1samp(d, 0.0, alternative="greater").pvalue)
     return Step(low, high, rise, p, p <= LEVEL)

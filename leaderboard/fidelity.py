@@ -59,13 +59,16 @@ class Number:
 
 def row_of(attempt: Attempt, size: str) -> FidelityRow | None:
     """What an attempt says of its films of a size."""
-    return next((row for row in attempt.fidelity if row.size == size), None)
+    return attempt.fidelity_at.get(size)
 
 
 def in_space(attempt: Attempt, size: str, space: str) -> InSpace | None:
     """Its numbers in a space."""
     row = row_of(attempt, size)
-    return next((one for one in row.spaces if one.space == space), None) if row else None
+    for one in row.spaces if row else ():
+        if one.space == space:
+            return one
+    return None
 
 
 def why_none(number: Number, attempt: Attempt, size: str) -> str:

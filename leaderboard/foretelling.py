@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy  # loads its parts when they are asked for
 
 from ..benchmark.significance.worth import Worth
 from .fidelity import NUMBERS, Found, Number
@@ -73,6 +74,20 @@ def foretold(board: Board, *, controls: bool = True) -> list[Foretold]:
     return rows
 
 
+def to_plain(rows: Sequence[Foretold]) -> list[list[Any]]:
+    """Rows as JSON has them."""
+    return [[row.number.name, row.films, {name: astuple(found) for name, found in row.uses.items()}] for row in rows]
+
+
+def from_plain(said: Sequence[Sequence[Any]]) -> list[Foretold]:
+    """Rows of what `to_plain` gave."""
+    numbers = {one.name: one for one in NUMBERS}
+    return [
+        Foretold(numbers[name], tuple(films), {use: Correlation(*found) for use, found in uses.items()})
+        for name, films, uses in said
+    ]
+
+
 def _against(number: Number, values: Sequence[Found | None], uses: Sequence[float | None]) -> Correlation:
     pairs = [
         (number.better * one.value, use)
@@ -104,20 +119,20 @@ def correlation(first: Sequence[float], second: Sequence[float], *, seed: int = 
     if count < LEAST:
         entries = {0: "no entry has", 1: "1 entry has"}.get(count, f"{count} entries have")
         return Correlation(count, note=f"{entries} both; {LEAST} needed")
-    a, b = (stats.rankdata(np.asarray(one, dtype=np.float64)) for one in (first, second))
+    a, b = (scipy.stats.rankdata(np.asarray(one, dtype=np.float64)) for one in (first, second))
     if min(np.ptp(a), np.ptp(b)) == 0:
         return Correlation(count, note="all are equal: no order")
     draws = DRAWS if count <= MANY else FEWEST_DRAWS
     rows = np.random.default_rng(seed).integers(0, count, (draws, count))
     spearman, kendall = _interval(_rhos(a[rows], b[rows])), _interval(_taus(a, b, rows))
     rho = float(_rhos(a[None], b[None])[0])
-    tau = float(stats.kendalltau(a, b).statistic)
+    tau = float(scipy.stats.kendalltau(a, b).statistic)
     return Correlation(count, rho, *spearman, tau, *kendall)
 
 
 def _rhos(a: Values, b: Values) -> Values:
     """Spearman's rho of each row (draws, entries); NaN without an order."""
-    a, b = (stats.rankdata(one, axis=1) for one in (a, b))
+    a, b = (scipy.stats.rankdata(one, axis=1) for one in (a, b))
     a, b = (one - one.mean(axis=1, keepdims=True) for one in (a, b))
     with np.errstate(invalid="ignore", divide="ignore"):
         found: Values = (a * b).sum(axis=1) / np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))

@@ -86,13 +86,16 @@ def load_guarded(root: Path, time_limit: float = TIME_LIMIT) -> tuple[list[Attem
     """The attempts of the entries of a folder, by name, that can be read, and a line for each that cannot.
 
     Every entry is read once, by a process apart: one that ends or stalls it is left out, and another process goes on with
-    the next. Where an entry was read before as it is now (`read_before`), that is taken.
+    the next. Where an entry was read before as it is now (`read_before`), that is taken, and no process begun.
     """
     folders = entry_folders(root)
-    readers = max(1, min(READERS, os.cpu_count() or 1, len(folders) // WORTH_A_READER))
-    with ThreadPoolExecutor(readers) as pool:
-        parts = pool.map(lambda part: _read_apart(part, time_limit), [folders[i::readers] for i in range(readers)])
-        found = {folder: outcome for part in parts for folder, outcome in part}
+    found = _read_before(root, folders)
+    left = [folder for folder in folders if folder not in found]
+    readers = max(1, min(READERS, os.cpu_count() or 1, len(left) // WORTH_A_READER))
+    if left:
+        with ThreadPoolExecutor(readers) as pool:
+            parts = pool.map(lambda part: _read_apart(part, time_limit), [left[i::readers] for i in range(readers)])
+            found |= {folder: outcome for part in parts for folder, outcome in part}
     attempts, lines = list[Attempt](), list[str]()
     for folder in folders:
         outcome = found[folder]
@@ -112,6 +115,21 @@ def marked(folders: Sequence[Path], time_limit: float) -> Iterator[Index]:
         lines = _lines_apart("marks", folders, time_limit)
         index.write((folder.name, b"" if isinstance(line, str) else line) for folder, line in lines)
         yield index
+
+
+def _read_before(root: Path, folders: Sequence[Path]) -> dict[Path, list[Attempt] | str]:
+    """The entries that were read before as they are now. Their files are listed and their bytes counted together here, of
+    no more than an entry may have; nothing of them is parsed. An entry that is refused at that is left to those who say why.
+    """
+    found: dict[Path, list[Attempt] | str] = {}
+    with suppress(OSError):
+        shared = read_before.shared_digest(root)
+        for folder in folders:
+            with suppress(Refused, OSError, ValueError):
+                line = read_before.find(read_before.key_of(entry_files(folder), shared))
+                if line is not None:
+                    found[folder] = from_line(line, folder)
+    return found
 
 
 def _read_apart(waiting: Sequence[Path], time_limit: float) -> list[tuple[Path, list[Attempt] | str]]:
@@ -141,7 +159,7 @@ def _outcome(line: bytes, folder: Path) -> list[Attempt] | str:
     """A line of the process that reads: attempts, or after a mark why the entry cannot be read."""
     if line.startswith(CANNOT):
         return line.removeprefix(CANNOT).decode().rstrip("\n")
-    return from_line(line, folder)
+    return from_line(line.rstrip(b"\n"), folder)
 
 
 def _ended(words: list[str], processor: float | None, wall: float, told: Path | None = None) -> str:
@@ -231,7 +249,6 @@ def _load(answer: Path, time_limit: float, folders: list[Path]) -> None:
             lines.flush()
             if number % COLLECT_AFTER == 0:
                 gc.collect()
-        read_before.forget_old()
 
 
 def _mark(answer: Path, time_limit: float, folders: list[Path]) -> None:

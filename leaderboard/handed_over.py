@@ -6,6 +6,7 @@ sample is named by its path in the entry's folder.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -14,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
+from pydantic_core import from_json
 
 from ..benchmark.registry import TASKS, plugins
 from .attempts import Attempt, Entrant, Place, protocol_of
 from .published import metrics_beside, published
 
-APART = {"entrant", "values"}
-"""Fields that are not as pydantic would write them: the same for all attempts of an entry; mappings with keys of four."""
+APART = {"entrant", "values", "known"}
+"""Fields that are not as pydantic would write them: the same for all attempts of an entry; mappings with keys of four; what
+the line itself says."""
 
 
 @cache
@@ -71,24 +74,26 @@ def from_line(line: str | bytes, folder: Path) -> list[Attempt]:
 
     The protocol is that of the installed task, as `from_results` has it.
     """
-    said = json.loads(line)
+    said, seal = from_json(line), hashlib.sha256(line if isinstance(line, bytes) else line.encode()).hexdigest()
     try:
         if not said["attempts"]:
             return []
         samples = tuple(folder / name for name in said["entrant"]["samples"])
         entrant = replace(_entrants().validate_python(said["entrant"] | {"samples": []}), samples=samples)
-        return [_attempt(part, entrant) for part in said["attempts"]]
+        return [_attempt(part, entrant, f"{seal}-{place}") for place, part in enumerate(said["attempts"])]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"no attempts of an entry: {error}") from None
 
 
-def _attempt(part: dict[str, Any], entrant: Entrant) -> Attempt:
+def _attempt(part: dict[str, Any], entrant: Entrant, known: str) -> Attempt:
     values = {
         _same((size, arm, metric, structure)): dict(zip(seeds, numbers, strict=True))
         for size, arm, metric, structure, seeds, numbers in part["values"]
     }
     found = _attempts().validate_python(part | {"entrant": entrant, "values": {}})
-    return replace(found, values=values, protocol=protocol_of(found.key.task) or found.protocol)
+    made = replace(found, values=values, protocol=protocol_of(found.key.task) or found.protocol)
+    object.__setattr__(made, "known", known)
+    return made
 
 
 def _plain(attempt: Attempt) -> list[list[Any]]:

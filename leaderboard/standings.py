@@ -18,7 +18,7 @@ all; gains of other arms and sizes; differences from REAL, which for FINETUNE in
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,34 +29,18 @@ from ..benchmark.contracts.task import ArmName
 from ..benchmark.results.gains import PlaceboCurve
 from ..benchmark.significance.gain import Verdict
 from ..benchmark.significance.paired_tests import MIN_SEEDS
-from ..benchmark.significance.worth import Worth
 from .arms import REAL, SYNTHETIC, WITHOUT_PLACEBOS, in_order, is_placebo, placebo_of
 from .attempts import Attempt, BoardKey, Division, Protocol
 from .curves import FindCurve, Ruler, shipped
-from .differences import Difference, differences
+from .differences import differences
 from .gains import Gain, gains
 from .ranking import Rank, compare_paired
+from .reached import NO_DIFFERENCE, Arm, Before
 
 FIRST = (ArmName.MIXED.value, ArmName.FINETUNE.value, SYNTHETIC)
 """The arm that is shown first where the task names none: the first of these that the board has."""
-NO_DIFFERENCE = Difference(None)
 Place = tuple[str, str]
 """Size and arm."""
-
-
-@dataclass(frozen=True)
-class Arm:
-    """What an attempt reached with one arm at one size: the primary metric's mean and deviation over `seeds`, its difference
-    from REAL, its gain over its placebo, and what it is worth (at the size that ranks, for arms that the curve has)."""
-
-    size: str
-    arm: str
-    seeds: int
-    mean: float | None
-    sd: float | None
-    difference: Difference = NO_DIFFERENCE
-    gain: Gain = field(default_factory=Gain)
-    worth: Worth | None = None
 
 
 @dataclass
@@ -144,15 +128,36 @@ def board(attempts: Sequence[Attempt], find_curve: FindCurve = shipped) -> Board
     made = _empty(attempts, plan)
     device = Counter(attempt.device for attempt in attempts).most_common(1)[0][0]
     made.curve = find_curve(first.key, device)
-    everyone = _standings(made, attempts)
+    before = Before(*_asked(made, attempts))
+    known = [_known(made, attempt, before) for attempt in attempts]
+    new = iter(_standings(made, [attempt for attempt, one in zip(attempts, known, strict=True) if one is None]))
+    everyone = [next(new) if one is None else one for one in known]
     for standing in everyone:
         standing.reason = _reason(standing, made, plan)
     for division in Division:
         mine = [one for one in everyone if one.attempt.entrant.division is division]
         if mine:
             made.standings[division], made.apart[division] = _ranked(mine, made)
-    _add_worths(made)
+    _add_worths(made, {id(one) for one in known})
+    before.keep([(one.attempt, list(one.arms.values())) for one in everyone])
     return made
+
+
+def _asked(made: Board, attempts: Sequence[Attempt]) -> list[Any]:
+    """All that `_standings` and `_add_worths` look at beside an attempt itself."""
+    curve = None if made.curve is None else made.curve.model_dump(mode="json", by_alias=True)
+    metric, films = (
+        made.protocol.primary,
+        [attempt.films[made.size] for attempt in attempts if made.size in attempt.films],
+    )
+    return [made.places, made.size, made.arm, metric.name, metric.higher_is_better, curve, max(films, default=None)]
+
+
+def _known(made: Board, attempt: Attempt, before: Before) -> Standing | None:
+    """The standing of an attempt whose arms were worked out before."""
+    arms = before.of(attempt)
+    by_place = None if arms is None else {(one.size, one.arm): one for one in arms}
+    return None if by_place is None else Standing(attempt, by_place, by_place[made.size, made.arm])
 
 
 def _plan(attempts: Sequence[Attempt]) -> Mapping[str, set[tuple[str, str]]]:
@@ -223,13 +228,14 @@ def _standings(made: Board, attempts: Sequence[Attempt]) -> list[Standing]:
     return found
 
 
-def _add_worths(made: Board) -> None:
-    """What the arm that ranks and synthetic films alone are worth, for every standing, in its arms."""
+def _add_worths(made: Board, known: Container[int]) -> None:
+    """What the arm that ranks and synthetic films alone are worth, for every standing, in its arms; those by these ids have
+    it already."""
     metric = made.protocol.primary.name
     for arm in dict.fromkeys((made.arm, SYNTHETIC)):
         ruler, place = made.ruler(arm), (made.size, arm)
         for one in made.all if ruler is not None else ():
-            if ruler is None or place not in one.arms:
+            if ruler is None or place not in one.arms or id(one) in known:
                 continue
             found = ruler.worth(one.attempt.average(*place, metric))
             old = one.arms[place]

@@ -76,10 +76,9 @@ def files_below(folder: Path, most: int = MAX_FILES) -> dict[str, Path]:
         raise Refused(f"{shown(folder)} is no folder")
     found: dict[str, Path] = {}
     total = 0
-    for path in _walk(folder, 0):
-        name = path.relative_to(folder).as_posix()
+    for name, path, size in _walk(folder, 0):
         found[name] = path
-        total += path.lstat().st_size
+        total += size
         if len(found) > most or total > MAX_BYTES:
             raise Refused(f"too much: at most {most:,} files and {MAX_BYTES >> 20} MiB are read")
     lower: dict[str, str] = {}
@@ -90,7 +89,8 @@ def files_below(folder: Path, most: int = MAX_FILES) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def _walk(folder: Path, depth: int) -> Iterator[Path]:
+def _walk(folder: Path, depth: int, before: str = "") -> Iterator[tuple[str, Path, int]]:
+    """The files below a folder: name from the first folder on, path and size."""
     if depth >= MAX_DEPTH:
         raise Refused(f"{shown(folder.name)}: folders deeper than {MAX_DEPTH} levels are not read")
     with os.scandir(folder) as listing:
@@ -99,17 +99,18 @@ def _walk(folder: Path, depth: int) -> Iterator[Path]:
         raise Refused(f"{shown(folder.name)} is an empty folder; remove it")
     for entry in entries:
         check_name(entry.name)
-        mode = entry.stat(follow_symlinks=False).st_mode
+        found = entry.stat(follow_symlinks=False)
+        mode = found.st_mode
         if stat.S_ISLNK(mode):
             raise Refused(f"{shown(entry.name)} is a symbolic link; put the file itself there")
         if stat.S_ISDIR(mode):
-            yield from _walk(Path(entry.path), depth + 1)
+            yield from _walk(Path(entry.path), depth + 1, f"{before}{entry.name}/")
         elif not stat.S_ISREG(mode):
             raise Refused(f"{shown(entry.name)} is no plain file")
-        elif entry.stat(follow_symlinks=False).st_nlink > 1:
+        elif found.st_nlink > 1:
             raise Refused(f"{shown(entry.name)} is a hard link to another file; copy it")
         else:
-            yield Path(entry.path)
+            yield f"{before}{entry.name}", Path(entry.path), found.st_size
 
 
 def check_name(name: str) -> None:

@@ -5,29 +5,35 @@ A site that was built there before is replaced, where its files are others; anyt
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import os
 import stat
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 
 from ...benchmark.errors import InputError
 from ...benchmark.speed.rates import Throughput
+from .. import kept, reached, read_before
 from ..attempts import Attempt, Entrant
 from ..curves import FindCurve, shipped
 from ..guard import load_guarded
 from ..published import tables
 from ..standings import Board, Standing, boards
 from ..twins import compared
-from . import exports, foretells, pages, tells, throughput
-from .sibling import Held
+from . import again, exports, foretells, pages, tells, throughput
+from .sibling import Held, held_against
 from .words import DIVISIONS, by_entry, rank, signed, slug, worth_films
 from .writing import Writer, without_collecting
 
 Pairs = Mapping[str, Sequence[str]]
+Digests = Mapping[int, str | None]
+"""Of boards (`again.board_digest`), by their ids."""
 
 MARKER = "site.json"
 FILES = ("index.html", "published.html", "cost.html", "site.css", "site.js", MARKER)
@@ -58,6 +64,8 @@ def build(entries: Path, out: Path, rates: Sequence[Path] = ()) -> Built:
     with without_collecting():
         found, left_out = load_guarded(entries)
         built = write_site(found, out, throughput.read_all(rates))
+        for kind in (read_before.KIND, reached.KIND, again.KIND):
+            kept.forget_old(kind)
     return replace(built, left_out=tuple(left_out))
 
 
@@ -67,6 +75,7 @@ def write_site(
     """The site of attempts, with a cost board where there are rates; worths by the curves that tasks ship."""
     _make_room(out)
     found = boards(attempts, find_curve)
+    digests = {id(board): again.board_digest(board) for board in found}
     providers = by_entry(list(attempts), lambda attempt: attempt.entrant.name)
     writer = Writer(out, FOLDERS, FILES, costs=bool(rates))
     for name in ("site.css", "site.js"):
@@ -79,11 +88,11 @@ def write_site(
         groups=by_films(found),
         providers=dict(sorted(providers.items())),
     )
-    writer.page(foretells.PAGE, "foretells.html.j2", here="foretells", **foretells.foretells_page(found))
+    writer.page(foretells.PAGE, "foretells.html.j2", here="foretells", **foretells.foretells_page(found, digests))
     writer.page("published.html", "published.html.j2", here="published", tables=list(tables().values()))
     held: Held = {}
     for board in found:
-        _write_board(writer, board, found, held)
+        _write_board(writer, board, found, digests, held)
     _write_providers(writer, found, providers)
     _write_rates(writer, rates, providers)
     index = [
@@ -109,13 +118,24 @@ EXPORTS = {
 }
 
 
-def _write_board(writer: Writer, board: Board, found: Sequence[Board], held: Held) -> None:
+def _write_board(writer: Writer, board: Board, found: Sequence[Board], digests: Digests, held: Held) -> None:
     """A board's page, what it can tell, and its table in other forms."""
-    writer.page(f"boards/{board.key.slug}.html", "board.html.j2", **pages.board_page(board))
+    mine, named = digests[id(board)], board.key.slug
+    page, tells_page = f"boards/{named}.html", f"boards/{tells.tells_name(board)}.html"
+
+    def tables() -> tuple[None, again.Files]:
+        files = {page: writer.rendered(page, "board.html.j2", **pages.board_page(board))}
+        return None, files | {f"boards/{named}{ending}": export(board) for ending, export in EXPORTS.items()}
+
+    def telling() -> tuple[None, again.Files]:
+        return None, {tells_page: writer.rendered(tells_page, "tells.html.j2", **tells.tells_page(board, found, held))}
+
+    files = again.made(writer.key("board", mine), tables)[1]
     if board.with_placebos:
-        writer.page(f"boards/{tells.tells_name(board)}.html", "tells.html.j2", **tells.tells_page(board, found, held))
-    for ending, export in EXPORTS.items():
-        writer.write(f"boards/{board.key.slug}{ending}", export(board))
+        beside = [digests[id(other)] for other in held_against(board, found)]
+        files = {**files, **again.made(writer.key("tells", mine, beside), telling)[1]}
+    for name, content in files.items():
+        writer.write(name, content)
 
 
 def _write_rates(writer: Writer, rates: Sequence[Throughput], providers: Collection[str]) -> None:
@@ -161,18 +181,35 @@ def _write_providers(writer: Writer, found: Sequence[Board], providers: dict[str
             places.setdefault(one.attempt.entrant.name, []).append((board, one))
             systems.setdefault(one.attempt.provider.name, []).append((board, one))
     histories, pairs = _Histories(writer, systems), _pairs(providers)
+    frames = {id(board): again.board_frame(board) for board in found}
 
     def write(name: str) -> None:
         attempts = providers[name]
         entrant, generators = attempts[0].entrant, _generators(attempts)
+        page = f"providers/{slug(name)}.html"
+        pictures = list(map(_bytes, entrant.samples[:MOST_SAMPLES]))
+
+        def make() -> tuple[Any, again.Files]:
+            bodies = [writer.rendered(page, "place.html.j2", one=pages.reached(*place)) for place in places[name]]
+            return _samples(entrant, pictures), {str(number): body for number, body in enumerate(bodies)}
+
+        there = [[frames[id(board)], one.attempt.known] for board, one in places[name]]
+        seals = [raw and hashlib.sha256(raw).hexdigest() for raw in pictures]
+        samples, bodies = again.made(
+            writer.key("provider", there, seals) if all(known for _, known in there) else None, make
+        )
+        for number, file, _ in samples:
+            writer.write(file, pictures[number] or b"")
         writer.page(
-            f"providers/{slug(name)}.html",
+            page,
             "provider.html.j2",
             entrant=entrant,
             divisions=DIVISIONS,
             facts=_facts(entrant, attempts),
-            places=[pages.on_board_of(board, one) for board, one in places[name]],
-            samples=_samples(writer, entrant),
+            places=[
+                pages.OnBoard(*place, Markup(bodies[str(number)].decode())) for number, place in enumerate(places[name])
+            ],
+            samples=[(f"../{file}", side) for _, file, side in samples],
             generators=generators,
             twins=_twins(name, providers, pairs),
             history=histories.of(name, generators),
@@ -234,6 +271,7 @@ class _Histories:
         self._template = writer.environment.get_template("history.html.j2")
         self._places = places
         self._rows: dict[tuple[str, ...], list[tuple[str, Markup, dict[str, str]]]] = {}
+        self._row_of: dict[int, tuple[str, Markup, dict[str, str]]] = {}
 
     def make(self, generators: Sequence[str]) -> list[tuple[str, Markup, dict[str, str]]]:
         """The rows of generators: the entry, its row on the pages of others, and what is in it."""
@@ -254,6 +292,12 @@ class _Histories:
         return Markup(self._template.render(row=row, here=here))
 
     def _row(self, board: Board, one: Standing) -> tuple[str, Markup, dict[str, str]]:
+        """The row of a standing, which several sets of generators have."""
+        if id(one) not in self._row_of:
+            self._row_of[id(one)] = self._new_row(board, one)
+        return self._row_of[id(one)]
+
+    def _new_row(self, board: Board, one: Standing) -> tuple[str, Markup, dict[str, str]]:
         entrant = one.attempt.entrant
         row = {
             "date": one.attempt.created[:10],
@@ -269,25 +313,25 @@ class _Histories:
         return entrant.name, self._shown(row, here=False), row
 
 
-def _samples(writer: Writer, entrant: Entrant) -> list[tuple[str, tuple[int, int]]]:
-    """Copies an entry's pictures under names of ours: (address from its page, size). Only PNG and JPEG, by content."""
+def _samples(entrant: Entrant, pictures: Sequence[bytes | None]) -> list[tuple[int, str, tuple[int, int]]]:
+    """The pictures of an entry that are shown, under names of ours: number, file, size. Only PNG and JPEG, by content."""
     found = []
-    for number, path in enumerate(entrant.samples[:MOST_SAMPLES]):
-        raw = _bytes(path)
-        size = None if raw is None else _picture(raw)
-        if raw is not None and size is not None:
-            kind, side = size
-            name = f"{slug(entrant.name)}-{number:02d}{kind}"
-            writer.write(f"films/{name}", raw)
-            found.append((f"../films/{name}", side))
+    for number, raw in enumerate(pictures):
+        shown = None if raw is None else _picture(raw)
+        if shown is not None:
+            kind, side = shown
+            found.append((number, f"films/{slug(entrant.name)}-{number:02d}{kind}", side))
     return found
 
 
 def _bytes(path: Path) -> bytes | None:
     """What a plain file holds that may be a picture to show; None for anything else."""
     try:
-        mode = path.lstat()
-        return path.read_bytes() if stat.S_ISREG(mode.st_mode) and mode.st_size <= LARGEST_PICTURE[0] else None
+        mode = os.lstat(path)
+        if not stat.S_ISREG(mode.st_mode) or mode.st_size > LARGEST_PICTURE[0]:
+            return None
+        with open(path, "rb", buffering=0) as file:
+            return file.read()
     except OSError:
         return None
 

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from ...benchmark.python.markup import said, table_markup
@@ -18,7 +18,8 @@ from ..arms import REAL, SYNTHETIC, placebo_of
 from ..attempts import Attempt
 from ..fidelity import NUMBERS, Found, Number
 from ..gains import Gain
-from ..standings import Arm, Board, Rank, Standing
+from ..reached import Arm
+from ..standings import Board, Rank, Standing
 from .columns import Cell, Column, arm_of, copies_of, gain_of, real_of, seeds, verdict, worth_at
 from .words import points, rank, rank_range, slug
 
@@ -126,13 +127,15 @@ def structure_gain(board: Board, attempt: Attempt, structure: str) -> float | No
 
 
 class _Line(NamedTuple):
-    """A row of the CSV: an entry with one size and arm. `cost` is that of the size; `ranks`: whether this arm ranks."""
+    """A row of the CSV: an entry with one size and arm. `cost` is that of the size; `ranks`: whether this arm ranks;
+    `films`: numbers of the films of the size by name, none of REAL."""
 
     board: Board
     one: Standing
     arm: Arm
     cost: CostRow | None
     ranks: bool
+    films: Mapping[str, Found | None]
 
 
 def _of_rank(show: Callable[[Rank], float | None]) -> Callable[[_Line], object]:
@@ -151,7 +154,7 @@ def _of_films(number: Number, show: Callable[[Found], object]) -> Callable[[_Lin
     """A number of the films of a line's size; REAL has no films."""
 
     def value(line: _Line) -> object:
-        found = None if line.arm.arm == REAL else number.value(line.one.attempt, line.arm.size)
+        found = line.films.get(number.name)
         return show(found) if found else None
 
     return value
@@ -223,9 +226,12 @@ def board_csv(board: Board) -> bytes:
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(CSV)
     for one in board.all:
+        sizes = {arm.size for arm in one.arms.values()}
+        films = {size: {number.name: number.value(one.attempt, size) for number in NUMBERS} for size in sizes}
         for arm in one.arms.values():
             cost = next((row for row in one.attempt.costs if row.size == arm.size), None)
-            line = _Line(board, one, arm, cost, (arm.size, arm.arm) == (board.size, board.arm))
+            ranks, of_films = (arm.size, arm.arm) == (board.size, board.arm), {} if arm.arm == REAL else films[arm.size]
+            line = _Line(board, one, arm, cost, ranks, of_films)
             rows.writerow(["" if (cell := value(line)) is None else cell for value in CSV.values()])
     return text.getvalue().encode()
 

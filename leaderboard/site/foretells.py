@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..foretelling import LEAST, USES, Correlation, Foretold, foretold
+from .. import kept
+from ..foretelling import LEAST, USES, Correlation, Foretold, foretold, from_plain, to_plain
 from ..standings import Board
+from . import again
 from .svg import WIDTH, Axis, Drawing, drawn, line, mark, text
 
 PAGE = "foretells.html"
@@ -34,16 +36,27 @@ class BoardPart:
     parts: list[Part]
 
 
-def foretells_page(found: Sequence[Board]) -> dict[str, Any]:
-    """The context of the page: every board that has gains."""
-    return {"sections": [_board(board) for board in found if board.with_placebos], "least": LEAST, "uses": USES}
+def foretells_page(found: Sequence[Board], digests: Mapping[int, str | None]) -> dict[str, Any]:
+    """The context of the page: every board that has gains. `digests`: of boards by id (`again.board_digest`), None where
+    nothing is kept of one."""
+    sections = [_board(board, digests.get(id(board))) for board in found if board.with_placebos]
+    return {"sections": sections, "least": LEAST, "uses": USES}
 
 
-def _board(board: Board) -> BoardPart:
-    parts = [_part("All entries", board, foretold(board))]
+def _board(board: Board, digest: str | None) -> BoardPart:
+    parts = [_part("All entries", board, _foretold(board, digest, controls=True))]
     if any(one.control for one in board.all):
-        parts.append(_part("Without controls", board, foretold(board, controls=False)))
+        parts.append(_part("Without controls", board, _foretold(board, digest, controls=False)))
     return BoardPart(board, parts)
+
+
+def _foretold(board: Board, digest: str | None, *, controls: bool) -> list[Foretold]:
+    """As `foretold`, taken as it was worked out before for a board of that digest."""
+
+    def make() -> tuple[Any, again.Files]:
+        return to_plain(foretold(board, controls=controls)), {}
+
+    return from_plain(again.made(None if digest is None else kept.key_of("foretold", digest, controls), make)[0])
 
 
 def _part(name: str, board: Board, rows: Sequence[Foretold]) -> Part:

@@ -17,7 +17,8 @@ from ...benchmark.metrics.scores import AVERAGE
 from ...benchmark.report.words import amount, duration, memory, probability, rate, shown
 from ...benchmark.results.rows import CostRow, MetricInfo, words
 from ..arms import REAL
-from ..standings import Arm, Board, Standing
+from ..reached import Arm
+from ..standings import Board, Standing
 from .beside import BesideRow, beside_rows, published_rows, why_none
 from .columns import Cell, Column, board_columns
 from .drawings import critical_difference, gain_against_cost
@@ -43,6 +44,7 @@ from .words import (
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 HEAT_ROWS = 60
 """Entries that a heat map shows."""
@@ -210,12 +212,29 @@ class ArmLine:
 
 @dataclass(frozen=True)
 class OnBoard:
-    """One attempt on the page of its provider."""
+    """One attempt on the page of its provider; `body`: what does not hang on the others of the board, rendered."""
 
     board: Board
     standing: Standing
-    rank: str
-    range: str
+    body: Markup
+
+    @property
+    def rank(self) -> str:
+        """As on the board."""
+        return rank(self.standing)
+
+    @property
+    def range(self) -> str:
+        """Of its rank."""
+        return rank_range(self.standing)
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What an attempt reached on a board, in words."""
+
+    board: Board
+    standing: Standing
     arms: list[ArmLine]
     structures: list[tuple[str, list[str]]]
     heads: list[str]
@@ -224,15 +243,13 @@ class OnBoard:
     why_none: str
 
 
-def on_board_of(board: Board, one: Standing) -> OnBoard:
-    """What a provider's page says of one board."""
+def reached(board: Board, one: Standing) -> Reached:
+    """What a provider's page says of one board, but for the rank."""
     places = [place for place in board.places if one.attempt.films and place in one.arms]
     several, structures = len(board.sizes) > 1, _structures(board, one, places)
-    return OnBoard(
+    return Reached(
         board=board,
         standing=one,
-        rank=rank(one),
-        range=rank_range(one),
         arms=[_arm(arm, board.protocol.primary) for arm in one.arms.values() if arm.mean is not None],
         structures=structures if len(structures) > 1 else [],
         heads=[f"{arm.upper()}, {size}" if several else arm.upper() for size, arm in places],

@@ -35,7 +35,12 @@ def siblings(board: Board, found: Sequence[Board], held: Held | None = None) -> 
     """The boards that this one is held against: those of its task, version and preset on films of the other kind. `held`:
     the pairs so far; each is the same from both sides."""
     held = {} if held is None else held
-    return [_sibling(board, other, held) for other in found if _matches(board, other)]
+    return [_sibling(board, other, held) for other in held_against(board, found)]
+
+
+def held_against(board: Board, found: Sequence[Board]) -> list[Board]:
+    """Those of the boards that one is held against."""
+    return [other for other in found if _matches(board, other)]
 
 
 def _matches(board: Board, other: Board) -> bool:

@@ -15,8 +15,8 @@
       table, row, order, ranked: row.hasAttribute("data-ranked"), text: row.textContent.toLowerCase(),
     })));
   const ordered = new Map(tables.map((table) => [table, rows.filter((one) => one.table === table)]));
-  const FIRST = 60, MANY = 80;
-  let sort = "", direction = "asc", all = false;
+  const FIRST = 60, MANY = 80, SCREEN = 12;
+  let sort = "", direction = "asc", all = false, later = 0;
 
   const more = document.createElement("button");
   more.type = "button";
@@ -60,13 +60,16 @@
 
   function narrow() {
     const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const waiting = [];
     let found = 0, left = 0;
     for (const [, mine] of ordered) {
       const fitting = mine.filter((one) =>
         (one.ranked || !ranked.checked) && words.every((word) => one.text.includes(word)));
       const shown = new Set(all || fitting.length <= MANY ? fitting : fitting.slice(0, FIRST));
       for (const one of mine) {
-        if (one.row.hidden === shown.has(one)) one.row.hidden = !shown.has(one);
+        if (one.row.hidden !== shown.has(one)) continue;
+        if (one.row.hidden) waiting.push(one.row);
+        else one.row.hidden = true;
       }
       found += fitting.length;
       left += fitting.length - shown.size;
@@ -74,6 +77,15 @@
     count.textContent = `${found} of ${rows.length} ${count.dataset.what ?? "entries"}`
       + (left ? `, ${found - left} shown` : "");
     more.hidden = !left;
+    clearTimeout(later);
+    reveal(waiting, SCREEN);
+  }
+
+  // A screen of rows at once, the rest by and by: what was typed is answered before all of it is laid out.
+  function reveal(waiting, next) {
+    for (const row of waiting.splice(0, next)) row.hidden = false;
+    for (const table of tables) table.ariaBusy = waiting.length ? "true" : null;
+    if (waiting.length) later = setTimeout(reveal, 0, waiting, waiting.length > MANY ? 2 * next : SCREEN);
   }
 
   function fold() {

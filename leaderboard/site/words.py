@@ -15,7 +15,8 @@ from ...benchmark.significance.worth import Worth, in_films
 from ..attempts import Attempt, Division
 from ..differences import Difference
 from ..gains import Gain
-from ..standings import Arm, Board, Standing
+from ..reached import Arm
+from ..standings import Board, Standing
 
 DIVISIONS = {
     Division.REPRODUCED: ("Reproduced", "run by the maintainers from the entry's code"),

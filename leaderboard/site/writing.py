@@ -15,44 +15,56 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from .. import kept
 from . import pages
 
 Item = TypeVar("Item")
 
+PAGE = ".html"
 WORTH_A_PROCESS = 50
 """Pages that a process of its own is begun for."""
 
 
 class Writer:
-    """Renders templates into files; counts them. `folders`: those of the site that hold nothing else; they are made.
+    """Renders templates into files; counts pages. `folders`: those of the site that hold nothing else; they are made.
     `files`: those that may lie beside them."""
 
     def __init__(self, out: Path, folders: Collection[str], files: Collection[str], *, costs: bool) -> None:
         from ... import __version__
 
-        self.out, self.count = out, 0
+        self.out, self.count, self._out = out, 0, os.fspath(out)
         self.environment = pages.environment()
         self.environment.globals.update(version=__version__, costs=costs)
+        self._everywhere = [__version__, costs]
         self._before = {name for folder in folders for name in _plain_files(out, folder)}
         self._before |= {name for name in files if (out / name).is_file()}
         self._written: set[str] = set()
 
     def page(self, name: str, template: str, here: str = "", **context: Any) -> None:
-        """Write one page; `root` is the way back to the site's folder."""
+        """Write one page."""
+        self.write(name, self.rendered(name, template, here, **context))
+
+    def rendered(self, name: str, template: str, here: str = "", **context: Any) -> bytes:
+        """A page of that name; `root` is the way back to the site's folder."""
         root = "../" * name.count("/")
-        self.write(name, self.environment.get_template(template).render(root=root, here=here, **context).encode())
-        self.count += 1
+        return self.environment.get_template(template).render(root=root, here=here, **context).encode()
+
+    def key(self, kind: str, known: Any, *parts: Any) -> str | None:
+        """The digest of what a page of a kind is made of, with what stands on every page; None where it is not `known`."""
+        return None if known is None else kept.key_of(kind, self._everywhere, known, *parts)
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file, where it is not there as it should be. It is made anew: what another name of it leads to stays."""
-        path = self.out / name
+        path = f"{self._out}/{name}"
+        self.count += name.endswith(PAGE)
         self._written.add(name)
         if name in self._before:
             with suppress(FileNotFoundError):
-                if path.stat().st_size == len(content) and path.read_bytes() == content:
+                if os.stat(path).st_size == len(content) and _bytes(path) == content:
                     return
-            path.unlink(missing_ok=True)
-        path.write_bytes(content)
+                os.unlink(path)
+        with open(path, "wb", buffering=0) as file:
+            file.write(content)
 
     def end(self) -> None:
         """Take away what was there before and is not written now."""
@@ -95,6 +107,11 @@ class Writer:
             status = 0
         finally:
             os._exit(status)  # nothing of the parent's is ended twice
+
+
+def _bytes(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.read()
 
 
 def _said(child: int, pipe: int) -> bytes:

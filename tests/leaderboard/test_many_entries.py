@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cxrbench.leaderboard import guard, read_before
+from cxrbench.leaderboard import guard, kept, read_before
 from cxrbench.leaderboard.attempts import from_entry
 from cxrbench.leaderboard.cells import Cells
 from cxrbench.leaderboard.checks import check_entry, duplicates, justified
@@ -107,7 +107,7 @@ def test_a_link_among_the_files_is_seen_though_the_entry_was_read_before(packed,
 def test_a_damaged_line_is_not_taken_and_other_code_has_other_keys(packed, reading, monkeypatch, damage):
     first, parsed = reading(packed.parent)
     assert parsed == ["my_gan"]
-    (path,) = (one for one in read_before.folder().rglob("*") if one.is_file())
+    (path,) = (one for one in kept.folder(read_before.KIND).rglob("*") if one.is_file())
     path.write_bytes(path.read_bytes()[:-5] if damage is None else damage)
     assert reading(packed.parent) == (first, ["my_gan"])
     assert reading(packed.parent) == (first, [])

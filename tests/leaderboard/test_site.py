@@ -478,6 +478,13 @@ NAMES = (
     ".filter(row => !row.hidden).map(row => row.cells[1].querySelector('a').innerText)"
 )
 
+TYPED = (
+    "((text) => { const filter = document.getElementById('filter'); filter.value = text;"
+    " return filter.dispatchEvent(new Event('input')); })"
+)
+SETTLED = "!document.querySelector('table[aria-busy]')"
+"""Whether all rows that are to be shown are there: a screen of them comes first."""
+
 
 def head(key: str) -> str:
     return f"table.board th[data-key='{key}'] button"
@@ -613,15 +620,27 @@ def test_text_has_the_contrast_that_wcag_asks_for(site, tab, scheme):
 def test_a_thousand_entries_stay_usable(thousand, tab):
     tab.open(page_of(thousand, "phantom").as_uri())
     tab.click(head("gain"))
+    tab.wait_for(SETTLED)
     assert len(tab.evaluate(NAMES)) == 60 and tab.text("#count") == "1000 of 1000 entries, 60 shown"
     tab.click("#filter")
     tab.press(*"entry_0042")
     assert tab.evaluate(NAMES) == ["entry_0042"]
     assert tab.text("#count") == "1 of 1000 entries" and tab.evaluate("document.getElementById('more').hidden")
     tab.press(*["Backspace"] * 4)
+    tab.wait_for(SETTLED)
     best = tab.evaluate(NAMES)
+    first = tab.evaluate(f"({TYPED}('no such'), {TYPED}(''), {NAMES})")
+    assert 10 <= len(first) < 30 and first == best[: len(first)] and tab.text("#count").endswith(", 60 shown")
+    tab.wait_for(SETTLED)
+    assert tab.evaluate(NAMES) == best and len(best) == 60
+    assert tab.evaluate(f"({TYPED}('entry_0042'), {TYPED}(''), {TYPED}('entry_0042'), {NAMES})") == ["entry_0042"]
+    tab.wait_for(SETTLED)
+    assert tab.evaluate(NAMES) == ["entry_0042"]  # what was waiting is not shown after what came next
+    tab.evaluate(f"{TYPED}('')")
+    tab.wait_for(SETTLED)
     assert len(best) == 60
     tab.click("#more")
+    tab.wait_for(SETTLED)
     every = tab.evaluate(NAMES)
     assert len(every) == 1000 and every[:60] == best and tab.evaluate("location.hash").endswith("all=1")
     tab.click(head("gain"))

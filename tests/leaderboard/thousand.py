@@ -73,11 +73,21 @@ class Template:
 def make(root: Path, count: int = 1000, source: Path = SUBMISSIONS) -> list[Path]:
     """That many entries in a new folder, and the cells that they share."""
     shutil.copytree(source / "shared", root / "shared")
+    boards, rng = _boards(source), np.random.default_rng(0)
+    return [_entry(root, number, boards, source, rng) for number in range(count)]
+
+
+def add(root: Path, number: int, source: Path = SUBMISSIONS) -> Path:
+    """One entry more, of that number."""
+    return _entry(root, number, _boards(source), source, np.random.default_rng(number))
+
+
+def _boards(source: Path) -> list[list[Template]]:
+    """The committed runs, by board."""
     boards: dict[str, list[Template]] = {}
     for run in sorted(source.glob("*/runs/*")):
         boards.setdefault(run.name, []).append(Template.of(run))
-    rng = np.random.default_rng(0)
-    return [_entry(root, number, list(boards.values()), source, rng) for number in range(count)]
+    return list(boards.values())
 
 
 def _entry(
