@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from ..fidelity.compare import InSpace
 from ..files import write_bytes
 from ..report.gain_words import HEADINGS
 from ..report.latex import latex_escaped
-from ..report.text_tables import markdown_escaped
+from ..report.text_tables import markdown_escaped, markdown_said
 from ..report.words import amount, duration, films
 from ..results.rows import words
 from .rows import Card, cost_lines
@@ -59,13 +60,13 @@ def as_markdown(card: Card) -> str:
         ["## Cost", "", *_list(cost_lines(card)), ""],
         ["## Read with care", "", *_list(card.cautions), ""] if card.cautions else [],
         [f"Made by cxrbench {card.cxrbench} on {card.created[:10]} of a run of {card.run_created[:10]}: "],
-        ["", "```", " ".join(card.command), "```"],
+        ["", "```", shlex.join(card.command), "```"],
     ]
     return "\n".join(line for part in parts for line in part) + "\n"
 
 
 def _list(lines: Iterable[str]) -> list[str]:
-    return [f"- {markdown_escaped(line)}" for line in lines]
+    return [f"- {markdown_said(line)}" for line in lines]
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -24,7 +24,7 @@ from ..report.gain_words import headline_sentences
 from ..report.text_tables import FORMATS, terminal
 from ..report.write import write_run
 from ..results.assemble import assemble
-from ..results.curve import find_curve
+from ..results.curve import curve_words, find_curve
 from ..results.folder import REPORT, load_run, load_scores
 from ..runs.lock import working
 from ..runs.request import Request, prepare
@@ -116,7 +116,8 @@ def _run(request: Request, out: Path | None, *, shown: bool) -> Run:
     for line in dict.fromkeys(one.error for one in watched(prepared, watcher_of(prepared, shown=shown))):
         say(f"error: {line}")
     plan = prepared.plan
-    results = assemble(plan, prepared.store, _command(request), curve=find_curve(plan, prepared.store))
+    found, makes = find_curve(plan, prepared.store), curve_words(request, plan)
+    results = assemble(plan, prepared.store, _command(request), curve=found, curve_command=makes)
     with preparing(shown=shown) as progress:
         results = with_precision(prepared, with_fidelity(prepared, results, progress), progress)
         results = with_elsewhere(prepared, results, progress)

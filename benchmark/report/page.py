@@ -7,6 +7,7 @@ reach it through the template's escaping alone.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -147,7 +148,7 @@ def _numbers(results: Results) -> dict[str, Any]:
         "phantom": wording.PHANTOM,
         "rule": results.task.rule,
         "downstream_seconds": sum(seconds),
-        "command": " ".join(results.command),
+        "command": shlex.join(results.command),
         "settings": _settings(results),
         "average": AVERAGE,
         "machines": _machines(results),

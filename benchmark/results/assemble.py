@@ -59,9 +59,11 @@ def assemble(
     command: Sequence[str],
     sizes: Sequence[SizeInfo] | None = None,
     curve: FoundCurve | None = None,
+    curve_command: Sequence[str] = (),
 ) -> Results:
     """The results of a plan as far as the store has them. `command`: the words the run was started with. `sizes`: how many
-    films a size means, where the plan has no films to count. `curve`: what worths are read from."""
+    films a size means, where the plan has no films to count. `curve`: what worths are read from; without one,
+    `curve_command`: the words that make it (`curve.curve_words`)."""
     from ... import __version__
 
     harvest = Harvest(plan, store)
@@ -88,6 +90,7 @@ def assemble(
         gains=gain_rows(harvest, values),
         worths=[] if curve is None else worth_rows(harvest, values, curve.curve),
         curve=None if curve is None else CurveRow(source=curve.source, curve=curve.curve),
+        curve_command=list(curve_command) if curve is None else [],
         ratios=ratio_rows(harvest, None if curve is None else curve.curve),
         paired_placebo=paired_rows(harvest, placebo=True),
         cost=[row for size in harvest.sizes if (row := _cost(harvest, size)) is not None],
