@@ -24,6 +24,12 @@ def shown(value: float | None, metric: MetricInfo, *, signed: bool = False) -> s
     return text.replace("-", "\N{MINUS SIGN}") if signed else text
 
 
+def file_stem(text: str) -> str:
+    """The name of a file, without ending: letters, digits, `_`, and one dash for all else between them; `25%` is
+    `25-percent`."""
+    return re.sub(r"[^A-Za-z0-9_]+", "-", text.replace("%", "-percent ")).strip("-") or "figure"
+
+
 def probability(p: float | None) -> str:
     """A p-value with two digits; small ones as a bound."""
     if p is None:
