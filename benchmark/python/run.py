@@ -88,7 +88,7 @@ def run(
     request = Request(
         provider=name,
         task=task_name,
-        data=None if data is None else _films(data),
+        data=None if data is None else dataset_words(data),
         preset=preset,
         overrides=tuple(f"{key}={value}" for key, value in asked.items()),
         seeds=seeds,
@@ -144,7 +144,7 @@ def _names(what: str, given: Sequence[str]) -> tuple[str, ...]:
     return tuple(name.strip() for name in names if name.strip())
 
 
-def _films(data: str | Path | Dataset) -> str:
+def dataset_words(data: str | Path | Dataset) -> str:
     """The name or folder of a dataset; one that was made here is kept once, by its content."""
     if isinstance(data, str | Path):
         return str(data)

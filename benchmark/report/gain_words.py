@@ -10,7 +10,7 @@ from ..results.gains import GainRow, WorthRow
 from ..results.rows import MetricInfo, Results
 from ..runs.smoke import is_smoke
 from ..significance.worth import in_films
-from .words import metric_title, probability, shown
+from .words import metric_title, probability, shown, with_minus
 
 THIS_MAKES_IT = "; this makes it:\n"
 """What stands between a sentence and the command that makes what it lacks."""
@@ -123,7 +123,7 @@ def _sentence(results: Results, size: str, arm: str) -> str:
         text += f" (95 % interval {bounds}, p {p if p.startswith('<') else f'= {p}'}, {row.seeds} seeds): {row.verdict}"
         text += failed_words(row, metric)
     else:
-        text += f"; {row.sentence}"
+        text += f"; {with_minus(row.sentence)}"
     return f"{text}; {worth.sentence}" if worth is not None else text
 
 

@@ -11,6 +11,7 @@ from ..metrics.scores import AVERAGE
 from ..results.rows import CellRow, CheckRow, CostRow, DataInfo, MetricInfo, Results, SeedRow, Status, words
 
 NUMBER = re.compile(r"(?<![\w.])-?\d++(?:\.\d++)?+(?:e[-+]?\d++)?+(?![\w.]*\w)")  # not those of names, not "1st"
+NEGATIVE = re.compile(r"(?<![\w.)-])-(?=\d)|(?<=\de)-(?=\d)")  # not the hyphens of names
 FEW = 3  # cells that are named one by one
 PHANTOM = "phantom numbers: not comparable with published numbers"
 
@@ -28,6 +29,11 @@ def file_stem(text: str) -> str:
     """The name of a file, without ending: letters, digits, `_`, and one dash for all else between them; `25%` is
     `25-percent`."""
     return re.sub(r"[^A-Za-z0-9_]+", "-", text.replace("%", "-percent ")).strip("-") or "figure"
+
+
+def with_minus(sentence: str) -> str:
+    """A sentence as it is kept, its negative numbers with the sign of a minus in place of a hyphen."""
+    return NEGATIVE.sub("\N{MINUS SIGN}", sentence)
 
 
 def probability(p: float | None) -> str:
@@ -182,11 +188,11 @@ def against_real(results: Results) -> list[str]:
 
 
 def _of_seeds(results: Results, rows: Sequence[SeedRow]) -> list[str]:
-    sentences = dict.fromkeys(row.sentence for row in rows)
+    sentences = dict.fromkeys(with_minus(row.sentence) for row in rows)
     if len(sentences) == 1:
         return list(sentences)
     return [
-        f"{row.size}, {metric_title(results.task.metric(row.metric))}: {row.sentence}"
+        f"{row.size}, {metric_title(results.task.metric(row.metric))}: {with_minus(row.sentence)}"
         f"{'; includes longer training' if row.arm == ArmName.FINETUNE.value else ''}"
         for row in rows
     ]

@@ -23,7 +23,7 @@ from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.metrics.scores import COLUMNS
 from cxrbench.benchmark.report.page import Drawer, inline_svg
 from cxrbench.benchmark.report.pictures import label_bits
-from cxrbench.benchmark.report.words import file_stem
+from cxrbench.benchmark.report.words import file_stem, with_minus
 from cxrbench.benchmark.report.write import write_run, write_views
 from cxrbench.benchmark.results.assemble import assemble
 from cxrbench.benchmark.results.folder import load_curves, load_run, load_scores
@@ -122,6 +122,23 @@ def test_a_run_folder_has_everything_and_no_draft(run):
 )
 def test_a_figure_is_named_in_words(text, stem):
     assert file_stem(text) == stem
+
+
+@pytest.mark.parametrize(
+    ("kept", "shown"),
+    [
+        (
+            "no difference can be told between ldm-2 and phantom_nih-2000 (difference -0.012, 95 % interval -0.03 to +0.01)",
+            "no difference can be told between ldm-2 and phantom_nih-2000 (difference −0.012, 95 % interval −0.03 to +0.01)",
+        ),
+        (
+            "mean -4.2e-05, use --seeds 5, folds 1-3, on 2026-11-27",
+            "mean −4.2e−05, use --seeds 5, folds 1-3, on 2026-11-27",
+        ),
+    ],
+)
+def test_negative_numbers_of_kept_sentences_are_shown_with_a_minus(kept, shown):
+    assert with_minus(kept) == shown
 
 
 def test_a_second_figure_of_a_name_does_not_take_the_place_of_the_first():
