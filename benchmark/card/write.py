@@ -13,7 +13,7 @@ from ..files import write_bytes
 from ..report.gain_words import HEADINGS
 from ..report.latex import latex_escaped
 from ..report.text_tables import markdown_escaped, markdown_said
-from ..report.words import amount, duration, films
+from ..report.words import amount, duration, films, preset_words
 from ..results.rows import words
 from .rows import Card, cost_lines
 
@@ -84,7 +84,8 @@ def _protocol(card: Card) -> list[str]:
     lines = [
         f"real films: {data.name}{version}, {data.n:,} of {data.resolution} pixels ({'; '.join(shows)}); {data.provenance}; "
         f"digest {data.digest[:16]}",
-        f"protocol: {task.name} v{task.version} at {card.preset}, {task.summary}; code {task.code[:16]}",
+        f"protocol: {task.name} v{task.version} at {preset_words(card.preset, card.changed)}, {task.summary}; "
+        f"code {task.code[:16]}",
         f"generator: {provider.title}, code {provider.code[:16]}, fitted at {data.fit_resolution} pixels",
         f"seeds: {', '.join(map(str, card.seeds))}{from_entry}, on {card.device}",
     ]
@@ -144,7 +145,7 @@ def row_cells(card: Card) -> list[str]:
     line = {} if card.headline is None else card.headline.cells
     cost = next((row for row in card.cost if row.size == line.get("size")), next(iter(card.cost), None))
     films_said = f"{card.data.name}{' (phantom)' * card.data.phantom}"
-    cells = [card.provider.title, films_said, card.preset, str(len(card.seeds))]
+    cells = [card.provider.title, films_said, preset_words(card.preset, card.changed), str(len(card.seeds))]
     cells += [line.get(name, "–") for name in HEADINGS[2:]]
     cells += _audit_cells(card.audit)
     return [*cells, *(("–", "–") if cost is None else (amount(cost.parameters), duration(cost.fit_seconds)))]

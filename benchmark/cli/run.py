@@ -184,10 +184,12 @@ def _run(request: Request, outputs: Outputs, *, dry_run: bool, as_json: bool, on
 
 def _header(prepared: Prepared) -> str:
     from ... import __version__
+    from ..report.words import preset_words
 
     plan = prepared.plan
     return (
-        f"cxrbench {__version__} · {plan.provider.title} · {plan.task.name} v{plan.task.version} · {plan.preset} · "
+        f"cxrbench {__version__} · {plan.provider.title} · {plan.task.name} v{plan.task.version} · "
+        f"{preset_words(plan.preset, prepared.request.overrides)} · "
         f"data: {plan.data.info.name} ({plan.data.info.provenance or 'no provenance given'})\n{plan_line(prepared)}"
     )
 
@@ -265,7 +267,9 @@ def _assembled(prepared: Prepared, command: list[str], curve: FoundCurve | None)
     from .progress_bar import shown_progress
 
     makes = curve_words(prepared.request, prepared.plan)
-    results = assemble(prepared.plan, prepared.store, command, curve=curve, curve_command=makes)
+    results = assemble(
+        prepared.plan, prepared.store, command, curve=curve, curve_command=makes, overrides=prepared.request.overrides
+    )
     with shown_progress("fidelity") as progress:
         results = with_fidelity(prepared, results, progress)
     with shown_progress("mAP") as progress:

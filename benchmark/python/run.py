@@ -117,7 +117,8 @@ def _run(request: Request, out: Path | None, *, shown: bool) -> Run:
         say(f"error: {line}")
     plan = prepared.plan
     found, makes = find_curve(plan, prepared.store), curve_words(request, plan)
-    results = assemble(plan, prepared.store, _command(request), curve=found, curve_command=makes)
+    words, pairs = _command(request), request.overrides
+    results = assemble(plan, prepared.store, words, curve=found, curve_command=makes, overrides=pairs)
     with preparing(shown=shown) as progress:
         results = with_precision(prepared, with_fidelity(prepared, results, progress), progress)
         results = with_elsewhere(prepared, results, progress)

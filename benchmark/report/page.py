@@ -119,6 +119,7 @@ def _numbers(results: Results) -> dict[str, Any]:
         "headline": layout.wide(results, headline),
         "rest": layout.wide(results, rest) if rest else [],
         "metric_title": wording.metric_title,
+        "preset_words": wording.preset_words,
         "marks": [
             *wording.marks(results),
             *wording.fold_sentences(results),

@@ -95,8 +95,13 @@ def header_sentence(results: Results) -> str:
     phantom = "; not comparable with published numbers" if results.data.phantom else ""
     return (
         f"cxrbench {results.cxrbench} · {results.provider.title} · {results.task.name} v{results.task.version} · "
-        f"{results.preset} · data: {results.data.name}{phantom}"
+        f"{preset_words(results.preset, results.changed)} · data: {results.data.name}{phantom}"
     )
+
+
+def preset_words(preset: str, changed: Sequence[str]) -> str:
+    """A preset, and what was set besides: `quick with task.steps=150`."""
+    return f"{preset} with {', '.join(changed)}" if changed else preset
 
 
 def marks(results: Results) -> list[str]:

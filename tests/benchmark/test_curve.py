@@ -449,6 +449,10 @@ def test_the_command_that_a_run_tells_makes_the_curve_it_looks_for(cxrbench, dat
     assert cxrbench("card", "out", "--out", "card").code == 0
     assert f"`{copied}`" in Path("card/card.md").read_text()
     assert "this makes it" not in Path("out/tables/table.tex").read_text()
+    said = "quick with task.films=4"
+    assert said in done.err and f"preset {said}</small>" in Path("out/report.html").read_text()
+    places = ("out/tables/table.md", "out/tables/table.tex", "card/card.md")
+    assert all(said in Path(place).read_text() for place in places)
 
     made = cxrbench(*told[1:], "--jobs", "1")
     assert made.code == 0, made.err
