@@ -287,8 +287,8 @@ class Results(Strict):
     worths: list[WorthRow] = Field(default_factory=list)
     curve: CurveRow | None = None
     changed: list[str] = Field(default_factory=list)
-    """What was set besides the preset, `key=value` of the provider and `task.key=value` of the task; empty in runs from before
-    it was kept."""
+    """What was set besides the preset, `key=value` of the provider and `task.key=value` of the task; empty in runs from
+    before it was kept."""
     curve_command: list[str] = Field(default_factory=list)
     """The words that make the curve, where there is none yet; empty where films have none, and in runs from before these
     were kept."""
