@@ -120,6 +120,7 @@ def _numbers(results: Results) -> dict[str, Any]:
         "rest": layout.wide(results, rest) if rest else [],
         "metric_title": wording.metric_title,
         "preset_words": wording.preset_words,
+        "data_words": wording.data_words,
         "marks": [
             *wording.marks(results),
             *wording.fold_sentences(results),

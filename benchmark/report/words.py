@@ -12,6 +12,7 @@ from ..results.rows import CellRow, CheckRow, CostRow, DataInfo, MetricInfo, Res
 
 NUMBER = re.compile(r"(?<![\w.])-?\d++(?:\.\d++)?+(?:e[-+]?\d++)?+(?![\w.]*\w)")  # not those of names, not "1st"
 NEGATIVE = re.compile(r"(?<![\w.)-])-(?=\d)|(?<=\de)-(?=\d)")  # not the hyphens of names
+PART = re.compile(r"\bpartial: .+?(?=;|, |$)")  # as importers say it of a download that is not whole
 FEW = 3  # cells that are named one by one
 PHANTOM = "phantom numbers: not comparable with published numbers"
 
@@ -91,12 +92,19 @@ def metric_title(metric: MetricInfo) -> str:
 
 
 def header_sentence(results: Results) -> str:
-    """What was run, on what."""
+    """What was run, on what, and which part of a set the films are."""
     phantom = "; not comparable with published numbers" if results.data.phantom else ""
     return (
         f"cxrbench {results.cxrbench} · {results.provider.title} · {results.task.name} v{results.task.version} · "
-        f"{preset_words(results.preset, results.changed)} · data: {results.data.name}{phantom}"
+        f"{preset_words(results.preset, results.changed)} · "
+        f"data: {data_words(results.data)}{phantom}"
     )
+
+
+def data_words(data: DataInfo) -> str:
+    """The name of the films, and behind it how much of a set they are where that is not whole."""
+    part = PART.search(data.provenance)
+    return f"{data.name} ({part[0]})" if part else data.name
 
 
 def preset_words(preset: str, changed: Sequence[str]) -> str:

@@ -21,9 +21,11 @@ from typer.testing import CliRunner
 from cxrbench.benchmark.cli.report import report as report_command
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.metrics.scores import COLUMNS
-from cxrbench.benchmark.report.page import Drawer, inline_svg
+from cxrbench.benchmark.report.latex import as_latex
+from cxrbench.benchmark.report.page import Drawer, build, inline_svg
 from cxrbench.benchmark.report.pictures import label_bits
-from cxrbench.benchmark.report.words import file_stem, with_minus
+from cxrbench.benchmark.report.text_tables import as_markdown
+from cxrbench.benchmark.report.words import data_words, file_stem, header_sentence, with_minus
 from cxrbench.benchmark.report.write import write_run, write_views
 from cxrbench.benchmark.results.assemble import assemble
 from cxrbench.benchmark.results.folder import load_curves, load_run, load_scores
@@ -139,6 +141,18 @@ def test_a_figure_is_named_in_words(text, stem):
 )
 def test_negative_numbers_of_kept_sentences_are_shown_with_a_minus(kept, shown):
     assert with_minus(kept) == shown
+
+
+def test_part_of_a_set_is_told_wherever_the_run_is(run):
+    _, results, _ = run
+    said = "NIH ChestX-ray14 (official lists), partial: 1,025 of 112,120 films; views: all"
+    part = results.model_copy(update={"data": results.data.model_copy(update={"provenance": said})})
+    assert f"data: {results.data.name} (partial: 1,025 of 112,120 films)" in header_sentence(part)
+    assert "(partial: 1,025 of 112,120 films)" in as_latex(part) and "1,025 of 112,120 films" in as_markdown(part)
+    assert f"<dd>{results.data.name} (partial: 1,025 of 112,120 films), " in build(run[0], part).html
+    gone = results.data.model_copy(update={"provenance": "a set, partial: 12 films are not there"})
+    assert data_words(gone) == f"{results.data.name} (partial: 12 films are not there)"
+    assert "partial" not in header_sentence(results)
 
 
 def test_a_second_figure_of_a_name_does_not_take_the_place_of_the_first():
