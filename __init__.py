@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .benchmark.data.dataset import Annotation, Dataset, DatasetInfo, load_dataset
     from .benchmark.errors import CxrbenchError, InputError, ProviderError
     from .benchmark.progress import Progress
+    from .benchmark.python.audit import Audited, audit
     from .benchmark.python.run import Compared, Run, compare, datasets, load, run
     from .benchmark.results.folder import load_run
     from .benchmark.results.rows import Results
@@ -27,6 +28,7 @@ __all__ = [
     "Annotation",
     "Arm",
     "ArmName",
+    "Audited",
     "Batch",
     "Compared",
     "CxrbenchError",
@@ -43,6 +45,7 @@ __all__ = [
     "Slot",
     "Task",
     "Trained",
+    "audit",
     "boards",
     "compare",
     "datasets",
@@ -60,6 +63,7 @@ _HOMES = {
     "benchmark.data.dataset": ("Annotation", "Dataset", "DatasetInfo", "load_dataset"),
     "benchmark.errors": ("CxrbenchError", "InputError", "ProviderError"),
     "benchmark.progress": ("Progress",),
+    "benchmark.python.audit": ("Audited", "audit"),
     "benchmark.python.run": ("Compared", "Run", "compare", "datasets", "load", "run"),
     "benchmark.results.folder": ("load_run",),
     "benchmark.results.rows": ("Results",),

@@ -68,6 +68,7 @@ def wrapped(text: str, width: int | None = None, *, below: int | None = None) ->
 
 LABEL = re.compile(r"\s*\S[^.,;]{0,30}? {2,}(?=\S)")
 COMMAND = re.compile(r"\s*(\w+  +)?cxrbench [a-z]")
+QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
 def _start(line: str, width: int) -> int:
@@ -76,12 +77,13 @@ def _start(line: str, width: int) -> int:
 
 
 def _broken(line: str, width: int, below: str) -> list[str]:
-    """A line as several; blanks inside of it stay as they are."""
+    """A line as several; blanks inside of it stay as they are, and a command is not broken within quotes."""
     end = " \\" if COMMAND.match(line) else ""
     rest, found, start = line, [], len(line) - len(line.lstrip())
     while len(rest) > width:
-        cut = rest.rfind(" ", start + 1, width + 1 - len(end))
-        cut = cut if cut > start else rest.find(" ", width)  # one word is wider: it stands whole
+        shown = QUOTED.sub(lambda quoted: "x" * len(quoted[0]), rest) if end else rest
+        cut = shown.rfind(" ", start + 1, width + 1 - len(end))
+        cut = cut if cut > start else shown.find(" ", width)  # one word is wider: it stands whole
         if cut < 0:
             break
         found.append(rest[:cut].rstrip() + end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -15,6 +16,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+
+import cxrbench
 
 from .doc_commands import Block, blocks, unmarked
 
@@ -83,6 +86,16 @@ def test_the_site_is_searched_without_a_network_and_has_every_command(site):
     assert "task.synthetic" in settings and "three_stage" in settings
     python = (site / "reference" / "python.html").read_text(encoding="utf-8")
     assert "Measure how useful" in python and "claims" in python
+
+
+def test_the_reference_has_every_public_name_with_its_docstring():
+    text = (DOCS / "reference" / "python.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^::: (\S+)\n    options:\n      heading: cxrbench\.(\w+)$", text, flags=re.MULTILINE)
+    places = {name: path for path, name in shown}
+    assert set(places) == set(cxrbench.__all__)
+    for name, path in places.items():
+        assert path == f"cxrbench.{cxrbench._HOME_OF[name]}.{name}"
+        assert inspect.getdoc(getattr(cxrbench, name)), name
 
 
 def test_links_between_files_of_the_repository_are_there():

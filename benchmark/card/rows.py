@@ -57,6 +57,7 @@ class Card(Strict):
     provider: ProviderIdentity
     task: TaskInfo
     preset: str
+    changed: list[str] = Field(default_factory=list)
     data: DataInfo
     sizes: list[SizeInfo]
     seeds: list[int]
@@ -104,6 +105,7 @@ def make_card(results: Results, found: RunFilms | None, audit: Audit | None, why
         provider=results.provider,
         task=results.task,
         preset=results.preset,
+        changed=results.changed,
         data=results.data,
         sizes=results.sizes,
         seeds=results.seeds,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -11,8 +12,8 @@ from ..fidelity.compare import InSpace
 from ..files import write_bytes
 from ..report.gain_words import HEADINGS
 from ..report.latex import latex_escaped
-from ..report.text_tables import markdown_escaped
-from ..report.words import amount, duration, films
+from ..report.text_tables import markdown_escaped, markdown_said
+from ..report.words import amount, duration, films, preset_words
 from ..results.rows import words
 from .rows import Card, cost_lines
 
@@ -59,13 +60,13 @@ def as_markdown(card: Card) -> str:
         ["## Cost", "", *_list(cost_lines(card)), ""],
         ["## Read with care", "", *_list(card.cautions), ""] if card.cautions else [],
         [f"Made by cxrbench {card.cxrbench} on {card.created[:10]} of a run of {card.run_created[:10]}: "],
-        ["", "```", " ".join(card.command), "```"],
+        ["", "```", shlex.join(card.command), "```"],
     ]
     return "\n".join(line for part in parts for line in part) + "\n"
 
 
 def _list(lines: Iterable[str]) -> list[str]:
-    return [f"- {markdown_escaped(line)}" for line in lines]
+    return [f"- {markdown_said(line)}" for line in lines]
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -83,7 +84,8 @@ def _protocol(card: Card) -> list[str]:
     lines = [
         f"real films: {data.name}{version}, {data.n:,} of {data.resolution} pixels ({'; '.join(shows)}); {data.provenance}; "
         f"digest {data.digest[:16]}",
-        f"protocol: {task.name} v{task.version} at {card.preset}, {task.summary}; code {task.code[:16]}",
+        f"protocol: {task.name} v{task.version} at {preset_words(card.preset, card.changed)}, {task.summary}; "
+        f"code {task.code[:16]}",
         f"generator: {provider.title}, code {provider.code[:16]}, fitted at {data.fit_resolution} pixels",
         f"seeds: {', '.join(map(str, card.seeds))}{from_entry}, on {card.device}",
     ]
@@ -143,7 +145,7 @@ def row_cells(card: Card) -> list[str]:
     line = {} if card.headline is None else card.headline.cells
     cost = next((row for row in card.cost if row.size == line.get("size")), next(iter(card.cost), None))
     films_said = f"{card.data.name}{' (phantom)' * card.data.phantom}"
-    cells = [card.provider.title, films_said, card.preset, str(len(card.seeds))]
+    cells = [card.provider.title, films_said, preset_words(card.preset, card.changed), str(len(card.seeds))]
     cells += [line.get(name, "–") for name in HEADINGS[2:]]
     cells += _audit_cells(card.audit)
     return [*cells, *(("–", "–") if cost is None else (amount(cost.parameters), duration(cost.fit_seconds)))]

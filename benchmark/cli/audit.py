@@ -57,7 +57,7 @@ def audit(
 
     thresholds = parse_thresholds(fail_if)
     with shown_progress("audit") as progress:
-        found, opened = _made(films, against, weights or [], resolution, progress)
+        found, opened = made(films, against, weights or [], resolution, progress)
     page = None if out is None else write_audit(found, opened.sides.films, opened.sides.real, out)
     failed = broken(thresholds, found.numbers(), found.intervals())
     if as_json:
@@ -74,9 +74,11 @@ def audit(
         raise typer.Exit(1)
 
 
-def _made(
+def made(
     films: str, against: str | None, weights: list[str], resolution: int | None, progress: Progress
 ) -> tuple[Audit, Opened]:
+    """The audit of films, and the films of both sides: of a provider that the store has none of they are made. InputError
+    for films that cannot be read or compared."""
     from ..audit.faithful import with_agreement
     from ..audit.own_spaces import own_spaces
     from ..audit.patient_net import recogniser_for

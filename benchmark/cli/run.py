@@ -184,23 +184,26 @@ def _run(request: Request, outputs: Outputs, *, dry_run: bool, as_json: bool, on
 
 def _header(prepared: Prepared) -> str:
     from ... import __version__
+    from ..report.words import preset_words
 
     plan = prepared.plan
     return (
-        f"cxrbench {__version__} · {plan.provider.title} · {plan.task.name} v{plan.task.version} · {plan.preset} · "
+        f"cxrbench {__version__} · {plan.provider.title} · {plan.task.name} v{plan.task.version} · "
+        f"{preset_words(plan.preset, prepared.request.overrides)} · "
         f"data: {plan.data.info.name} ({plan.data.info.provenance or 'no provenance given'})\n{plan_line(prepared)}"
     )
 
 
 def _show_foresight(prepared: Prepared) -> None:
     from ..report.foresight import foresight
-    from ..results.curve import find_curve
+    from ..results.curve import curve_words, find_curve
     from ..runs.smoke import is_smoke
 
     plan = prepared.plan
     if is_smoke(plan.preset):
         return
-    say(f"power  {foresight(plan.task, find_curve(plan, prepared.store), len(plan.seeds))}")
+    found, makes = find_curve(plan, prepared.store), curve_words(prepared.request, plan)
+    say(f"power  {foresight(plan.task, found, len(plan.seeds), makes)}")
 
 
 def check_writable(out: Path | None) -> None:
@@ -224,12 +227,13 @@ def _finish(prepared: Prepared, failures: list[Outcome], outputs: Outputs, as_js
     from ..files import write_bytes
     from ..report import made_before
     from ..report.text_tables import FORMATS, print_table
-    from ..results.curve import find_curve
+    from ..results.curve import curve_words, find_curve
     from .elsewhere import besides
 
     plan, command = prepared.plan, ["cxrbench", *sys.argv[1:]]
     found = find_curve(plan, prepared.store)
-    key = made_before.key_of(plan, prepared.store, [*command, *besides(prepared)], found)
+    asked = [*command, *besides(prepared), *curve_words(prepared.request, plan)]
+    key = made_before.key_of(plan, prepared.store, asked, found)
     kept = made_before.find(key)
     results = _assembled(prepared, command, found) if kept is None else kept
     stamp = datetime.now().strftime("%Y-%m-%d-%H%M%S")
@@ -258,10 +262,14 @@ def _finish(prepared: Prepared, failures: list[Outcome], outputs: Outputs, as_js
 
 def _assembled(prepared: Prepared, command: list[str], curve: FoundCurve | None) -> Results:
     from ..results.assemble import assemble
+    from ..results.curve import curve_words
     from .elsewhere import with_elsewhere, with_fidelity, with_precision
     from .progress_bar import shown_progress
 
-    results = assemble(prepared.plan, prepared.store, command, curve=curve)
+    makes = curve_words(prepared.request, prepared.plan)
+    results = assemble(
+        prepared.plan, prepared.store, command, curve=curve, curve_command=makes, overrides=prepared.request.overrides
+    )
     with shown_progress("fidelity") as progress:
         results = with_fidelity(prepared, results, progress)
     with shown_progress("mAP") as progress:

@@ -22,6 +22,10 @@ _MASK_WORDS = _words(
     "anno contour contours gt groundtruth truth roi rois"
 )
 _NEUTRAL = _words("image images img imgs picture pictures png film films file files manual ground organ organs")
+_PARTS = _words(
+    "lung lungs heart hearts clavicle clavicles cardiomediastinum mediastinum thorax chest rib ribs spine diaphragm trachea"
+)
+_SIDES = _words("left right both l r")
 _NO_FILM = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".toml", ".xlsx", ".parquet", ".npz", ".npy")
 _OURS = ("dataset.json", "classes.txt", "trained_on.txt", "masks.toml")
 _NAMED = 5
@@ -36,6 +40,13 @@ def organ_of(name: str, organs: Sequence[str]) -> str | None:
     """The organ that a folder or an array is called by, alone or with a word for masks (`left_lung_masks`)."""
     organ = organ_called(name, organs)
     return organ or next((one for one, rest in organs_in(name, organs) if _of_masks(rest)), None)
+
+
+def body_part(name: str) -> bool:
+    """Whether a folder is called after a part of the body, alone or with sides and words for masks (`lungs`, `Lung masks`,
+    `heart`, `clavicles_seg`)."""
+    words = {word.lower() for word in re.split(r"[\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)) if word}
+    return bool(words & _PARTS) and words <= _PARTS | _SIDES | _MASK_WORDS | _NEUTRAL
 
 
 def _of_masks(name: str) -> bool:

@@ -14,10 +14,15 @@ from ..data.reading.mask_kinds import Declared, Ways, parse_declared
 from ..data.reading.masks import SHARED, MaskReader
 from ..data.reading.names import one_spelling
 from ..errors import InputError, ProviderError
-from .picture_folders import film_files, mask_root, organ_of
+from .picture_folders import body_part, film_files, mask_root, organ_of
 from .picture_sources import Pictures, finding_of
 
 DECLARED, DECLARED_BYTES = "masks.toml", 65_536
+BOTH_LUNGS = (
+    "part a mask of both lungs into left_lung/ and right_lung/, or measure on films that have both in one mask too "
+    "(cxrbench data import manifest TABLE --mask lungs=masks/{stem}.png)"
+)
+"""What to do with masks of both lungs beside a training set of two."""
 _ENDINGS = ("_mask", "-mask", "_masks", "_seg", "_segmentation", "_label")
 _Files = Mapping[str, Path | MaskArray]
 
@@ -80,6 +85,7 @@ def _of_folder(
     rows = range(len(pictures.ids))
     named = _folders_of_organs(root, organs)
     if not named:
+        _check_others(root, pictures, organs)
         files = film_files(root)
         if not files:
             raise ProviderError(f"{root}: expected files of the films' names, or folders {', '.join(organs)}")
@@ -100,6 +106,22 @@ def _of_folder(
     remarks = [f"{root.name}/{name} is of no organ of the training set ({', '.join(organs)})" for name in others]
     remarks += [f"{root.name}/{path.name} is {organ}" for organ, path in named.items() if path.name != organ]
     return per_film, remarks, [root]
+
+
+def _check_others(root: Path, pictures: Pictures, organs: Sequence[str]) -> None:
+    """ProviderError where folders are called after a part of the body that is no organ of the training set: their files
+    would be taken for masks of all organs."""
+    parts = {key.partition("/")[0] for key in pictures.keys if "/" in key}
+    folders = [path for path in sorted(root.iterdir()) if path.is_dir() and path.name not in parts]
+    called = [path.name for path in folders if body_part(path.name) and film_files(path)]
+    if not called:
+        return
+    both = any("lung" in name.lower() for name in called) and {"left_lung", "right_lung"} <= set(organs)
+    to_do = f"; {BOTH_LUNGS}" if both else ""
+    raise ProviderError(
+        f"{root}: found {', '.join(f'{name}/' for name in called)}, no organ of the training set; expected "
+        f"{', '.join(f'{organ}/' for organ in organs)}, those that your films show{to_do}"
+    )
 
 
 def _of_names(

@@ -33,7 +33,7 @@ def table_markup(head: Row, rows: Iterable[Row], *, texts: int = 1) -> str:
 
 def said(lines: Iterable[str]) -> str:
     """Sentences, one below the other."""
-    return "".join(f"<p>{escape(line)}</p>" for line in lines)
+    return "".join(f"<p>{escape(line)}</p>".replace("\n", "<br>") for line in lines)
 
 
 def results_markup(results: Results) -> str:

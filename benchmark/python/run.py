@@ -24,7 +24,7 @@ from ..report.gain_words import headline_sentences
 from ..report.text_tables import FORMATS, terminal
 from ..report.write import write_run
 from ..results.assemble import assemble
-from ..results.curve import find_curve
+from ..results.curve import curve_words, find_curve
 from ..results.folder import REPORT, load_run, load_scores
 from ..runs.lock import working
 from ..runs.request import Request, prepare
@@ -88,7 +88,7 @@ def run(
     request = Request(
         provider=name,
         task=task_name,
-        data=None if data is None else _films(data),
+        data=None if data is None else dataset_words(data),
         preset=preset,
         overrides=tuple(f"{key}={value}" for key, value in asked.items()),
         seeds=seeds,
@@ -116,7 +116,9 @@ def _run(request: Request, out: Path | None, *, shown: bool) -> Run:
     for line in dict.fromkeys(one.error for one in watched(prepared, watcher_of(prepared, shown=shown))):
         say(f"error: {line}")
     plan = prepared.plan
-    results = assemble(plan, prepared.store, _command(request), curve=find_curve(plan, prepared.store))
+    found, makes = find_curve(plan, prepared.store), curve_words(request, plan)
+    words, pairs = _command(request), request.overrides
+    results = assemble(plan, prepared.store, words, curve=found, curve_command=makes, overrides=pairs)
     with preparing(shown=shown) as progress:
         results = with_precision(prepared, with_fidelity(prepared, results, progress), progress)
         results = with_elsewhere(prepared, results, progress)
@@ -143,7 +145,7 @@ def _names(what: str, given: Sequence[str]) -> tuple[str, ...]:
     return tuple(name.strip() for name in names if name.strip())
 
 
-def _films(data: str | Path | Dataset) -> str:
+def dataset_words(data: str | Path | Dataset) -> str:
     """The name or folder of a dataset; one that was made here is kept once, by its content."""
     if isinstance(data, str | Path):
         return str(data)

@@ -10,7 +10,7 @@ from ..significance.paired_tests import stars
 from .comparison import ComparisonResults
 from .comparison_gains import gain_table
 from .table_shapes import headline_metrics
-from .words import metric_title, probability, shown, size_title
+from .words import metric_title, probability, shown, size_title, with_minus
 
 
 def in_words(comparison: ComparisonResults, results: Results, width: int | None = None) -> str:
@@ -58,10 +58,10 @@ def in_words(comparison: ComparisonResults, results: Results, width: int | None 
         lines.append("p (folds): corrected t-test over folds and seeds (Nadeau-Bengio), Holm")
     if comparison.gains:
         lines += ["", *_aligned(list(gain_table(comparison.gains, results, (a, b))), width), ""]
-        lines += _once((f"{row.size} {row.arm}", row.sentence) for row in comparison.gains)
+        lines += _once((f"{row.size} {row.arm}", with_minus(row.sentence)) for row in comparison.gains)
     gained = {(row.size, row.arm) for row in comparison.gains}
     others = [claim for claim in comparison.claims if (claim.size, claim.arm) not in gained]
-    sentences = _once((f"{claim.size} {claim.arm}", claim.sentence) for claim in others)
+    sentences = _once((f"{claim.size} {claim.arm}", with_minus(claim.sentence)) for claim in others)
     for sentence in [*sentences, *(f"note: {note}" for note in comparison.notes)]:
         lines += wrapped(sentence, width or terminal_width() or 110).splitlines()
     return wrapped("\n".join(lines), width) + "\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
 from ..contracts.task import ArmName
@@ -9,8 +10,10 @@ from ..results.gains import GainRow, WorthRow
 from ..results.rows import MetricInfo, Results
 from ..runs.smoke import is_smoke
 from ..significance.worth import in_films
-from .words import metric_title, probability, shown
+from .words import metric_title, probability, shown, with_minus
 
+THIS_MAKES_IT = "; this makes it:\n"
+"""What stands between a sentence and the command that makes what it lacks."""
 HEADINGS = ("size", "arm", "real + synthetic", "score", "copies", "gain over copies", "95 % interval", "p", "worth")
 PLACEBO = (
     "gain over copies: against the same training with copies of its real films in place of the synthetic ones (the "
@@ -75,7 +78,8 @@ def worth_cell(worth: WorthRow | None) -> str:
 
 
 def headline_sentences(results: Results) -> list[str]:
-    """What may be said of the headline arm, and of synthetic films alone: gain, verdict, worth."""
+    """What may be said of the headline arm, and of synthetic films alone: gain, verdict, worth. A command that is told
+    stands on a line of its own."""
     place = results.headline
     if place is None:
         return []
@@ -87,11 +91,7 @@ def headline_sentences(results: Results) -> list[str]:
     if is_smoke(results.preset):
         said.append("worth: not asked of a smoke run")
     elif results.curve is None:
-        task = results.task
-        said.append(
-            f"worth: no curve of {task.name} v{task.version} on {results.data.name} at {results.preset} with these "
-            f"settings; cxrbench curve --task {task.name} --data {results.data.name} --preset {results.preset} makes one"
-        )
+        said.append(_no_curve(results))
     else:
         curve = results.curve.curve
         whose = "shipped with the task" if results.curve.source == "shipped" else "in the store"
@@ -99,6 +99,15 @@ def headline_sentences(results: Results) -> list[str]:
     if (best := best_ratio(results)) != "":
         said.append(best)
     return said
+
+
+def _no_curve(results: Results) -> str:
+    """That there is no curve, and the command that makes it on a line of its own, so that it can be copied as it stands."""
+    task = results.task
+    said = (
+        f"worth: no curve of {task.name} v{task.version} on {results.data.name} at {results.preset} with these settings"
+    )
+    return f"{said}{THIS_MAKES_IT}{shlex.join(results.curve_command)}" if results.curve_command else said
 
 
 def _sentence(results: Results, size: str, arm: str) -> str:
@@ -114,7 +123,7 @@ def _sentence(results: Results, size: str, arm: str) -> str:
         text += f" (95 % interval {bounds}, p {p if p.startswith('<') else f'= {p}'}, {row.seeds} seeds): {row.verdict}"
         text += failed_words(row, metric)
     else:
-        text += f"; {row.sentence}"
+        text += f"; {with_minus(row.sentence)}"
     return f"{text}; {worth.sentence}" if worth is not None else text
 
 

@@ -114,10 +114,10 @@ def _panels(
 ) -> list[Panel]:
     """The task's own curves with a line a model."""
     plots = harvests[0].plan.task.plots(scores_of(variants, harvests, size))
-    return [_panel(models, plot, size, number, drawn) for number, plot in enumerate(plots)]
+    return [_panel(models, plot, size, drawn) for plot in plots]
 
 
-def _panel(models: Models, plot: Plot, size: str, number: int, drawn: Drawer) -> Panel:
+def _panel(models: Models, plot: Plot, size: str, drawn: Drawer) -> Panel:
     named = _with_numbers(models, plot, size)
     colours = _colours(models)
     theme = replace(LIGHT, arms={named[label]: colours[label] for label in plot.curves})
@@ -130,7 +130,7 @@ def _panel(models: Models, plot: Plot, size: str, number: int, drawn: Drawer) ->
         curves={named[label]: (x.tolist(), y.tolist()) for label, (x, y) in plot.curves.items()},
     )
     alt = f"{plot.title}: {plot.y_label} against {plot.x_label} for {', '.join(row.curves)}."
-    return Panel(plot.title, drawn.add(f"plot-{size}-{number:02d}", figures.unit_plot(row, theme)), alt)
+    return Panel(plot.title, drawn.add(f"plot-{size}-{plot.title}", figures.unit_plot(row, theme)), alt)
 
 
 def _with_numbers(models: Models, plot: Plot, size: str) -> Mapping[str, str]:

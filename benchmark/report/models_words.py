@@ -12,7 +12,7 @@ from ..results.rows import MetricInfo, words
 from ..significance.paired_tests import stars
 from .latex import latex_escaped
 from .text_tables import csv_of, markdown_escaped
-from .words import films, kept_larger, metric_title, probability, shown
+from .words import films, kept_larger, metric_title, probability, shown, with_minus
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -144,7 +144,7 @@ def notes(models: Models) -> list[str]:
             remarks.setdefault(line, []).append(column.label)
     said += [f"{', '.join(labels)}: {line}" for line, labels in remarks.items()]
     said += kept_larger(models.data)
-    said += list(dict.fromkeys(claim.sentence for claim in models.claims))
+    said += list(dict.fromkeys(with_minus(claim.sentence) for claim in models.claims))
     for column in models.columns:
         absent = [one for one in column.cells if one.status != "done"]
         said += [f"{column.label}, {one.size} seed {one.seed}: {one.message or 'not computed yet'}" for one in absent]

@@ -7,6 +7,7 @@ reach it through the template's escaping alone.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,6 +119,8 @@ def _numbers(results: Results) -> dict[str, Any]:
         "headline": layout.wide(results, headline),
         "rest": layout.wide(results, rest) if rest else [],
         "metric_title": wording.metric_title,
+        "preset_words": wording.preset_words,
+        "data_words": wording.data_words,
         "marks": [
             *wording.marks(results),
             *wording.fold_sentences(results),
@@ -147,7 +150,7 @@ def _numbers(results: Results) -> dict[str, Any]:
         "phantom": wording.PHANTOM,
         "rule": results.task.rule,
         "downstream_seconds": sum(seconds),
-        "command": " ".join(results.command),
+        "command": shlex.join(results.command),
         "settings": _settings(results),
         "average": AVERAGE,
         "machines": _machines(results),
@@ -235,8 +238,13 @@ class Drawer:
     count: int = 0
 
     def add(self, name: str, figure: Figure, *, raster: bool = True) -> Markup:
-        """Keep a figure under a file name (without ending; `raster`: as PNG too) and return it for the page."""
-        stem = re.sub(r"[^A-Za-z0-9_-]", "_", name)
+        """Keep a figure under a name (`file_stem`; numbered where it is taken; `raster`: as PNG too) and return it for the
+        page."""
+        stem = own = wording.file_stem(name)
+        again = 1
+        while f"{stem}.svg" in self.files:
+            again += 1
+            stem = f"{own}-{again}"
         text = figures.svg(figure)
         self.files[f"{stem}.svg"] = text
         if raster:
@@ -352,11 +360,10 @@ def _training(results: Results, folder: Path, drawn: Drawer) -> list[tuple[str, 
             place = (curves["owner"] == owner) & (curves["size"] == size) & (curves["arm"] == arm)
             figure = figures.curve_plot(curves[place & (curves["curve"] == curve)], LIGHT)
             if figure is not None:
-                title = f"{size} · {words(curve)}" if arm in ("", curve) else f"{size} · {arm} · {words(curve)}"
+                named = [size, curve] if not arm or curve.startswith(arm) else [size, arm, curve]
+                name = " ".join(["training", owner, *named])
                 alt = f"Training curves of {owner} {words(curve)}, {size}."
-                panels.append(
-                    Panel(title, drawn.add(f"training-{owner}-{size}-{arm}-{curve}", figure, raster=False), alt)
-                )
+                panels.append(Panel(words(" · ".join(named)), drawn.add(name, figure, raster=False), alt))
         if panels:
             groups.append((heading, panels))
     return groups
@@ -379,10 +386,10 @@ def _plots(results: Results, folder: Path, drawn: Drawer) -> list[tuple[str, lis
     groups, rows = [], run_folder.load_plots(folder)
     for info in results.sizes:
         panels = []
-        for number, row in enumerate(row for row in rows if row.size == info.size):
+        for row in (row for row in rows if row.size == info.size):
             figure = figures.unit_plot(row, LIGHT)
             alt = f"{row.title}: {row.y_label} against {row.x_label} for {', '.join(row.curves)}."
-            panels.append(Panel(row.title, drawn.add(f"plot-{info.size}-{number:02d}", figure, raster=False), alt))
+            panels.append(Panel(row.title, drawn.add(f"plot-{info.size}-{row.title}", figure, raster=False), alt))
         if panels:
             groups.append((wording.size_title(results, info.size), panels))
     return groups

@@ -23,7 +23,7 @@ from ..results.rows import Results
 from ..runs import along
 from ..runs.store import Level
 from ..schema import Strict
-from .words import shown
+from .words import file_stem, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,14 +112,10 @@ def illustrations(harvest: Harvest) -> list[Film]:
             with np.load(path, allow_pickle=False) as kept:
                 pictures, captions = kept["pictures"], kept["captions"]
             for number, (pixels, caption) in enumerate(zip(pictures, captions, strict=True)):
-                name = _file_stem(f"{size}-seen-{arm}-{number:02d}") + ".png"
+                name = file_stem(f"{size}-seen-{arm}-{number:02d}") + ".png"
                 facts = {"group": "illustration", "case": str(number), "column": arm, "caption": str(caption)}
                 films.append(Film(Picture(size=size, plain=name, outlined=name, **facts), pixels, pixels))
     return films
-
-
-def _file_stem(text: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in text)
 
 
 def _one_of_each(films: Dataset) -> list[int]:
@@ -156,7 +152,7 @@ def _tiles(dataset: Dataset, rows: Sequence[int], size: str, group: str) -> list
 
 
 def _film(image: np.ndarray, bits: np.ndarray | None, organs: Sequence[str], stem: str, **facts: str) -> Film:
-    name = _file_stem(stem)
+    name = file_stem(stem)
     picture = Picture(plain=f"{name}.png", outlined=f"{name}-outlined.png", **facts)
     plain = outlined(image, None, organs, TILE)[..., 0]
     return Film(picture, plain, outlined(image, bits, organs, TILE))

@@ -10,6 +10,8 @@ from ..results.rows import Results
 from ..runs.job import PLACEBO
 from .words import metric_title, shown
 
+LEAST = 0.001
+"""What the decimals of a number can show."""
 MEANING = (
     "mAP (COCO): mean over findings of the average precision of all detections, by torchmetrics with pycocotools, over IoU "
     "0.50 to 0.95, at 0.50, and at the overlap of the task's own rule; nothing is ranked by it"
@@ -56,9 +58,16 @@ def precision_notes(results: Results) -> list[str]:
 def precision_line(results: Results) -> list[str]:
     """The numbers of the arms in one line, and why others are not there: for the terminal."""
     rows = [row for row in _told(results) if not row.arm.startswith(PLACEBO)]
-    numbers = [f"{row.size} {_arm(row)} {_number(row.map, row.sd)} ({_number(row.map_50, None)})" for row in rows]
-    said = [f"mAP over IoU 0.50 to 0.95 (at 0.50), which ranks nothing: {', '.join(numbers)}"] if numbers else []
+    numbers = [f"{row.size} {_arm(row)} {_number(row.map, row.sd)} ({_at(row)})" for row in rows]
+    own = dict.fromkeys(f", at {row.overlap:.2f}" for row in rows if row.overlap is not None)
+    over = f"mAP over IoU 0.50 to 0.95 (at 0.50{''.join(own)}), which ranks nothing"
+    said = [f"{over}: {', '.join(numbers)}"] if numbers else []
     return [*said, *(line for line in precision_notes(results) if line != MEANING)]
+
+
+def _at(row: PrecisionRow) -> str:
+    numbers = [row.map_50] if row.overlap is None else [row.map_50, row.map_own]
+    return ", ".join(_number(one, None) for one in numbers)
 
 
 def _told(results: Results) -> list[PrecisionRow]:
@@ -72,6 +81,9 @@ def _arm(row: PrecisionRow) -> str:
 
 
 def _number(value: float | None, spread: float | None) -> str:
+    """With three decimals; what these would show as nothing is told as less than they can."""
     if value is None:
         return "–"
+    if 0 < value < LEAST / 2:
+        return f"< {LEAST}"
     return f"{value:.3f}" if spread is None else f"{value:.3f} ± {spread:.3f}"

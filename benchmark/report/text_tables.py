@@ -58,7 +58,7 @@ def terminal(results: Results, width: int = 100) -> Text:
         text.append_text(_lines(headings, [GainLine(line, headline=False) for line in lines], width))
         text.append("\n")
     for sentence in headline_sentences(results):
-        text.append(wrapped(clean(sentence), width) + "\n", style="bold")
+        text.append(wrapped("\n".join(map(clean, sentence.split("\n"))), width) + "\n", style="bold")
     for sentence in [*placebo_notes(results), *besides_notes(results), *precision_line(results), *legend(results)]:
         text.append(wrapped(clean(sentence), width) + "\n", style="dim")
     notes = [("cost", f"{results.provider.title} {row.size}", cost_sentence(row), "") for row in results.cost]
@@ -213,7 +213,7 @@ def as_markdown(results: Results) -> str:
     said = [*headline_sentences(results), *placebo_notes(results), *besides_notes(results)]
     said += [*precision_notes(results), *legend(results)]
     notes = [header_sentence(results), *said, *(absence(cell) for cell in absent(results))]
-    listed = [f"- {markdown_escaped(note)}" for note in notes]
+    listed = [f"- {markdown_said(note)}" for note in notes]
     if results.task.layout is not None:
         blocks = [line for table in arm_tables(results) for line in [*_markdown_arms(table), ""]]
         return "\n".join([*blocks, *_markdown_gains(results), *listed]) + "\n"
@@ -264,6 +264,12 @@ def _markdown_row(cells: Iterable[str]) -> str:
 def markdown_escaped(text: str) -> str:
     """Text that Markdown shows as it is."""
     return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", clean(text)).replace(r"\<", "&lt;").replace(r"\>", "&gt;")
+
+
+def markdown_said(sentence: str) -> str:
+    """A sentence in Markdown, and as code the command on its second line."""
+    said, _, command = sentence.partition("\n")
+    return f"{markdown_escaped(said)} `{clean(command)}`" if command else markdown_escaped(said)
 
 
 FORMATS: dict[str, Callable[[Results], str]] = {

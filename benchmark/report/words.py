@@ -11,6 +11,8 @@ from ..metrics.scores import AVERAGE
 from ..results.rows import CellRow, CheckRow, CostRow, DataInfo, MetricInfo, Results, SeedRow, Status, words
 
 NUMBER = re.compile(r"(?<![\w.])-?\d++(?:\.\d++)?+(?:e[-+]?\d++)?+(?![\w.]*\w)")  # not those of names, not "1st"
+NEGATIVE = re.compile(r"(?<![\w.)-])-(?=\d)|(?<=\de)-(?=\d)")  # not the hyphens of names
+PART = re.compile(r"\bpartial: .+?(?=;|, |$)")  # as importers say it of a download that is not whole
 FEW = 3  # cells that are named one by one
 PHANTOM = "phantom numbers: not comparable with published numbers"
 
@@ -22,6 +24,17 @@ def shown(value: float | None, metric: MetricInfo, *, signed: bool = False) -> s
     number = value * 100 if metric.percent else value
     text = f"{number:+.{metric.decimals}f}" if signed else f"{number:.{metric.decimals}f}"
     return text.replace("-", "\N{MINUS SIGN}") if signed else text
+
+
+def file_stem(text: str) -> str:
+    """The name of a file, without ending: letters, digits, `_`, and one dash for all else between them; `25%` is
+    `25-percent`."""
+    return re.sub(r"[^A-Za-z0-9_]+", "-", text.replace("%", "-percent ")).strip("-") or "figure"
+
+
+def with_minus(sentence: str) -> str:
+    """A sentence as it is kept, its negative numbers with the sign of a minus in place of a hyphen."""
+    return NEGATIVE.sub("\N{MINUS SIGN}", sentence)
 
 
 def probability(p: float | None) -> str:
@@ -79,12 +92,24 @@ def metric_title(metric: MetricInfo) -> str:
 
 
 def header_sentence(results: Results) -> str:
-    """What was run, on what."""
+    """What was run, on what, and which part of a set the films are."""
     phantom = "; not comparable with published numbers" if results.data.phantom else ""
     return (
         f"cxrbench {results.cxrbench} · {results.provider.title} · {results.task.name} v{results.task.version} · "
-        f"{results.preset} · data: {results.data.name}{phantom}"
+        f"{preset_words(results.preset, results.changed)} · "
+        f"data: {data_words(results.data)}{phantom}"
     )
+
+
+def data_words(data: DataInfo) -> str:
+    """The name of the films, and behind it how much of a set they are where that is not whole."""
+    part = PART.search(data.provenance)
+    return f"{data.name} ({part[0]})" if part else data.name
+
+
+def preset_words(preset: str, changed: Sequence[str]) -> str:
+    """A preset, and what was set besides: `quick with task.steps=150`."""
+    return f"{preset} with {', '.join(changed)}" if changed else preset
 
 
 def marks(results: Results) -> list[str]:
@@ -176,11 +201,11 @@ def against_real(results: Results) -> list[str]:
 
 
 def _of_seeds(results: Results, rows: Sequence[SeedRow]) -> list[str]:
-    sentences = dict.fromkeys(row.sentence for row in rows)
+    sentences = dict.fromkeys(with_minus(row.sentence) for row in rows)
     if len(sentences) == 1:
         return list(sentences)
     return [
-        f"{row.size}, {metric_title(results.task.metric(row.metric))}: {row.sentence}"
+        f"{row.size}, {metric_title(results.task.metric(row.metric))}: {with_minus(row.sentence)}"
         f"{'; includes longer training' if row.arm == ArmName.FINETUNE.value else ''}"
         for row in rows
     ]

@@ -19,6 +19,7 @@ from ..runs.job import Cell
 from ..runs.plan import Plan
 from ..runs.record import Cost, Environment
 from ..runs.store import Store
+from ..settings import parse_pairs
 from ..significance.rules import rule_of
 from .against_placebo import gain_rows, ratio_rows, worth_rows
 from .against_real import fold_rows, paired_rows, seed_rows
@@ -59,9 +60,12 @@ def assemble(
     command: Sequence[str],
     sizes: Sequence[SizeInfo] | None = None,
     curve: FoundCurve | None = None,
+    curve_command: Sequence[str] = (),
+    overrides: Sequence[str] = (),
 ) -> Results:
     """The results of a plan as far as the store has them. `command`: the words the run was started with. `sizes`: how many
-    films a size means, where the plan has no films to count. `curve`: what worths are read from."""
+    films a size means, where the plan has no films to count. `curve`: what worths are read from; without one,
+    `curve_command`: the words that make it (`curve.curve_words`). `overrides`: what was set besides the preset."""
     from ... import __version__
 
     harvest = Harvest(plan, store)
@@ -74,6 +78,7 @@ def assemble(
         provider=plan.provider,
         task=task_info(plan),
         preset=plan.preset,
+        changed=[f"{key}={value}" for key, value in dict(parse_pairs(overrides)).items()],
         data=data_info(plan),
         sizes=list(sizes),
         arms=harvest.arms,
@@ -88,6 +93,7 @@ def assemble(
         gains=gain_rows(harvest, values),
         worths=[] if curve is None else worth_rows(harvest, values, curve.curve),
         curve=None if curve is None else CurveRow(source=curve.source, curve=curve.curve),
+        curve_command=list(curve_command) if curve is None else [],
         ratios=ratio_rows(harvest, None if curve is None else curve.curve),
         paired_placebo=paired_rows(harvest, placebo=True),
         cost=[row for size in harvest.sizes if (row := _cost(harvest, size)) is not None],

@@ -17,8 +17,10 @@ from .. import digest
 from ..errors import StoreError
 from ..files import write_text
 from ..runs.plan import Plan
+from ..runs.request import TASK_PREFIX, Common, curve_arms, divided
 from ..runs.store import Store
 from ..schema import read_json, utc_now
+from ..significance.paired_tests import MIN_SEEDS
 from .averages import averages
 from .finished import Harvest
 from .gains import SCHEMA, CurvePoint, PlaceboCurve
@@ -106,6 +108,31 @@ def find_curve(plan: Plan, store: Store) -> FoundCurve | None:
             return FoundCurve(found, "store")
     shipped = [curve for curve in shipped_curves(type(plan.task)) if _fits(plan, curve)]
     return FoundCurve(shipped[0], "shipped") if shipped else None
+
+
+def curve_words(request: Common, plan: Plan) -> list[str]:
+    """The command that makes the curve which a run of this request looks for: the same task with its settings, films, preset
+    and device, and as many seeds, five at the least. Empty where the films have no curve."""
+    task = plan.task
+    if len(task.curve_sizes(plan.data)) < 2:
+        return []
+    said = {"--task": plan.task_plugin.spec, "--data": request.data or task.default_data, "--preset": request.preset}
+    words = ["cxrbench", "curve", *(word for pair in said.items() for word in pair)]
+    settings = dict(divided(request.overrides)[0])
+    words += [word for key, value in settings.items() for word in ("--set", f"{TASK_PREFIX}{key}={value}")]
+    if arms := _arms_besides(plan):
+        words += ["--arms", ",".join(arms)]
+    words += ["--seeds", str(max(MIN_SEEDS, len(plan.seeds)))]
+    return words if request.device == "auto" else [*words, "--device", request.device]
+
+
+def _arms_besides(plan: Plan) -> list[str]:
+    """The arms to name where the arm that the run's sentence is about is not among those that a curve has by itself."""
+    planned = list(dict.fromkeys(cell.slot.arm for cell in plan.cells if cell.slot.arm.uses_provider))
+    known = curve_arms(plan.task, plan.data)
+    if not planned or any(arm in known for arm in planned):
+        return []
+    return [arm.value for arm in planned]
 
 
 def _fits(plan: Plan, curve: PlaceboCurve) -> bool:

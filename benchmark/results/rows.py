@@ -286,6 +286,12 @@ class Results(Strict):
     gains: list[GainRow] = Field(default_factory=list)
     worths: list[WorthRow] = Field(default_factory=list)
     curve: CurveRow | None = None
+    changed: list[str] = Field(default_factory=list)
+    """What was set besides the preset, `key=value` of the provider and `task.key=value` of the task; empty in runs from
+    before it was kept."""
+    curve_command: list[str] = Field(default_factory=list)
+    """The words that make the curve, where there is none yet; empty where films have none, and in runs from before these
+    were kept."""
     ratios: list[RatioRow] = Field(default_factory=list)
     """The headline arm with other numbers of synthetic films (`--ratios`), fewest first; the task's own among them."""
     paired_placebo: list[PairedRow] = Field(default_factory=list)

@@ -208,15 +208,20 @@ def run_chains(
             close_idle()  # the next run loads our code anew: somebody may have changed it
 
 
+def check_engine(engine: str, address: str | None) -> None:
+    """InputError for an engine that is none, and for a cluster without its address."""
+    if engine not in ("processes", "dask"):
+        raise InputError(f"unknown engine '{engine}': expected processes or dask")
+    if engine == "dask" and not address:
+        raise InputError("--engine dask needs --address tcp://HOST:PORT of the scheduler")
+
+
 def _backend(engine: str, address: str | None, jobs: int, device: str) -> Any:
     import joblib
 
+    check_engine(engine, address)
     if engine == "processes":
         return joblib.parallel_config(backend="threading", n_jobs=jobs)
-    if engine != "dask":
-        raise InputError(f"unknown engine '{engine}': expected processes or dask")
-    if not address:
-        raise InputError("--engine dask needs --address tcp://HOST:PORT of the scheduler")
     try:
         from dask.distributed import Client
 

@@ -21,7 +21,7 @@ from ..progress import Progress
 from ..registry import TASKS, Plugin, find_provider, find_task, plugins
 from ..settings import override, parse_pairs
 from .asked import ask_provider
-from .chains import Outcome, run_chains, step_done
+from .chains import Outcome, check_engine, run_chains, step_done
 from .chosen import known_trainings, named, parse_keep, require_kept
 from .examine import Said, task_class
 from .few_films import few_films, few_rows
@@ -294,6 +294,8 @@ def curve_arms(task: Task, data: Dataset) -> list[ArmName]:
 
 
 def check_counts(request: Common) -> None:
+    """InputError for a preset, a number of seeds or an engine that cannot be, before any work, and where none is done."""
+    check_engine(request.engine, request.address)
     if request.preset not in PRESETS:
         raise unknown("preset", request.preset, PRESETS)
     if request.seeds < 1:
@@ -377,7 +379,8 @@ def _job_count(request: Common, plan: Plan) -> int:
         return request.jobs
     if not plan.device.startswith("cpu"):
         return 1
-    return max(1, (os.cpu_count() or 1) // int(plan.task.settings.threads))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // int(plan.task.settings.threads))
 
 
 def execute(prepared: Prepared) -> Iterator[Outcome]:

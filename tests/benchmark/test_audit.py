@@ -13,11 +13,13 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+import cxrbench
 from cxrbench.benchmark.audit import real_model, sources
 from cxrbench.benchmark.audit.faithful import agreement
 from cxrbench.benchmark.audit.page import audit_page
 from cxrbench.benchmark.audit.real_model import Judge
 from cxrbench.benchmark.audit.sources import is_provider, open_sides
+from cxrbench.benchmark.audit.words import facts
 from cxrbench.benchmark.cli.program import app
 from cxrbench.benchmark.contracts.task import Predictions
 from cxrbench.benchmark.data.catalogue import keep
@@ -309,6 +311,23 @@ def test_a_folder_is_audited_with_table_page_json_and_exit_code(tmp_path, folder
     assert "Audit of made" in page and "FID" not in page and "http" not in page.replace("http-equiv", "")
     code, said, _ = run(made, "--against", real, "--json")
     assert code == 0 and json.loads(said)["compared"] == 60 and json.loads(said)["failed"] == []
+
+
+def test_python_says_what_the_command_says(tmp_path, folders, real):
+    rest, made = folders
+    code, _, _ = run(made, "--against", rest, "--out", tmp_path / "out")
+    kept = Audit.model_validate_json((tmp_path / "out" / "audit.json").read_bytes())
+    for against in (rest, others(real)[0]):
+        found = cxrbench.audit(made, against, progress=False)
+        assert code == 0 and found.found.numbers() == kept.numbers() and found.alarms == kept.alarms
+    numbers = found.numbers()
+    assert numbers.loc["fd_ratio", ["low", "high"]].tolist() == list(kept.intervals()["fd_ratio"])
+    assert numbers["value"].to_dict() == kept.numbers() and np.isnan(numbers.loc["alarms", "low"])
+    assert "<table>" in found._repr_html_() and facts(kept)[0][1] in str(found)
+    page = found.page(tmp_path / "again")
+    assert Path(page) == tmp_path / "again" / "audit.html" and (tmp_path / "again" / "audit.json").is_file()
+    with pytest.raises(InputError):
+        cxrbench.audit(tmp_path / "none", rest, progress=False)
 
 
 def test_an_npz_file_is_audited_without_masks_and_says_so(tmp_path, folders, real):

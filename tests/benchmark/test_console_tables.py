@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,22 @@ def test_a_command_goes_on_behind_a_backslash() -> None:
     lines = wrapped(command, 60).splitlines()
     assert len(lines) > 1 and all(line.endswith(" \\") for line in lines[:-1])
     assert "\n".join(lines).replace("\\\n", " ").split() == command.split()
+
+
+def test_a_command_is_not_broken_within_quotes() -> None:
+    words = [
+        "cxrbench",
+        "curve",
+        "--data",
+        "/home/a user/some films of a ward",
+        "--set",
+        "task.note=a 'b' c",
+        "--seeds",
+        "5",
+    ]
+    for width in range(20, 80):
+        lines = wrapped(shlex.join(words), width)
+        assert shlex.split(lines.replace("\\\n", " ")) == words
 
 
 def test_a_pipe_has_no_width_and_columns_give_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -17,7 +19,7 @@ from cxrbench.benchmark.cli import main
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.results.assemble import assemble
 from cxrbench.benchmark.results.averages import averages
-from cxrbench.benchmark.results.curve import curve_key, curve_of, find_curve, keep_curve, shipped_curves
+from cxrbench.benchmark.results.curve import curve_key, curve_of, curve_words, find_curve, keep_curve, shipped_curves
 from cxrbench.benchmark.results.finished import Harvest
 from cxrbench.benchmark.results.gains import PlaceboCurve
 from cxrbench.benchmark.runs.job import Cell
@@ -420,7 +422,73 @@ def test_a_run_without_a_curve_says_how_to_make_one(cxrbench, data):
     done = cxrbench(*words, "--out", "out")
     assert done.code == 0, done.err
     flat = " ".join(done.out.split())
-    assert "cxrbench curve --task toy --data chests --preset quick makes one" in flat
+    assert "worth: no curve of toy v1 on chests at quick with these settings; this makes it: cxrbench curve" in flat
     assert "one seed: these compare two trained models, not the generator (use --seeds 5)" in flat
     results = json.loads(Path("out/results.json").read_text())
     assert results["curve"] is None and results["worths"] == [] and len(results["gains"]) == 4
+
+
+def test_the_command_that_a_run_tells_makes_the_curve_it_looks_for(cxrbench, data, home, tmp_path):
+    """The command is read from every place that shows it, and run: then the same run finds its curve."""
+    folder = tmp_path / "with a blank" / "chests"
+    shutil.copytree(data, folder)
+    words = ["run", "--provider", TOY, "--task", TASK, "--data", str(folder), "--jobs", "1"]
+    words += ["--set", "task.films=4", "--sizes", "full", "--arms", "real,synthetic", "--seeds", "2"]
+    done = cxrbench(*words, "--out", "out")
+    assert done.code == 0, done.err
+    told = json.loads(Path("out/results.json").read_text())["curve_command"]
+    copied = shlex.join(told)
+    lines = done.out.splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("cxrbench curve"))
+    last = next(number for number in range(first, len(lines)) if not lines[number].endswith("\\"))
+    assert shlex.split("\n".join(lines[first : last + 1]).replace("\\\n", " ")) == told
+    assert f"<code>{html.escape(copied)}</code>" in Path("out/report.html").read_text().replace(
+        "&#34;", "&quot;"
+    ).replace("&#39;", "&#x27;")
+    assert f"`{copied}`" in Path("out/tables/table.md").read_text()
+    assert cxrbench("card", "out", "--out", "card").code == 0
+    assert f"`{copied}`" in Path("card/card.md").read_text()
+    assert "this makes it" not in Path("out/tables/table.tex").read_text()
+    said = "quick with task.films=4"
+    assert said in done.err and f"preset {said}</small>" in Path("out/report.html").read_text()
+    places = ("out/tables/table.md", "out/tables/table.tex", "card/card.md")
+    assert all(said in Path(place).read_text() for place in places)
+
+    made = cxrbench(*told[1:], "--jobs", "1")
+    assert made.code == 0, made.err
+    again = cxrbench(*words, "--out", "again")
+    results = json.loads(Path("again/results.json").read_text())
+    assert again.code == 0 and results["curve"]["source"] == "store" and results["curve_command"] == []
+    assert len(results["curve"]["curve"]["points"]) == len(SIZES) * max(5, len(results["seeds"]))
+    assert any(row["size"] == "full" for row in results["worths"]) and "this makes it" not in again.out
+
+
+CHOICES = {
+    "as it is": {},
+    "settings": {"overrides": ("grey=0.1", "task.films=2", "task.rounds=1", "task.films=4")},
+    "seeds": {"seeds": 7},
+    "an arm that a curve has not by itself": {"arms": ("real", "finetune")},
+    "a device": {"device": "auto"},
+}
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_the_command_parsed_by_the_command_line_leads_to_the_same_curve(choice, data, monkeypatch):
+    """`_curve` is all that the command does once its words are read."""
+    asked = []
+    monkeypatch.setattr("cxrbench.benchmark.cli.curve._curve", lambda request, *_, **__: asked.append(request))
+    run = run_of(data, **CHOICES[choice])
+    monkeypatch.setattr(sys, "argv", shlex.split(shlex.join(curve_words(run.request, run.plan))))
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    curve = prepare_curve(asked[0])
+    assert curve_key(curve.plan) == curve_key(run.plan)
+    assert set(range(5)) | set(run.plan.seeds) == set(curve.plan.seeds)
+    told = {cell.slot.arm for cell in run.plan.cells if cell.slot.arm.uses_provider}
+    assert told & {cell.slot.arm for cell in curve.plan.cells}
+
+
+def test_films_without_a_curve_are_told_no_command(data):
+    prepared = run_of(data)
+    few = replace(prepared.plan, data=prepared.plan.data.select(np.arange(2)))
+    assert curve_words(prepared.request, few) == [] != curve_words(prepared.request, prepared.plan)

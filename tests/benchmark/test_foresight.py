@@ -67,6 +67,15 @@ def test_without_a_curve_or_its_headline_nothing_is_invented(monkeypatch):
     assert "the curve has no mixed at tiny" in foresight(ScrOfficial(), curve(), 5)
 
 
+def test_without_a_curve_the_command_that_makes_it_is_told_where_there_is_one():
+    said = foresight(ScrOfficial(), None, 5, ["cxrbench", "curve", "--set", "task.model=a b"])
+    assert said.split("\n") == [
+        "how small a gain 5 seeds can show is not known yet; this measures it:",
+        "cxrbench curve --set 'task.model=a b'",
+    ]
+    assert foresight(ScrOfficial(), None, 5, []) == "how small a gain 5 seeds can show is not known yet"
+
+
 def test_a_flat_curve_has_no_doublings():
     assert "doublings" not in foresight(ScrOfficial(), curve(per_doubling=0.0), 12)
     assert "doublings" not in foresight(ScrOfficial(), curve(per_doubling=1e-5), 12)

@@ -107,6 +107,35 @@ def test_folders_of_organs_beside_films_are_their_masks(tmp_path, where):
     assert "masks: the folders Left-Lung, right_lung beside the films" in made.info.remarks
 
 
+@pytest.mark.parametrize("name", ["lungs", "lung", "Lung masks", "LungMasks", "both_lungs"])
+def test_one_mask_of_both_lungs_is_no_mask_of_all_organs(tmp_path, name):
+    train = films()
+    write(tmp_path, train.images, "images/f{}.png")
+    write(tmp_path, organ(train, 0) | organ(train, 1), f"masks/{name}/f{{}}.png")
+    said = refused(tmp_path, train)
+    assert said == (
+        f"{tmp_path}/masks: found {name}/, no organ of the training set; expected left_lung/, right_lung/, those that your "
+        "films show; part a mask of both lungs into left_lung/ and right_lung/, or measure on films that have both in one "
+        "mask too (cxrbench data import manifest TABLE --mask lungs=masks/{stem}.png)"
+    )
+
+
+def test_an_organ_that_the_training_set_has_not_is_no_mask_of_all_organs(tmp_path):
+    train = films()
+    write(tmp_path, train.images, "images/f{}.png")
+    write(tmp_path, organ(train, 0), "masks/heart/f{}.png")
+    said = refused(tmp_path, train)
+    assert "found heart/, no organ of the training set; expected left_lung/, right_lung/" in said and "both" not in said
+
+
+def test_folders_of_films_that_are_called_as_their_masks_are_parts_of_the_set(tmp_path):
+    train = films()
+    write(tmp_path, train.images, "images/chest/f{}.png")
+    write(tmp_path, labels_of(train), "masks/chest/f{}.png")
+    (tmp_path / "masks.toml").write_text('masks = "labels:left_lung=1,right_lung=2"\n')
+    assert same(read_pictures(tmp_path, train), train)
+
+
 def test_two_folders_that_may_be_the_masks_are_refused(tmp_path):
     train = films()
     write(tmp_path, train.images)

@@ -419,10 +419,9 @@ def test_bounds_and_what_is_not_identified_are_said_as_such(fabricate, means, sa
 
 def test_without_a_curve_it_says_how_to_make_one(fabricate):
     *_, last = said_of(results_of(fabricate))
-    assert last == (
-        "worth: no curve of tiny_task v1 on tiny films at quick with these settings; cxrbench curve --task tiny_task "
-        "--data tiny films --preset quick makes one"
-    )
+    assert last == "worth: no curve of tiny_task v1 on tiny films at quick with these settings"
+    told = results_of(fabricate).model_copy(update={"curve_command": ["cxrbench", "curve", "--data", "tiny films"]})
+    assert said_of(told)[-1] == f"{last}; this makes it:\ncxrbench curve --data 'tiny films'"
 
 
 def test_of_a_smoke_run_no_curve_is_asked_for(fabricate):

@@ -181,7 +181,8 @@ def test_it_is_shown_and_moves_no_other_number(made, tmp_path):
     assert [line[0] for line in lines] == ["REAL", "MIXED", "MIXED, copies"]
     assert lines[1][3:] == ("0.650 ± 0.495", "1.000 ± 0.000", "1.000 ± 0.000", "2") and lines[1][2] != "–"
     (line,) = precision_line(results)
-    assert line.endswith("full REAL 1.000 ± 0.000 (1.000), full MIXED 0.650 ± 0.495 (1.000)")
+    assert line.startswith("mAP over IoU 0.50 to 0.95 (at 0.50, at 0.10), which ranks nothing: ")
+    assert line.endswith("full REAL 1.000 ± 0.000 (1.000, 1.000), full MIXED 0.650 ± 0.495 (1.000, 1.000)")
     assert precision_notes(results) == [MEANING]
     write_numbers(tmp_path, Harvest(made.plan, made.store))
     page, short = build(tmp_path, results).html, " ".join(terminal(results, 120).plain.split())

@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,8 +21,11 @@ from typer.testing import CliRunner
 from cxrbench.benchmark.cli.report import report as report_command
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.metrics.scores import COLUMNS
-from cxrbench.benchmark.report.page import inline_svg
+from cxrbench.benchmark.report.latex import as_latex
+from cxrbench.benchmark.report.page import Drawer, build, inline_svg
 from cxrbench.benchmark.report.pictures import label_bits
+from cxrbench.benchmark.report.text_tables import as_markdown
+from cxrbench.benchmark.report.words import data_words, file_stem, header_sentence, with_minus
 from cxrbench.benchmark.report.write import write_run, write_views
 from cxrbench.benchmark.results.assemble import assemble
 from cxrbench.benchmark.results.folder import load_curves, load_run, load_scores
@@ -97,8 +102,66 @@ def test_a_run_folder_has_everything_and_no_draft(run):
     assert tables | {"results.json", "report.html", "tables/tests.csv", "tables/scores.parquet"} <= names
     assert {"figures/scores-full.svg", "figures/scores-full.png", "figures/differences-tiny.png"} <= names
     assert not [name for name in names if name.rsplit("/", 1)[-1].startswith(".")]
+    stems = [Path(name).stem for name in names if name.endswith(".svg")]
+    assert any(stem.startswith("training-downstream-") for stem in stems)
+    for stem in stems:
+        said = stem.split("-")
+        assert all(said) and not any(one == other for one, other in pairwise(said)), stem
     assert load_run(folder) == results
     json.loads((folder / "results.json").read_text(), parse_constant=pytest.fail)
+
+
+@pytest.mark.parametrize(
+    ("text", "stem"),
+    [
+        ("training downstream 25% mixed: detector", "training-downstream-25-percent-mixed-detector"),
+        ("plot-full-Class activation, ROC (left lung)", "plot-full-Class-activation-ROC-left-lung"),
+        ("worth-finetune", "worth-finetune"),
+        ("samples 25%", "samples-25-percent"),
+        ("../%", "percent"),
+        ("…", "figure"),
+    ],
+)
+def test_a_figure_is_named_in_words(text, stem):
+    assert file_stem(text) == stem
+
+
+@pytest.mark.parametrize(
+    ("kept", "shown"),
+    [
+        (
+            "no difference can be told between ldm-2 and phantom_nih-2000 (difference -0.012, 95 % interval -0.03 to +0.01)",
+            "no difference can be told between ldm-2 and phantom_nih-2000 (difference −0.012, 95 % interval −0.03 to +0.01)",
+        ),
+        (
+            "mean -4.2e-05, use --seeds 5, folds 1-3, on 2026-11-27",
+            "mean −4.2e−05, use --seeds 5, folds 1-3, on 2026-11-27",
+        ),
+    ],
+)
+def test_negative_numbers_of_kept_sentences_are_shown_with_a_minus(kept, shown):
+    assert with_minus(kept) == shown
+
+
+def test_part_of_a_set_is_told_wherever_the_run_is(run):
+    _, results, _ = run
+    said = "NIH ChestX-ray14 (official lists), partial: 1,025 of 112,120 films; views: all"
+    part = results.model_copy(update={"data": results.data.model_copy(update={"provenance": said})})
+    assert f"data: {results.data.name} (partial: 1,025 of 112,120 films)" in header_sentence(part)
+    assert "(partial: 1,025 of 112,120 films)" in as_latex(part) and "1,025 of 112,120 films" in as_markdown(part)
+    assert f"<dd>{results.data.name} (partial: 1,025 of 112,120 films), " in build(run[0], part).html
+    gone = results.data.model_copy(update={"provenance": "a set, partial: 12 films are not there"})
+    assert data_words(gone) == f"{results.data.name} (partial: 12 films are not there)"
+    assert "partial" not in header_sentence(results)
+
+
+def test_a_second_figure_of_a_name_does_not_take_the_place_of_the_first():
+    from matplotlib.figure import Figure
+
+    drawn = Drawer()
+    for title in ("a, b", "a b"):
+        drawn.add(title, Figure(), raster=False)
+    assert list(drawn.files) == ["a-b.svg", "a-b-2.svg"]
 
 
 def test_what_a_provider_says_by_steps_of_its_sampler_is_a_figure(fabricate, tmp_path):

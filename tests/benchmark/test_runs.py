@@ -247,6 +247,8 @@ def test_durations_are_remembered_for_the_next_estimate():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"engine": "slurm"}, "unknown engine 'slurm': expected processes or dask"),
+        ({"engine": "dask"}, "needs --address tcp://HOST:PORT"),
         ({"preset": "quik"}, "unknown preset 'quik'. Did you mean quick"),
         ({"seeds": 0}, "--seeds: expected at least 1, found 0"),
         ({"seeds": 10**11}, "--seeds: expected at most 10,000, found 100,000,000,000"),
@@ -265,6 +267,12 @@ def test_bad_requests_are_one_line_before_any_work(change, message):
         prepare(replace(toy(), **change))
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_as_many_steps_go_at_a_time_as_this_process_may_use_cores(monkeypatch):
+    for cores in (1, 3):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: set(range(cores)))
+        assert prepare(replace(toy(), jobs=None, device="cpu")).jobs == cores
 
 
 @contextmanager
