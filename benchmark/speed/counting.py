@@ -215,7 +215,9 @@ def fit_count(
         made.append(plugin.make(one, device="cpu"))
         made[-1].fit(train, seed=0, progress=Progress())
 
-    grows = cls.shorter(settings, CYCLE, side=side) != cls.shorter(settings, CYCLE)  # then this says how long it is alone
+    grows = cls.shorter(settings, CYCLE, side=side) != cls.shorter(
+        settings, CYCLE
+    )  # then this says how long it is alone
     every, how = _watched(lambda: fitted(settings), most_steps=1 if grows else CYCLE, real=real)
     smoked = cls.smoke(settings, CYCLE, side=side)
     if every and grows:
