@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,10 @@ PROVIDER, TASK = f"{TOYS / 'toy_providers.py'}:Toy", f"{TOYS / 'toy_task.py'}:To
 
 
 def command(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, *words], cwd=cwd, capture_output=True, text=True, check=False, timeout=900)
+    wide = os.environ | {"COLUMNS": "120"}  # as `str` of a run in Python has it
+    return subprocess.run(
+        [sys.executable, *words], cwd=cwd, env=wide, capture_output=True, text=True, check=False, timeout=900
+    )
 
 
 def test_a_run_from_python_after_one_of_the_command_line_trains_nothing(tmp_path, monkeypatch, capsys):
