@@ -92,10 +92,11 @@ def test_noise_adds_nothing(data):
         assert row.gain <= 0 or row.low <= 0, (row.size, row.arm, row.sentence)
 
 
-@pytest.mark.parametrize("more", [31, 93])
+@pytest.mark.parametrize("more", [31, 0])
 def test_more_real_films_are_worth_as_many(data, more):
+    """31 more, and all that there are (whole patients: a seed has 31 or 32, and 92 or 93 are left)."""
     worth = measured(data, "retrieval", f"films={more}", arms=("real", "mixed")).worth(SIZE, "mixed")
     assert worth.identified
-    known = worth.real + more
+    known = worth.real + more if more else worth.largest
     assert worth.low <= known or worth.low_censored
     assert worth.high >= known or worth.high_censored or worth.censored == "above"
