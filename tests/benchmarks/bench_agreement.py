@@ -4,19 +4,23 @@
 
 needs a REAL model: `cxrbench run --provider copy_train --task scr_official --data DATASET --arms real --sizes full`. Its
 films are the held-out ones of its test (half as real films, half with masks of which a share is another film's), so that it
-has learnt from neither side. Prints Markdown.
+has learnt from neither side. Then films of the control `degraded` itself beside all held-out ones, as an audit has them: it
+is fitted on the films that the model has learnt from. Prints Markdown.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
+from cxrbench.baselines.controls import Degraded, DegradedSettings
 from cxrbench.benchmark.audit.faithful import agreement
 from cxrbench.benchmark.audit.real_model import Judge, load_judge, newest_real
 from cxrbench.benchmark.audit.sources import Opened
+from cxrbench.benchmark.contracts.collector import Collector, fill
 from cxrbench.benchmark.data.catalogue import find_dataset, is_drawn
 from cxrbench.benchmark.data.dataset import Annotation, Dataset
 from cxrbench.benchmark.fidelity.audit import Sides
@@ -41,18 +45,33 @@ def main() -> None:
     print(
         f"{record.cell.task.name} {record.cell.preset}, {asked.data}: {len(real)} held-out films, {asked.films} films"
     )
+    table(Judge(judge.task, judge.model, real), {share: degraded(pool, asked.films, share) for share in SHARES})
+    train = judge.train.resized(judge.test.resolution)
+    print(f"`degraded`, fitted on {len(train)} training films, beside {len(judge.test)} held-out films:")
+    table(judge, {share: by_control(judge, train, asked.films, share) for share in SHARES})
+
+
+def table(judge: Judge, by_share: Mapping[float, Dataset]) -> None:
+    """Print a row for each share."""
     print(
         "| wrong | agreement (95 %) | of real films | below what 99 % of real ones reach | alarm |\n|---|---|---|---|---|"
     )
-    for share in SHARES:
-        made = degraded(pool, asked.films, share)
-        whole = agreement(Judge(judge.task, judge.model, real), made)[0]
+    for share, made in by_share.items():
+        whole = agreement(judge, made)[0]
         odd = 100 * (whole.odd or 0)
         print(
             f"| {100 * share:.0f} % | {whole.value:.3f} ({whole.low:.3f} to {whole.high:.3f}) | "
             f"{whole.real:.3f} ({whole.real_low:.3f}) | {odd:.1f} % (p = {whole.odd_p:.2g}) | "
             f"{'yes' if whole.worse else 'no'} |"
         )
+
+
+def by_control(judge: Judge, train: Dataset, count: int, share: float) -> Dataset:
+    """So many films of the control, of which a share has masks of another patient, upside down and at half their size."""
+    control = Degraded(DegradedSettings(wrong=share))
+    control.fit(train, seed=0, progress=Progress())
+    asked = Collector(control.name, train, frozenset({judge.task.needs}), count, resolution=train.resolution)
+    return fill(asked, control, seed=0, progress=Progress())
 
 
 def degraded(pool: Dataset, count: int, share: float) -> Dataset:
