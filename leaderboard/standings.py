@@ -18,8 +18,8 @@ all; gains of other arms and sizes; differences from REAL, which for FINETUNE in
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -106,12 +106,17 @@ class Board:
         """The curve of an arm at the size that ranks; None where there is none."""
         if self.curve is None:
             return None
-        films = max((attempt.films[self.size] for attempt in self._having_size()), default=None)
         higher = self.protocol.primary.higher_is_better
-        return Ruler.of(self.curve, arm, self.size, films, higher_is_better=higher)
+        return Ruler.of(self.curve, arm, self.size, self.films, higher_is_better=higher)
 
-    def _having_size(self) -> list[Attempt]:
-        return [one.attempt for one in self.all if self.size in one.attempt.films]
+    @property
+    def films(self) -> int | None:
+        """The most real films that an attempt had at the size that ranks."""
+        return _most_films([one.attempt for one in self.all], self.size)
+
+
+def _most_films(attempts: Sequence[Attempt], size: str) -> int | None:
+    return max((attempt.films[size] for attempt in attempts if size in attempt.films), default=None)
 
 
 def boards(attempts: Sequence[Attempt], find_curve: FindCurve = shipped) -> list[Board]:
@@ -130,15 +135,16 @@ def board(attempts: Sequence[Attempt], find_curve: FindCurve = shipped) -> Board
     made.curve = find_curve(first.key, device)
     before = Before(*_asked(made, attempts))
     known = [_known(made, attempt, before) for attempt in attempts]
-    new = iter(_standings(made, [attempt for attempt, one in zip(attempts, known, strict=True) if one is None]))
-    everyone = [next(new) if one is None else one for one in known]
+    new = _standings(made, [attempt for attempt, one in zip(attempts, known, strict=True) if one is None])
+    waiting = iter(new)
+    everyone = [next(waiting) if one is None else one for one in known]
     for standing in everyone:
         standing.reason = _reason(standing, made, plan)
     for division in Division:
         mine = [one for one in everyone if one.attempt.entrant.division is division]
         if mine:
             made.standings[division], made.apart[division] = _ranked(mine, made)
-    _add_worths(made, {id(one) for one in known})
+    _add_worths(made, new)
     before.keep([(one.attempt, list(one.arms.values())) for one in everyone])
     return made
 
@@ -146,11 +152,8 @@ def board(attempts: Sequence[Attempt], find_curve: FindCurve = shipped) -> Board
 def _asked(made: Board, attempts: Sequence[Attempt]) -> list[Any]:
     """All that `_standings` and `_add_worths` look at beside an attempt itself."""
     curve = None if made.curve is None else made.curve.model_dump(mode="json", by_alias=True)
-    metric, films = (
-        made.protocol.primary,
-        [attempt.films[made.size] for attempt in attempts if made.size in attempt.films],
-    )
-    return [made.places, made.size, made.arm, metric.name, metric.higher_is_better, curve, max(films, default=None)]
+    metric, films = made.protocol.primary, _most_films(attempts, made.size)
+    return [astuple(made.key), made.places, made.size, made.arm, metric.name, metric.higher_is_better, curve, films]
 
 
 def _known(made: Board, attempt: Attempt, before: Before) -> Standing | None:
@@ -228,14 +231,13 @@ def _standings(made: Board, attempts: Sequence[Attempt]) -> list[Standing]:
     return found
 
 
-def _add_worths(made: Board, known: Container[int]) -> None:
-    """What the arm that ranks and synthetic films alone are worth, for every standing, in its arms; those by these ids have
-    it already."""
+def _add_worths(made: Board, new: Sequence[Standing]) -> None:
+    """What the arm that ranks and synthetic films alone are worth, for these standings of a board, in their arms."""
     metric = made.protocol.primary.name
     for arm in dict.fromkeys((made.arm, SYNTHETIC)):
         ruler, place = made.ruler(arm), (made.size, arm)
-        for one in made.all if ruler is not None else ():
-            if ruler is None or place not in one.arms or id(one) in known:
+        for one in new:
+            if ruler is None or place not in one.arms:
                 continue
             found = ruler.worth(one.attempt.average(*place, metric))
             old = one.arms[place]

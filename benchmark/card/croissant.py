@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..report.gain_words import THIS_MAKES_IT
+from ..report.gain_words import without_command
 from .rows import Card, cost_lines
 
 FILE = "croissant.json"
@@ -192,7 +192,6 @@ def _responsible(card: Card) -> dict[str, Any]:
         "teacher": "given by a model that was trained on real films",
         "per_class": "one generator was fitted for every finding",
     }
-    uses = [claim.partition(THIS_MAKES_IT)[0] for claim in card.claims]
     limits = [*card.cautions, *([] if card.audit is None else [f"conspicuous: {line}" for line in card.audit.alarms])]
     return {
         "rai:dataCollection": f"Sampled from {card.provider.title} (code {card.provider.code[:16]}), fitted on "
@@ -200,7 +199,7 @@ def _responsible(card: Card) -> dict[str, Any]:
         f"at {card.preset}. {'; '.join(cost_lines(card))}.",
         "rai:dataCollectionType": ["Others"],
         "rai:dataAnnotationProtocol": f"Annotations: {source.get(card.provider.label_by, card.provider.label_by)}.",
-        "rai:dataUseCases": [f"Training for {task.summary}, beside real films.", *uses],
+        "rai:dataUseCases": [f"Training for {task.summary}, beside real films.", *map(without_command, card.claims)],
         "rai:dataLimitations": limits or ["None were found by the run and its audit."],
         "rai:personalSensitiveInformation": _privacy(card),
     }

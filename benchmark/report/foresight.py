@@ -20,7 +20,7 @@ MORE = (5, 8, 12)
 """Numbers of seeds of which the next one up is told as well."""
 
 
-def foresight(task: Task, found: FoundCurve | None, seeds: int, makes: Sequence[str] | None = None) -> str:
+def foresight(task: Task, found: FoundCurve | None, seeds: int, makes: Sequence[str] = ()) -> str:
     """What the planned seeds tell of the headline arm with 80 % power, in points of the primary metric and in doublings.
     `makes`: the words of the command that makes the curve, on a line of its own; none where the films have no curve."""
     if seeds < MIN_SEEDS:
@@ -28,9 +28,7 @@ def foresight(task: Task, found: FoundCurve | None, seeds: int, makes: Sequence[
         return f"{said} no claim about the generator (use --seeds {MIN_SEEDS})"
     if task.headline is None or found is None:
         said = f"how small a gain {seeds} seeds can show is not known yet"
-        if makes:
-            return f"{said}; this measures it:\n{shlex.join(makes)}"
-        return said if makes is not None else f"{said}: cxrbench curve measures it"
+        return f"{said}; this measures it:\n{shlex.join(makes)}" if makes else said
     near = _near(found.curve, task.headline.arm.value, task.headline.size)
     if near is None:
         where = f"{task.headline.arm} at {task.headline.size}"

@@ -12,7 +12,7 @@ from ..runs.smoke import is_smoke
 from ..significance.worth import in_films
 from .words import metric_title, probability, shown, with_minus
 
-THIS_MAKES_IT = "; this makes it:\n"
+_THIS_MAKES_IT = "; this makes it:\n"
 """What stands between a sentence and the command that makes what it lacks."""
 HEADINGS = ("size", "arm", "real + synthetic", "score", "copies", "gain over copies", "95 % interval", "p", "worth")
 PLACEBO = (
@@ -101,13 +101,18 @@ def headline_sentences(results: Results) -> list[str]:
     return said
 
 
+def without_command(sentence: str) -> str:
+    """A sentence without the command that it may tell, for where nothing can be typed."""
+    return sentence.partition(_THIS_MAKES_IT)[0]
+
+
 def _no_curve(results: Results) -> str:
     """That there is no curve, and the command that makes it on a line of its own, so that it can be copied as it stands."""
     task = results.task
     said = (
         f"worth: no curve of {task.name} v{task.version} on {results.data.name} at {results.preset} with these settings"
     )
-    return f"{said}{THIS_MAKES_IT}{shlex.join(results.curve_command)}" if results.curve_command else said
+    return f"{said}{_THIS_MAKES_IT}{shlex.join(results.curve_command)}" if results.curve_command else said
 
 
 def _sentence(results: Results, size: str, arm: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..console_tables import clean
 from ..results.rows import Results, words
-from .gain_words import HEADINGS, THIS_MAKES_IT, gain_lines, headline_sentences, placebo_notes
+from .gain_words import HEADINGS, gain_lines, headline_sentences, placebo_notes, without_command
 from .table_shapes import REAL_FILMS, SYNTHETIC_FILMS, ArmTable, arm_tables, wide
 from .words import header_sentence, legend, metric_title, size_title
 
@@ -36,9 +36,7 @@ def latex_escaped(text: str) -> str:
 
 def as_latex(results: Results) -> str:
     """The table in LaTeX (package booktabs), with its legend as the caption."""
-    claims = [
-        sentence.partition(THIS_MAKES_IT)[0] for sentence in headline_sentences(results)
-    ]  # a command is for a shell
+    claims = map(without_command, headline_sentences(results))
     said = [header_sentence(results), *claims, *placebo_notes(results), *legend(results)]
     caption = ". ".join(map(latex_escaped, said))
     if results.task.layout is not None:

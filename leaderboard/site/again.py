@@ -39,7 +39,7 @@ def board_frame(board: Board) -> str:
         curve,
         repr(printed_on(board)),
         why_none(board),
-        max((one.attempt.films[board.size] for one in board.all if board.size in one.attempt.films), default=None),
+        board.films,
     )
 
 
