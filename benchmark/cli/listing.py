@@ -9,8 +9,6 @@ import typer
 
 from ..console_tables import tell
 from ..errors import CxrbenchError, InputError, unknown
-from .details import as_json as details_as_json
-from .details import details_of, provider_offer, show, task_offer
 from .options import Json
 
 if TYPE_CHECKING:
@@ -44,11 +42,13 @@ def list_(
     if name:
         if kind not in ("providers", "tasks"):
             raise InputError(f"list {kind} {name}: only a provider or a task is shown by name")
-        found_one = details_of(kind[:-1], name)
+        from . import details
+
+        found_one = details.details_of(kind[:-1], name)
         if as_json:
-            print(details_as_json(found_one))
+            print(details.as_json(found_one))
         else:
-            show(found_one)
+            details.show(found_one)
         return
     makers = {"providers": _providers, "tasks": _tasks, "presets": _presets, "datasets": _datasets, "tables": _tables}
     found = {name: makers[name]() for name in ([kind] if kind else KINDS)}
@@ -70,6 +70,7 @@ def list_(
 
 def _providers() -> list[dict[str, Any]]:
     from ..registry import PROVIDERS, TASKS, plugins
+    from .details import provider_offer, task_offer
 
     needs = {name: set(_offer(plugin, task_offer).annotations) for name, plugin in plugins(TASKS).items()}
     rows = []
@@ -82,6 +83,7 @@ def _providers() -> list[dict[str, Any]]:
 
 def _tasks() -> list[dict[str, Any]]:
     from ..registry import TASKS, plugins
+    from .details import task_offer
 
     offers = {name: _offer(plugin, task_offer) for name, plugin in plugins(TASKS).items()}
     return [{"name": name, "about": offer.summary, "needs": list(offer.annotations)} for name, offer in offers.items()]

@@ -16,11 +16,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensor,
+    FakeTensorMode,
+)
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -47,8 +53,6 @@ CYCLE = 5
 """Steps of a provider's: generators are updated every second or fifth step."""
 FILMS = 16
 """Films that are drawn."""
-_BORDER = ("numpy", "item", "tolist", "__float__", "__bool__", "__int__")
-"""Where values of tensors become Python's."""
 
 
 class Held(TorchDispatchMode):
@@ -85,30 +89,29 @@ class Held(TorchDispatchMode):
 @contextmanager
 def without_memory() -> Iterator[None]:
     """Operations give tensors without memory. Where Python asks for values, arrays are zero and numbers one."""
-    own = {name: getattr(Tensor, name) for name in _BORDER}
 
     def zeros(tensor: Tensor) -> np.ndarray:
-        kind = torch.empty(0, dtype=tensor.dtype if tensor.dtype != torch.bfloat16 else torch.float32)
-        return np.zeros(tuple(tensor.shape), dtype=str(kind.dtype).removeprefix("torch."))
+        kind = tensor.dtype if tensor.dtype != torch.bfloat16 else torch.float32
+        return np.zeros(tuple(tensor.shape), dtype=str(kind).removeprefix("torch."))
 
-    def border(name: str) -> Callable[..., Any]:
-        def value(tensor: Tensor, *args: Any, **options: Any) -> Any:
-            if type(tensor) is Tensor or not hasattr(tensor, "fake_mode"):
-                return own[name](tensor, *args, **options)
-            if name == "numpy":
-                return zeros(tensor)
-            return zeros(tensor).tolist() if name == "tolist" else {"__bool__": False, "__int__": 1}.get(name, 1.0)
+    def number(tensor: Tensor) -> bool | int | float:
+        if tensor.dtype == torch.bool:
+            return False
+        return 1.0 if tensor.is_floating_point() else 1
 
-        return value
-
-    for name in _BORDER:
-        setattr(Tensor, name, border(name))
-    try:
-        with FakeTensorMode(allow_non_fake_inputs=True):
-            yield
-    finally:
-        for name, value in own.items():
-            setattr(Tensor, name, value)
+    border: dict[str, Callable[[Tensor], Any]] = {
+        "numpy": zeros,
+        "tolist": lambda tensor: zeros(tensor).tolist(),
+        "item": number,
+        "__float__": lambda tensor: float(number(tensor)),
+        "__int__": lambda tensor: int(number(tensor)),
+        "__bool__": lambda tensor: False,
+    }
+    with ExitStack() as stack:
+        for name, value in border.items():
+            stack.enter_context(patch.object(FakeTensor, name, value))
+        stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
+        yield
 
 
 @dataclass

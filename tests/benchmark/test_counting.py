@@ -133,6 +133,18 @@ def test_what_no_machine_could_hold_is_counted():
     assert torch.ones(2).sum().item() == 2  # and tensors are as before
 
 
+def test_values_without_memory_are_of_the_kind_that_python_gives():
+    with without_memory():
+        rows = torch.randint(0, 9, (2, 3))
+        assert ["abc"[row] for row in (rows % 3).tolist()[1]] == ["a"] * 3
+        assert "ab"[rows[0, 0].item()] == "b"
+        assert rows.numpy().dtype == np.int64
+        assert torch.ones(2).bfloat16().float().tolist() == [0.0, 0.0]
+        assert (torch.ones(()).item(), int(rows[0, 0]), float(rows[0, 0])) == (1.0, 1, 1.0)
+        assert (rows > 0).any().item() is False and not (rows > 0).any()
+    assert torch.arange(2).tolist() == [0, 1]
+
+
 def count(device_bytes: int, batch: int = 100) -> Count:
     one = TrainingCount(
         name="films",
