@@ -173,6 +173,7 @@ def _run(request: Request, outputs: Outputs, *, dry_run: bool, as_json: bool, on
         raise InputError("--on says how long a run would take on another device: it goes with --dry-run")
     if dry_run:
         _show_foresight(prepared)
+        _show_missing(prepared.plan.device)
     counted = count_first(prepared, on, memory) if on or memory else {}
     if dry_run:
         show_plan(prepared, as_json, counted)
@@ -204,6 +205,16 @@ def _show_foresight(prepared: Prepared) -> None:
         return
     found, makes = find_curve(plan, prepared.store), curve_words(prepared.request, plan)
     say(f"power  {foresight(plan.task, found, len(plan.seeds), makes)}")
+
+
+def _show_missing(device: str) -> None:
+    """A plan may be for another machine: what this one lacks is a note."""
+    from ..device import require_device
+
+    try:
+        require_device(device)
+    except CxrbenchError as error:
+        say(f"note   a run would stop here: {error}")
 
 
 def check_writable(out: Path | None) -> None:
