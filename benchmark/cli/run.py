@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import InputError
+from ..errors import CxrbenchError, InputError
 from .costs import count_first
 from .options import Device, Verify
 from .run_file import RunFile, read_run_file

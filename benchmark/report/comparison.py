@@ -19,7 +19,7 @@ from ..errors import InputError, unknown
 from ..results.against_real import fold_sizes, over_seeds
 from ..results.averages import primary_by_seed
 from ..results.finished import REAL
-from ..results.folder import RESULTS, load_run, load_scores
+from ..results.folder import RESULTS, SUBMISSION, load_run, load_scores
 from ..results.models import FEW_SEEDS
 from ..results.rows import Results
 from ..schema import Strict
@@ -362,7 +362,7 @@ def _fits(a: Run, b: Run) -> bool:
 def _candidates(word: str, root: Path, task: str | None, preset: str | None) -> list[Run]:
     """Runs that a word can mean, newest first."""
     path = Path(word).expanduser()
-    if (path / RESULTS).is_file() or path.name == RESULTS:
+    if (path / RESULTS).is_file() or path.name == RESULTS or (path / SUBMISSION).is_file():
         return [Run.open(path)]
     runs = [run for run in _runs_below(root) if run.results.complete]
     wanted = [(task, lambda run: run.results.task.name), (preset, lambda run: run.results.preset)]

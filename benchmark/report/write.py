@@ -24,6 +24,7 @@ from ..results.folder import (
     SCORES,
     PlotFile,
     PlotRow,
+    require_run,
     write_results,
 )
 from ..results.rows import Results
@@ -64,7 +65,10 @@ def write_numbers(folder: Path, harvest: Harvest) -> None:
 
 
 def write_views(folder: Path, results: Results) -> Path:
-    """Write what follows from a run's results and the files beside them: tables, figures, report; then the results."""
+    """Write what follows from a run's results and the files beside them: tables, figures, report; then the results.
+
+    InputError for a run in an entry for the leaderboard."""
+    require_run(folder)
     from . import build
 
     for name, text in table_files(results).items():

@@ -25,6 +25,7 @@ REPORT = "report.html"
 SCORES = "tables/scores.parquet"
 CURVES = "tables/curves.parquet"
 FILMS = "figures/films"
+SUBMISSION = "submission.toml"
 PLOTS = "tables/plots.json"
 NUMBERS = ("seed", "step", "value")
 MAX_CELLS, MAX_KINDS, MAX_BOXES, MAX_FIGURES, MAX_LINES = 10_000, 32, 4_096, 256, 10_000
@@ -63,6 +64,8 @@ def load_run(folder: Path) -> Results:
     """The results of a run's folder (or of a `results.json`); InputError says what is wrong."""
     path = folder if folder.is_file() else folder / RESULTS
     if not path.is_file():
+        if (folder / SUBMISSION).is_file():
+            raise _of_an_entry(folder)
         raise InputError(f"{folder}: no {RESULTS} here; expected the folder of a finished `cxrbench run`")
     found = _json(path, Results, SCHEMA)
     if problem := too_large(found):
@@ -72,7 +75,18 @@ def load_run(folder: Path) -> Results:
 
 def in_an_entry(folder: Path) -> bool:
     """Whether a run's folder is part of an entry for the leaderboard, which holds what was packed and nothing else."""
-    return (folder.resolve().parent.parent / "submission.toml").is_file()
+    return (folder.resolve().parent.parent / SUBMISSION).is_file()
+
+
+def require_run(folder: Path) -> None:
+    """InputError for the folder of an entry's run, which has neither case scores by film nor room for tables."""
+    if in_an_entry(folder):
+        raise _of_an_entry(folder)
+
+
+def _of_an_entry(folder: Path) -> InputError:
+    made = f"`cxrbench submission unpack {folder}` makes the folder of a run of it"
+    return InputError(f"{folder}: an entry for the leaderboard or a part of one; {made}")
 
 
 def too_large(results: Results) -> str:
@@ -119,11 +133,13 @@ def _json(path: Path, model: type[Model], schema: int | None = None, tokens: int
 
 def load_scores(folder: Path) -> pd.DataFrame:
     """The case scores of a run's folder in long form (`scores.COLUMNS`)."""
+    require_run(folder)
     return _read(folder / SCORES, COLUMNS)
 
 
 def load_curves(folder: Path) -> pd.DataFrame:
     """The training curves of a run's folder in long form (`CURVE_COLUMNS`)."""
+    require_run(folder)
     found = _read(folder / CURVES, CURVE_COLUMNS)
     figures = len(found[["owner", "size", "arm", "curve"]].drop_duplicates())
     lines = len(found[["owner", "size", "arm", "curve", "seed", "fold", "loss"]].drop_duplicates())

@@ -16,6 +16,7 @@ from ...benchmark.errors import InputError
 from ...benchmark.registry import Plugin
 from ...benchmark.results.assemble import assemble
 from ...benchmark.results.curve import FoundCurve
+from ...benchmark.results.finished import Harvest
 from ...benchmark.results.rows import DataInfo, Results
 from ...benchmark.runs.job import Cell
 from ...benchmark.runs.plan import Generator, Plan
@@ -101,6 +102,14 @@ def recomputed(subject: Subject, run: EntryRun, protocol: Protocol) -> Results:
     """The results that the cells of a run give, by the code that made them; worths are read from the curve that it has."""
     said = run.results
     curve = None if said.curve is None else FoundCurve(said.curve.curve, said.curve.source)
+    harvest = harvest_of(subject, run, protocol)
+    sizes = None if protocol.films is not None else said.sizes
+    return assemble(harvest.plan, harvest.store, said.command, sizes, curve)
+
+
+def harvest_of(subject: Subject, run: EntryRun, protocol: Protocol) -> Harvest:
+    """The plan of a run and its cells, as a store has them; Refused for a cell of an arm that there is not."""
+    said = run.results
     films = protocol.films if protocol.films is not None else without_films(said.data)
     fit_films = protocol.fit_films if protocol.fit_films is not None else films
     nowhere = Plugin(said.provider.name, said.provider.spec, "", "")
@@ -115,8 +124,7 @@ def recomputed(subject: Subject, run: EntryRun, protocol: Protocol) -> Results:
         device=said.device,
         cells=tuple(_cells(run)),
     )
-    sizes = None if protocol.films is not None else said.sizes
-    return assemble(plan, _EntryStore(subject, run), said.command, sizes, curve)
+    return Harvest(plan, _EntryStore(subject, run))
 
 
 def _cells(run: EntryRun) -> Iterator[Cell]:

@@ -15,7 +15,8 @@ from ...benchmark.cli.options import Json
 from ...benchmark.console_tables import tell
 
 app = typer.Typer(
-    no_args_is_help=True, help="Entries for the leaderboard: new, pack, check, reproduce, rescore, fidelity, convert."
+    no_args_is_help=True,
+    help="Entries for the leaderboard: new, pack, unpack, check, reproduce, rescore, fidelity, convert.",
 )
 
 Dir = Annotated[Path, typer.Option("--dir", help="The folder of entries.")]
@@ -61,6 +62,18 @@ def pack(
     size = sum(path.stat().st_size for path in files)
     tell(f"{folder}: {len(files)} files, {size / 1e6:.2f} MB")
     tell(f"cxrbench submission check {folder}")
+
+
+@app.command()
+def unpack(
+    entry: Annotated[Path, typer.Argument(help="An entry, submissions/NAME, or one of its runs.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the folders of its runs are written.")] = Path("runs"),
+) -> None:
+    """Write the runs of an entry as folders of runs, with tables, figures and report; then compare and report take them."""
+    from ..unpacked import unpack as unpacked
+
+    for page in unpacked(entry, out):
+        tell(f"report {page}")
 
 
 @app.command()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from ..toys.toy_films import chests
@@ -58,6 +59,15 @@ def test_a_dry_run_shows_the_cells_and_does_nothing(tmp_path, home):
     assert "power  one seed allows no claim about the generator (use --seeds 5)" in done.stderr
     assert not any(step["in_store"] for step in plan["steps"])
     assert not (tmp_path / "runs").exists() and not (home / "store" / "records").exists()
+
+
+def test_a_dry_run_says_which_device_is_not_here(tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    done = cxrbench(*TOY, "--dry-run", "--device", "cuda", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "note   a run would stop here: device cuda: this machine has no CUDA device" in done.stderr
+    assert "would stop" not in cxrbench(*TOY, "--dry-run", cwd=tmp_path).stderr
 
 
 @pytest.mark.parametrize(("learnt_from", "code"), [("images/PHLN002.png", 2), ("nonsense", 0)])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from cxrbench.benchmark.contracts.task import Arm, ArmName, Predictions, Slot, Task, Trained
@@ -14,9 +15,12 @@ from cxrbench.benchmark.data.dataset import Dataset
 from cxrbench.benchmark.errors import CxrbenchError
 from cxrbench.benchmark.progress import Progress
 from cxrbench.benchmark.registry import TASKS, Plugin, plugins
+from cxrbench.benchmark.report.comparison import Run, compare
+from cxrbench.benchmark.report.write import write_numbers
 from cxrbench.benchmark.results.assemble import assemble
 from cxrbench.benchmark.results.curve import curve_of, find_curve, keep_curve
-from cxrbench.benchmark.results.folder import write_results
+from cxrbench.benchmark.results.finished import Harvest
+from cxrbench.benchmark.results.folder import load_curves, load_run, load_scores, write_results
 from cxrbench.benchmark.runs import asked, worker
 from cxrbench.benchmark.runs import chains as execution
 from cxrbench.benchmark.runs import request as runner
@@ -30,6 +34,7 @@ from cxrbench.leaderboard.entry import load_entry
 from cxrbench.leaderboard.pack import pack, seal
 from cxrbench.leaderboard.site import build
 from cxrbench.leaderboard.standings import board
+from cxrbench.leaderboard.unpacked import unpack
 
 from . import taken_apart as apart
 from .conftest import OWN_WORDS
@@ -86,6 +91,7 @@ def whole(tmp_path_factory):
         assert [outcome.error for outcome in runner.execute(prepared) if outcome.error] == []
         found = find_curve(prepared.plan, prepared.store)
         results = assemble(prepared.plan, prepared.store, ["cxrbench", "run"], curve=found)
+        write_numbers(folder / "run", Harvest(prepared.plan, prepared.store))
         write_results(folder / "run", results)
         entry = pack(folder / "run", "toy", folder / "submissions", prepared.store, share=True)
         path = entry / "submission.toml"
@@ -169,6 +175,21 @@ def test_the_board_ranks_its_gain_and_reads_its_worth_from_the_curve(whole, monk
         "arm": "synthetic",
         "minus": "placebo_synthetic",
     }
+
+
+def test_unpacked_it_is_the_run_that_was_packed(whole, tmp_path):
+    """The same results and case scores, shared cells too; curves as thin as records have them, none of the provider's."""
+    entry, _ = whole
+    before = {path: path.read_bytes() for path in entry.parent.rglob("*") if path.is_file()}
+    (page,) = unpack(entry, tmp_path)
+    made, run = page.parent, entry.parents[1] / "run"
+    assert page.is_file() and load_run(made) == load_run(run)
+    scores = load_scores(run)
+    pd.testing.assert_frame_equal(load_scores(made), scores, check_exact=True)
+    assert len(scores["arm"].unique()) == 7 and len(scores["seed"].unique()) == 5
+    assert set(load_curves(made)["owner"]) <= {"downstream"}
+    assert compare(Run.open(made), Run.open(run)).rows
+    assert {path: path.read_bytes() for path in entry.parent.rglob("*") if path.is_file()} == before
 
 
 def test_a_gain_that_its_cells_do_not_give_is_refused(whole):

@@ -1,0 +1,40 @@
+"""`cxrbench submission unpack`: the runs of an entry as `cxrbench run` would have written their folders, to be reported
+and compared. Case scores are computed from the entry's predictions where its films are at hand, else they are those that it
+has; its results are its own word (`cxrbench submission check` says whether they follow).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..benchmark.errors import InputError
+from ..benchmark.report.write import write_numbers, write_views
+from .checks import digests
+from .checks.aggregates import harvest_of
+from .checks.subject import Sources, Subject
+from .entry import RUNS, EntryRun, load_entry
+
+
+def unpack(folder: Path, out: Path, sources: Sources | None = None) -> list[Path]:
+    """Write a run's folder for each run of an entry, `out/ENTRY-TASK-DATA-PRESET`, and return their reports.
+
+    `folder`: an entry, or one of its runs. InputError, and nothing is written, where the entry was changed after packing or
+    a task is not installed as it was.
+    """
+    one = folder.resolve()
+    home = one.parent.parent if one.parent.name == RUNS else one
+    subject = Subject(load_entry(home), sources or Sources())
+    if found := list(digests.check(subject)):
+        raise InputError(f"{home.name} is not as it was packed: {found[0]}")
+    chosen = [run for run in subject.entry.runs if one in (home, run.path.resolve())]
+    for run in chosen:
+        if subject.protocol(run) is None:
+            raise InputError(f"{run.path.name}: its task is not installed with this version and these settings")
+    return [_unpacked(subject, run, out / f"{home.name}-{run.path.name}") for run in chosen]
+
+
+def _unpacked(subject: Subject, run: EntryRun, out: Path) -> Path:
+    protocol = subject.protocol(run)
+    assert protocol is not None
+    write_numbers(out, harvest_of(subject, run, protocol))
+    return write_views(out, run.results)
