@@ -462,6 +462,23 @@ def test_shenzhen_films_with_a_mask_alone(tmp_path):
     assert "no folder 'mask' with the lung masks" in said(imported("shenzhen", tmp_path / "set"))
 
 
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["metadata.csv", "images/", "masks/"], "found images, masks, metadata.csv: .*kermany-lungs` or `manifest`"),
+        (["films.csv", "scans/"], "found films.csv, scans: `cxrbench data import manifest`"),
+        ([f"{name}.txt" for name in "abcdefgh"], r"found a.txt, .*f.txt and 2 more$"),
+        ([], "the folder is empty"),
+    ],
+)
+@pytest.mark.parametrize("which", ["kermany", "padchest", "rsna"])
+def test_a_folder_that_is_no_download_is_told_by_what_it_holds(which, names, words, tmp_path):
+    for name in names:
+        (tmp_path / name).mkdir() if name.endswith("/") else (tmp_path / name).touch()
+    with pytest.raises(InputError, match=words):
+        imported(which, tmp_path)
+
+
 def test_kermany_children_are_counted_in_each_part_and_val_trains(tmp_path):
     found = imported("kermany", layouts.kermany(tmp_path / "set"), resolution=24)
     assert column(found, "split") == {

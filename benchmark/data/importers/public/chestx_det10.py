@@ -13,7 +13,7 @@ from typing import Any
 
 from ....errors import InputError
 from ... import splits
-from .files import films_below, find_file, optional_folder
+from .files import films_below, find_file, optional_folder, what_is_in
 from .listing import Count, Listing, PublicBox, PublicFilm, PublicOptions
 
 FILMS = {"train": 3_001, "test": 542}
@@ -43,7 +43,9 @@ def read(source: Path, options: PublicOptions) -> Listing:
             counts.append(Count(f"films in {part}.json", 0, (number,)))
             continue
         if path is None:
-            raise InputError(f"chestx-det10: no {part}.json in {source} or right below it; it comes with the boxes")
+            raise InputError(
+                f"chestx-det10: no {part}.json in {source} or right below it; it comes with the boxes; {what_is_in(source)}"
+            )
         folder = optional_folder(source, (f"{part}_data", part)) or source
         files = films_below("chestx-det10", [folder])
         entries = _entries(path)

@@ -10,6 +10,11 @@ from ...reading.films import is_film
 from ...reading.tables import Table, read_table
 from ..manifest_columns import film_id
 
+SHOWN = 6
+"""Names of a folder in an error."""
+LUNGS = "metadata.csv"
+"""The table of `kermany-lungs`."""
+
 
 def folders(source: Path) -> Iterator[Path]:
     """The folder of a download and those in it: sets come with a folder of their own, or without."""
@@ -31,7 +36,9 @@ def table_of(which: str, source: Path, names: Sequence[str], needed: Sequence[st
     """The table of one of these names with at least the columns `needed`. InputError names the set and what is missing."""
     path = find_file(source, names)
     if path is None:
-        raise InputError(f"{which}: no {' or '.join(names)} in {source} or right below it; it comes with the films")
+        raise InputError(
+            f"{which}: no {' or '.join(names)} in {source} or right below it; it comes with the films; {what_is_in(source)}"
+        )
     return checked_table(which, path, needed)
 
 
@@ -50,8 +57,19 @@ def folder_of(which: str, source: Path, names: Sequence[str]) -> Path:
     """The folder of one of these names, in the download or right below it."""
     found = optional_folder(source, names)
     if found is None:
-        raise InputError(f"{which}: no folder {' or '.join(names)} in {source} or right below it")
+        raise InputError(f"{which}: no folder {' or '.join(names)} in {source} or right below it; {what_is_in(source)}")
     return found
+
+
+def what_is_in(source: Path) -> str:
+    """What a folder holds that is not the expected download, and which command reads it, in words."""
+    names = sorted(path.name for path in source.iterdir())
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    found = f"found {', '.join(names[:SHOWN])}{more}" if names else "the folder is empty"
+    tables = [name for name in names if name.endswith((".csv", ".csv.gz"))]
+    if (source / LUNGS).is_file() and (source / "masks").is_dir():
+        return f"{found}: `cxrbench data import kermany-lungs` or `manifest` reads {LUNGS}"
+    return f"{found}: `cxrbench data import manifest` reads a table of your own" if tables else found
 
 
 def optional_folder(source: Path, names: Sequence[str]) -> Path | None:

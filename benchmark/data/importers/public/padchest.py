@@ -17,7 +17,7 @@ from ...finding_lists import split_lists
 from ...findings import FINDINGS, NO_FINDING, known_finding, word_key
 from ...parts import films_in_words
 from ...reading.tables import is_blank
-from .files import Finder, checked_table, folders
+from .files import Finder, checked_table, folders, what_is_in
 from .listing import Count, Listing, PublicFilm, PublicOptions
 
 FILMS = (160_868, 160_861)
@@ -52,7 +52,9 @@ def read(source: Path, options: PublicOptions) -> Listing:
     """The films of the table; the 14 findings, or with `findings` any of the set's names."""
     path = next((path for folder in folders(source) for path in sorted(folder.glob(_TABLES))), None)
     if path is None:
-        raise InputError(f"padchest: no {_TABLES} in {source} or right below it; it comes with the films")
+        raise InputError(
+            f"padchest: no {_TABLES} in {source} or right below it; it comes with the films; {what_is_in(source)}"
+        )
     table = checked_table("padchest", path, ("ImageID", "PatientID", "Projection", "Labels"))
     finder = Finder([source, source / "images", path.parent])
     lists, _ = split_lists(table.column("Labels"))
