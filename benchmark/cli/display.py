@@ -44,14 +44,23 @@ class _State:
     note: str = ""
     finished: bool = False
 
-    def seconds_left(self, now: float, pace: float = 1.0) -> float | None:
-        """By its own pace once that can be told, else by how long such a step took before, times the pace of this run."""
+    def seconds_left(self, now: float, pace: float = 1.0, like: float | None = None) -> float | None:
+        """By its own pace once that can be told, else by how long such a step took before, times the pace of this run; where
+        none was there before, by what others `like` it take in this run."""
         if self.finished:
             return 0.0
         spent = now - self.started if self.started else 0.0
         if self.started and self.fraction > TOLD:
             return spent * (1 - self.fraction) / self.fraction
-        return None if self.expected is None else max(self.expected * pace - spent, 0.0)
+        expected = like if self.expected is None else self.expected * pace
+        return None if expected is None else max(expected - spent, 0.0)
+
+    def takes(self, now: float) -> float | None:
+        """Seconds in all, of a step that is over or whose pace can be told."""
+        if not self.started:
+            return None
+        spent = (self.ended if self.finished else now) - self.started
+        return spent if self.finished else spent / self.fraction if self.fraction > TOLD else None
 
     def end(self, now: float) -> None:
         """It is over."""
@@ -71,6 +80,31 @@ def pace_of(states: Sequence[_State], now: float) -> float:
     known = [state.expected for state in states if state.expected]
     prior = sum(known) / max(len(known), 1)
     return (spent + prior) / (planned + prior) if planned else 1.0
+
+
+def alike(states: Sequence[_State], now: float) -> list[float | None]:
+    """What steps of which nothing was known take in this run: the mean of those of the same name (timings.json), or else of
+    the same kind and provider at other sizes; None where nothing is told yet or something was known."""
+    by_name: dict[tuple[str, ...], list[float]] = {}
+    unknown = [state for state in states if state.expected is None]
+    for state in unknown:
+        seconds = state.takes(now)
+        for name in _names(state.step) if seconds is not None else ():
+            by_name.setdefault(name, []).append(seconds or 0.0)
+    found: dict[int, float] = {}
+    for state in unknown:
+        same = next((by_name[name] for name in _names(state.step) if name in by_name), None)
+        if same is not None:
+            found[id(state)] = sum(same) / len(same)
+    return [found.get(id(state)) for state in states]
+
+
+def _names(step: Step) -> tuple[tuple[str, ...], ...]:
+    """What a step is remembered by, the narrowest first."""
+    from ..runs.schedule import timing_name
+
+    parts = tuple(timing_name(step).split("/"))
+    return parts, (*parts[:3], step.cell.arm)
 
 
 @dataclass
@@ -110,22 +144,22 @@ class Watcher:
                 state.end(now)
                 state.fraction = 1.0
 
-    def seconds_left(self) -> float | None:
-        """Time left over all steps and jobs; None while a step's duration is unknown."""
+    def left(self) -> tuple[float, bool]:
+        """Time left over all steps and jobs, and whether it is all: not while a step's duration is unknown."""
         now = time.monotonic()
         pace = pace_of(self.states, now)
-        left = [state.seconds_left(now, pace) for state in self.states]
-        if any(value is None for value in left):
-            return None
+        pairs = zip(self.states, alike(self.states, now), strict=True)
+        left = [state.seconds_left(now, pace, like) for state, like in pairs]
         by_step = {id(state): value or 0.0 for state, value in zip(self.states, left, strict=True)}
         longest = max((sum(by_step[id(state)] for state in chain) for chain in self._chains), default=0.0)
-        return max(longest, sum(by_step.values()) / self.prepared.jobs)
+        return max(longest, sum(by_step.values()) / self.prepared.jobs), None not in left
 
     def summary(self) -> str:
         """One line: how many steps are over, and the time left."""
         over = sum(state.finished for state in self.states)
-        left = self.seconds_left()
-        return f"{over}/{len(self.states)} steps · {clock(left) + ' left' if left is not None else 'time left unknown'}"
+        left, all_known = self.left()
+        said = f"{clock(left)} left" if all_known else f"more than {clock(left)} left" if left else "time left unknown"
+        return f"{over}/{len(self.states)} steps · {said}"
 
     @contextmanager
     def showing(self) -> Iterator[None]:
@@ -174,11 +208,11 @@ class Watcher:
                 self.poll()
                 now = time.monotonic()
                 pace = pace_of(self.states, now)
-                for state in self.states:
+                for state, like in zip(self.states, alike(self.states, now), strict=True):
                     if state.started and id(state) not in tasks:
                         tasks[id(state)] = bars.add_task(state.step.label, total=1.0, left="", note="")
                     if id(state) in tasks:
-                        left = state.seconds_left(now, pace)
+                        left = state.seconds_left(now, pace, like)
                         bars.update(
                             tasks[id(state)],
                             completed=1.0 if state.finished else state.fraction,

@@ -36,7 +36,9 @@ def plan_line(prepared: Prepared) -> str:
     if not left:
         return f"plan   {len(plan.cells)} cells in the store, nothing to do"
     expected = prepared.expected_seconds()
-    about = f"about {clock(expected)}" if expected is not None else "no estimate yet"
+    least = prepared.least_seconds()
+    unknown = f"more than {clock(least)}" if least else "no estimate yet"
+    about = unknown if expected is None else f"about {clock(expected)}"
     kept = len(plan.cells) - sum(step.kind == "cell" for step in left)
     stored = f" ({kept} in the store)" if kept > 0 else ""
     return (

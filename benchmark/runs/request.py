@@ -110,17 +110,16 @@ class Prepared:
 
     def expected_seconds(self) -> float | None:
         """Estimated time of what is left, spread over the jobs; None where a step's duration is not known."""
-        expected = self.schedule.expected
-        seconds = [expected[step.key] for step in self.left]
+        known = None not in (self.schedule.expected[step.key] for step in self.left)
+        return self.least_seconds() if known else None
+
+    def least_seconds(self) -> float:
+        """As `expected_seconds`, of the steps whose duration is known."""
+        seconds = {step.key: self.schedule.expected[step.key] or 0.0 for step in self.left}
         longest = max(
-            (
-                sum(expected[step.key] or 0 for step in chain if step.key not in self.done)
-                for chain in self.schedule.chains
-            ),
-            default=0.0,
+            (sum(seconds.get(step.key, 0.0) for step in chain) for chain in self.schedule.chains), default=0.0
         )
-        known = [value for value in seconds if value is not None]
-        return max(longest, sum(known) / self.jobs) if len(known) == len(seconds) else None
+        return max(longest, sum(seconds.values()) / self.jobs)
 
 
 def divided(overrides: Sequence[str]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:

@@ -2,16 +2,61 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from cxrbench.benchmark.cli.display import _State, pace_of
+from cxrbench.benchmark.cli.display import Watcher, _State, alike, pace_of
 
 
 def states(count: int, expected: float | None = 20.0) -> list[_State]:
     step: Any = None
     return [_State(step, expected) for _ in range(count)]
+
+
+def fit(size: str, kind: str = "fit", provider: str = "mine") -> Any:
+    """A step as far as its name goes."""
+    identity = SimpleNamespace(
+        provider=SimpleNamespace(name=provider, label_by=None),
+        task=SimpleNamespace(name="scr_official"),
+        data=SimpleNamespace(name="phantom"),
+        preset="quick",
+        size=size,
+        device="cpu",
+    )
+    return SimpleNamespace(kind=kind, cell=SimpleNamespace(identity=identity, synthetic_key="films", arm="synthetic"))
+
+
+def test_what_nothing_is_known_of_takes_what_its_like_take_in_this_run():
+    plan = [_State(fit(size), None) for size in ("full", "full", "full", "tiny")]
+    plan.append(_State(fit("full", kind="cell"), None))
+    assert alike(plan, 5.0) == [None] * 5
+    for number, seconds in enumerate((30.0, 50.0)):
+        plan[number].started = 100.0 * number + 1.0
+        plan[number].end(100.0 * number + 1.0 + seconds)
+    assert alike(plan, 400.0) == [40.0, 40.0, 40.0, 40.0, None]  # the tiny one by those of the other size
+    plan[3].started, plan[3].fraction = 400.0, 0.5
+    assert alike(plan, 405.0)[2:] == [40.0, 10.0, None]
+    assert plan[2].seconds_left(405.0, 3.0, 40.0) == 40.0  # what this run says has its pace already
+    assert plan[2].seconds_left(405.0) is None
+
+
+def test_what_is_known_is_told_while_something_is_not():
+    step = fit("full")
+    steps = [_State(step, None), _State(step, 60.0), _State(step, 30.0)]
+    watcher = object.__new__(Watcher)
+    watcher.states, watcher._chains, watcher.prepared = (
+        steps,
+        [steps[:2], steps[2:]],
+        cast("Any", SimpleNamespace(jobs=1)),
+    )
+    assert watcher.summary() == "0/3 steps · more than 1:30 left"
+    steps[0].expected = 10.0
+    assert watcher.summary() == "0/3 steps · 1:40 left"
+    for state in steps:
+        state.expected = None
+    assert watcher.summary() == "0/3 steps · time left unknown"
 
 
 def test_before_anything_is_told_steps_take_what_they_took_before():
