@@ -12,7 +12,7 @@ from ..benchmark.report.write import write_numbers, write_views
 from .checks import digests
 from .checks.aggregates import harvest_of
 from .checks.subject import Sources, Subject
-from .entry import RUNS, EntryRun, load_entry
+from .entry import RUNS, SUBMISSION, EntryRun, load_entry
 
 
 def unpack(folder: Path, out: Path, sources: Sources | None = None) -> list[Path]:
@@ -23,11 +23,20 @@ def unpack(folder: Path, out: Path, sources: Sources | None = None) -> list[Path
     """
     one = folder.resolve()
     home = one.parent.parent if one.parent.name == RUNS else one
+    if not (home / SUBMISSION).is_file():
+        raise InputError(
+            f"{folder}: no entry (no {SUBMISSION}); expected submissions/NAME or submissions/NAME/{RUNS}/RUN"
+        )
     subject = Subject(load_entry(home), sources or Sources())
     if found := list(digests.check(subject)):
         raise InputError(f"{home.name} is not as it was packed: {found[0]}")
     chosen = [run for run in subject.entry.runs if one in (home, run.path.resolve())]
+    if not chosen:
+        known = ", ".join(run.path.name for run in subject.entry.runs)
+        raise InputError(f"{folder}: {home.name} has no such run; it has {known or 'none'}")
     for run in chosen:
+        if not run.records:
+            raise InputError(f"{run.path.name}: it has no cell, so that there is nothing to unpack")
         if subject.protocol(run) is None:
             raise InputError(f"{run.path.name}: its task is not installed with this version and these settings")
     return [_unpacked(subject, run, out / f"{home.name}-{run.path.name}") for run in chosen]

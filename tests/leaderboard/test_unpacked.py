@@ -22,6 +22,20 @@ def test_one_run_of_an_entry_can_be_named(entry, sources, tmp_path):
     assert load_run(page.parent).provider.name == "my_gan"
 
 
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ("runs/squares", "my_gan has no such run; it has squares-"),
+        ("../nobody", "nobody: no entry"),
+        ("samples", "samples: no entry"),
+    ],
+)
+def test_what_is_no_run_is_one_line_and_nothing_is_written(part, words, entry, sources, tmp_path):
+    with pytest.raises(InputError, match=words) as raised:
+        unpack(entry / part, tmp_path / "out", sources)
+    assert "\n" not in str(raised.value) and not (tmp_path / "out").exists()
+
+
 def test_without_the_films_case_scores_are_those_that_it_has(entry, sources, without_films, tmp_path):
     with_films, without = (
         load_scores(unpack(entry, tmp_path / name, one)[0].parent)
