@@ -88,9 +88,9 @@ def alike(states: Sequence[_State], now: float) -> list[float | None]:
     by_name: dict[tuple[str, ...], list[float]] = {}
     unknown = [state for state in states if state.expected is None]
     for state in unknown:
-        seconds = state.takes(now)
-        for name in _names(state.step) if seconds is not None else ():
-            by_name.setdefault(name, []).append(seconds or 0.0)
+        if (seconds := state.takes(now)) is not None:
+            for name in _names(state.step):
+                by_name.setdefault(name, []).append(seconds)
     found: dict[int, float] = {}
     for state in unknown:
         same = next((by_name[name] for name in _names(state.step) if name in by_name), None)

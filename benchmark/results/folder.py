@@ -25,7 +25,8 @@ REPORT = "report.html"
 SCORES = "tables/scores.parquet"
 CURVES = "tables/curves.parquet"
 FILMS = "figures/films"
-SUBMISSION = "submission.toml"
+SUBMISSION, PACKED = "submission.toml", "records.jsonl"
+"""What an entry for the leaderboard has, and each of its runs."""
 PLOTS = "tables/plots.json"
 NUMBERS = ("seed", "step", "value")
 MAX_CELLS, MAX_KINDS, MAX_BOXES, MAX_FIGURES, MAX_LINES = 10_000, 32, 4_096, 256, 10_000
@@ -79,8 +80,9 @@ def in_an_entry(folder: Path) -> bool:
 
 
 def require_run(folder: Path) -> None:
-    """InputError for the folder of an entry's run, which has neither case scores by film nor room for tables."""
-    if in_an_entry(folder):
+    """InputError for the folder of an entry's run, as it was packed: without tables, and with no room for any. A run that
+    somebody writes below an entry is a run."""
+    if in_an_entry(folder) and (folder / PACKED).is_file():
         raise _of_an_entry(folder)
 
 

@@ -465,7 +465,6 @@ def test_shenzhen_films_with_a_mask_alone(tmp_path):
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        (["metadata.csv", "images/", "masks/"], "found images, masks, metadata.csv: .*kermany-lungs` or `manifest`"),
         (["films.csv", "scans/"], "found films.csv, scans: `cxrbench data import manifest`"),
         ([f"{name}.txt" for name in "abcdefgh"], r"found a.txt, .*f.txt and 2 more$"),
         ([], "the folder is empty"),
@@ -477,6 +476,15 @@ def test_a_folder_that_is_no_download_is_told_by_what_it_holds(which, names, wor
         (tmp_path / name).mkdir() if name.endswith("/") else (tmp_path / name).touch()
     with pytest.raises(InputError, match=words):
         imported(which, tmp_path)
+
+
+def test_the_films_with_lung_masks_are_another_import(tmp_path):
+    (tmp_path / "metadata.csv").touch()
+    (tmp_path / "masks").mkdir()
+    with pytest.raises(
+        InputError, match=r"kermany: .* has metadata.csv and masks/: `cxrbench data import kermany-lungs`"
+    ):
+        imported("kermany", tmp_path)
 
 
 def test_kermany_children_are_counted_in_each_part_and_val_trains(tmp_path):

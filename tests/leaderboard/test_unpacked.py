@@ -65,3 +65,10 @@ def test_report_and_compare_say_how_a_run_is_made_of_an_entry(words, part, entry
         assert isinstance(said.exception, InputError)
         assert f"`cxrbench submission unpack {folder}`" in str(said.exception)
     assert sorted(entry.rglob("*")) == before
+
+
+def test_a_run_that_is_written_below_an_entry_is_a_run(entry, sources):
+    """As by `cxrbench run` in the folder of an entry: nothing that was trained is refused a report at its end."""
+    (page,) = unpack(entry, entry / "runs", sources)
+    assert page.is_file() and len(load_scores(page.parent))
+    assert runner.invoke(app, ["report", str(page.parent)]).exit_code == 0

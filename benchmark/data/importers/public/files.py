@@ -12,8 +12,6 @@ from ..manifest_columns import film_id
 
 SHOWN = 6
 """Names of a folder in an error."""
-LUNGS = "metadata.csv"
-"""The table of `kermany-lungs`."""
 
 
 def folders(source: Path) -> Iterator[Path]:
@@ -67,8 +65,6 @@ def what_is_in(source: Path) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     found = f"found {', '.join(names[:SHOWN])}{more}" if names else "the folder is empty"
     tables = [name for name in names if name.endswith((".csv", ".csv.gz"))]
-    if (source / LUNGS).is_file() and (source / "masks").is_dir():
-        return f"{found}: `cxrbench data import kermany-lungs` or `manifest` reads {LUNGS}"
     return f"{found}: `cxrbench data import manifest` reads a table of your own" if tables else found
 
 

@@ -36,6 +36,8 @@ _ILL = re.compile(r"person(\d+)_(bacteria|virus)_\d+")
 
 def read(source: Path, options: PublicOptions) -> Listing:
     """All films, with the official split."""
+    if (source / "metadata.csv").is_file() and (source / "masks").is_dir():
+        raise InputError(f"{NAME}: {source} has metadata.csv and masks/: `cxrbench data import kermany-lungs` reads it")
     root = next((place for place in folders(source) if (place / "train").is_dir()), source)
     folder_of(NAME, root, ("train",))
     folder_of(NAME, root, ("test",))
