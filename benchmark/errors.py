@@ -64,7 +64,9 @@ def one_line(text: object, most: int = MOST_CHARACTERS) -> str:
 
 def raised(error: Exception) -> str:
     """What code that is not ours raised, as one line: the error, the file and line, and what to do where that is known."""
+    from .extras import cure_for
+
     where = traceback.extract_tb(error.__traceback__)[-1]
     writes = isinstance(error, ValueError) and "read-only" in str(error)
-    cure = "; a training set is read-only: change a copy, as np.array(train.images)" if writes else ""
+    cure = "; a training set is read-only: change a copy, as np.array(train.images)" if writes else cure_for(error)
     return f"{type(error).__name__}: {one_line(error)}{cure} ({Path(where.filename).name} line {where.lineno})"

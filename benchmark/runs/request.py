@@ -16,6 +16,7 @@ from ..data.catalogue import find_dataset
 from ..data.dataset import Annotation, Dataset
 from ..disk import free
 from ..errors import CxrbenchError, InputError, unknown
+from ..extras import check_packages
 from ..home import home
 from ..progress import Progress
 from ..registry import TASKS, Plugin, find_provider, find_task, plugins
@@ -239,7 +240,10 @@ def prepare(request: Request, progress: Progress | None = None, *, made_now: boo
         if not made_now:
             require_kept(plan, store)
     further = tuple(further_set(plan.task, data, one, progress) for one in request.also_test)
-    return replace(prepared_plan(request, plan, store), further=further)
+    prepared = replace(prepared_plan(request, plan, store), further=further)
+    if any(step.cell.identity.provider is not None for step in prepared.left):
+        check_packages(provider_plugin.source(), f"provider {provider_plugin.name}")
+    return prepared
 
 
 def check_groups(columns: Sequence[str], data: Dataset) -> None:
