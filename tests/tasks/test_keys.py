@@ -139,7 +139,7 @@ SILENT = (
         "benchmark/metrics/precision.py",
     ),
     *("benchmark/bounds.py", "benchmark/console_tables.py", "benchmark/disk.py", "benchmark/processes.py", *NO_NUMBERS),
-    *("benchmark/fork_server.py", "benchmark/large_pages.py"),
+    *("benchmark/extras.py", "benchmark/fork_server.py", "benchmark/large_pages.py"),
     *("benchmark/papers.py", "benchmark/paper_tables.py", "benchmark/presets.py"),
 )
 """Rooms and modules that move no key. Films that are drawn or imported have a digest of their own in every key, a provider
