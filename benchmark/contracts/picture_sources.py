@@ -12,9 +12,10 @@ import numpy as np
 
 from ..data.findings import NO_FINDING, known_finding, word_key
 from ..data.reading.films import Film, read_film
-from ..data.reading.grey import luminance
+from ..data.reading.grey import COLOURED, coloured, luminance
 from ..data.reading.mask_files import MaskArray
 from ..data.reading.names import one_spelling
+from ..data.remarks import Remark
 from ..errors import ProviderError
 from .picture_arrays import numbers_of, read_arrays
 from .picture_folders import IMAGES, check_same_names, film_files, is_masks
@@ -151,16 +152,25 @@ def _of_arrays(root: Path) -> Pictures:
 
     def read(row: int) -> Film:
         film = np.asarray(arrays.films[row])
+        remarks: tuple[Remark, ...] = ()
         if film.ndim == 3:
             film = np.moveaxis(film, 0, -1) if arrays.channels_first else film
+            remarks = (Remark(COLOURED, places[row]),) if film.shape[-1] > 1 and _coloured(film, arrays.white) else ()
             film = film[..., 0] if film.shape[-1] == 1 else _grey(film)
         if film.dtype.kind == "f":
-            return Film(np.clip(film, 0, 1).astype(np.float32))
-        return Film(film.astype(np.float32) / np.float32(arrays.white))
+            return Film(np.clip(film, 0, 1).astype(np.float32), remarks=remarks)
+        return Film(film.astype(np.float32) / np.float32(arrays.white), remarks=remarks)
 
     places = [f"{root} film {number}" for number in range(len(ids))]
     masks = {name: [MaskArray(path, one) for one in of_films] for name, (path, of_films) in arrays.masks.items()}
     return Pictures(ids, places, ids, read, arrays.classes, arrays.remarks, masks, arrays.taken)
+
+
+def _coloured(film: np.ndarray, white: float) -> bool:
+    """`coloured`, of floats by their part of 255."""
+    if film.dtype.kind == "f":
+        return coloured(np.rint(np.clip(film, 0, 1) * 255).astype(np.uint8))
+    return coloured(film, 16 if white > 255 else 8)
 
 
 def _grey(colours: np.ndarray) -> np.ndarray:

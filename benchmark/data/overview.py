@@ -57,7 +57,9 @@ def _masks(films: Dataset) -> list[tuple[str, str]]:
         empty = int((covered == 0).sum())
         said = f"covers {100 * covered.mean():.1f} % ({100 * covered.min():.1f} to {100 * covered.max():.1f} %)"
         said += f", empty in {empty} films" if empty else ""
-        said += ": is the mask inside out?" if covered.mean() > MUCH else ""
+        much = [str(films.ids[row]) for row in np.flatnonzero(covered > MUCH)]
+        first = f" in {len(much)} of {len(films)} films (the first: {much[0]})" if 0 < len(much) < len(films) else ""
+        said += f", more than {100 * MUCH:.0f} %{first}: is the mask inside out?" if much else ""
         lines.append((organ, said))
         with np.errstate(invalid="ignore"):
             centres[organ] = (masks.sum(axis=1) @ columns) / masks.sum(axis=(1, 2))

@@ -100,3 +100,11 @@ def test_masks_inside_out_and_swapped_sides_are_questions():
     lines = dict(overview(films(random(2), masks, ("left_lung", "right_lung"))))
     assert lines["left_lung"].endswith("is the mask inside out?")
     assert lines["orientation"].endswith("in 0 of 2 films: are sides or films swapped?")
+
+
+def test_a_mask_inside_out_among_others_is_counted_and_named():
+    masks = np.zeros((3, 64, 64), dtype=np.uint8)
+    masks[:, 16:48, 16:48] = 1
+    masks[1] ^= 1
+    said = dict(overview(films(random(3), masks, ("lungs",))))["lungs"]
+    assert ", more than 60 % in 1 of 3 films (the first: " in said and said.endswith("is the mask inside out?")

@@ -55,6 +55,21 @@ def write(folder: Path, arrays: np.ndarray, name: str = "f{}.png") -> None:
         Image.fromarray(values).save(path)
 
 
+def test_films_in_colours_are_said_in_files_and_in_arrays(tmp_path):
+    train = films()
+    colours = np.stack([train.images, train.images // 2, 255 - train.images], axis=-1)
+    grey = np.repeat(train.images[..., None], 3, axis=-1)
+    write(tmp_path / "files" / "images", [*grey[:3], colours[3]])
+    (tmp_path / "arrays").mkdir()
+    np.savez(tmp_path / "arrays" / "samples.npz", arr_0=np.stack([*grey[:3], colours[3]]))
+    (tmp_path / "floats").mkdir()
+    np.save(tmp_path / "floats" / "films.npy", np.stack([*grey[:3], colours[3]]).astype(np.float32) / 255)
+    said = "1 film in colours, made grey by luminance: is it an overlay or a screenshot? ("
+    for name in ("files", "arrays", "floats"):
+        remarks = read_pictures(tmp_path / name, train).info.remarks
+        assert sum(one.startswith(said) for one in remarks) == 1, name
+
+
 def refused(folder: Path, train: Dataset) -> str:
     with pytest.raises(ProviderError) as caught:
         read_pictures(folder, train)

@@ -188,6 +188,27 @@ def test_12_bits_that_a_tiff_names_are_white_at_4095(tmp_path):
     np.testing.assert_allclose(read_film(path).pixels, values / 4095, atol=1e-6)
 
 
+COLOURED = "in colours, made grey by luminance: is it an overlay or a screenshot?"
+
+
+def test_colours_are_said_and_greys_in_three_channels_are_not(tmp_path):
+    """One coloured stroke is enough; what JPEG makes of greys is none."""
+    Image.fromarray(np.dstack([GREY, GREY // 2, 255 - GREY])).save(tmp_path / "a.png")
+    grey = np.dstack([GREY] * 3)
+    drawn = grey.copy()
+    drawn[3, 5:9] = (255, 0, 0)
+    Image.fromarray(drawn).save(tmp_path / "b.png")
+    Image.fromarray(drawn).quantize(64).save(tmp_path / "c.png")
+    put(tmp_path / "d.png", png(drawn.astype(np.uint16) * 257, 2))
+    for name in "abcd":
+        assert said(tmp_path / f"{name}.png") == [COLOURED]
+    Image.fromarray(grey).save(tmp_path / "e.png")
+    Image.fromarray(grey).save(tmp_path / "f.jpg", quality=40)
+    Image.fromarray(GREY).convert("P").save(tmp_path / "g.png")
+    put(tmp_path / "h.png", png(grey.astype(np.uint16) * 257, 2))
+    assert [said(tmp_path / name) for name in ("e.png", "f.jpg", "g.png", "h.png")] == [[]] * 4
+
+
 def test_transparent_parts_are_said_and_their_colours_taken(tmp_path):
     opaque = np.dstack([GREY, np.full_like(GREY, 255)])
     Image.fromarray(opaque).save(tmp_path / "a.png")

@@ -195,11 +195,49 @@ def test_a_file_of_0_and_1_among_files_of_0_and_255_is_named(tmp_path):
 
 
 def test_probabilities_are_cut_at_half_and_that_is_said(tmp_path):
-    soft = np.tile(np.arange(256, dtype=np.uint8), (16, 1))
+    ramp = np.arange(256, dtype=np.uint8)
+    soft = np.tile(np.concatenate([ramp[:1].repeat(300), ramp, ramp[-1:].repeat(100)]), (16, 1))
     Image.fromarray(soft).save(tmp_path / "a.png")
     reader = MaskReader([{"heart": tmp_path / "a.png"}], ["heart"], ways)
     np.testing.assert_array_equal(reader.read(0, soft.shape)[0], soft >= 128)
     assert reader.said() == ("masks: greys from 0 to 255, inside from 128, one file an organ",)
+
+
+def test_a_film_in_the_place_of_a_mask_is_refused_by_name(tmp_path):
+    """Among masks too, so that one wrong file is found; the first few do not have it."""
+    for number in range(9):
+        Image.fromarray(square_mask().astype(np.uint8) * 255).save(tmp_path / f"{number}.png")
+    film = np.random.default_rng(0).normal(120, 40, (16, 16)).clip(0, 255).astype(np.uint8)
+    Image.fromarray(np.kron(film, np.ones((4, 4), np.uint8))).save(tmp_path / "1.png")
+    reader = MaskReader([{"lungs": tmp_path / f"{number}.png"} for number in range(9)], ["lungs"], ways)
+    reader.read(0, square_mask().shape)
+    with pytest.raises(InputError, match=r"masks of lungs: .*1.png has \d+ grey levels, \d+ % of its pixels between"):
+        reader.read(1, square_mask().shape)
+
+
+def test_a_blurred_mask_is_none_the_less_a_mask(tmp_path):
+    blurred = Image.fromarray(square_mask(64).astype(np.uint8) * 255).resize((16, 16)).resize((64, 64), Image.BILINEAR)
+    assert len(np.unique(np.asarray(blurred))) > 32
+    blurred.save(tmp_path / "a.jpg", quality=30)
+    reader = MaskReader([{"lungs": tmp_path / "a.jpg"}], ["lungs"], ways)
+    agree = reader.read(0, (64, 64))[0] == square_mask(64)
+    assert agree.mean() > 0.95
+
+
+def test_masks_inside_out_are_counted_film_by_film(tmp_path):
+    """Also of films that are not square, which are padded with black."""
+    mask = np.zeros((40, 64), dtype=np.uint8)
+    mask[10:30, 10:50] = 255
+    for number in range(4):
+        Image.fromarray(mask if number < 2 else 255 - mask).save(tmp_path / f"m{number}.png")
+        film = np.full((40, 64), 90 + number, dtype=np.uint8)
+        film[0] = 255
+        Image.fromarray(film).save(tmp_path / f"f{number}.png")
+    lines = ["path,mask_lungs", *(f"f{number}.png,m{number}.png" for number in range(4))]
+    (tmp_path / "films.csv").write_text("\n".join(lines))
+    remarks = import_manifest(tmp_path / "films.csv", 64).info.remarks
+    said = "2 films with the mask of lungs all around the border: is it inside out? (the first: "
+    assert f"{said}{tmp_path}/m2.png)" in remarks
 
 
 def shared(folder: Path, values: list[int], organs: tuple[str, ...] = ORGANS) -> MaskReader:

@@ -10,7 +10,7 @@ import numpy as np
 from ... import exact
 from ...errors import InputError
 from .dicom_values import element, loose_numbers, numbers, word
-from .grey import luminance, unused_range, white_too_low
+from .grey import COLOURED, coloured, luminance, unused_range, white_too_low
 
 SHOWN = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 """Photometric interpretations that are read."""
@@ -93,7 +93,8 @@ def shown_colour(raw: np.ndarray, data: Any, white: float | None) -> tuple[np.nd
     lowest, highest = float(grey.min()), float(grey.max())
     _check_below(highest, top, white)
     unused = unused_range(lowest, highest, 0, top)
-    return np.divide(grey, np.float32(top), dtype=np.float32), [*said, unused] if unused else said
+    said = [*said, *([COLOURED] if coloured(colours, bits) else []), *([unused] if unused else [])]
+    return np.divide(grey, np.float32(top), dtype=np.float32), said
 
 
 def _used_bits(raw: np.ndarray, data: Any) -> tuple[np.ndarray, list[str]]:

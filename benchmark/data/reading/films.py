@@ -17,7 +17,7 @@ from ..remarks import Remark
 from ..resize import resample, resize_masks
 from .dicom import dicom_size, is_dicom, may_be_dicom, read_dicom
 from .grey import Film as Film
-from .grey import luminance, oblong_pixels, unused_range, white_too_low
+from .grey import COLOURED, luminance, oblong_pixels, unused_range, white_too_low
 from .quiet import one_line, quiet
 from .rasters import BEGINNINGS, Raster, UnknownFormat, formats, open_raster, read_bytes
 
@@ -87,6 +87,8 @@ def _film_of(raster: Raster, white: float | None) -> Film:
     if ratio is not None:
         remarks.append(Remark(oblong_pixels(ratio, "by the file's density"), where))
     values, top = _stored(raster, white)
+    if raster.coloured():
+        remarks.append(Remark(COLOURED, where))
     if values.dtype.kind == "f":
         values, said = _inside(values, top, raster.path)
         remarks += [Remark(said, where)] if said else []

@@ -12,7 +12,11 @@ from .views import FRONTAL
 MOST_PIXELS = 2 * 89_478_485
 """A file that claims more is refused before it fills the memory (Pillow's limit)."""
 
+COLOURED = "in colours, made grey by luminance: is it an overlay or a screenshot?"
+"""What to say of a film whose channels differ."""
+
 _DEPTHS = (8, 10, 12, 14, 15)  # bits that detectors and programs have, kept in files of more
+_TINT = 16  # parts of 255: lossy compression moves the channels of a grey film apart by a few
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,15 @@ def luminance(colours: np.ndarray) -> np.ndarray:
     """
     red, green, blue = (colours[..., band].astype(np.uint32) for band in range(3))
     return ((red * 19595 + green * 38470 + blue * 7471 + 32768) >> 16).astype(colours.dtype)
+
+
+def coloured(colours: np.ndarray, bits: int = 8) -> bool:
+    """Whether red, green and blue (H, W, 3 or more; whole numbers of `bits`) differ anywhere by more than compression
+    makes of grey: one coloured arrow is an overlay."""
+    most, least = colours[..., 0], colours[..., 0]
+    for band in (1, 2):
+        most, least = np.maximum(most, colours[..., band]), np.minimum(least, colours[..., band])
+    return int((most - least).max()) * 255 > _TINT * (2**bits - 1)
 
 
 def unused_range(lowest: float, highest: float, low: float, top: float) -> str | None:

@@ -22,6 +22,7 @@ KINDS = ("labels", "bits", "colours")
 _SOFT = 16  # a set with more values than this holds probabilities or jpeg's greys, not labels
 _DEEP = 128  # so large a value is of masks with a depth of 8 bits or more
 _MIDDLE = 0.2  # of the pixels that are not 0, so many may lie half-way where greys lie near two ends
+_LEVELS, _BETWEEN = 32, 0.5  # a file of more levels, and so many pixels far from both ends, is a film
 _FAR = 96  # a pixel further than this from every colour that was named, in a channel, has another colour
 _MOST_FAR = 0.01  # so many of a file's pixels may be so, as jpeg makes them at edges
 
@@ -177,6 +178,21 @@ def inside_of(survey: Survey, what: str, ways: Ways, organ: str) -> Inside:
         f"{what} have the values {_listed(values)} ({survey.example.get(inside[0], '')}): expected 0 outside and one value "
         f"inside; {ways(f'labels:{organ}={top}')}"
     )
+
+
+def refuse_film(mask: MaskFile, what: str) -> None:
+    """InputError for a film in the place of a mask of one organ. Smoothed, soft and compressed masks have many levels too,
+    and most pixels near the two ends; a film has most of its own between them."""
+    if mask.coloured:
+        return
+    values, numbers = mask.counts
+    top = int(values[-1])
+    between = numbers[(8 * values > top) & (8 * values < 7 * top)].sum()
+    if len(values) > _LEVELS and between > _BETWEEN * numbers.sum():
+        raise InputError(
+            f"{what}: {mask.path} has {len(values)} grey levels, {100 * between / numbers.sum():.0f} % of its pixels between "
+            "dark and bright, as a film: expected 0 outside and one value inside; is it the folder of the films?"
+        )
 
 
 def shared_rule(survey: Survey, organs: Sequence[str], what: str, ways: Ways) -> Declared | Inside:

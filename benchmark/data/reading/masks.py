@@ -16,10 +16,11 @@ from ..dataset import MAX_ORGANS
 from ..remarks import Remark
 from ..resize import resample
 from .mask_files import MaskArray, MaskFile, Wanted, read_mask_file
-from .mask_kinds import Declared, Inside, Survey, Ways, checked, inside_of, labelled, shared_rule
+from .mask_kinds import Declared, Inside, Survey, Ways, checked, inside_of, labelled, refuse_film, shared_rule
 
 SHARED = ""
 """In place of an organ: the one file that all organs share."""
+_AROUND = 0.5  # of the border's pixels; an organ cut off by a tight film covers less
 _FIRST = 4  # so many films give the first rule
 
 
@@ -53,19 +54,20 @@ class MaskReader:
         remarks: list[Remark] = []
         for part, file in self.files[film].items():
             rule = self._rules[part]
-            mask = read_mask_file(file, self._wanted(part))
+            mask = self._mask(part, file)
             self._surveys[part].add(mask)
             if isinstance(rule, Declared):
                 mask = checked(mask, rule, self.ways)
             said, place = mask.remarks, mask.path
             if mask.values.shape != shape:
                 said += (Remark("with masks of another size and the same aspect, scaled to the film's", str(place)),)
-            remarks += [one for one in said if one.text not in {other.text for other in remarks}]
             for bit, organ in enumerate(self.organs):
                 if part in (SHARED, organ):
                     flags = _flags(mask, rule, organ)
                     if flags is not None:
+                        said += (Remark(inside_out(organ), str(place)),) if _around(flags) else ()
                         bits |= _fitted(flags, shape, place).astype(np.uint8) << np.uint8(bit)
+            remarks += [one for one in said if one.text not in {other.text for other in remarks}]
         return bits, tuple(remarks)
 
     def settled(self) -> bool:
@@ -113,8 +115,15 @@ class MaskReader:
     def _survey(self, part: str, files: Sequence[Path | MaskArray]) -> Survey:
         survey = Survey()
         for file in files:
-            survey.add(read_mask_file(file, self._wanted(part)))
+            survey.add(self._mask(part, file))
         return survey
+
+    def _mask(self, part: str, file: Path | MaskArray) -> MaskFile:
+        """A file's values. InputError for a film where the mask of one organ belongs."""
+        mask = read_mask_file(file, self._wanted(part))
+        if self._wanted(part) is Wanted.SHOWN:
+            refuse_film(mask, f"{self.where} of {part}" if part else self.where)
+        return mask
 
     def _decide(self, part: str, survey: Survey) -> Declared | Inside:
         if part == SHARED:
@@ -142,6 +151,17 @@ def _flags(mask: MaskFile, rule: Declared | Inside, organ: str) -> np.ndarray | 
         return None if mask.coloured else rule.flags(mask.values)
     value = rule.organs.get(organ)
     return None if value is None else labelled(mask, value, rule)
+
+
+def inside_out(organ: str) -> str:
+    """What to say of a mask that is set around its film."""
+    return f"with the mask of {organ} all around the border: is it inside out?"
+
+
+def _around(flags: np.ndarray) -> bool:
+    """Whether a mask reaches every border of its film and covers most of them, as the background does."""
+    borders = (flags[0], flags[-1], flags[:, 0], flags[:, -1])
+    return all(border.any() for border in borders) and bool(np.concatenate(borders).mean() > _AROUND)
 
 
 def _fitted(flags: np.ndarray, shape: tuple[int, int], file: Path) -> np.ndarray:

@@ -16,6 +16,7 @@ import numpy as np
 from ...errors import InputError
 from ..remarks import Remark
 from .deep import decode_deep
+from .grey import coloured
 from .quiet import one_line, quiet
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
@@ -114,6 +115,13 @@ class Raster:
             if colours.shape == seen.shape and (np.abs((colours >> 8).astype(np.int16) - seen) <= rounded).all():
                 return colours  # two decoders agree, as far as one sees
         raise InputError(f"{self.path} has colours of 16 bits in a form that is not read; write it again as PNG")
+
+    def coloured(self) -> bool:
+        """Whether its colours are others than greys, as far as 8 bits show it."""
+        if self.image.mode in ("1", "L", "LA", "La", "F") or self.image.mode.startswith("I"):
+            return False
+        image = self.image if self.image.mode in ("RGB", "RGBA") else self.image.convert("RGB")
+        return coloured(np.asarray(image))
 
     def seen_through(self) -> bool:
         """Whether any pixel is transparent, in part or whole."""
