@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -103,6 +104,15 @@ def _of_folder(
     if root == folder:
         return per_film, [], list(named.values())
     others = sorted(path.name for path in root.iterdir() if path.is_dir() and path not in named.values())
+    lacking = [organ for organ in organs if organ not in named]
+    meant = [name for name in others if body_part(name) or difflib.get_close_matches(name.lower(), lacking)]
+    if unread := [name for name in meant if film_files(root / name)] if lacking else []:
+        both = any("lung" in name.lower() for name in unread) and {"left_lung", "right_lung"} <= set(lacking)
+        raise ProviderError(
+            f"{root}: {', '.join(f'{name}/' for name in unread)} is of no organ of the training set, which has "
+            f"{', '.join(organs)}: name it after {' or '.join(lacking)}, or move it away"
+            f"{f'; {BOTH_LUNGS}' if both else ''}"
+        )
     remarks = [f"{root.name}/{name} is of no organ of the training set ({', '.join(organs)})" for name in others]
     remarks += [f"{root.name}/{path.name} is {organ}" for organ, path in named.items() if path.name != organ]
     return per_film, remarks, [root]

@@ -13,6 +13,7 @@ from ..contracts.label_by import LabelBy
 from ..contracts.task import ArmName, Slot, Task
 from ..data.copies import originals
 from ..data.dataset import Dataset
+from ..data.sizes import FULL, film_count
 from ..errors import InputError, unknown
 from ..registry import Plugin
 from ..settings import keyed, plain
@@ -102,7 +103,7 @@ def make_plan(
     `data` has a few of it. A smoke run has the first fold alone and no placebos. InputError when the dataset cannot carry
     the task, when no cell is left, and for ratios without a headline."""
     task = task.settled(phantom=data.info.phantom)
-    task.check(data)
+    check_films(task, data)
     if task.validates_on_synthetic and label_by is LabelBy.TEACHER:
         raise InputError(
             f"{task.name}: its REAL model is stopped by synthetic films, which it would have to annotate first: give a "
@@ -119,7 +120,7 @@ def make_plan(
         rest=said.takes_rest,
     )
     common = _common(task, task_plugin, data, fit_data, preset, device)
-    every, notes = _of_sizes(task.slots(data), sizes), said.from_scratch
+    every, notes = _of_sizes(task, data, sizes), said.from_scratch
     if said.takes_rest:
         every, control = sizes_with_rest(provider.name, task, data, every)
         notes = (control, *notes)
@@ -156,11 +157,32 @@ def make_plan(
     )
 
 
-def _of_sizes(slots: Sequence[Slot], sizes: Sequence[str]) -> list[Slot]:
-    """The slots of some sizes, all where none is named; InputError for a size that the task does not have."""
-    known = dict.fromkeys(slot.size for slot in slots)
+def check_films(task: Task, data: Dataset) -> None:
+    """`Task.check`; where the films have no split or fold, which an import can draw, the error says how."""
+    try:
+        task.check(data)
+    except InputError as error:
+        drawn = {"split": "patients:0.5", "fold": "patients:3"}
+        lacks = next((one for one in drawn if one not in data.cases and f"no column '{one}'" in str(error)), None)
+        if lacks is None:
+            raise
+        alone = data.cases["patient"].astype(str).is_unique
+        who = " (and --patient-from id, where every film is of another person)" if alone else ""
+        raise InputError(f"{error}; import the films again with --{lacks} {drawn[lacks]} --force added{who}") from None
+
+
+def _of_sizes(task: Task, data: Dataset, sizes: Sequence[str]) -> list[Slot]:
+    """The slots of some sizes, all where none is named; InputError for a size that the task does not have on these films."""
+    slots = task.slots(data)
+    known = {slot.size: slot for slot in slots}
     for size in sizes:
         if size not in known:
+            count = film_count(size)
+            most = (
+                0 if count is None or FULL not in known else len(set(originals(task.training_set(data, known[FULL]))))
+            )
+            if count is not None and most and count >= most:
+                raise InputError(f"--sizes {size}: {size} needs more than {size} training films, there are {most}")
             raise unknown("size", size, known)
     return [slot for slot in slots if not sizes or slot.size in sizes]
 
@@ -180,7 +202,7 @@ def make_curve_plan(
     """Plan the placebos of a learning curve: sizes x arms x folds x seeds. InputError for films that cannot carry the task,
     and for a size that they do not have."""
     task = task.settled(phantom=data.info.phantom)
-    task.check(data)
+    check_films(task, data)
     common = _common(task, task_plugin, data, fit_data, preset, device)
     folds = list(dict.fromkeys(slot.fold for slot in task.slots(data)))
     slots = [Slot(fold, size, arm) for size in sizes for arm in arms for fold in folds]

@@ -29,7 +29,7 @@ from .few_films import few_films, few_rows
 from .further import Further, further_set
 from .job import Step
 from .lock import working
-from .plan import Plan, make_curve_plan, make_plan
+from .plan import Plan, check_films, make_curve_plan, make_plan
 from .schedule import Schedule
 from .smoke import FILMS, STEPS, smoke_of
 from .store import Store
@@ -266,7 +266,7 @@ def prepare_curve(request: CurveRequest, progress: Progress | None = None) -> Pr
     task = chosen_task(request, task_plugin, task_pairs)
     name, settings = request.data or task.default_data, task.settings
     data = find_dataset(name, settings.resolution, progress, verify=request.verify)
-    task.check(data)
+    check_films(task, data)
     known = tuple(task.curve_sizes(data))
     if len(known) < 2 and not request.sizes:
         raise InputError(

@@ -20,7 +20,7 @@ from ..progress import Progress
 from ..registry import TASKS, Plugin, find_task, plugins
 from ..settings import keyed, parse_pairs
 from .examine import task_class
-from .plan import Plan, make_curve_plan
+from .plan import Plan, check_films, make_curve_plan
 from .request import Common, Prepared, check_counts, chosen_task, divided, prepared_plan, resolve_device
 from .store import Store
 
@@ -124,7 +124,7 @@ def _label(chosen: Pairs) -> str:
 def _planned(request: ModelsRequest, plugin: Plugin, task: Task, progress: Progress | None) -> Plan:
     name, settings = request.data or task.default_data, task.settings
     data = find_dataset(name, settings.resolution, progress, verify=request.verify)
-    task.check(data)
+    check_films(task, data)
     known = list(dict.fromkeys(slot.size for slot in task.slots(data) if slot.arm is ArmName.REAL))
     sizes = list(request.sizes or ([FULL] if FULL in known else known[:1]))
     for size in sizes:

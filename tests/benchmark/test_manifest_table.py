@@ -69,7 +69,7 @@ def test_a_table_with_semicolons_windows_paths_and_old_letters_is_read(films):
     other.write_bytes("path;patient\r\nimages\\a.png;Müller\r\nimages\\b.png;2\r\n".encode("cp1252"))
     read = _read(other)
     assert read.digest == plain.digest
-    assert plain.info.remarks == ()
+    assert plain.info.remarks == ("no split yet: a run needs one; import again with --split patients:0.5 --force",)
     for words in ("semicolons", "Windows-1252", "2 paths with backslashes read as folders"):
         assert words in _said(read)
 
@@ -138,6 +138,65 @@ def test_without_a_patient_every_film_is_a_person_and_that_is_said(films):
     assert "no column 'patient': every film counts as a person of its own" in _said(
         _read(_table(films, "path", "images/a.png"))
     )
+
+
+UNSPLIT = "no split yet: a run needs one; import again with"
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "options", "said"),
+    [
+        ("path", "", {}, "--split patients:0.5 --patient-from id --force"),
+        ("path,patient", ",1", {}, "--split patients:0.5 --force"),
+        ("path", "", {"patient_from": "id"}, "--split patients:0.5 --force"),
+        ("path,Patient ID", ",1", {}, "--columns 'patient=Patient ID' --split patients:0.5 --force"),
+        ("path,subset,pid", ",train,1", {}, "--columns 'split=subset,patient=pid' --force"),
+    ],
+)
+def test_an_import_without_a_split_ends_with_the_options_that_make_one(films, header, line, options, said):
+    """With them, and what was given, the set has one at once."""
+    table = _table(films, header, *(f"images/{name}.png{line.replace('1', name)}" for name in "abcde"))
+    assert _read(table, **options).info.remarks[-1] == f"{UNSPLIT} {said}"
+    more = {} if "--split" not in said else {"split": "patients:0.5"}
+    more |= {"patient_from": "id"} if "--patient-from" in said else {}
+    columns = dict(one.split("=") for one in said.split("'")[1].split(",")) if "'" in said else {}
+    again = _read(table, **options, **more, columns=columns)
+    assert "split" in again.cases and UNSPLIT not in _said(again)
+
+
+def test_a_film_that_is_absent_is_said_before_a_split_is_drawn(films):
+    assert "a file is missing" in _error(_table(films, "path,patient", "images/z.png,1"), split="patients:0.5")
+
+
+def test_masks_that_are_absent_are_counted_with_the_lines_to_leave_out(films):
+    _film(films / "masks" / "a.png", np.eye(SIDE, dtype=np.uint8) * 255)
+    path = _table(films, "path", *(f"images/{name}.png" for name in "abc"))
+    assert _error(path, masks=("lungs=masks/{stem}.png",)) == (
+        f"manifest: masks of 2 of 3 films are missing, the first {films}/masks/b.png; put them there, or leave the lines of "
+        "these films (lines 3 and 4) out of the table"
+    )
+
+
+@pytest.mark.parametrize("template", ["{stem}.png", "{name}", "{id}.png"])
+def test_a_template_of_masks_has_the_names_of_the_films_files(films, template):
+    for name in "ab":
+        _film(films / "masks" / f"{name}.png", np.eye(SIDE, dtype=np.uint8) * 255)
+    path = _table(films, "path,id", "images/a.png,a", "images/b.png,b")
+    assert _read(path, masks=(f"lungs=masks/{template}",)).masks.any()
+
+
+def test_a_column_called_stem_is_not_overruled_by_the_films_name(films):
+    _film(films / "masks" / "x.png", np.eye(SIDE, dtype=np.uint8) * 255)
+    assert _read(_table(films, "path,stem", "images/a.png,x"), masks=("lungs=masks/{stem}.png",)).masks.any()
+
+
+def test_an_organ_of_an_unusual_name_is_said_with_the_usual_one(films):
+    _film(films / "masks" / "a.png", np.eye(SIDE, dtype=np.uint8) * 255)
+    path = _table(films, "path", "images/a.png")
+    for organ, said in (("lnugs", "unusual organ 'lnugs' (did you mean lungs?)"), ("qq", "unusual organ 'qq'")):
+        assert said in _read(path, masks=(f"{organ}=masks/a.png",)).info.remarks
+    for organ in ("lungs", "Left-Lung", "cardiomediastinum"):
+        assert "unusual" not in _said(_read(path, masks=(f"{organ}=masks/a.png",)))
 
 
 def test_one_person_as_123_and_as_123_0_is_in_train_and_in_test(films):

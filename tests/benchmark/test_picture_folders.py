@@ -55,6 +55,19 @@ def write(folder: Path, arrays: np.ndarray, name: str = "f{}.png") -> None:
         Image.fromarray(values).save(path)
 
 
+def test_masks_of_both_lungs_beside_a_heart_are_refused_where_the_training_set_has_two_lungs(tmp_path):
+    train = films()
+    train = Dataset(
+        train.info.changed(organs=("left_lung", "right_lung", "heart")), train.images, train.cases, train.masks
+    )
+    write(tmp_path / "images", train.images)
+    for name in ("lungs", "heart"):
+        write(tmp_path / "masks" / name, organ(train, 0))
+    said = refused(tmp_path, train)
+    assert "masks: lungs/ is of no organ of the training set, which has left_lung, right_lung, heart" in said
+    assert "name it after left_lung or right_lung" in said and "part a mask of both lungs into" in said
+
+
 def test_films_in_colours_are_said_in_files_and_in_arrays(tmp_path):
     train = films()
     colours = np.stack([train.images, train.images // 2, 255 - train.images], axis=-1)

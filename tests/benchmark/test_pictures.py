@@ -201,6 +201,11 @@ def test_films_without_a_mask_and_folders_of_no_organ_are_said(train, tmp_path):
     provider = FolderProvider(str(tmp_path))
     assert sampled(provider, train).organs == ("left_lung", "right_lung")
     assert "masks/spleen is of no organ of the training set" in provider.facts()["noticed"]
+    for name in ("Hearts", "haert"):  # may be the heart, which the films then lack
+        (tmp_path / "masks" / "spleen").rename(tmp_path / "masks" / name)
+        with pytest.raises(ProviderError, match=f"{name}/ is of no organ of the training set, which has left_lung"):
+            of_folder(tmp_path, train)
+        (tmp_path / "masks" / name).rename(tmp_path / "masks" / "spleen")
     (tmp_path / "masks" / "left_lung" / "case3.png").unlink()
     with pytest.raises(ProviderError, match=r"left_lung: no mask of 1 of 8 films, the first is case3.png"):
         of_folder(tmp_path, train)

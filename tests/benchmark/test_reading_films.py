@@ -281,7 +281,7 @@ def test_films_that_are_enlarged_are_counted_and_the_smallest_named(tmp_path):
         )
     (tmp_path / "films.csv").write_text("path\none.png\ntwenty.png\na.png\n")
     remarks = import_manifest(tmp_path / "films.csv", 64).info.remarks
-    assert remarks[-1] == f"2 films are smaller than 64 pixels and enlarged, the smallest 1 x 1: {tmp_path}/one.png"
+    assert remarks[-2] == f"2 films are smaller than 64 pixels and enlarged, the smallest 1 x 1: {tmp_path}/one.png"
     assert enlarged_films([(Path("a"), Square(64, 32, 64))]) == ()
     assert enlarged_films([(Path("a"), Square(9, 5, 64))]) == (
         "1 film is smaller than 64 pixels and enlarged, it is 5 x 9: a",

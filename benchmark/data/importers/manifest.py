@@ -74,6 +74,7 @@ def import_manifest(
             *films.said([row.film for row in rows]),
             *reader.said(),
             *same_pixels(films.images, cases),
+            *manifest.unsplit,
         ),
     )
     return Dataset(info=info, images=films.images, masks=films.masks, cases=cases, boxes=table)

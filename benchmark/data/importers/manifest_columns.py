@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ...errors import InputError, unknown
 from ..findings import NO_FINDING, known_finding
+from ..organs import KNOWN_ORGANS, organ_name
 from ..parts import films_in_words
 from ..reading.names import existing
 from ..reading.tables import Table, is_blank
@@ -48,7 +49,8 @@ _NEAR: Mapping[str, frozenset[str]] = {
 _MASK_FILE = _words("maskpath maskfile maskfilename maskname maskimage maskimg maskpng maskdir maskurl")
 _VIEWS = _words("frontallateral viewposition view views projection vp position")
 _LATERAL_IN_PATH = re.compile(r"(?i)(?<![a-z])lateral(?![a-z])")
-_ORGANS = ("left_lung", "right_lung", "lungs", "heart", "left_clavicle", "right_clavicle")
+_OF_FILE = ("stem", "name")
+"""In a template the film's file without and with its ending, where no column is called so."""
 
 
 def column_key(name: str) -> str:
@@ -100,16 +102,21 @@ class Columns:
         words, mapped = _NEAR.get(ours, frozenset()) | {column_key(ours)}, set(self.options.columns.values())
         return [name for name in self.header if column_key(name) in words and name != ours and name not in mapped]
 
-    def filled(self, template: str) -> list[str]:
-        """A template with the columns of every row."""
-        for name in _FIELD.findall(template):
-            if not self.has(name):
+    def filled(self, template: str, *, of_films: bool = False) -> list[str]:
+        """A template with the columns of every row; but in that `of_films` `{stem}` and `{name}` are the film's file without
+        and with its ending, where no column is called so."""
+        names = _FIELD.findall(template)
+        of_file = [] if of_films else [name for name in names if name in _OF_FILE and not self.has(name)]
+        for name in names:
+            if name not in of_file and not self.has(name):
                 raise unknown("column", name, self.header, f"in the template {template}")
             self.used.add(self.name(name))
-        return [self._filled(template, row) for row in self.table.rows]
-
-    def _filled(self, template: str, row: Mapping[str, str]) -> str:
-        return _FIELD.sub(lambda match: row[self.name(match[1])], template)
+        rows: Sequence[Mapping[str, str]] = self.table.rows
+        if of_file:
+            films = [Path(text) for text in self.film_texts()]
+            named = [{"stem": film_id(film), "name": film.name} for film in films]
+            rows = [{**of_film, **row} for of_film, row in zip(named, rows, strict=True)]
+        return [_FIELD.sub(lambda match, row=row: row[self.name(match[1])], template) for row in rows]
 
     def taken_from(self, text: str, option: str, ids: Sequence[str] = ()) -> list[str]:
         """The values that "COLUMN" or "COLUMN:REGEX" names; `path` is the film's path, `id` its id. Of a regex its
@@ -136,12 +143,12 @@ class Columns:
 
     def film_texts(self) -> list[str]:
         """The path of every film as the table says it, with `/` between folders."""
-        texts = self.filled(self.options.path) if self.options.path else self._texts("path")
+        texts = self.filled(self.options.path, of_films=True) if self.options.path else self._texts("path")
         return [text.replace("\\", "/") for text in texts]
 
     def films(self) -> list[Path]:
         """The file of every film."""
-        texts = self.filled(self.options.path) if self.options.path else self._texts("path")
+        texts = self.filled(self.options.path, of_films=True) if self.options.path else self._texts("path")
         return self._files(texts, "films")
 
     def _texts(self, ours: str) -> list[str]:
@@ -190,7 +197,9 @@ class Columns:
             lacks = next((organ for organ in own if organ not in self.options.organs), None)
             what = f"it gives none of {lacks}" if own else "there is none: name it by --mask masks/{id}.png"
             raise InputError(f"manifest: --organs gives the values of organs in masks, but {what}")
-        return tuple(self.options.organs) if shared else tuple(own)
+        organs = tuple(self.options.organs) if shared else tuple(own)
+        self.remarks += [said for organ in organs if (said := unusual(organ))]
+        return organs
 
     def _own_masks(self) -> list[tuple[str, str | None]]:
         """Organ and template (None: the column mask_<organ>)."""
@@ -226,7 +235,7 @@ class Columns:
             return [{"": file} for file in self._files(texts, "masks")]
         columns = []
         for organ, template in self._own_masks():
-            if template is None and organ not in _ORGANS:
+            if template is None and unusual(organ):
                 self.remarks.append(f"column '{self.name(MASK + organ)}' taken for the masks of an organ '{organ}'")
             texts = self.filled(template) if template else self._texts(MASK + organ)
             columns.append((organ, self._files(texts, f"masks of {organ}")))
@@ -346,24 +355,12 @@ def checked_ids(ids: Sequence[str], places: Callable[[Sequence[int]], str], path
     return list(ids)
 
 
-def missing_files(files: Sequence[Path], root: Path) -> InputError | None:
-    """The error for files that are not there, with what may be wrong with the first; None where all are."""
-    missing = [file for file in files if not file.is_file()]
-    if not missing:
-        return None
-    first = missing[0]
-    count = f"{len(missing)} files are" if len(missing) > 1 else "a file is"
-    hint = ""
-    if first.parent.is_dir():
-        near = sorted(path.name for path in first.parent.glob(f"{_escaped(first.stem)}.*"))
-        hint = f"; there is {near[0]}" if near else ""
-    elif (root.parent / first.relative_to(root)).is_file() if first.is_relative_to(root) else False:
-        hint = f"; it is below {root.parent}: --root {root.parent}"
-    return InputError(f"manifest: {count} missing: {first}{' (the first)' if len(missing) > 1 else ''}{hint}")
-
-
-def _escaped(name: str) -> str:
-    return re.sub(r"([*?\[])", r"[\1]", name)
+def unusual(organ: str) -> str:
+    """What to say of an organ whose name is none of the usual ones; nothing of those."""
+    if organ_name(organ) in KNOWN_ORGANS:
+        return ""
+    near = difflib.get_close_matches(organ.lower(), KNOWN_ORGANS, n=1)
+    return f"unusual organ '{organ}'{f' (did you mean {near[0]}?)' if near else ''}"
 
 
 def _compiled(pattern: str, option: str) -> re.Pattern[str]:

@@ -14,7 +14,8 @@ from .. import people, splits
 from ..finding_lists import flags_of_columns, flags_of_lists
 from ..parts import films_in_words, read_parts
 from ..reading.tables import is_blank, read_table
-from .manifest_columns import FINDING, Columns, checked_ids, film_id, missing_files
+from .manifest_columns import FINDING, Columns, checked_ids, film_id
+from .manifest_files import missing_files
 from .manifest_options import ManifestOptions
 
 _FLAGS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
@@ -36,7 +37,7 @@ class Row:
 class Manifest:
     """A checked manifest: rows, organs in bit order, findings in order of `cases` columns. remarks: what was noticed,
     a line each. left_out: the ids of films that the user left out. views: "frontal" or "any" where the user says what
-    becomes of films that their own headers call lateral.
+    becomes of films that their own headers call lateral. unsplit: what to say, last, of a set without split and fold.
     """
 
     rows: tuple[Row, ...]
@@ -45,6 +46,7 @@ class Manifest:
     remarks: tuple[str, ...] = ()
     left_out: frozenset[str] = frozenset()
     views: str | None = None
+    unsplit: tuple[str, ...] = ()
 
 
 def read_manifest(path: Path, options: ManifestOptions) -> Manifest:
@@ -56,6 +58,9 @@ def read_manifest(path: Path, options: ManifestOptions) -> Manifest:
     ids = checked_ids(_ids(columns), columns.table.places, path)
     patients = _patients(columns, ids)
     organs = columns.organs()
+    films, masks = columns.films(), columns.masks(organs)
+    if error := missing_files(films, masks, columns.root, columns.table.places):
+        raise error  # before anything is drawn of films that are not there
     values: dict[str, list[object]] = {"id": list(ids), "patient": list(patients)}
     for name, parts in (("split", _split(columns, patients, share)), ("fold", _folds(columns, patients, folds))):
         if parts is not None:
@@ -68,15 +73,13 @@ def read_manifest(path: Path, options: ManifestOptions) -> Manifest:
         values[name] = list(flags)
     for name in options.keep:
         values[name] = list(columns.column(name))
-    films, masks = columns.films(), columns.masks(organs)
     rows = tuple(
         Row(ids[row], films[row], masks[row], {name: column[row] for name, column in values.items()})
         for row in range(len(ids))
     )
-    if error := missing_files([file for row in rows for file in (row.film, *row.masks.values())], columns.root):
-        raise error
     remarks = tuple(dict.fromkeys([*columns.remarks, *columns.unused()]))
-    return Manifest(rows, organs, tuple(findings), remarks, frozenset(left_out) - set(ids), columns.views)
+    unsplit = () if {"split", "fold"} & set(values) else (_way_to_split(columns),)
+    return Manifest(rows, organs, tuple(findings), remarks, frozenset(left_out) - set(ids), columns.views, unsplit)
 
 
 def _leave_out(columns: Columns) -> list[str]:
@@ -146,6 +149,20 @@ def _check_needless(columns: Columns) -> None:
             "Where every film is of another person say --patient-from id"
         )
     columns.remarks.append(f"no column 'patient': every film counts as a person of its own{guess}")
+
+
+def _way_to_split(columns: Columns) -> str:
+    """What a set without split and fold needs before a run, as the options that are yet to be given."""
+    mapped = [f"split={name}" for name in columns.near("split")[:1]]
+    given = columns.options.patient_from is not None or columns.has("patient")
+    near = [] if given else people.near_names(columns.header)
+    mapped += [f"patient={name}" for name in near[:1]]
+    options = [f"--columns '{','.join(mapped)}'"] if mapped else []
+    options += [] if columns.near("split") else ["--split patients:0.5"]
+    if not given and not near:
+        in_paths = people.names_in_paths(columns.film_texts())
+        options.append(r"--patient-from 'path:(patient\d+)'" if in_paths else "--patient-from id")
+    return f"no split yet: a run needs one; import again with {' '.join(options)} --force"
 
 
 def _finding_columns(columns: Columns) -> list[str]:

@@ -16,8 +16,8 @@ from ...errors import InputError
 from ..remarks import Remark
 from ..resize import resample, resize_masks
 from .dicom import dicom_size, is_dicom, may_be_dicom, read_dicom
-from .grey import Film as Film
 from .grey import COLOURED, luminance, oblong_pixels, unused_range, white_too_low
+from .grey import Film as Film
 from .quiet import one_line, quiet
 from .rasters import BEGINNINGS, Raster, UnknownFormat, formats, open_raster, read_bytes
 

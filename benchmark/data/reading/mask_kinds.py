@@ -190,8 +190,8 @@ def refuse_film(mask: MaskFile, what: str) -> None:
     between = numbers[(8 * values > top) & (8 * values < 7 * top)].sum()
     if len(values) > _LEVELS and between > _BETWEEN * numbers.sum():
         raise InputError(
-            f"{what}: {mask.path} has {len(values)} grey levels, {100 * between / numbers.sum():.0f} % of its pixels between "
-            "dark and bright, as a film: expected 0 outside and one value inside; is it the folder of the films?"
+            f"{what}: {mask.path} has {len(values)} grey levels, {100 * between / numbers.sum():.0f} % of its pixels "
+            "between dark and bright, as a film: expected 0 outside and one value inside; is it the folder of the films?"
         )
 
 
