@@ -7,6 +7,7 @@ Providers, tasks and commands are found through entry points (groups `cxrbench.p
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.machinery
 import importlib.util
@@ -164,6 +165,19 @@ def _is(kind: str, text: str) -> bool:
         return False
 
 
+def _none_there(kind: str, text: str) -> str:
+    """What is wrong with the path of a folder or file that is none, with the nearest that there is."""
+    path = Path(text)
+    if _is("file", text) or _is("dir", text):
+        return f"{text} is not a {'folder' if kind == 'dir' else kind}"
+    try:
+        there = [one.name for one in path.parent.iterdir() if _is(kind, str(one))]
+    except OSError:
+        there = []
+    near = difflib.get_close_matches(path.name, there, n=1)
+    return f"{text} does not exist{f'; did you mean {path.with_name(near[0])}?' if near else ''}"
+
+
 def _resolved(kind: str, path: str) -> Path:
     try:
         return Path(path).expanduser().resolve()
@@ -233,7 +247,7 @@ def find_provider(spec: str) -> Plugin:
             raise InputError(f"provider '{spec}': expected something after '{name}:'")
         argument = str(_resolved("provider", rest)) if scheme.kind else rest
         if scheme.kind and not _is(scheme.kind, argument):
-            raise InputError(f"provider '{spec}': {rest} is not a {'folder' if scheme.kind == 'dir' else scheme.kind}")
+            raise InputError(f"provider '{spec}': {_none_there(scheme.kind, rest)}")
         label = Path(rest.split()[-1]).stem if not scheme.kind else Path(argument).name
         label = Path(label).stem if scheme.kind == "file" else label
         return Plugin(label, spec, f"{__package__}.contracts.{scheme.module}", scheme.attribute, argument=argument)

@@ -115,7 +115,9 @@ def import_nih_(
 
 @importing.command("manifest")
 def import_manifest_(
-    csv: Annotated[Path, typer.Argument(help="A csv with a header, one film a line.")],
+    csv: Annotated[
+        Path, typer.Argument(help="A csv with a header, one film a line; or a folder with films/ and masks/ORGAN/.")
+    ],
     resolution: Resolution = 256,
     name: Annotated[str | None, typer.Option(help="Name of the dataset; default: the csv's folder.")] = None,
     root: Annotated[Path | None, typer.Option(help="Folder that paths are relative to; default: the csv's.")] = None,
@@ -194,11 +196,11 @@ def import_manifest_(
     or 1) or findings (names with | between).
     """
     from ..data.catalogue import check_free
-    from ..data.importers.manifest import import_manifest
+    from ..data.importers.manifest import import_manifest, name_of
     from ..data.importers.manifest_options import ManifestOptions
     from .progress_bar import shown_progress
 
-    name = name or csv.resolve().parent.name
+    name = name or name_of(csv)
     check_free(name, force=force)
     said = _declared(masks, mask_values, organs, ignore)
     options = ManifestOptions(

@@ -16,7 +16,7 @@ import pandas as pd
 from ..data.dataset import Dataset, DatasetInfo
 from ..data.importers.manifest_boxes import boxes_said
 from ..data.reading.masks import MaskReader
-from ..data.reading.sets import Films, FittedFilm, fitted_film, read_films
+from ..data.reading.sets import Films, FittedFilm, fitted_film, read_films, refuse_dark_depths
 from ..errors import InputError, ProviderError
 from ..progress import Progress
 from .picture_folders import not_read
@@ -80,6 +80,7 @@ def _read(folder: Path, train: Dataset, progress: Progress) -> Dataset:
     films = _films(pictures, masks, train.resolution, progress)
     while masks is not None and not masks.settled():
         films = _films(pictures, masks, train.resolution, progress)
+    refuse_dark_depths(films, pictures.places, lambda white: "write all in 8 bits, or these with 65535 as white")
     boxes: pd.DataFrame | None = None
     of_boxes: tuple[str, ...] = ()
     of_films = find_boxes(folder) if train.boxes is not None else None

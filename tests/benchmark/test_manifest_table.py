@@ -140,6 +140,31 @@ def test_without_a_patient_every_film_is_a_person_and_that_is_said(films):
     )
 
 
+def test_a_folder_of_films_and_masks_is_read_as_its_table_would_be(films):
+    for organ, shift in (("left_lung", 1), ("right_lung", 0)):
+        for name in "abcde":
+            _film(films / "masks" / organ / f"{name}.png", np.eye(SIDE, k=shift, dtype=np.uint8) * 255)
+    with pytest.raises(InputError, match=r"needs a column 'patient'.*--patient-from id"):
+        _read(films, split="patients:0.5")
+    read = _read(films, split="patients:0.5", patient_from="id")
+    assert read.organs == ("left_lung", "right_lung") and read.info.name == films.name
+    masks = tuple(f"{organ}=masks/{organ}/{{name}}" for organ in read.organs)
+    lines = _table(films, "path", *(f"images/{name}.png" for name in "abcde"))
+    assert f"{films} is a folder; name the table in it: {lines}" in _error(films)
+    other = _read(lines, split="patients:0.5", patient_from="id", masks=masks)
+    np.testing.assert_array_equal(read.masks, other.masks)
+    assert read.cases.equals(other.cases) and (read.images == other.images).all()
+
+
+def test_a_folder_that_lacks_masks_or_films_is_one_line(films):
+    _film(films / "masks" / "lungs" / "b.png", np.eye(SIDE, dtype=np.uint8) * 255)
+    said = _error(films)
+    assert f"masks of 4 of 5 films are missing in {films}/masks/lungs, the first of a.png" in said
+    (films / "none").mkdir()
+    assert "expected them there (masks in masks/ORGAN/" in _error(films / "none")
+    assert "or a table with a column path, one line a film" in _error(films / "none")
+
+
 UNSPLIT = "no split yet: a run needs one; import again with"
 
 

@@ -68,6 +68,13 @@ def test_masks_of_both_lungs_beside_a_heart_are_refused_where_the_training_set_h
     assert "name it after left_lung or right_lung" in said and "part a mask of both lungs into" in said
 
 
+def test_deep_films_that_are_dark_beside_films_of_8_bits_are_refused(tmp_path):
+    train = films()
+    write(tmp_path / "images", [*train.images[:3], train.images[3].astype(np.uint16) * 16])
+    said = refused(tmp_path, train)
+    assert said.startswith("1 of 4 films has 16 bits and no value above") and "with 65535 as white" in said
+
+
 def test_films_in_colours_are_said_in_files_and_in_arrays(tmp_path):
     train = films()
     colours = np.stack([train.images, train.images // 2, 255 - train.images], axis=-1)

@@ -158,6 +158,22 @@ def test_12_bits_in_a_file_of_16_are_said_with_the_cure(tmp_path):
     assert cured.images[0].max() == 255 and "--white" not in "".join(cured.info.remarks)
 
 
+def test_films_of_12_bits_in_16_among_films_of_8_are_refused_and_one_white_serves_both(tmp_path):
+    shades = np.linspace(0, 1, 64 * 64).reshape(64, 64)
+    for number, (most, kind) in enumerate(((255, np.uint8), (4095, np.uint16), (255, np.uint8))):
+        Image.fromarray(np.rint(shades * most).astype(kind)).save(tmp_path / f"{number}.png")
+    (tmp_path / "films.csv").write_text("path\n0.png\n1.png\n2.png\n")
+    with pytest.raises(
+        InputError, match=r"^1 of 3 films has 16 bits and no value above 4095 \(.*/1.png\).*--white 4095"
+    ):
+        import_manifest(tmp_path / "films.csv", 64)
+    cured = import_manifest(tmp_path / "films.csv", 64, options=ManifestOptions(white=4095))
+    assert [int(film.max()) for film in cured.images] == [255] * 3
+    np.testing.assert_array_equal(cured.images[0], cured.images[2])
+    dark = import_manifest(tmp_path / "films.csv", 64, options=ManifestOptions(white=65535))
+    assert [int(film.max()) for film in dark.images] == [255, 16, 255]
+
+
 @pytest.mark.parametrize(
     ("most", "cure"), [(255, 255), (1000, 1023), (1024, 4095), (4096, 16383), (16384, 32767), (32767, 32767)]
 )

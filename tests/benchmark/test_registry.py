@@ -40,10 +40,19 @@ def test_a_misspelt_task_gets_the_nearest_name():
         find_task("scr_oficial")
 
 
+def test_a_folder_that_is_absent_is_named_with_the_nearest_one(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "a.png").write_bytes(b"film")
+    with pytest.raises(InputError, match=r"min does not exist; did you mean .*/mine\?"):
+        find_provider(f"folder:{tmp_path}/min")
+    with pytest.raises(InputError, match=r"a.png is not a folder"):
+        find_provider(f"folder:{tmp_path}/a.png")
+
+
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("folder:/nowhere/at/all", "is not a folder"),
+        ("folder:/nowhere/at/all", "/nowhere/at/all does not exist$"),
         ("folder:", "expected something after 'folder:'"),
         ("command:", "expected something after 'command:'"),
         ("nothing.py:Blur", "there is no file nothing.py"),

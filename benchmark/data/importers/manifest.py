@@ -17,7 +17,7 @@ from ..parts import films_in_words
 from ..reading.films import Square, read_film
 from ..reading.mask_kinds import Declared
 from ..reading.masks import MaskReader
-from ..reading.sets import Films, FittedFilm, fitted_film, read_films
+from ..reading.sets import Films, FittedFilm, fitted_film, read_films, refuse_dark_depths
 from ..same_pixels import same_pixels
 from .manifest_boxes import box_findings, boxes_said, fitted_boxes, read_boxes
 from .manifest_options import ManifestOptions
@@ -32,8 +32,8 @@ def import_manifest(
     options: ManifestOptions | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """The films of a csv, padded with black to a square, at `resolution` pixels (area mean; masks where half
-    covered).
+    """The films of a csv, or of a folder (`manifest_folder`), padded with black to a square, at `resolution` pixels (area
+    mean; masks where half covered).
 
     Boxes are moved and scaled with the films. `pixel_mm` is set where every file gives the same. InputError,
     and nothing imported, where anything is missing or not as described.
@@ -53,6 +53,8 @@ def import_manifest(
     kept, left_out = _frontal(manifest, films)
     films = films if not left_out else films.select(kept)
     rows = [manifest.rows[number] for number in kept]
+    if options.white is None:
+        refuse_dark_depths(films, [row.film for row in rows], _say_white)
     cases = pd.DataFrame([dict(row.values) for row in rows])
     findings = manifest.findings
     if boxes is not None:
@@ -60,7 +62,7 @@ def import_manifest(
     table = None if boxes is None else fitted_boxes(boxes, dict(zip(cases["id"], films.squares, strict=True)))
     turned = [one for one, is_turned in zip(cases["id"], films.turned, strict=True) if is_turned]
     info = DatasetInfo(
-        name=name or csv.resolve().parent.name,
+        name=name or name_of(csv),
         resolution=resolution,
         organs=reader.organs,
         findings=findings,
@@ -78,6 +80,12 @@ def import_manifest(
         ),
     )
     return Dataset(info=info, images=films.images, masks=films.masks, cases=cases, boxes=table)
+
+
+def name_of(csv: Path) -> str:
+    """What a set is called where nobody says it: its folder's name."""
+    place = csv.resolve()
+    return place.name if place.is_dir() else place.parent.name
 
 
 def _read_films(
@@ -123,6 +131,12 @@ def _mask_reader(manifest: Manifest, options: ManifestOptions) -> MaskReader:
         declared = Declared(options.mask_values, values, options.ignored)
     files = [{named.get(organ, organ): file for organ, file in row.masks.items()} for row in manifest.rows]
     return MaskReader(files, organs, _ways, declared)
+
+
+def _say_white(white: float) -> str:
+    return (
+        f"say --white {white:g}, which is that of files of more than 8 bits alone (65535: they are as they should be)"
+    )
 
 
 def _ways(text: str) -> str:

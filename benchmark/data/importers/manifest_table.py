@@ -16,6 +16,7 @@ from ..parts import films_in_words, read_parts
 from ..reading.tables import is_blank, read_table
 from .manifest_columns import FINDING, Columns, checked_ids, film_id
 from .manifest_files import missing_files
+from .manifest_folder import table_of_folder
 from .manifest_options import ManifestOptions
 
 _FLAGS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
@@ -51,7 +52,7 @@ class Manifest:
 
 def read_manifest(path: Path, options: ManifestOptions) -> Manifest:
     """The rows of a manifest, all that can be checked without opening a film checked."""
-    columns = Columns(read_table(path), options)
+    columns = Columns(table_of_folder(path) if path.is_dir() else read_table(path), options)
     share, folds = _drawn("split", options.split), _drawn("fold", options.fold)
     left_out = _leave_out(columns)
     findings = _findings(columns)

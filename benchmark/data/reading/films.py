@@ -25,6 +25,7 @@ _NAMES = "png jpg jpeg jpe jp2 j2k jpx tif tiff bmp gif webp avif pgm ppm pnm pb
 FILM_SUFFIXES = frozenset(f".{name}" for name in _NAMES.split())
 """What films are usually called; `is_film` looks into a file of another name."""
 
+_MAX_8_BIT = 255.0  # of films of several depths a white above it is that of the others
 _MAX_16_BIT = 65535
 _MAX_12_BIT = 4095
 _HAIR = 0.01  # floats this far outside of their range are clipped there: rounding and resampling leave such
@@ -34,9 +35,9 @@ def read_film(path: Path, white: float | None = None, data: bytes | None = None)
     """A film as grey, upright. Colours become luminance (ITU-R BT.601); alpha is dropped, and said where it shows.
 
     data: the file's content, where it is not in a file of its own; `path` then names it. white: the greatest stored value
-    that there can be, where the file does not say: by default 255, 65535 for files of 16 bits, 1 for floats, for DICOM that
-    of its stored bits (a DICOM film with a window is shown by its window). InputError where the file is absent, damaged,
-    empty, no film, more than one, or holds NaN.
+    that there can be, where the file does not say: by default 255 (and no more in a file of 8 bits), 65535 for files of 16
+    bits, 1 for floats, for DICOM that of its stored bits (a DICOM film with a window is shown by its window). InputError
+    where the file is absent, damaged, empty, no film, more than one, or holds NaN.
     """
     data = read_bytes(path) if data is None else data
     if is_dicom(data):
@@ -104,7 +105,8 @@ def _film_of(raster: Raster, white: float | None) -> Film:
     pixels = np.divide(values, np.float32(top), dtype=np.float32)
     if raster.white_is_zero:
         pixels = 1 - pixels
-    return Film(pixels, remarks=tuple(remarks), turned=raster.turned != 1)
+    stored = None if values.dtype.kind == "f" else (highest, top)
+    return Film(pixels, remarks=tuple(remarks), turned=raster.turned != 1, stored=stored)
 
 
 def _stored(raster: Raster, white: float | None) -> tuple[np.ndarray, float]:
@@ -119,7 +121,7 @@ def _stored(raster: Raster, white: float | None) -> tuple[np.ndarray, float]:
     try:
         if image.mode not in ("L", "1", "LA", "RGB", "RGBA"):
             image = image.convert("LA" if image.mode == "La" else "RGB")
-        return np.asarray(image if image.mode == "L" else image.convert("L")), white or 255.0
+        return np.asarray(image if image.mode == "L" else image.convert("L")), min(white or _MAX_8_BIT, _MAX_8_BIT)
     except Exception as error:
         raise InputError(f"{raster.path} cannot be read as grey ({image.mode}: {one_line(error)})") from None
 

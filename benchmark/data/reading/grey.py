@@ -24,7 +24,8 @@ class Film:
     """pixels: float32 (H, W) in [0, 1], 1 is white. spacing_mm: side of a pixel where the file says it,
     else None. remarks: what was noticed, for `remarks.gathered`.
 
-    view: as `views.view_of`, where the file says it (DICOM), else None. turned: brought upright as EXIF says.
+    view: as `views.view_of`, where the file says it (DICOM), else None. turned: brought upright as EXIF says. stored: of a
+    picture of whole numbers the highest that it holds, and that which is white.
     """
 
     pixels: np.ndarray
@@ -32,6 +33,7 @@ class Film:
     remarks: tuple[Remark, ...] = ()
     view: str | None = None
     turned: bool = False
+    stored: tuple[float, float] | None = None
 
     @property
     def frontal(self) -> bool | None:
@@ -62,7 +64,7 @@ def unused_range(lowest: float, highest: float, low: float, top: float) -> str |
     if lowest == highest:
         return "of one grey level all over"
     if low == 0 and highest < top / 2:
-        cure = _fitting(highest, top)
+        cure = fitting(highest, top)
         if cure < top / 1.5:
             return (
                 f"with no value above {_percent(cure / top)} of their stored range, 0 to {top:g}: "
@@ -88,7 +90,7 @@ def oblong_pixels(ratio: float, why: str) -> str:
     return f"with pixels that are not square ({shape}, {why}): read as stored, and so out of shape"
 
 
-def _fitting(highest: float, top: float) -> float:
+def fitting(highest: float, top: float) -> float:
     """The largest value of the least depth that holds `highest`: 4,095 for 12 bits in a file of 16."""
     if top <= 1:
         return round(highest, 3)

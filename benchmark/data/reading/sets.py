@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ...errors import InputError
 from ...progress import Progress
 from ..importers.sources import decode_all
 from ..remarks import Remark, gathered
 from .films import Film, Square, enlarged_films
+from .grey import fitting
 from .masks import MaskReader
 
 
@@ -26,12 +28,13 @@ class FittedFilm:
     remarks: tuple[Remark, ...]
     frontal: bool | None = None
     turned: bool = False
+    stored: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
 class Films:
-    """images: uint8 (N, R, R). masks: bit flags of the same shape, or None. squares, spacings, frontal, turned: of each
-    film. remarks: of all.
+    """images: uint8 (N, R, R). masks: bit flags of the same shape, or None. squares, spacings, frontal, turned, stored: of
+    each film. remarks: of all.
     """
 
     images: np.ndarray
@@ -41,13 +44,15 @@ class Films:
     remarks: list[Remark]
     frontal: list[bool | None] = field(default_factory=list)
     turned: list[bool] = field(default_factory=list)
+    stored: list[tuple[float, float] | None] = field(default_factory=list)
 
     def select(self, rows: Sequence[int]) -> Films:
         """The films of these numbers, with the remarks of all."""
         masks = None if self.masks is None else self.masks[list(rows)]
         squares, spacings = [self.squares[row] for row in rows], [self.spacings[row] for row in rows]
         frontal, turned = [self.frontal[row] for row in rows], [self.turned[row] for row in rows]
-        return Films(self.images[list(rows)], masks, squares, spacings, self.remarks, frontal, turned)
+        stored = [self.stored[row] for row in rows]
+        return Films(self.images[list(rows)], masks, squares, spacings, self.remarks, frontal, turned, stored)
 
     def said(self, files: Sequence[Path | str]) -> tuple[str, ...]:
         """What was noticed, a line each: of the files, and of their sizes."""
@@ -61,7 +66,8 @@ def fitted_film(film: Film, number: int, masks: MaskReader | None, resolution: i
     if masks is not None:
         flags, noticed = masks.read(number, (height, width))
         bits, remarks = square.masks(flags, len(masks.organs)), (*remarks, *noticed)
-    return FittedFilm(square.film(film.pixels), bits, square, film.spacing_mm, remarks, film.frontal, film.turned)
+    image, spacing = square.film(film.pixels), film.spacing_mm
+    return FittedFilm(image, bits, square, spacing, remarks, film.frontal, film.turned, film.stored)
 
 
 def read_films(
@@ -80,7 +86,23 @@ def read_films(
         films.remarks.extend(film.remarks)
         films.frontal.append(film.frontal)
         films.turned.append(film.turned)
+        films.stored.append(film.stored)
     return films
+
+
+def refuse_dark_depths(films: Films, files: Sequence[Path | str], way: Callable[[float], str]) -> None:
+    """InputError where films of more than 8 bits, all of them dark as stored, lie among films of 8 bits: the one set has
+    two depths, and the deep films would be nearly black. way: what to do, by the value that is white in them."""
+    depths = [(row, *stored) for row, stored in enumerate(films.stored) if stored is not None]
+    deep = [(row, highest, white) for row, highest, white in depths if white > 255]
+    if not deep or len(deep) == len(depths) or any(2 * highest >= white for _, highest, white in deep):
+        return
+    most = max(highest for _, highest, _ in deep)
+    count = f"{len(deep)} of {len(films.stored)} films {'has' if len(deep) == 1 else 'have'}"
+    raise InputError(
+        f"{count} 16 bits and no value above {most:g} ({files[deep[0][0]]}), others 8 bits: as stored the former would be "
+        f"nearly black beside these; {way(fitting(most, deep[0][2]))}"
+    )
 
 
 def size_lines(squares: Sequence[Square], files: Sequence[Path | str]) -> tuple[str, ...]:

@@ -1,0 +1,72 @@
+"""A folder of films and masks in place of a table: `films/` and `masks/ORGAN/`, files of the same names.
+
+It is made a table of paths, so that all that may be said of a table (people, splits, values of masks) may be said of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...errors import InputError
+from ..parts import films_in_words
+from ..reading.films import is_film
+from ..reading.tables import Table
+
+FILMS, MASKS = ("films", "images"), ("masks", "mask")
+_TABLES = (".csv", ".tsv", ".xlsx", ".parquet", ".jsonl")
+
+
+def table_in(folder: Path) -> Path | None:
+    """The first table that lies in a folder: it says more of its films than their names do."""
+    found = sorted(
+        path for path in folder.iterdir() if path.suffix.lower() in _TABLES and not path.name.startswith(".")
+    )
+    return found[0] if found else None
+
+
+def table_of_folder(folder: Path) -> Table:
+    """A line a film: `path`, and `mask_ORGAN` for each folder in masks/, or `mask` for files right in it. InputError for a
+    folder with a table, without films, or with films that lack a mask."""
+    if (table := table_in(folder)) is not None:
+        raise InputError(f"manifest: {folder} is a folder; name the table in it: {table}")
+    room = next((folder / name for name in FILMS if (folder / name).is_dir()), folder)
+    films = [path for path in (room.rglob("*") if room != folder else room.iterdir()) if is_film(path)]
+    if not films:
+        raise InputError(
+            f"manifest: {folder} is a folder, without films in films/; expected them there (masks in masks/ORGAN/, files of "
+            "the same names), or a table with a column path, one line a film: path, mask_lungs, patient, split"
+        )
+    films.sort()
+    columns = {"path": [path.relative_to(folder).as_posix() for path in films]}
+    for name, place in _places(folder).items():
+        columns[name] = [path.relative_to(folder).as_posix() for path in _of_films(films, room, place)]
+    rows = tuple(dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+    said = f"read as a folder: {films_in_words(len(films))} of {room.name}/"
+    return Table(folder / "films", tuple(columns), rows, tuple(range(1, len(films) + 1)), (said,))
+
+
+def _places(folder: Path) -> dict[str, Path]:
+    """The folders of masks by the columns that they are: one an organ, or one for all of them."""
+    root = next((folder / name for name in MASKS if (folder / name).is_dir()), None)
+    if root is None:
+        return {}
+    organs = {f"mask_{path.name}": path for path in sorted(root.iterdir()) if path.is_dir() and any(path.iterdir())}
+    if not organs:
+        return {"mask": root} if any(map(is_film, root.iterdir())) else {}
+    if loose := next((path for path in sorted(root.iterdir()) if is_film(path)), None):
+        raise InputError(f"manifest: {loose} lies beside folders of organs: expected a folder an organ, or none")
+    return organs
+
+
+def _of_films(films: Sequence[Path], room: Path, place: Path) -> list[Path]:
+    """The mask of each film: the file of its name, whatever the ending, in the same folders."""
+    known = {path.relative_to(place).with_suffix(""): path for path in sorted(place.rglob("*")) if is_film(path)}
+    found = [known.get(film.relative_to(room).with_suffix("")) for film in films]
+    without = [film for film, mask in zip(films, found, strict=True) if mask is None]
+    if without:
+        raise InputError(
+            f"manifest: masks of {len(without)} of {len(films)} films are missing in {place}, the first of "
+            f"{without[0].name}: put them there under the films' names, or move these films away"
+        )
+    return [mask for mask in found if mask is not None]
