@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..console_tables import terminal_width
-from .options import Device, Verify
+from .options import Device, Verify, whole
 from .working import INCOMPLETE, plan_line, planned_steps, say, show_plan, work
 
 if TYPE_CHECKING:
@@ -29,7 +29,10 @@ def models(
         list[str] | None,
         typer.Option("--set", help="task.key=value; task.key=A,B,... for the models; default: those the task names."),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Repetitions; 5 or more allow a claim about such models.")] = 1,
+    seeds: Annotated[
+        int,
+        typer.Option(help="Repetitions; 5 or more allow a claim about such models.", parser=whole, metavar="<int>"),
+    ] = 1,
     sizes: Annotated[str, typer.Option(help="Sizes, comma-separated; default: all real films.")] = "",
     device: Device = "auto",
     jobs: Annotated[int | None, typer.Option(help="Steps at a time; default: cores / threads of a step.")] = None,

@@ -6,6 +6,15 @@ from typing import Annotated
 
 import typer
 
+
+def whole(text: str | int) -> int:
+    """A whole number, as an option takes it."""
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"expected a whole number, found {text!r}") from None
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N, mps or auto.")]
 Verify = Annotated[

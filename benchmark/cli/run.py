@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ import typer
 
 from ..errors import CxrbenchError, InputError
 from .costs import count_first
-from .options import Device, Verify
+from .options import Device, Verify, whole
 from .run_file import RunFile, read_run_file
 from .working import INCOMPLETE, plan_line, say, show_plan, work
 
@@ -42,7 +43,10 @@ def run(
     split: Annotated[
         str | None, typer.Option(help="Short for --set task.split=..., for a task with several (patient, paper).")
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Repetitions; 5 or more allow a claim about the generator.")] = 1,
+    seeds: Annotated[
+        int,
+        typer.Option(help="Repetitions; 5 or more allow a claim about the generator.", parser=whole, metavar="<int>"),
+    ] = 1,
     arms: Annotated[str, typer.Option(help="Arms, comma-separated: real,synthetic,mixed,finetune.")] = "",
     sizes: Annotated[str, typer.Option(help="Sizes of the task, comma-separated: full,tiny; default: all.")] = "",
     label_by: Annotated[
@@ -228,10 +232,11 @@ def check_writable(out: Path | None) -> None:
             raise InputError(f"--out {target}: expected a folder, found a file ({place})")
         if out is not None:  # made now: os.access knows no name that is too long and no folder of the system
             target.mkdir(parents=True, exist_ok=True)
+        if not os.access(place, os.W_OK):
+            raise InputError(f"cannot write {target}: {place} is not writable; choose another --out")
+        os.rmdir(tempfile.mkdtemp(prefix=".", dir=place))  # what os.access grants a folder of the system may not
     except OSError as error:
         raise InputError(f"cannot write {target}: {error.strerror or error}; choose another --out") from None
-    if not os.access(place, os.W_OK):
-        raise InputError(f"cannot write {target}: {place} is not writable; choose another --out")
 
 
 def _finish(prepared: Prepared, failures: list[Outcome], outputs: Outputs, as_json: bool) -> None:

@@ -57,10 +57,14 @@ def read_run_file(path: Path) -> RunFile:
 def _value(path: Path, name: str, value: Any) -> Any:
     """A value as the option has it."""
     if name in LISTS:
-        texts = value.split(",") if isinstance(value, str) else value
-        if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
+        listed = value.split(",") if isinstance(value, str) else value
+        numbers: tuple[type, ...] = {"sizes": (int,), "ratios": (int, float)}.get(name, ())
+        if not isinstance(listed, list) or not all(
+            isinstance(one, (str, *numbers)) and not isinstance(one, bool) for one in listed
+        ):
             raise InputError(f'{path}: {name}: expected a list of texts, like ["a", "b"], found {value!r}')
-        return tuple(one.strip() for one in texts if one.strip())
+        texts = [one.strip() if isinstance(one, str) else f"{one}" for one in listed]
+        return tuple(text for text in texts if text)
     kinds: tuple[type, ...] = (str,) if name in TEXTS else (int,) if name in COUNTS else (int, float)
     if not isinstance(value, kinds) or isinstance(value, bool):
         expected = "a text" if name in TEXTS else "a whole number" if name in COUNTS else "seconds"

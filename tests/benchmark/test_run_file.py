@@ -53,6 +53,8 @@ def test_a_file_has_the_options_of_run_and_settings_as_set_takes_them(tmp_path):
         ("seeds = true", "seeds: expected a whole number, found True"),
         ("data = 3", "data: expected a text, found 3"),
         ("arms = [1]", "arms: expected a list of texts"),
+        ("sizes = [true]", "sizes: expected a list of texts"),
+        ("sizes = [0.5]", "sizes: expected a list of texts"),
         ("settings = 3", r"settings: expected a table \[settings\]"),
         ("[settings]\nday = 2026-01-01", "setting day: expected a number"),
         ("[settings]\nx = nan", "setting x: expected a number"),
@@ -63,6 +65,11 @@ def test_what_is_wrong_in_a_file_is_one_line(tmp_path, text, said):
     with pytest.raises(InputError, match=said) as raised:
         read(tmp_path, text)
     assert "\n" not in str(raised.value)
+
+
+def test_sizes_and_ratios_may_be_numbers(tmp_path):
+    found = read(tmp_path, 'sizes = [31, "tiny"]\nratios = [2, 0.5]').values
+    assert found == {"sizes": ("31", "tiny"), "ratios": ("2", "0.5")}
 
 
 def test_what_init_writes_reads_back(tmp_path):
