@@ -129,7 +129,10 @@ def import_manifest_(
     ] = None,
     mask: Annotated[
         list[str] | None,
-        typer.Option(help="Template of the mask: masks/{stem}.png, or one an organ: heart=masks/heart/{stem}.png."),
+        typer.Option(
+            help="Template of the mask: masks/{stem}.png, or one an organ: heart=masks/heart/{stem}.png; {stem} and {name}: "
+            "the film's file without and with its ending, or columns called so."
+        ),
     ] = None,
     masks: Annotated[
         str | None,
@@ -175,7 +178,10 @@ def import_manifest_(
     seed: DrawSeed = 0,
     keep: Annotated[str, typer.Option(help="Further columns to take over: view,age.")] = "",
     white: Annotated[
-        float | None, typer.Option(help="Stored value that is white; default 255, or 65535 for 16 bit files.")
+        float | None,
+        typer.Option(
+            help="Stored value that is white; default 255, or 65535 for 16 bit files; in 8 bit files 255 at most."
+        ),
     ] = None,
     pixel_mm: Annotated[
         float | None,

@@ -20,7 +20,8 @@ class ManifestOptions:
     path: str | None = None
     """Template of the film's path, such as "images/{stem}.png"."""
     masks: Sequence[str] = ()
-    """Templates: one "masks/{stem}.png", or one an organ: "heart=masks/heart/{stem}.png"."""
+    """Templates: one "masks/{stem}.png", or one an organ: "heart=masks/heart/{stem}.png". `{stem}` and `{name}` are the
+    film's file without and with its ending, where no column is called so."""
     mask_values: str = "labels"
     """What a mask shared by all organs holds: "labels" (one value an organ) or "bits" (one bit an organ)."""
     organs: Mapping[str, int] = field(default_factory=dict)
@@ -48,7 +49,7 @@ class ManifestOptions:
     """"patients:3": three folds of patients, drawn by seed."""
     seed: int = 0
     white: float | None = None
-    """The stored value that is white (default 255, or 65535 for 16 bit files)."""
+    """The stored value that is white (default 255, or 65535 for 16 bit files); of 8 bit files 255 at most."""
     pixel_mm: float | None = None
     """Side of a pixel of the original files in mm, where the files do not say it."""
     keep: Sequence[str] = ()
