@@ -54,10 +54,11 @@ def boards(entries: str | Path = "submissions") -> Boards:
     read."""
     from .attempts import from_entry
     from .entry import load_entries
+    from .sealed import require_sealed
     from .standings import boards as made
 
     folder = Path(entries).expanduser()
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; expected one with a folder for each entry (submissions/)")
-    found = made([attempt for entry in load_entries(folder) for attempt in from_entry(entry)])
+    found = made([attempt for entry in load_entries(folder) for attempt in from_entry(require_sealed(entry))])
     return Boards(ShownBoard(board) for board in found)

@@ -27,6 +27,7 @@ from .attempts import Attempt, from_entry
 from .entry import Entry, entry_files, entry_folders, load_entry, strays
 from .handed_over import for_site, from_line, to_line
 from .marks import Index, line_of
+from .sealed import require_sealed
 from .untrusted import Refused, shown
 
 if TYPE_CHECKING:
@@ -263,7 +264,7 @@ def _line(folder: Path, shared: str) -> bytes:
     key = read_before.key_of(entry_files(folder), shared)
     line = read_before.find(key)
     if line is None:
-        line = to_line(list(map(for_site, from_entry(load_entry(folder)))), folder).encode()
+        line = to_line(list(map(for_site, from_entry(require_sealed(load_entry(folder))))), folder).encode()
         read_before.keep(key, line)
     return line
 

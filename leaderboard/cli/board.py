@@ -70,9 +70,10 @@ def agreement(
     from ..agreement import of_boards
     from ..attempts import from_entry
     from ..entry import load_entries
+    from ..sealed import require_sealed
     from ..standings import boards
 
-    made = boards([attempt for entry in load_entries(entries) for attempt in from_entry(entry)])
+    made = boards([attempt for entry in load_entries(entries) for attempt in from_entry(require_sealed(entry))])
     found = [_of_films(made, task, films, preset) for films in (first, second)]
     gains, worths = of_boards(*found)
     if as_json:

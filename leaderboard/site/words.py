@@ -22,7 +22,7 @@ DIVISIONS = {
     Division.REPRODUCED: ("Reproduced", "run by the maintainers from the entry's code"),
     Division.CLAIMED: (
         "Claimed",
-        "run by its authors; consistent with their predictions, which are re-scored here, and not reproduced",
+        "run by its authors; consistent with their predictions, as the check of the entry computes again, and not reproduced",
     ),
 }
 WEB = ("http", "https")

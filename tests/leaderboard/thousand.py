@@ -33,7 +33,8 @@ class Template:
     before: str
     rows: tuple[dict[str, Any], ...]
     after: str
-    records: str
+    records: tuple[tuple[str, tuple[str, str, int], tuple[tuple[str, str], ...], str], ...]
+    """Of each record what is before its table, size, arm and seed, what its rows are of, and what is behind it."""
     own: frozenset[str]
 
     @classmethod
@@ -42,12 +43,16 @@ class Template:
         results = json.loads((run / "results.json").read_text(encoding="utf-8"))
         rows, results["seed_values"] = tuple(results["seed_values"]), PLACEHOLDER
         before, _, after = json.dumps(results, separators=(",", ":")).partition(json.dumps(PLACEHOLDER))
-        records = (run / "records.jsonl").read_text(encoding="utf-8")
-        own = set()
-        for record in map(json.loads, records.splitlines()):
+        places = {cell["key"]: (cell["size"], cell["arm"], cell["seed"]) for cell in results["cells"]}
+        own, records = set(), []
+        for line in (run / "records.jsonl").read_text(encoding="utf-8").splitlines():
+            record = json.loads(line)
+            head, _, rest = line.partition('"table":[')
+            rows_of = tuple((row["metric"], row["structure"]) for row in record["table"])
+            records.append((head + '"table":[', places[record["key"]], rows_of, rest[rest.index("]") :] + "\n"))
             if record["cell"]["provider"] is not None:
                 own |= {record["key"], *(sha for name, sha in record["files"].items() if not name.endswith("/ids"))}
-        return cls(run, before, rows, after, records, frozenset(own))
+        return cls(run, before, rows, after, tuple(records), frozenset(own))
 
     def write(self, folder: Path, name: str, rng: np.random.Generator) -> None:
         """The run as one of another entry: other keys, digests and scores of what its films taught."""
@@ -66,7 +71,19 @@ class Template:
         folder.mkdir(parents=True)
         text = f"{_HEX.sub(other, self.before)}[{','.join(rows)}]{_HEX.sub(other, self.after)}"
         (folder / "results.json").write_text(text + "\n", encoding="utf-8")
-        (folder / "records.jsonl").write_text(_HEX.sub(other, self.records), encoding="utf-8")
+        told = {
+            (row["size"], row["arm"], row["seed"], row["metric"], row["structure"]): value
+            for row, value in zip(self.rows, values.tolist(), strict=True)
+        }
+        lines = []
+        for head, place, rows_of, rest in self.records:
+            table = [
+                {"metric": metric, "structure": structure, "value": told[(*place, metric, structure)]}
+                for metric, structure in rows_of
+                if (*place, metric, structure) in told
+            ]
+            lines.append(f"{head}{json.dumps(table, separators=(',', ':'))[1:-1]}{rest}")
+        (folder / "records.jsonl").write_text(_HEX.sub(other, "".join(lines)), encoding="utf-8")
         shutil.copyfile(self.run / "predictions.npz", folder / "predictions.npz")
 
 
