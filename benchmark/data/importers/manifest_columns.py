@@ -116,7 +116,10 @@ class Columns:
             films = [Path(text) for text in self.film_texts()]
             named = [{"stem": film_id(film), "name": film.name} for film in films]
             rows = [{**of_film, **row} for of_film, row in zip(named, rows, strict=True)]
-        return [_FIELD.sub(lambda match, row=row: row[self.name(match[1])], template) for row in rows]
+        return [self._filled(template, row) for row in rows]
+
+    def _filled(self, template: str, row: Mapping[str, str]) -> str:
+        return _FIELD.sub(lambda match: row[self.name(match[1])], template)
 
     def taken_from(self, text: str, option: str, ids: Sequence[str] = ()) -> list[str]:
         """The values that "COLUMN" or "COLUMN:REGEX" names; `path` is the film's path, `id` its id. Of a regex its
