@@ -93,19 +93,27 @@ def override(settings: Any, pairs: Sequence[tuple[str, str]], kind: str) -> Any:
 
 
 def _parsed(settings: Any, values: dict[str, Any], target: dict[str, Any], last: str, text: str) -> Any:
-    """The text as JSON where that fits the setting, else as plain text (a name may look like a number). `null` is no text
-    where a setting may be empty."""
+    """The text as JSON where that fits the setting, a number also as a list of one, else as plain text (a name may look like
+    a number). `null` is no text where a setting may be empty."""
     try:
         value = json.loads(text)
     except ValueError:
         return text
-    first, second = (value, text) if value is None else (text, value)
-    target[last] = first
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    tries = [value, text] if value is None else [text, value, *([[value]] if number else [])]
+    for found in tries:
+        target[last] = found
+        if _fits(settings, values):
+            return found
+    return tries[1]
+
+
+def _fits(settings: Any, values: dict[str, Any]) -> bool:
     try:
         restore(settings, values)
     except InputError:
-        return second
-    return first
+        return False
+    return True
 
 
 def parse_pairs(texts: Sequence[str]) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.pop("COLUMNS", None)
+os.unsetenv("COLUMNS")  # where readline has set it, which Python does not see and processes would
 
 from collections.abc import Iterator
 

@@ -32,6 +32,9 @@ from .provider import Batch
 TRAINED_ON = "trained_on.txt"
 NOT_DECLARED = "training data not declared"
 RANGES = {"symmetric": (-1.0, 1.0), "unit": (0.0, 1.0), "bytes": (0.0, 255.0)}
+OUTSIDE, OUTSIDE_SHARE = 0.1, 0.01
+"""A network without a last squashing goes a little beyond black and white, here and there, which is cut. More than this share
+of pixels further out than this part of the range is another range."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +127,10 @@ class ModelProvider(ExternalProvider):
             raise ProviderError(
                 f"{self.argument} gave {made.shape[1]} channels, expected {1 + len(organs)}: film, {', '.join(organs)}"
             )
+        if not self.masked and made.shape[1] not in (1, 3):
+            organs_too = made.shape[1] == 1 + len(organs)
+            cure = f": film and {len(organs)} organs? Then --set masks=true" if organs_too else ""
+            raise ProviderError(f"{self.argument} gave {made.shape[1]} channels, expected 1 or 3 of a film{cure}")
         films = made[:, :1] if self.masked else made.mean(axis=1, keepdims=True)
         masks = _at_side(made[:, 1:], side) >= 0.5 if self.masked else None
         return Batch(images=_at_side(films, side), masks=masks, labels=labels)
@@ -167,10 +174,34 @@ class SamplerProvider(ModelProvider):
         return made.astype(np.float32)
 
     def in_unit(self, made: np.ndarray) -> np.ndarray:
-        """What the sampler gave in [0, 1]."""
+        """What the sampler gave in [0, 1]. ProviderError where its values are of another range than the settings say."""
         black, white = RANGES[self.settings.values]
-        films: np.ndarray = np.clip((np.asarray(made, dtype=np.float32) - black) / (white - black), 0, 1)
+        given = np.asarray(made, dtype=np.float32)
+        if np.isfinite(given).all() and (other := _range_of(given, self.settings.values)):
+            cure = f"--set values={other}?" if other in RANGES else f"--set values= knows {', '.join(RANGES)}"
+            raise ProviderError(
+                f"{self.argument} gave values from {given.min():.3g} to {given.max():.3g}, expected {black:g} (black) to "
+                f"{white:g} (white), as values={self.settings.values} says; {cure}"
+            )
+        films: np.ndarray = np.clip((given - black) / (white - black), 0, 1)
         return films
+
+
+def _range_of(given: np.ndarray, said: str) -> str:
+    """The range that the values of a batch are of, where it is not what was said; "other" where it is none; empty where
+    what was said may be right. Films that have no pixel darker than mid-grey, or none brighter than black, are none."""
+    low, high = float(given.min()), float(given.max())
+    black, white = RANGES[said]
+    slack = OUTSIDE * (white - black)
+    outside = float(((given < black - slack) | (given > white + slack)).mean()) > OUTSIDE_SHARE
+    bright = said == "symmetric" and low >= 0 < high
+    dark = said == "bytes" and 0 < high <= 1
+    if not (outside or bright or dark):
+        return ""
+    if low < 0:
+        return "symmetric" if high <= 1 + OUTSIDE and low >= -1 - OUTSIDE and said != "symmetric" else "other"
+    found = "unit" if high <= 1 + OUTSIDE else "bytes" if high <= 255 * (1 + OUTSIDE) else "other"
+    return found if found != said else "other"
 
 
 class TorchScriptProvider(SamplerProvider):

@@ -58,11 +58,13 @@ class Sampler(nn.Module):
 
 
 class Labelled(Sampler):
-    """As bright as the film has findings."""
+    """As bright as the film has findings, but for a black pixel in the corner."""
 
     def forward(self, z: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         shown = labels.sum(1).view(-1, 1, 1, 1) - 1
-        return 0 * torch.tanh(self.layer(z)).view(-1, self.channels, self.side, self.side) + shown
+        made = 0 * torch.tanh(self.layer(z)).view(-1, self.channels, self.side, self.side) + shown
+        made[:, :, 0, 0] = -1
+        return made
 
 
 def scripted(folder: Path, module: nn.Module, name: str = "gan.pt") -> Path:
@@ -142,7 +144,7 @@ def test_labels_are_those_of_training_films_and_the_model_is_told_them(tmp_path)
     made = batches(provider, 10)
     labels, images = (np.concatenate([getattr(batch, name) for batch in made]) for name in ("labels", "images"))
     assert labels.shape == (10, 2) and {0, 1} == set(labels.ravel().tolist())
-    assert np.allclose(images[:, 0, 0, 0], labels.sum(1) / 2)
+    assert np.allclose(images[:, 0, 1, 1], labels.sum(1) / 2)
 
 
 def test_films_of_another_side_are_brought_to_the_side_of_the_training_films(tmp_path):
@@ -208,7 +210,7 @@ def test_films_that_are_no_numbers_are_refused(tmp_path):
 
 @pytest.mark.parametrize("spec", ["torchscript:", "onnx:nowhere.onnx", "diffusers:nowhere", "monai:"])
 def test_a_model_that_is_not_there_is_named(spec):
-    with pytest.raises(InputError, match=r"expected something after|is not a (file|folder)"):
+    with pytest.raises(InputError, match="expected something after|does not exist"):
         find_provider(spec)
 
 
@@ -347,3 +349,52 @@ def test_a_prompt_names_the_findings_of_the_film(monkeypatch):
     (batch,) = provider.sample(4, seed=0)
     assert batch.labels is None and pipeline.asked["prompt"] == ["chest X-ray"] * 4
     assert "guidance_scale" not in pipeline.asked
+
+
+class Fixed(nn.Module):
+    """Films of `channels` channels, evenly spread from `low` to `high` over the pixels."""
+
+    def __init__(self, channels: int, low: float, high: float) -> None:
+        super().__init__()
+        self.channels, self.low, self.high = channels, low, high
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        ramp = torch.linspace(self.low, self.high, 256).view(1, 1, 16, 16)
+        return ramp.expand(z.shape[0], self.channels, 16, 16) + 0 * z.sum()
+
+
+@pytest.mark.parametrize(
+    ("values", "low", "high", "said"),
+    [
+        ("symmetric", 0.0, 1.0, "--set values=unit"),
+        ("symmetric", 0.0, 255.0, "--set values=bytes"),
+        ("unit", -1.0, 1.0, "--set values=symmetric"),
+        ("unit", 0.0, 255.0, "--set values=bytes"),
+        ("bytes", -1.0, 1.0, "--set values=symmetric"),
+        ("bytes", 0.0, 1.0, "--set values=unit"),
+        ("symmetric", -3.0, 3.0, "--set values= knows"),
+        ("symmetric", -1.05, 1.05, ""),
+        ("unit", 0.0, 1.0, ""),
+        ("bytes", 0.0, 255.0, ""),
+    ],
+)
+def test_films_of_another_range_than_said_are_refused(tmp_path, values, low, high, said):
+    provider = fitted(TorchScriptProvider(str(scripted(tmp_path, Fixed(1, low, high))), replace(SCRIPT, values=values)))
+    if said:
+        with pytest.raises(ProviderError, match=f"expected .* as values={values} says; {said}"):
+            drawn(provider)
+    else:
+        drawn(provider)
+
+
+def test_organs_are_not_averaged_into_the_film(tmp_path):
+    path = scripted(tmp_path, Fixed(1 + len(ORGANS), -1.0, 1.0))
+    assert 1 + len(ORGANS) == 3  # which may be a film in colours
+    drawn(fitted(TorchScriptProvider(str(path), SCRIPT)))
+    six = scripted(tmp_path, Fixed(6, -1.0, 1.0), "six.pt")
+    with pytest.raises(ProviderError, match="gave 6 channels, expected 1 or 3 of a film$"):
+        drawn(fitted(TorchScriptProvider(str(six), SCRIPT)))
+    five = training_set().info.model_copy(update={"organs": ("a", "b", "c", "d", "e")})
+    wide = replace(training_set(), info=five, masks=np.zeros((8, SIDE, SIDE), np.uint8))
+    with pytest.raises(ProviderError, match="film and 5 organs[?] Then --set masks=true"):
+        drawn(fitted(TorchScriptProvider(str(six), SCRIPT), wide))

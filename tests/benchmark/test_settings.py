@@ -99,3 +99,15 @@ def test_values_within_others():
     assert within({"a": 1, "b": {"c": 2}}, {"a": 1, "b": {"c": 2, "d": 3}, "e": 4})
     assert not within({"b": {"c": 2}}, {"b": {"c": 3}})
     assert not within({"a": 1}, {})
+
+
+def test_a_number_is_taken_as_a_list_of_one() -> None:
+    @dataclass(frozen=True)
+    class Noise:
+        latent: tuple[int, ...] = ()
+        name: str = ""
+
+    changed = override(Noise(), parse_pairs(["latent=128", "name=128"]), "toy")
+    assert changed == Noise(latent=(128,), name="128")
+    with pytest.raises(InputError, match="setting 'latent': .*, found True"):
+        override(Noise(), parse_pairs(["latent=true"]), "toy")
