@@ -38,6 +38,7 @@ def look_at_folder(prepared: Prepared, file: IO[str]) -> None:
     from ..contracts.label_by import LabelBy
     from ..contracts.pictures import read_trained_on
     from ..data.dataset import Annotation
+    from ..data.near_copies import count_copies
     from ..runs.job import Synthesise
     from ..runs.leaks import of_no_case, refuse_named
     from .progress_bar import shown_progress
@@ -64,7 +65,13 @@ def look_at_folder(prepared: Prepared, file: IO[str]) -> None:
             f"films ({where[needed]}), or let the REAL model annotate them (--label-by teacher)"
         )
     for slot in {slot.fold: slot for slot in slots}.values():
+        test = plan.task.test_set(plan.data, slot)
         try:
-            refuse_named(plugin.name, films, learnt_from, plan.data.ids, plan.task.test_set(plan.data, slot))
+            refuse_named(plugin.name, films, learnt_from, plan.data.ids, test)
         except ProviderError as error:
             raise InputError(str(error)) from None
+        if copies := count_copies(films.resized(test.resolution).images, test.images):
+            raise InputError(
+                f"provider {plugin.name}: refused (leak): {copies} of its {len(films)} films are copies of films of "
+                f"the test set {test.info.name}, by hash and pixels; a folder is to hold films that were made without them"
+            )

@@ -33,8 +33,8 @@ TRAINED_ON = "trained_on.txt"
 NOT_DECLARED = "training data not declared"
 RANGES = {"symmetric": (-1.0, 1.0), "unit": (0.0, 1.0), "bytes": (0.0, 255.0)}
 OUTSIDE, OUTSIDE_SHARE = 0.1, 0.01
-"""A network without a last squashing goes a little beyond black and white, here and there, which is cut. More than this share
-of pixels further out than this part of the range is another range."""
+"""A network without a last squashing goes a little beyond black and white, here and there, which is cut. More than this
+share of pixels further out than this part of the range is another range."""
 
 
 @dataclass(frozen=True, kw_only=True)

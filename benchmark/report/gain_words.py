@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..contracts.task import ArmName
-from ..results.gains import GainRow, WorthRow
+from ..results.gains import GainRow, PlaceboCurve, WorthRow
 from ..results.rows import MetricInfo, Results
 from ..runs.smoke import is_smoke
 from ..significance.worth import in_films
-from .words import metric_title, probability, shown, with_minus
+from .words import leaks, metric_title, probability, seeds_words, shown, with_minus
 
 _THIS_MAKES_IT = "; this makes it:\n"
 """What stands between a sentence and the command that makes what it lacks."""
@@ -79,7 +80,9 @@ def worth_cell(worth: WorthRow | None) -> str:
 
 def headline_sentences(results: Results) -> list[str]:
     """What may be said of the headline arm, and of synthetic films alone: gain, verdict, worth. A command that is told
-    stands on a line of its own."""
+    stands on a line of its own. Of films that show the test films that alone is said."""
+    if found := leaks(results):
+        return found
     place = results.headline
     if place is None:
         return []
@@ -96,6 +99,7 @@ def headline_sentences(results: Results) -> list[str]:
         curve = results.curve.curve
         whose = "shipped with the task" if results.curve.source == "shipped" else "in the store"
         said.append(f"curve: {whose}, {len(curve.seeds)} seeds, {curve.data.name}, made {curve.created[:10]}")
+        said += curve_failures(curve, results.task.metric(results.task.primary))
     if (best := best_ratio(results)) != "":
         said.append(best)
     return said
@@ -129,7 +133,21 @@ def _sentence(results: Results, size: str, arm: str) -> str:
         text += failed_words(row, metric)
     else:
         text += f"; {with_minus(row.sentence)}"
-    return f"{text}; {worth.sentence}" if worth is not None else text
+    if worth is None:
+        return text
+    return f"{text}; {worth.sentence}{_other_way(row, worth, better=1 if metric.higher_is_better else -1)}"
+
+
+def _other_way(row: GainRow, worth: WorthRow, *, better: int) -> str:
+    """Why a gain says more and its worth fewer real films, or the other way round, where they do: empty where not. They are
+    read from different trainings."""
+    if row.gain is None or worth.doublings is None or row.gain * better * worth.doublings >= 0:
+        return ""
+    more, fewer = ("more", "fewer") if row.gain * better > 0 else ("less", "more")
+    return (
+        f"; that the gain says {more} and the worth {fewer} films is luck of trainings: the gain is over the copies of the "
+        "same seeds, the worth is read from the seeds of the curve"
+    )
 
 
 RATIO_HEADINGS = ("synthetic : real", "synthetic films", "gain over copies", "95 % interval", "p", "worth")
@@ -163,16 +181,30 @@ def best_ratio(results: Results) -> str:
     return f"best of {len(rows)} ratios: {ratio} ({count} films), gain {gain}{interval}, worth {worth}"
 
 
+def curve_failures(curve: PlaceboCurve, metric: MetricInfo) -> Iterator[str]:
+    """A line for every arm with trainings that scored far below the others of their size: they stay in the mean, and make
+    worths uncertain."""
+    for arm in curve.arms:
+        failed = curve.failed(arm, higher_is_better=metric.higher_is_better)
+        if failed:
+            named = "; ".join(f"{size:.0f} films: {seeds_words(seeds)}" for size, seeds in sorted(failed.items()))
+            yield (
+                f"copies, {arm}: trainings that scored far below the others of their size, kept in the mean: {named}; a "
+                "worth that is read there is uncertain"
+            )
+
+
 def failed_words(row: GainRow, metric: MetricInfo) -> str:
-    """The seeds whose training found nothing, and the median beside the mean; empty without such seeds."""
+    """The seeds whose training scored far below the others, and the median beside the mean; empty without such seeds."""
     named = [
-        f"{whose} of seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+        f"{whose} of {seeds_words(seeds)}"
         for whose, seeds in (("the arm's training", row.failed), ("the placebo's", row.failed_placebo))
         if seeds
     ]
     if not named:
         return ""
-    return f"; {' and '.join(named)} found nothing (kept in the mean; median {shown(row.median, metric, signed=True)})"
+    median = shown(row.median, metric, signed=True)
+    return f"; {' and '.join(named)} scored far below the others (kept in the mean; median {median})"
 
 
 def placebo_notes(results: Results) -> list[str]:

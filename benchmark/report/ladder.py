@@ -15,6 +15,7 @@ from ..console_tables import as_text, cell, table
 from ..results.gains import GainRow, PlaceboCurve, WorthRow
 from ..results.rows import MetricInfo, Results
 from .figures import LIGHT, SVG, WIDTH, Theme, axis_label, legend, panel, scale
+from .gain_words import curve_failures
 from .words import metric_title, shown
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ def curve_lines(curve: PlaceboCurve, metric: AnyMetric) -> Iterator[str]:
         row = [_cell(list(points.get(size, {}).values()), info) for points in scores.values()]
         made.add_row(*map(cell, (f"{size:.0f}", *row)))
     yield from as_text(made).plain.splitlines()
+    yield from curve_failures(curve, info)
 
 
 def _cell(values: Sequence[float], metric: MetricInfo) -> str:

@@ -44,6 +44,11 @@ def probability(p: float | None) -> str:
     return "< 0.0001" if p < 0.0001 else f"{p:.4f}" if p < 0.01 else f"{p:.2f}"
 
 
+def seeds_words(seeds: Sequence[int]) -> str:
+    """`seed 3`, or `seeds 1, 4`."""
+    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+
+
 def duration(seconds: float) -> str:
     """Seconds as `h:mm:ss`, `m:ss`, or with a decimal below ten seconds."""
     if seconds < 9.95:
@@ -191,8 +196,26 @@ def fold_sentences(results: Results) -> list[str]:
 
 def claims(results: Results) -> list[str]:
     """What the seeds allow to say about the generator against REAL, where no gain over copies says more; a sentence that
-    holds for every row is said once."""
-    return _of_seeds(results, [row for row in results.seed_tests if results.gain(row.size, row.arm) is None])
+    holds for every row is said once. Nothing where its films show the test films (`leaks`)."""
+    return (
+        []
+        if leaks(results)
+        else _of_seeds(results, [row for row in results.seed_tests if results.gain(row.size, row.arm) is None])
+    )
+
+
+def leaks(results: Results) -> list[str]:
+    """That films of a provider are films of the test set: then nothing else may be said of its numbers."""
+    found = [row for row in results.checks if row.leak]
+    if not found:
+        return []
+    sizes = ", ".join(dict.fromkeys(row.size for row in found))
+    copies = re.findall(r"(\d+) copies \(", " ".join(row.sentence for row in found))
+    number = in_ranges([f"{one} films" for one in copies]) if copies else "films"
+    return [
+        f"LEAK: {number} of the provider ({sizes}) are copies of films of the test set: no number on it is a result, and "
+        "nothing may be claimed"
+    ]
 
 
 def against_real(results: Results) -> list[str]:

@@ -49,8 +49,8 @@ from .rows import (
 if TYPE_CHECKING:
     pass
 
-REAL_FILMS = "real_films"
-NEAR_COPIES = {"near_test": "nearest test film", "near_train": "nearest training film"}
+REAL_FILMS, NEAR_TEST = "real_films", "near_test"
+NEAR_COPIES = {NEAR_TEST: "nearest test film", "near_train": "nearest training film"}
 NEAR_COPY_ALARM = 0.01
 
 
@@ -269,11 +269,9 @@ def _checks(harvest: Harvest) -> list[CheckRow]:
         for name, value in (record.checks if record else {}).items():
             place = (cell.synthetic_key or cell.key, name)
             label, sentence, alarm = check_words(name, value)
-            slot = cell.slot
-            rows.setdefault(
-                place,
-                CheckRow(size=slot.size, fold=slot.fold, seed=cell.seed, name=label, sentence=sentence, alarm=alarm),
-            )
+            slot, leak = cell.slot, name == NEAR_TEST and isinstance(value, Mapping) and bool(value.get("copies"))
+            row = CheckRow(size=slot.size, fold=slot.fold, seed=cell.seed, name=label, sentence=sentence, leak=leak)
+            rows.setdefault(place, row.model_copy(update={"alarm": alarm or leak}))
     return list(rows.values())
 
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from .. import digest
 from ..runs.record import DataIdentity, Environment
 from ..schema import Strict
+from ..significance.gain import failed_seeds
 
 SCHEMA = 1
 
@@ -123,6 +124,15 @@ class PlaceboCurve(Strict):
             sum(point.films for point in points) / len(points): {point.seed: point.value for point in points}
             for points in sizes.values()
         }
+
+    def failed(self, arm: str, *, higher_is_better: bool = True) -> dict[float, list[int]]:
+        """By the number of real films of a size the seeds that scored far below its others (`gain.failed_seeds`)."""
+        found = {}
+        for films, by_seed in self.scores(arm).items():
+            lost = failed_seeds(list(by_seed.values()), higher_is_better=higher_is_better)
+            if lost.any():
+                found[films] = [seed for seed, one in zip(by_seed, lost.tolist(), strict=True) if one]
+        return found
 
     @property
     def digest(self) -> str:

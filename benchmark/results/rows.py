@@ -245,7 +245,8 @@ class CostRow(Strict):
 
 
 class CheckRow(Strict):
-    """What a check on synthetic films said, in one sentence; `alarm` when it found what it looks for."""
+    """What a check on synthetic films said, in one sentence; `alarm` when it found what it looks for; `leak` where they show
+    films of the test set, so that no score on that is a result."""
 
     size: str
     fold: str
@@ -253,6 +254,7 @@ class CheckRow(Strict):
     name: str
     sentence: str
     alarm: bool = False
+    leak: bool = False
 
 
 class EnvironmentRow(Strict):

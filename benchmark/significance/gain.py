@@ -162,7 +162,7 @@ def _tested(none: GainTest, d: Values, higher_is_better: bool, margin: float | N
 def failed_seeds(
     scores: npt.ArrayLike, *, higher_is_better: bool = True, by: float = FAILED_BY
 ) -> npt.NDArray[np.bool_]:
-    """Which of the scores (S,) are of a training that found nothing: worse than the median by more than six spreads
+    """Which of the scores (S,) are of a training that may have found nothing: worse than the median by more than six spreads
     (1.4826 times the median absolute deviation) and by more than `by`, in units of the score. None of fewer than three.
     """
     x = np.asarray(scores, np.float64)

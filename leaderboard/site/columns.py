@@ -98,7 +98,7 @@ def _gain_columns(board: Board) -> Columns:
         Column("copies", f"Copies{where}", copies_of(board), f"{metric.label} of the placebo: {arm} with copies"),
     ]
     if any(one.headline.gain.failed or one.headline.gain.failed_placebo for one in board.all):
-        hint = "trainings that found nothing: kept in the mean, named here"
+        hint = "trainings that scored far below the others: kept in the mean, named here"
         found.append(Column("failed", "Failed", failed, hint, text=True))
     if board.arm != SYNTHETIC and alone in board.places:
         hint = f"gain of synthetic films alone over copies alone{where}, shown, not ranked"
@@ -243,7 +243,7 @@ def worth_at(size: str, arm: str) -> Callable[[Standing], Cell]:
 
 
 def failed(one: Standing) -> Cell:
-    """The seeds whose training found nothing."""
+    """The seeds whose training scored far below the others."""
     text = words.failed_words(one.headline.gain)
     return Cell(text or "–", text, kind="worse" if text else "")
 

@@ -22,7 +22,7 @@ DIVISIONS = {
     Division.REPRODUCED: ("Reproduced", "run by the maintainers from the entry's code"),
     Division.CLAIMED: (
         "Claimed",
-        "run by its authors; consistent with their predictions, as the check of the entry computes again, and not reproduced",
+        "run by its authors; consistent with their predictions, as the entry’s check computes again, and not reproduced",
     ),
 }
 WEB = ("http", "https")
@@ -121,7 +121,7 @@ def worth_interval(worth: Worth | None) -> str:
 
 
 def failed_words(gain: Gain) -> str:
-    """`seed 3; placebo: seeds 1, 4`: the trainings that found nothing; empty without any."""
+    """`seed 3; placebo: seeds 1, 4`: the trainings that scored far below the others; empty without any."""
     parts = [
         f"{before}{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
         for before, seeds in (("", gain.failed), ("placebo: ", gain.failed_placebo))

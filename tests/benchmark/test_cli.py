@@ -15,6 +15,9 @@ import pytest
 import torch
 from PIL import Image
 
+from cxrbench.benchmark.data.catalogue import find_dataset
+from cxrbench.benchmark.progress import Progress
+
 from ..toys.toy_films import chests
 
 TOYS = Path(__file__).parents[1] / "toys"
@@ -85,6 +88,25 @@ def test_a_dry_run_refuses_a_leak_as_the_run_does_and_names_ids_of_no_case(tmp_p
     assert done.returncode == code, said
     assert ("refused (leak): fitted on 1 films of the test set phantom: PHLN002" in said) == (code == 2)
     assert ("trained_on: 1 id of no case of phantom, so not checked: nonsense" in said) == (code == 0)
+
+
+def test_a_folder_with_copies_of_test_films_is_refused_though_it_names_none(tmp_path):
+    films = find_dataset("phantom", 32, Progress())
+    folder = tmp_path / "films"
+    for place in ("images", "masks/left_lung", "masks/right_lung"):
+        (folder / place).mkdir(parents=True)
+    rows = np.flatnonzero(films.cases["split"] == "test")[:8]
+    for number, row in enumerate(rows):
+        Image.fromarray(np.asarray(films.images[row])).save(folder / "images" / f"{number}.png")
+        for organ in ("left_lung", "right_lung"):
+            Image.fromarray(np.eye(32, dtype=np.uint8) * 255).save(folder / "masks" / organ / f"{number}.png")
+    arguments = [*TOY, "--dry-run"]
+    arguments[2] = f"folder:{folder}"
+    done = cxrbench(*arguments, cwd=tmp_path)
+    said = " ".join(done.stderr.split())
+    assert (
+        done.returncode == 2 and "refused (leak): 8 of its 8 films are copies of films of the test set phantom" in said
+    )
 
 
 def test_a_folder_of_films_without_masks_is_refused_before_anything_is_trained(tmp_path):

@@ -106,9 +106,10 @@ def test_the_command_prints_and_keeps_the_curve_and_a_second_call_has_nothing_to
     lines = first.out.splitlines()
     assert lines[0] == "DSC of copies of real films, mean ± deviation over 3 seeds"
     assert lines[1].split() == ["real", "films", "copies,", "synthetic"]
-    assert [line.split()[0] for line in lines[2:]] == ["16", "8", "4", "2"]
+    rows = [line for line in lines[2:] if not line.startswith("copies, ")]  # the toy has seeds of much luck
+    assert [line.split()[0] for line in rows] == ["16", "8", "4", "2"]
     (kept,) = kept_curves(home)
-    for line in lines[2:]:
+    for line in rows:
         values = list(kept.scores("synthetic")[float(line.split()[0])].values())
         assert line.split()[1:] == [f"{100 * np.mean(values):.2f}", "±", f"{100 * np.std(values, ddof=1):.2f}"]
     assert f"kept   {home / 'store' / 'curves'}" in first.err

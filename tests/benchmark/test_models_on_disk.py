@@ -210,7 +210,7 @@ def test_films_that_are_no_numbers_are_refused(tmp_path):
 
 @pytest.mark.parametrize("spec", ["torchscript:", "onnx:nowhere.onnx", "diffusers:nowhere", "monai:"])
 def test_a_model_that_is_not_there_is_named(spec):
-    with pytest.raises(InputError, match="expected something after|does not exist"):
+    with pytest.raises(InputError, match=r"expected something after|does not exist"):
         find_provider(spec)
 
 
@@ -392,9 +392,9 @@ def test_organs_are_not_averaged_into_the_film(tmp_path):
     assert 1 + len(ORGANS) == 3  # which may be a film in colours
     drawn(fitted(TorchScriptProvider(str(path), SCRIPT)))
     six = scripted(tmp_path, Fixed(6, -1.0, 1.0), "six.pt")
-    with pytest.raises(ProviderError, match="gave 6 channels, expected 1 or 3 of a film$"):
+    with pytest.raises(ProviderError, match=r"gave 6 channels, expected 1 or 3 of a film$"):
         drawn(fitted(TorchScriptProvider(str(six), SCRIPT)))
     five = training_set().info.model_copy(update={"organs": ("a", "b", "c", "d", "e")})
     wide = replace(training_set(), info=five, masks=np.zeros((8, SIDE, SIDE), np.uint8))
-    with pytest.raises(ProviderError, match="film and 5 organs[?] Then --set masks=true"):
+    with pytest.raises(ProviderError, match=r"film and 5 organs[?] Then --set masks=true"):
         drawn(fitted(TorchScriptProvider(str(six), SCRIPT), wide))

@@ -18,6 +18,7 @@ from cxrbench.benchmark.contracts.task import ArmName, Headline
 from cxrbench.benchmark.report import text_tables as tables
 from cxrbench.benchmark.report.gain_words import (
     HEADINGS,
+    _other_way,
     gain_lines,
     headline_sentences,
     placebo_notes,
@@ -450,7 +451,10 @@ def test_failed_seeds_are_said_beside_the_verdict(fabricate):
     scores["tiny", "mixed"] = scores["tiny", "mixed"].copy()
     scores["tiny", "mixed"][1] = 0.2
     first, *_ = said_of(results_of(fabricate, scores))
-    assert "not told from copying; the arm's training of seed 1 found nothing (kept in the mean; median +" in first
+    assert (
+        "not told from copying; the arm's training of seed 1 scored far below the others (kept in the mean; median +"
+        in first
+    )
 
 
 def test_the_lines_of_the_table_are_the_rows_in_text(fabricate):
@@ -630,6 +634,17 @@ def test_a_curve_as_text_has_a_line_a_size_and_a_column_an_arm():
     assert len({len(line) for line in lines[1:]}) == 1
 
 
+def test_trainings_of_a_curve_that_failed_are_said():
+    curve = curve_of({2.0: 0.66, 6.5: 0.72}, arms=("mixed",), own=0.0)
+    assert not any("far below" in line for line in curve_lines(curve, METRIC))
+    lost = [
+        point.model_copy(update={"value": 0.2}) if point.films == 6.5 and point.seed in (1, 3) else point
+        for point in curve.points
+    ]
+    *_, last = curve_lines(curve.model_copy(update={"points": lost}), METRIC)
+    assert "copies, mixed: trainings that scored far below the others" in last and "6 films: seeds 1, 3" in last
+
+
 def test_the_scores_of_a_curve_are_by_the_mean_films_of_a_size():
     curve = curve_of({2.0: 0.66, 4.0: 0.7}, arms=("mixed",), own=0.0)
     moved = [
@@ -639,3 +654,21 @@ def test_the_scores_of_a_curve_are_by_the_mean_films_of_a_size():
     found = curve.model_copy(update={"points": moved})
     assert list(found.scores("mixed")) == pytest.approx([2.0, 4.2])
     assert found.scores("finetune") == {} and found.seeds == [*SEEDS] and found.arms == ["mixed"]
+
+
+@pytest.mark.parametrize(
+    ("gain", "doublings", "better", "said"),
+    [
+        (0.2, -0.2, 1, "says more and the worth fewer"),
+        (-0.2, 0.2, 1, "says less and the worth more"),
+        (-0.2, -0.2, -1, "says more and the worth fewer"),
+        (0.2, 0.2, 1, ""),
+        (-0.2, -0.2, 1, ""),
+        (0.2, None, 1, ""),
+    ],
+)
+def test_a_gain_and_a_worth_that_point_apart_say_why(gain, doublings, better, said):
+    row = GainRow.model_construct(gain=gain)
+    worth = WorthRow.model_construct(doublings=doublings)
+    found = _other_way(row, worth, better=better)
+    assert said in found and bool(found) == bool(said)

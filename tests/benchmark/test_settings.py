@@ -109,5 +109,5 @@ def test_a_number_is_taken_as_a_list_of_one() -> None:
 
     changed = override(Noise(), parse_pairs(["latent=128", "name=128"]), "toy")
     assert changed == Noise(latent=(128,), name="128")
-    with pytest.raises(InputError, match="setting 'latent': .*, found True"):
+    with pytest.raises(InputError, match=r"setting 'latent': .*, found True"):
         override(Noise(), parse_pairs(["latent=true"]), "toy")

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from cxrbench.benchmark.report import text_tables as tables
 from cxrbench.benchmark.report import words as wording
+from cxrbench.benchmark.report.gain_words import headline_sentences
 from cxrbench.benchmark.report.latex import latex_escaped
 from cxrbench.benchmark.results.assemble import assemble
 from cxrbench.benchmark.results.rows import CheckRow, MetricInfo
@@ -191,3 +192,19 @@ def test_phantom_numbers_are_labelled(fabricate):
     for text in (wording.header_sentence(phantom), tables.as_markdown(phantom), tables.as_latex(phantom)):
         assert "not comparable with published numbers" in text
     assert "not comparable" not in wording.header_sentence(results)
+
+
+def test_films_that_are_test_films_are_said_before_all_else_and_nothing_is_claimed(fabricate):
+    near = {"films": 240, "flagged": 129, "threshold": 0.1, "p": 1e-9, "copies": 121, "nearest": []}
+    results = results_of(fabricate, checks={"near_test": near})
+    assert all(row.leak and row.alarm for row in results.checks)
+    said = "LEAK: 121 films of the provider"
+    assert headline_sentences(results)[0].startswith(said) and wording.claims(results) == []
+    for text in (tables.terminal(results).plain, tables.as_markdown(results), tables.as_latex(results)):
+        assert said in " ".join(text.split())
+
+
+def test_copies_of_training_films_are_no_leak(fabricate):
+    near = {"films": 240, "flagged": 0, "threshold": 0.1, "p": 1.0, "copies": 240, "nearest": []}
+    results = results_of(fabricate, checks={"near_train": near})
+    assert not any(row.leak for row in results.checks) and not any("LEAK" in one for one in headline_sentences(results))
