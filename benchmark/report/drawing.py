@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError, unknown
 from ..results.folder import SAMPLER, load_curves, load_scores
-from .figures import LIGHT, box_plot, curve_groups, curve_plot, forest_plot, png, svg
+from .figures import LIGHT, box_plot, curve_groups, curve_plot, curve_rows, forest_plot, png, svg
 from .ladder import curve_figure, ratio_figure
 
 if TYPE_CHECKING:
@@ -70,8 +70,7 @@ def _training(results: Results, folder: Path, size: str, arm: str) -> Figure | N
     curves = load_curves(folder)
     for one in curve_groups(curves, "downstream"):
         if one[:2] == (size, arm):
-            place = (curves["owner"] == "downstream") & (curves["size"] == size) & (curves["arm"] == arm)
-            return curve_plot(curves[place & (curves["curve"] == one[2])], LIGHT)
+            return curve_plot(curve_rows(curves, "downstream", one), LIGHT)
     return None
 
 

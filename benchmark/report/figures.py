@@ -7,7 +7,7 @@ side by side or below each other. The same run gives the same bytes.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from matplotlib.ticker import FormatStrFormatter, MaxNLocator, NullFormatter
 
 from ..metrics.scores import case_scores
 from ..results.rows import MetricInfo, PairedRow, Results, words
+from ..runs.job import PLACEBO
 from .words import metric_title
 
 if TYPE_CHECKING:
@@ -242,8 +243,8 @@ def unit_plot(row: PlotRow, theme: Theme) -> Figure:
 
 
 def curve_plot(rows: pd.DataFrame, theme: Theme, *, along: str = "step", dots: bool = False) -> Figure | None:
-    """One training (columns `seed, fold, step, loss, value`): a colour per loss, a thin line per seed and fold. `along`:
-    what the steps are; `dots`: whether every value is marked."""
+    """Trainings of one kind (columns `arm, seed, fold, step, loss, value`): a colour per loss, a thin line per training,
+    that of a placebo dotted and paler. `along`: what the steps are; `dots`: whether every value is marked."""
     rows = rows[~rows["loss"].isin(NOT_LOSSES) & np.isfinite(rows["value"])]
     if rows.empty:
         return None
@@ -253,19 +254,19 @@ def curve_plot(rows: pd.DataFrame, theme: Theme, *, along: str = "step", dots: b
         for index, name in enumerate(names):
             colour = theme.lines[index % len(theme.lines)]
             style = ("-", "--", ":")[index // len(theme.lines) % 3]
-            label: str | None = axis_label(words(str(name)))
-            for _, line in rows[rows["loss"] == name].groupby(["seed", "fold"], sort=False):
-                marker = "." if dots or len(line) < 3 else ""
+            label = axis_label(words(str(name)))
+            labels = {False: label, True: f"{label}, copies"}
+            for placebo, line in _trainings(rows[rows["loss"] == name]):
                 axes.plot(
                     line["step"],
                     line["value"],
                     color=colour,
-                    linestyle=style,
-                    marker=marker,
+                    linestyle=":" if placebo else style,
+                    alpha=0.55 if placebo else 1.0,
+                    marker="." if dots or len(line) < 3 else "",
                     linewidth=1.2,
-                    label=label,
+                    label=labels.pop(placebo, None),
                 )
-                label = None
         values = rows["value"].to_numpy()
         if values.min() > 0 and values.max() / values.min() > LOG_SPAN:
             axes.set_yscale("log")
@@ -275,12 +276,27 @@ def curve_plot(rows: pd.DataFrame, theme: Theme, *, along: str = "step", dots: b
         axes.grid(color=theme.grid, linewidth=0.8)
         axes.tick_params(which="both", length=0)
         axes.set_xlabel(along, color=theme.ink)
-        legend(figure, axes, theme, 2 if len(names) > 1 else 1)
+        legend(figure, axes, theme, 2)
     return figure
 
 
+def _trainings(rows: pd.DataFrame) -> Iterator[tuple[bool, pd.DataFrame]]:
+    """(whether it is a placebo, its rows) of every training of one loss. A step that goes back begins another one: tables
+    made before placebos had their own name there have several under one arm, seed and fold."""
+    for (arm, _, _), found in rows.groupby(["arm", "seed", "fold"], sort=False):
+        for _, line in found.groupby((found["step"].diff() < 0).cumsum(), sort=False):
+            yield str(arm).startswith(PLACEBO), line
+
+
+def curve_rows(curves: pd.DataFrame, owner: str, group: tuple[str, str, str]) -> pd.DataFrame:
+    """What `curve_plot` draws of one of `curve_groups`: the arm's own trainings and its placebo's."""
+    size, arm, curve = group
+    place = (curves["owner"] == owner) & (curves["size"] == size) & (curves["curve"] == curve)
+    return curves[place & curves["arm"].isin([arm, PLACEBO + arm])]
+
+
 def curve_groups(curves: pd.DataFrame, owner: str) -> list[tuple[str, str, str]]:
-    """(size, arm, curve) of every training of an owner (`provider` or `downstream`), in order."""
-    mine = curves[curves["owner"] == owner]
+    """(size, arm, curve) of the trainings of an owner (`provider` or `downstream`), in order; placebos with their arms."""
+    mine = curves[(curves["owner"] == owner) & ~curves["arm"].str.startswith(PLACEBO)]
     places: Sequence[tuple[str, str, str]] = list(zip(mine["size"], mine["arm"], mine["curve"], strict=True))
     return list(dict.fromkeys(places))

@@ -25,7 +25,8 @@ from . import figures
 from . import models_words as said
 from . import words as wording
 from .figures import LIGHT
-from .page import Drawer, Panel, environment
+from .page import environment
+from .page_drawings import Drawer, Panel
 from .pictures import ILLUSTRATIONS_FILE
 
 RESULTS, PAGE = "models.json", "report.html"

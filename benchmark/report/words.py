@@ -26,6 +26,13 @@ def shown(value: float | None, metric: MetricInfo, *, signed: bool = False) -> s
     return text.replace("-", "\N{MINUS SIGN}") if signed else text
 
 
+def interval(low: float | None, high: float | None, metric: MetricInfo) -> str:
+    """Two bounds of a difference; empty without them."""
+    if low is None or high is None:
+        return ""
+    return f"{shown(low, metric, signed=True)} to {shown(high, metric, signed=True)}"
+
+
 def file_stem(text: str) -> str:
     """The name of a file, without ending: letters, digits, `_`, and one dash for all else between them; `25%` is
     `25-percent`."""

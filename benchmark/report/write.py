@@ -105,14 +105,14 @@ def curves_of(harvest: Harvest) -> pd.DataFrame:
     fits: set[str] = set()
     samplings: set[str] = set()
     for cell in harvest.plan.cells:
-        slot, arm = cell.slot, cell.slot.arm.value
+        slot = cell.slot
         if cell.fit_key is not None and cell.fit_key not in fits:
             fits.add(cell.fit_key)
             for name, curve in _fit_curves(harvest.store, cell.fit_key).items():
                 rows += _long(("provider", slot.size, slot.fold, "", cell.seed, name), curve)
         record = harvest.records.get(cell.key)
         for name, curve in (record.downstream.curves if record else {}).items():
-            rows += _long(("downstream", slot.size, slot.fold, arm, cell.seed, name), curve)
+            rows += _long(("downstream", slot.size, slot.fold, cell.arm, cell.seed, name), curve)
         if record is not None and cell.synthetic_key is not None and cell.synthetic_key not in samplings:
             samplings.add(cell.synthetic_key)
             rows += _by_steps((SAMPLER, slot.size, slot.fold, "", cell.seed, ""), record.checks.get("provider"))

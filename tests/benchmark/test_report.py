@@ -21,14 +21,16 @@ from typer.testing import CliRunner
 from cxrbench.benchmark.cli.report import report as report_command
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.metrics.scores import COLUMNS
+from cxrbench.benchmark.report.figures import LIGHT, curve_groups, curve_plot, curve_rows
 from cxrbench.benchmark.report.latex import as_latex
-from cxrbench.benchmark.report.page import Drawer, build, inline_svg
+from cxrbench.benchmark.report.page import build
+from cxrbench.benchmark.report.page_drawings import Drawer, inline_svg
 from cxrbench.benchmark.report.pictures import label_bits
 from cxrbench.benchmark.report.text_tables import as_markdown
 from cxrbench.benchmark.report.words import data_words, file_stem, header_sentence, with_minus
 from cxrbench.benchmark.report.write import write_run, write_views
 from cxrbench.benchmark.results.assemble import assemble
-from cxrbench.benchmark.results.folder import load_curves, load_run, load_scores
+from cxrbench.benchmark.results.folder import CURVE_COLUMNS, load_curves, load_run, load_scores
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>--><b>$x_'
 SMALL = {"sizes": ("full",), "arms": ("real", "synthetic")}
@@ -179,6 +181,28 @@ def test_what_a_provider_says_by_steps_of_its_sampler_is_a_figure(fabricate, tmp
     none = tmp_path / "none"
     written(fabricate, none, name="other", **SMALL)
     assert "steps of the sampler" not in (none / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["placebos by name", "as tables were before"])
+def test_a_training_is_a_line_that_never_runs_back(named):
+    trainings = [(arm, seed) for seed in (0, 1) for arm in ("mixed", "placebo_mixed" if named else "mixed")]
+    rows = [
+        ("downstream", "31", "official", arm, seed, "mixed", float(step), "loss", 1.0 + place + step)
+        for place, (arm, seed) in enumerate(trainings)
+        for step in (0, 50, 100)
+    ]
+    curves = pd.DataFrame(rows, columns=CURVE_COLUMNS)
+    assert curve_groups(curves, "downstream") == [("31", "mixed", "mixed")]
+    axes = curve_plot(curve_rows(curves, "downstream", ("31", "mixed", "mixed")), LIGHT).axes[0]
+    assert [list(line.get_xdata()) for line in axes.lines] == [[0, 50, 100]] * 4
+    assert [line.get_linestyle() for line in axes.lines] == (["-", ":"] if named else ["-", "-"]) * 2
+    assert axes.get_legend_handles_labels()[1] == (["loss", "loss, copies"] if named else ["loss"])
+
+
+def test_the_curves_of_a_placebo_are_kept_by_its_name(fabricate, tmp_path):
+    written(fabricate, tmp_path, sizes=("full",), arms=("real", "mixed"), placebos=("mixed",))
+    curves = load_curves(tmp_path)
+    assert set(curves[curves["owner"] == "downstream"]["arm"]) == {"real", "mixed", "placebo_mixed"}
 
 
 def test_case_scores_and_curves_are_kept_whole(run):
