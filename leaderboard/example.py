@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 
-from .entry import Submission
+from .entry import README, Submission
 
 _TOML = """# What this entry is. Every value is plain text; `cxrbench submission check` says what is not as it should be.
 schema = 2
@@ -39,8 +39,9 @@ def example_files(name: str) -> dict[str, str]:
     return {"submission.toml": _TOML.format(name=name), "README.md": _README.format(name=name)}
 
 
-def placeholders(submission: Submission) -> list[str]:
-    """The keys that still have the example's own value where nobody else has it."""
+def placeholders(submission: Submission, readme: str | None = None) -> list[str]:
+    """The keys that still have the example's own value where nobody else has it, and README.md where it has its words."""
     example = Submission.model_validate(tomllib.loads(_TOML.format(name=submission.name)))
-    keys = ("authors", "contact", "command", "code", "paper")
-    return [key for key in keys if getattr(submission, key) == getattr(example, key)]
+    keys = ("description", "authors", "contact", "command", "code", "paper")
+    left = [key for key in keys if getattr(submission, key) == getattr(example, key)]
+    return [*left, README] if readme is not None and _README.splitlines()[-1] in readme else left

@@ -19,7 +19,7 @@ def check(subject: Subject) -> Iterator[Finding]:
     entry = subject.entry
     if not entry.runs:
         yield Finding(Level.NOTE, NAME, "", "a draft: no run is packed yet (`cxrbench submission pack`)")
-    if left := placeholders(entry.submission):
+    if left := placeholders(entry.submission, entry.readme):
         level = Level.ERROR if entry.runs else Level.NOTE
         yield Finding(level, NAME, "submission.toml", f"{', '.join(left)}: still the example's words")
     if entry.submission.control and entry.submission.division != "reproduced":
