@@ -60,7 +60,8 @@ def test_terminal_table_has_the_numbers_stars_legend_and_cost(fabricate):
     assert lines[1].split() == ["REAL", "SYNTHETIC", "FINETUNE"] * 2
     assert lines[2].split() == ["DSC", "left", "lung", *["90.00", "70.00", "**", "92.00", "**"] * 2]
     assert lines[4].split()[0] == "average"
-    assert "against REAL on the same 8 films: ** p < 0.01, * p < 0.05" in text
+    assert "stars are those of the papers, for trained models and not for generators" in text
+    assert "against REAL on the same 8 films: ** p < 0.01, * p < 0.05" in " ".join(text.split())
     assert "one seed: these compare two trained models, not the generator (use --seeds 5)" in text
     assert "1.2 M parameters · fit 0:58" in text and "samples 312 films/s · peak 0.9 GB" in text
 
