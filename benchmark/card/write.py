@@ -83,7 +83,7 @@ def _protocol(card: Card) -> list[str]:
     from_entry = f" of the entry {provider.entry}" if provider.entry else ""
     lines = [
         f"real films: {data.name}{version}, {data.n:,} of {data.resolution} pixels ({'; '.join(shows)}); {data.provenance}; "
-        f"digest {data.digest[:16]}",
+        f"digest at {data.resolution} pixels {data.digest[:16]}",
         f"protocol: {task.name} v{task.version} at {preset_words(card.preset, card.changed)}, "
         f"{protocol_words(task, card.data)}; "
         f"code {task.code[:16]}",
