@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..report.gain_words import without_command
+from ..report.words import protocol_words
 from .rows import Card, cost_lines
 
 FILE = "croissant.json"
@@ -199,7 +200,10 @@ def _responsible(card: Card) -> dict[str, Any]:
         f"at {card.preset}. {'; '.join(cost_lines(card))}.",
         "rai:dataCollectionType": ["Others"],
         "rai:dataAnnotationProtocol": f"Annotations: {source.get(card.provider.label_by, card.provider.label_by)}.",
-        "rai:dataUseCases": [f"Training for {task.summary}, beside real films.", *map(without_command, card.claims)],
+        "rai:dataUseCases": [
+            f"Training for {protocol_words(task, card.data)}, beside real films.",
+            *map(without_command, card.claims),
+        ],
         "rai:dataLimitations": limits or ["None were found by the run and its audit."],
         "rai:personalSensitiveInformation": _privacy(card),
     }

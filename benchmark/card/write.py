@@ -13,7 +13,7 @@ from ..files import write_bytes
 from ..report.gain_words import HEADINGS
 from ..report.latex import latex_escaped
 from ..report.text_tables import markdown_escaped, markdown_said
-from ..report.words import amount, duration, films, preset_words
+from ..report.words import amount, duration, films, preset_words, protocol_words
 from ..results.rows import words
 from .rows import Card, cost_lines
 
@@ -83,8 +83,9 @@ def _protocol(card: Card) -> list[str]:
     from_entry = f" of the entry {provider.entry}" if provider.entry else ""
     lines = [
         f"real films: {data.name}{version}, {data.n:,} of {data.resolution} pixels ({'; '.join(shows)}); {data.provenance}; "
-        f"digest {data.digest[:16]}",
-        f"protocol: {task.name} v{task.version} at {preset_words(card.preset, card.changed)}, {task.summary}; "
+        f"digest at {data.resolution} pixels {data.digest[:16]}",
+        f"protocol: {task.name} v{task.version} at {preset_words(card.preset, card.changed)}, "
+        f"{protocol_words(task, card.data)}; "
         f"code {task.code[:16]}",
         f"generator: {provider.title}, code {provider.code[:16]}, fitted at {data.fit_resolution} pixels",
         f"seeds: {', '.join(map(str, card.seeds))}{from_entry}, on {card.device}",

@@ -74,7 +74,8 @@ def print_summary(summary: dict[str, Any]) -> None:
     lines += [("note", remark) for remark in summary["remarks"]]
     if summary["provenance"]:
         lines.append(("about", summary["provenance"]))
-    lines += [("digest", summary["digest"]), ("in", summary["folder"])]
+    of_films = f"of the films as kept, at {summary['resolution']} pixels; a run's is of them at its task's resolution"
+    lines += [("digest", f"{summary['digest']} ({of_films})"), ("in", summary["folder"])]
     for word, text in lines:
         tell(f"{word:<13} {text}")
 

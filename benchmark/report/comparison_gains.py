@@ -36,6 +36,9 @@ class ComparedGain(Strict):
     high: float | None = None
     p: float | None = None
     sentence: str
+    seeds_a: int = 0
+    """Seeds of the gain of a, and of b: more than `seeds`, of which the difference is, where one run has others."""
+    seeds_b: int = 0
 
 
 def compared_gains(a: Results, b: Results, labels: tuple[str, str]) -> list[ComparedGain]:
@@ -67,6 +70,8 @@ def _compared(a: Results, b: Results, size: str, arm: str, labels: tuple[str, st
         metric=metric.name,
         gain_a=None if gains[0] is None else gains[0].gain,
         gain_b=None if gains[1] is None else gains[1].gain,
+        seeds_a=0 if gains[0] is None else gains[0].seeds,
+        seeds_b=0 if gains[1] is None else gains[1].seeds,
         worth_a=worth_cell(first),
         worth_b=worth_cell(second),
         doublings=doublings,
@@ -109,13 +114,19 @@ def gain_table(gains: Sequence[ComparedGain], results: Results, labels: tuple[st
         bounds = shown(row.difference, metric, signed=True)
         if row.low is not None and row.high is not None:
             bounds += f" ({shown(row.low, metric, signed=True)} to {shown(row.high, metric, signed=True)})"
+        own = {row.seeds_a, row.seeds_b} - {row.seeds}
+        of_a, of_b = (f", {_seeds(count)}" if own else "" for count in (row.seeds_a, row.seeds_b))
         yield [
             size_title(results, row.size),
             row.arm.upper(),
-            shown(row.gain_a, metric, signed=True),
-            shown(row.gain_b, metric, signed=True),
-            bounds,
+            shown(row.gain_a, metric, signed=True) + of_a,
+            shown(row.gain_b, metric, signed=True) + of_b,
+            f"{bounds}, the {_seeds(row.seeds)} of both" if own else bounds,
             probability(row.p),
             row.worth_a,
             row.worth_b,
         ]
+
+
+def _seeds(count: int) -> str:
+    return "1 seed" if count == 1 else f"{count} seeds"

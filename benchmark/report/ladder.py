@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
@@ -51,11 +52,12 @@ def curve_figure(
         for gain, worth in marks:
             _mark(axes, gain, worth, factor, theme.arms.get(gain.arm, theme.ink))
         ticks = sorted({round(size, 1) for size in sizes})
-        axes.xaxis.set_major_locator(FixedLocator(_apart(ticks)))
+        ticks = _apart(ticks)
+        axes.xaxis.set_major_locator(FixedLocator(ticks))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
         axes.grid(color=theme.grid, linewidth=0.8)
-        axes.set_xlabel("real films (each step to the right doubles them)", color=theme.ink)
+        axes.set_xlabel(f"real films ({_steps(ticks)})", color=theme.ink)
         axes.set_ylabel(axis_label(metric_title(info)), color=theme.ink)
         legend(figure, axes, theme, 2)
     return figure
@@ -124,6 +126,12 @@ def ratio_figure(results: Results, theme: Theme = LIGHT) -> Figure | None:
         axes.set_xlabel("synthetic films for each real one", color=theme.ink)
         axes.set_ylabel(f"gain over copies, {axis_label(metric_title(metric))}", color=theme.ink)
     return figure
+
+
+def _steps(ticks: Sequence[float]) -> str:
+    """What a step from one tick to the next is, where it is the same all along (sizes are whole films: nearly)."""
+    doubled = len(ticks) > 1 and all(1.8 <= after / before <= 2.2 for before, after in pairwise(ticks))
+    return "each step to the right doubles them" if doubled else "logarithmic scale"
 
 
 def _apart(ticks: Sequence[float]) -> list[float]:

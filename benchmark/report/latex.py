@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..console_tables import clean
-from ..results.rows import Results, words
+from ..results.rows import Results
 from .gain_words import HEADINGS, gain_lines, headline_sentences, placebo_notes, without_command
 from .table_shapes import REAL_FILMS, SYNTHETIC_FILMS, ArmTable, arm_tables, wide
 from .words import header_sentence, legend, metric_title, size_title
@@ -100,7 +100,7 @@ def _latex_wide(results: Results) -> list[str]:
     for line in wide(results):
         if line.first and body:
             body.append("\\midrule")
-        cells = [latex_escaped(metric_title(line.metric)) if line.first else "", latex_escaped(words(line.structure))]
+        cells = [latex_escaped(metric_title(line.metric)) if line.first else "", latex_escaped(line.label)]
         for info in results.sizes:
             for arm in results.arms_of(info.size):
                 entry = line.entries[info.size][arm]

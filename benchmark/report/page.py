@@ -13,16 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..metrics.scores import AVERAGE
-from ..results.rows import FoldRow, MetricInfo, PairedRow, Results, Status, words
+from ..results.rows import FoldRow, PairedRow, Results, SizeInfo, Status, words
 from ..significance.paired_tests import stars
 from . import elsewhere_words, fidelity_words, gain_words, page_drawings, precision_words
 from . import table_shapes as layout
 from . import words as wording
+from .glossary import glossary
 from .page_films import film_context
+from .page_glance import cards
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+COLUMNS = 7  # so many numbers with their deviations stand side by side on a page of 1280 pixels
 MANY_BOXES = 24  # above it, box plots need the whole width of the page
 
 
@@ -77,18 +80,6 @@ def environment() -> Environment:
 # ------------------------------------------------------------------------------------------------------- numbers
 
 
-@dataclass(frozen=True)
-class Card:
-    """One arm at a glance: the average of the primary metric and its distance from REAL."""
-
-    arm: str
-    value: str
-    difference: str = ""
-    interval: str = ""
-    mark: str = ""
-    note: str = ""
-
-
 def _numbers(results: Results) -> dict[str, Any]:
     primary = results.task.metric(results.task.primary)
     headline = layout.headline_metrics(results)
@@ -96,7 +87,10 @@ def _numbers(results: Results) -> dict[str, Any]:
     seconds = [cell.seconds for cell in results.cells if cell.seconds is not None]
     return {
         "primary": primary,
-        "cards": {info.size: _cards(results, info.size, primary) for info in results.sizes},
+        "cards": {info.size: cards(results, info.size) for info in results.sizes},
+        "words_used": glossary(results),
+        "protocol": wording.protocol_words(results.task, results.data),
+        "seeds": wording.seeds_words(results.seeds),
         "titles": {info.size: wording.size_title(results, info.size) for info in results.sizes},
         "arm_tables": layout.arm_tables(results),
         "real_films": layout.REAL_FILMS,
@@ -139,35 +133,24 @@ def _numbers(results: Results) -> dict[str, Any]:
         "settings": _settings(results),
         "average": AVERAGE,
         "machines": _machines(results),
-        "columns": sum(len(results.arms_of(info.size)) for info in results.sizes),
+        "blocks": (blocks := _blocks(results)),
+        "columns": max((sum(len(results.arms_of(info.size)) for info in block) for block in blocks), default=0),
         "many": len(results.structures) * len(results.arms) > MANY_BOXES,
     }
 
 
-def _cards(results: Results, size: str, metric: MetricInfo) -> list[Card]:
-    cards = []
-    structure = AVERAGE if AVERAGE in results.structures else (results.structures or [AVERAGE])[0]
-    for arm in results.arms_of(size):
-        row = results.row(size, arm, metric.name, structure)
-        if row is None or row.value is None:
-            cards.append(Card(arm, "–", note=row.note if row else "missing"))
-            continue
-        value = wording.shown(row.value, metric) + (f" ± {wording.shown(row.sd, metric)}" if row.sd is not None else "")
-        test = results.test(size, arm, metric.name, structure)
-        if test is None or test.difference is None:
-            cards.append(Card(arm, value, note=test.note if test else ""))
-            continue
-        cards.append(
-            Card(
-                arm,
-                value,
-                difference=wording.shown(test.difference, metric, signed=True),
-                interval=wording.interval(test.low, test.high, metric),
-                mark=stars(test.p_holm),
-                note=test.note,
-            )
-        )
-    return cards
+def _blocks(results: Results) -> list[list[SizeInfo]]:
+    """The sizes that stand side by side in the table, as many as a page is wide enough for; the others below them."""
+    blocks: list[list[SizeInfo]] = []
+    columns = 0
+    for info in results.sizes:
+        arms = len(results.arms_of(info.size))
+        if not blocks or columns + arms > COLUMNS:
+            blocks.append([])
+            columns = 0
+        blocks[-1].append(info)
+        columns += arms
+    return blocks
 
 
 def _tests(results: Results, rows: Sequence[PairedRow] | Sequence[FoldRow]) -> list[dict[str, Any]]:

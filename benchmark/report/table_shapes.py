@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..contracts.task import ArmName
-from ..metrics.scores import NOT_TAUGHT
-from ..results.rows import DerivedInfo, MetricInfo, Results
+from ..metrics.scores import AVERAGE, NOT_TAUGHT
+from ..results.rows import DerivedInfo, MetricInfo, Results, words
 from ..significance.paired_tests import stars
 from .words import shown, size_title
 
+IN_ALL = "in all"
 REAL_FILMS, SYNTHETIC_FILMS = "# Real", "# Synthetic"
 
 
@@ -35,6 +36,8 @@ def entry(results: Results, size: str, arm: str, metric: MetricInfo, structure: 
     if row is None or row.value is None:
         why = row.note if row else ""
         return Entry("–" if why in ("", NOT_TAUGHT) else why, present=False)
+    if metric.decimals == 0 and row.seeds > 1:
+        metric = metric.model_copy(update={"decimals": 1})  # a mean of counts is no whole number
     text = shown(row.value, metric)
     if row.sd is not None:
         text += f" ± {shown(row.sd, metric)}"
@@ -47,12 +50,14 @@ def entry(results: Results, size: str, arm: str, metric: MetricInfo, structure: 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the wide table: `entries[size][arm]`. `first` is True on a metric's first line."""
+    """One line of the wide table: `entries[size][arm]`. `first` is True on a metric's first line; `label` is what stands
+    before it."""
 
     metric: MetricInfo
     structure: str
     first: bool
     entries: dict[str, dict[str, Entry]]
+    label: str
 
 
 def headline_metrics(results: Results) -> list[MetricInfo]:
@@ -74,13 +79,27 @@ def wide(results: Results, metrics: Sequence[MetricInfo] | None = None) -> list[
                 }
                 for info in results.sizes
             }
-            lines.append(Line(metric, structure, structure == structures[0], entries))
+            label = IN_ALL if structure == AVERAGE and _is_sum(results, metric) else words(structure)
+            lines.append(Line(metric, structure, structure == structures[0], entries, label))
         lines += [
-            Line(metric, row.name, False, _derived(results, metric, row))
+            Line(metric, row.name, False, _derived(results, metric, row), words(row.name))
             for row in results.task.derived
             if metric.name in row.metrics and set(row.of) <= set(structures)
         ]
     return lines
+
+
+def _is_sum(results: Results, metric: MetricInfo) -> bool:
+    """Whether what is kept as the average of a count is the sum over the structures, as with missed organs."""
+    if metric.decimals:
+        return False
+    parts: dict[tuple[str, str], float] = {}
+    whole: dict[tuple[str, str], float] = {}
+    for row in results.table:
+        if row.metric == metric.name and row.value is not None:
+            into = whole if row.structure == AVERAGE else parts
+            into[row.size, row.arm] = into.get((row.size, row.arm), 0.0) + row.value
+    return bool(whole) and all(abs(parts.get(place, 0.0) - value) < 1e-6 for place, value in whole.items())
 
 
 def _derived(results: Results, metric: MetricInfo, row: DerivedInfo) -> dict[str, dict[str, Entry]]:

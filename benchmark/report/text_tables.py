@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ..console_tables import as_text, cell, clean, side_by_side, table, terminal_width, wrapped
 from ..metrics.scores import AVERAGE
-from ..results.rows import FoldRow, PairedRow, Results, words
+from ..results.rows import FoldRow, PairedRow, Results
 from .elsewhere_words import besides, besides_notes
 from .gain_words import (
     HEADINGS,
@@ -124,7 +124,7 @@ def _labels(lines: Sequence[Line]) -> Table:
     made = table(["", ""], left=2, title=" ")
     for line in lines:
         metric = metric_title(line.metric) if line.first else ""
-        made.add_row(cell(metric, "bold"), cell(words(line.structure), _weight(line)))
+        made.add_row(cell(metric, "bold"), cell(line.label, _weight(line)))
     return made
 
 
@@ -225,7 +225,7 @@ def as_markdown(results: Results) -> str:
     ]
     lines = [_markdown_row(map(markdown_escaped, head)), _markdown_row(["---"] * 2 + ["---:"] * (len(head) - 2))]
     for line in wide(results):
-        cells = [markdown_escaped(metric_title(line.metric)), markdown_escaped(words(line.structure))]
+        cells = [markdown_escaped(metric_title(line.metric)), markdown_escaped(line.label)]
         for info in results.sizes:
             for arm in results.arms_of(info.size):
                 entry = line.entries[info.size][arm]

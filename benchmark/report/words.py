@@ -8,11 +8,13 @@ from collections.abc import Sequence
 
 from ..contracts.task import ArmName
 from ..metrics.scores import AVERAGE
-from ..results.rows import CellRow, CheckRow, CostRow, DataInfo, MetricInfo, Results, SeedRow, Status, words
+from ..results.rows import CellRow, CheckRow, CostRow, DataInfo, MetricInfo, Results, SeedRow, Status, TaskInfo, words
 
 NUMBER = re.compile(r"(?<![\w.])-?\d++(?:\.\d++)?+(?:e[-+]?\d++)?+(?![\w.]*\w)")  # not those of names, not "1st"
 NEGATIVE = re.compile(r"(?<![\w.)-])-(?=\d)|(?<=\de)-(?=\d)")  # not the hyphens of names
 PART = re.compile(r"\bpartial: .+?(?=;|, |$)")  # as importers say it of a download that is not whole
+COUNTS = re.compile(r" \([^()]*\btrain\b[^()]*\)")  # of the films of a task's papers, in its summary
+OFFICIAL = re.compile(r"\bon the official ")
 FEW = 3  # cells that are named one by one
 PHANTOM = "phantom numbers: not comparable with published numbers"
 
@@ -131,7 +133,10 @@ def marks(results: Results) -> list[str]:
     if counts:
         rule = results.task.rule
         cases = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-        lines.append(f"against REAL on the same {cases} {rule.unit}: ** p < 0.01, * p < 0.05 ({rule.marks})")
+        lines.append(
+            f"stars are those of the papers, for trained models and not for generators: against REAL on the same {cases} "
+            f"{rule.unit}: ** p < 0.01, * p < 0.05 ({rule.marks})"
+        )
     untaught = dict.fromkeys((row.arm, row.structure) for row in results.untaught)
     for arm in dict.fromkeys(arm for arm, _ in untaught):
         names = ", ".join(words(structure) for one, structure in untaught if one == arm)
@@ -139,6 +144,20 @@ def marks(results: Results) -> list[str]:
     if len(results.seeds) > 1:
         lines.append(f"numbers are means over {len(results.seeds)} seeds; ± is the deviation over seeds")
     return [*lines, *results.from_scratch]
+
+
+def seeds_words(seeds: Sequence[int]) -> str:
+    """How many seeds, and which: `1 seed (number 0)`."""
+    several, listed = "s" * (len(seeds) != 1), ", ".join(map(str, seeds))
+    return f"{len(seeds)} seed{several} (number{several} {listed})"
+
+
+def protocol_words(task: TaskInfo, data: DataInfo) -> str:
+    """What the task measures. Counts and split of its papers' films are said of these films alone; of others, that the same
+    rules are applied."""
+    if not task.published_data or data.name == task.published_data:
+        return task.summary
+    return f"{OFFICIAL.sub('as on the official ', COUNTS.sub('', task.summary))}; the films here are {data.name}"
 
 
 def kept_larger(data: DataInfo) -> list[str]:

@@ -115,6 +115,7 @@ def task_info(plan: Plan) -> TaskInfo:
         structures=list(task.structures(plan.data)),
         primary=task.primary,
         headline=None if task.headline is None else HeadlineInfo.model_validate(asdict(task.headline)),
+        published_data=task.published_data,
         pairing=rule_of(task.pairing).name,
         derived=[DerivedInfo.model_validate(asdict(row)) for row in task.derived_rows],
         layout=None if task.table_layout is None else LayoutInfo.model_validate(asdict(task.table_layout)),

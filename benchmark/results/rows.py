@@ -84,6 +84,9 @@ class TaskInfo(Strict):
     layout: LayoutInfo | None = None
     derived: list[DerivedInfo] = Field(default_factory=list)
     headline: HeadlineInfo | None = None
+    published_data: str = ""
+    """The films that the counts and the split in its summary are of (`Task.published_data`); empty in runs from before it
+    was kept."""
     pairing: str = "cases"
     """How two models are compared on the same cases: the name of a rule (`significance.rules.RULES`, or the task's own)."""
 

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from cxrbench.benchmark.cli.report import compare as compare_command
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.report.comparison import Run, compare, find_pair
+from cxrbench.benchmark.report.comparison_gains import gain_table
 from cxrbench.benchmark.report.comparison_words import in_words
 from cxrbench.benchmark.report.write import write_numbers
 from cxrbench.benchmark.results.assemble import Harvest, assemble
@@ -242,6 +243,15 @@ def test_only_seeds_that_both_have_are_paired_and_few_of_them_claim_nothing(run_
     assert row.seeds == 2 and row.p is row.low is None
     assert row.difference == pytest.approx((GAINS["vae"] - GAINS["lsgan"])[[1, 2]].mean())
     assert "adds more" not in row.sentence and "2 seeds" in row.sentence
+
+
+def test_a_row_says_of_which_seeds_each_of_its_numbers_is(run_of):
+    a, b = gained(run_of, "vae"), gained(run_of, "lsgan", seeds=(1, 2))
+    (row, _) = compare(a, b).gains
+    _, line = gain_table([row], a.results, ("vae", "lsgan"))
+    assert line[2].endswith(", 5 seeds") and line[3].endswith(", 2 seeds") and line[4].endswith(", the 2 seeds of both")
+    (same, _) = compare(a, gained(run_of, "gan")).gains
+    assert not any("seed" in cell for cell in list(gain_table([same], a.results, ("vae", "gan")))[1])
 
 
 def test_a_run_without_placebos_is_compared_as_before(run_of):

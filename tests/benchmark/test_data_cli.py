@@ -64,6 +64,7 @@ def test_import_says_what_was_found_and_where_it_is(manifest, home):
     assert "heart" in text
     assert "test 2, train 2" in text
     assert str(home / "datasets" / "mine") in text
+    assert "(of the films as kept, at 32 pixels; a run's is of them at its task's resolution)" in text
 
 
 def test_import_as_json_is_json_alone(manifest):

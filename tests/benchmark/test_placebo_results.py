@@ -613,6 +613,12 @@ def test_the_figure_has_a_dot_a_seed_a_rising_line_and_the_marks_of_arms():
     assert len(curve_figure(curve_of(falling), METRIC).legends[0].get_texts()) == 2
 
 
+@pytest.mark.parametrize(("sizes", "doubled"), [((4, 8, 15, 31), True), ((9, 19, 38, 75, 300), False)])
+def test_a_step_of_the_axis_doubles_the_films_only_where_it_does(sizes, doubled):
+    figure = curve_figure(curve_of({float(size): 0.5 + size / 1000 for size in sizes}), METRIC)
+    assert ("each step to the right doubles them" in figure.axes[0].get_xlabel()) == doubled
+
+
 def test_a_curve_of_a_metric_where_lower_is_better_falls():
     figure = curve_figure(curve_of({2.0: 0.9, 4.0: 0.6, 8.0: 0.7}), replace_metric(), arms=["mixed"])
     heights = next(line for line in figure.axes[0].get_lines() if line.get_label() == "copies, mixed").get_ydata()

@@ -27,7 +27,8 @@ from cxrbench.benchmark.report.page import build
 from cxrbench.benchmark.report.page_drawings import Drawer, inline_svg
 from cxrbench.benchmark.report.pictures import label_bits
 from cxrbench.benchmark.report.text_tables import as_markdown
-from cxrbench.benchmark.report.words import data_words, file_stem, header_sentence, with_minus
+from cxrbench.benchmark.report.words import data_words, file_stem, header_sentence, protocol_words, with_minus
+from cxrbench.benchmark.report.words import shown as shown_as
 from cxrbench.benchmark.report.write import write_run, write_views
 from cxrbench.benchmark.results.assemble import assemble
 from cxrbench.benchmark.results.folder import CURVE_COLUMNS, load_curves, load_run, load_scores
@@ -95,6 +96,60 @@ def test_the_page_begins_with_the_films_that_are_there_beside_what_the_protocol_
     counts = f"{max(one.films for one in results.sizes)} train, {results.sizes[0].test_films} test"
     assert re.search(rf"<dt>data</dt><dd>{results.data.name}, {results.data.n} films: {counts}</dd>", page), counts
     assert f"Protocol: {results.task.summary}." in page
+
+
+def test_the_page_says_how_many_seeds_and_trainings_and_explains_its_words(run):
+    page = run[2]
+    text = " ".join(" ".join(Page(page).texts).split())
+    assert "1 seed (number 0)" in text and "6 of 6 trainings" in text
+    explained = {attrs["id"] for attrs in Page(page).of("dt") if "id" in attrs}
+    linked = {attrs["href"][1:] for attrs in Page(page).of("a") if attrs.get("class") == "word"}
+    assert linked <= explained
+    assert {
+        "word-dsc",
+        "word-real",
+        "word-finetune",
+        "word-training",
+        "word-holm",
+        "word-percentile",
+    } <= linked | explained
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("jsrt_scr", "lungs on the official split (124 train, 123 test), J pooled"),
+        ("mine", "lungs as on the official split, J pooled; the films here are mine"),
+    ],
+)
+def test_the_counts_of_a_paper_are_said_of_its_own_films_alone(run, data, said):
+    summary = "lungs on the official split (124 train, 123 test), J pooled"
+    task = run[1].task.model_copy(update={"summary": summary, "published_data": "jsrt_scr"})
+    assert protocol_words(task, run[1].data.model_copy(update={"name": data})) == said
+
+
+def test_at_a_glance_the_gain_is_large_and_a_difference_from_real_has_no_star(fabricate, tmp_path):
+    levels = {"real": 0.9, "mixed": 0.95, "placebo_mixed": 0.9}
+    seeds = range(5)
+    results = written(
+        fabricate, tmp_path, sizes=("full",), arms=("real", "mixed"), placebos=("mixed",), seeds=seeds, levels=levels
+    )
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    glance, table = page.split('<section id="glance"')[1].split("</section>")[0], page.split('<section id="table"')[1]
+    assert results.test("full", "mixed", "dsc", "average").p_holm < 0.01
+    assert "**" not in glance and "**" in table.split("</section>")[0]
+    gain = shown_as(results.gain("full", "mixed").gain, results.task.metric("dsc"), signed=True)
+    assert re.search(rf'<dd class="value">{re.escape(gain)}</dd><dd class="delta">over copies', glance)
+    assert re.search(r"<small>score [^/]* from REAL", glance)
+
+
+def test_no_more_columns_stand_side_by_side_than_a_page_holds(fabricate, tmp_path):
+    results = written(fabricate, tmp_path, sizes=("full", "31", "tiny"), arms=("real", "synthetic", "mixed"))
+    table = (
+        (tmp_path / "report.html").read_text(encoding="utf-8").split('<section id="table"')[1].split("</section>")[0]
+    )
+    heads = [re.findall(r'class="size">(\S+) ', part) for part in table.split("<details>")[0].split("<table")[1:]]
+    assert heads == [["full", "31"], ["tiny"]] and len(results.sizes) == 3
 
 
 def test_a_run_folder_has_everything_and_no_draft(run):
@@ -267,14 +322,14 @@ def test_a_failed_cell_is_told_at_the_top(fabricate, tmp_path):
     written(fabricate, tmp_path / "run", broken={("full", "synthetic", 0): "gave <b>NaN</b>"}, **SMALL)
     html = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     banner = html[html.index('role="alert"') : html.index("<nav")]
-    assert "1 of 2 cells is missing" in banner and "gave &lt;b&gt;NaN&lt;/b&gt;" in banner
+    assert "1 of 2 trainings is missing" in banner and "gave &lt;b&gt;NaN&lt;/b&gt;" in banner
     assert '<span class="absent">failed</span>' in html
 
 
 def test_a_run_without_any_cell_still_has_a_page(fabricate, tmp_path):
     broken = {("full", arm, 0): "" for arm in ("real", "synthetic")}
     written(fabricate, tmp_path / "run", broken=broken, **SMALL)
-    assert "2 of 2 cells are missing" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "2 of 2 trainings are missing" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
 
 
 def test_phantom_runs_carry_a_banner_and_others_do_not(own_run):

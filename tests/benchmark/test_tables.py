@@ -15,8 +15,9 @@ from cxrbench.benchmark.report import text_tables as tables
 from cxrbench.benchmark.report import words as wording
 from cxrbench.benchmark.report.gain_words import headline_sentences
 from cxrbench.benchmark.report.latex import latex_escaped
+from cxrbench.benchmark.report.table_shapes import wide
 from cxrbench.benchmark.results.assemble import assemble
-from cxrbench.benchmark.results.rows import CheckRow, MetricInfo
+from cxrbench.benchmark.results.rows import CheckRow, MetricInfo, TableRow
 
 HOSTILE = r"a_b & 50% $x^2$ #{~} \end{table} | <script>alert(1)</script> **"
 
@@ -61,9 +62,25 @@ def test_terminal_table_has_the_numbers_stars_legend_and_cost(fabricate):
     assert lines[1].split() == ["REAL", "SYNTHETIC", "FINETUNE"] * 2
     assert lines[2].split() == ["DSC", "left", "lung", *["90.00", "70.00", "**", "92.00", "**"] * 2]
     assert lines[4].split()[0] == "average"
-    assert "against REAL on the same 8 films: ** p < 0.01, * p < 0.05" in text
+    assert "stars are those of the papers, for trained models and not for generators" in text
+    assert "against REAL on the same 8 films: ** p < 0.01, * p < 0.05" in " ".join(text.split())
     assert "one seed: these compare two trained models, not the generator (use --seeds 5)" in text
     assert "1.2 M parameters · fit 0:58" in text and "samples 312 films/s · peak 0.9 GB" in text
+
+
+def test_a_mean_of_counts_has_a_decimal_and_a_sum_is_not_called_an_average(fabricate):
+    results = results_of(fabricate, scores=level, sizes=("full",), arms=("real",))
+    count = MetricInfo(name="missed", label="missed organs", higher_is_better=False, decimals=0)
+    values = {"left_lung": 0.2, "heart": 0.4, "average": 0.6}
+    rows = [
+        TableRow(size="full", arm="real", metric="missed", structure=name, value=value, sd=0.5, seeds=5)
+        for name, value in values.items()
+    ]
+    task = results.task.model_copy(update={"metrics": [*results.task.metrics, count]})
+    lines = wide(results.model_copy(update={"task": task, "table": [*results.table, *rows]}))
+    said = [(line.label, line.entries["full"]["real"].text) for line in lines if line.metric == count]
+    assert said == [("left lung", "0.2 ± 0.5"), ("heart", "0.4 ± 0.5"), ("in all", "0.6 ± 0.5")]
+    assert "average" in [line.label for line in lines if line.metric != count]
 
 
 def test_numbers_end_below_the_names_of_their_arms(fabricate):
