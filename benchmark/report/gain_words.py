@@ -11,7 +11,7 @@ from ..results.gains import GainRow, PlaceboCurve, WorthRow
 from ..results.rows import MetricInfo, Results
 from ..runs.smoke import is_smoke
 from ..significance.worth import in_films
-from .words import leaks, metric_title, probability, seeds_words, shown, with_minus
+from .words import leaks, metric_title, probability, named_seeds, shown, with_minus
 
 _THIS_MAKES_IT = "; this makes it:\n"
 """What stands between a sentence and the command that makes what it lacks."""
@@ -187,7 +187,7 @@ def curve_failures(curve: PlaceboCurve, metric: MetricInfo) -> Iterator[str]:
     for arm in curve.arms:
         failed = curve.failed(arm, higher_is_better=metric.higher_is_better)
         if failed:
-            named = "; ".join(f"{size:.0f} films: {seeds_words(seeds)}" for size, seeds in sorted(failed.items()))
+            named = "; ".join(f"{size:.0f} films: {named_seeds(seeds)}" for size, seeds in sorted(failed.items()))
             yield (
                 f"copies, {arm}: trainings that scored far below the others of their size, kept in the mean: {named}; a "
                 "worth that is read there is uncertain"
@@ -197,7 +197,7 @@ def curve_failures(curve: PlaceboCurve, metric: MetricInfo) -> Iterator[str]:
 def failed_words(row: GainRow, metric: MetricInfo) -> str:
     """The seeds whose training scored far below the others, and the median beside the mean; empty without such seeds."""
     named = [
-        f"{whose} of {seeds_words(seeds)}"
+        f"{whose} of {named_seeds(seeds)}"
         for whose, seeds in (("the arm's training", row.failed), ("the placebo's", row.failed_placebo))
         if seeds
     ]

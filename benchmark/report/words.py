@@ -53,7 +53,7 @@ def probability(p: float | None) -> str:
     return "< 0.0001" if p < 0.0001 else f"{p:.4f}" if p < 0.01 else f"{p:.2f}"
 
 
-def seeds_words(seeds: Sequence[int]) -> str:
+def named_seeds(seeds: Sequence[int]) -> str:
     """`seed 3`, or `seeds 1, 4`."""
     return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
 

@@ -275,6 +275,7 @@ def _keep(store: Store, task: Task, data: Dataset, cell: Cell, labels: np.ndarra
 
 
 OWN_WORDS = {
+    "A generator of chest X-rays with lung and heart masks.": "Films from nothing at all.",
     '"Ada Example", "Grace Example"': '"Noor Ahmadi"',
     "ada@example.org": "noor@uni.example",
     "my_gan.py:MyGAN": "mine.py:Mine",
@@ -291,6 +292,7 @@ def pack_run(made: Made, root: Path, name: str, **options: Any) -> Path:
     for old, new in OWN_WORDS.items():
         text = text.replace(old, new)
     path.write_text(text, encoding="utf-8")
+    (folder / "README.md").write_text(f"# {name}\n\nFilms are grey noise.\n", encoding="utf-8")
     return folder
 
 

@@ -21,6 +21,7 @@ from cxrbench.leaderboard.attempts import from_entry
 from cxrbench.leaderboard.checks import Level, check_entry, checks
 from cxrbench.leaderboard.checks.subject import films_at_hand, installed_task
 from cxrbench.leaderboard.entry import load_entries, load_entry, strays
+from cxrbench.leaderboard.example import example_files
 from cxrbench.leaderboard.pack import CURVE_ROWS, new_entry, pack, seal
 from cxrbench.leaderboard.pictures import check_png
 from cxrbench.leaderboard.untrusted import Refused
@@ -67,6 +68,21 @@ def test_the_words_of_the_example_are_refused_beside_results(entry, sources):
     (entry / "submission.toml").write_text(text.replace("noor@uni.example", "ada@example.org"))
     verdict = check_entry(entry, sources=sources)
     assert not verdict.passed and "contact: still the example's words" in lines(verdict)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("submission.toml", example_files("x")["submission.toml"].splitlines()[4], "description"),
+        ("README.md", example_files("x")["README.md"], "README.md"),
+    ],
+)
+def test_description_and_readme_of_the_example_are_refused_too(entry, sources, file, text, said):
+    path = entry / file
+    own = [text if line.startswith("description = ") else line for line in path.read_text().splitlines()]
+    path.write_text("\n".join(own) + "\n" if file != "README.md" else text)
+    verdict = check_entry(entry, sources=sources)
+    assert not verdict.passed and f"{said}: still the example's words" in lines(verdict)
 
 
 def test_a_packed_entry_has_what_the_run_had(made_run, tmp_path):

@@ -99,6 +99,7 @@ def whole(tmp_path_factory):
         for old, new in OWN_WORDS.items():
             text = text.replace(old, new)
         path.write_text(text)
+        (entry / "README.md").write_text("Films are grey noise.\n", encoding="utf-8")
         yield entry, curve
         films_at_hand.cache_clear()
 
