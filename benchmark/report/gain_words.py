@@ -11,7 +11,7 @@ from ..results.gains import GainRow, PlaceboCurve, WorthRow
 from ..results.rows import MetricInfo, Results
 from ..runs.smoke import is_smoke
 from ..significance.worth import in_films
-from .words import leaks, metric_title, probability, named_seeds, shown, with_minus
+from .words import leaks, metric_title, named_seeds, probability, shown, with_minus
 
 _THIS_MAKES_IT = "; this makes it:\n"
 """What stands between a sentence and the command that makes what it lacks."""
