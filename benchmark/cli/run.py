@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import CxrbenchError, InputError
+from ..errors import CxrbenchError, InputError, one_line
 from .costs import count_first
 from .options import Device, Verify, whole
 from .run_file import RunFile, read_run_file
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..results.curve import FoundCurve
     from ..results.rows import Results
     from ..runs.chains import Outcome
+    from ..runs.plan import Plan
     from ..runs.request import Prepared, Request
 
 
@@ -183,6 +184,7 @@ def _run(request: Request, outputs: Outputs, *, dry_run: bool, as_json: bool, on
         show_plan(prepared, as_json, counted)
         return
     check_writable(outputs.folder)
+    check_same_run(outputs.folder, prepared.plan)
     failures = work(prepared)
     _finish(prepared, failures, outputs, as_json)
 
@@ -219,6 +221,23 @@ def _show_missing(device: str) -> None:
         require_device(device)
     except CxrbenchError as error:
         say(f"note   a run would stop here: {error}")
+
+
+def check_same_run(out: Path | None, plan: Plan) -> None:
+    """InputError where the folder for results has those of another provider, task or films: they would be replaced."""
+    if out is None or not (path := out / "results.json").is_file() or plan.generator is None:
+        return
+    mine = (plan.provider.name, plan.task.name, plan.data.info.name)
+    try:
+        said = json.loads(path.read_bytes())
+        theirs = tuple(str(said[part]["name"]) for part in ("provider", "task", "data"))
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"--out {out} has a results.json that is not of cxrbench; choose another --out") from None
+    if theirs != mine:
+        raise InputError(
+            f"--out {out} has the results of {one_line(' on '.join(theirs))}, and this run is of {' on '.join(mine)}; "
+            "choose another --out, or remove that folder"
+        )
 
 
 def check_writable(out: Path | None) -> None:

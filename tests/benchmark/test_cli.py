@@ -9,13 +9,16 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from cxrbench.benchmark.cli.run import check_same_run
 from cxrbench.benchmark.data.catalogue import find_dataset
+from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
 
 from ..toys.toy_films import chests
@@ -273,3 +276,29 @@ def test_check_passes_a_good_provider_and_names_what_a_bad_one_breaks(tmp_path):
         bad = cxrbench("check", PROVIDER.replace(":Toy", f":{name}"), "--json", cwd=tmp_path)
         assert bad.returncode == 1
         assert [row["claim"] for row in json.loads(bad.stdout) if not row["holds"]] == broken
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        ({"provider": "noise", "task": "toy", "data": "phantom"}, ""),
+        ({"provider": "Swapped", "task": "toy", "data": "phantom"}, "has the results of Swapped on toy on phantom"),
+        ({"provider": "noise", "task": "toy", "data": "mine"}, "has the results of noise on toy on mine"),
+        (None, "has a results.json that is not of cxrbench"),
+    ],
+)
+def test_results_of_another_run_are_not_replaced(tmp_path, there, said):
+    named = None if there is None else {part: {"name": name} for part, name in there.items()}
+    (tmp_path / "results.json").write_text(json.dumps(named))
+    plan = SimpleNamespace(
+        generator=object(),
+        provider=SimpleNamespace(name="noise"),
+        task=SimpleNamespace(name="toy"),
+        data=SimpleNamespace(info=SimpleNamespace(name="phantom")),
+    )
+    if said:
+        with pytest.raises(InputError, match=said):
+            check_same_run(tmp_path, plan)
+    else:
+        check_same_run(tmp_path, plan)
+        check_same_run(tmp_path / "new", plan)
