@@ -4,6 +4,7 @@ help, the settings of every preset, the fields of results.json, the notebooks, C
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,13 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = "the repository"
+MADE = {
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "benchmark/cli": "reference/commands.md",
+    "benchmark/results/rows.py": "reference/formats.md",
+}
+"""What a page is made of, which the pages of the repository link to, and the page that it is in the site."""
 
 
 def on_files(files: Any, config: Any) -> Any:
@@ -34,7 +42,22 @@ def on_files(files: Any, config: Any) -> Any:
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     """Marks of the tests are no part of a page; links to files of the repository are names there."""
     markdown = re.sub(r"^<!-- run:.*-->\n", "", markdown, flags=re.MULTILINE)
+    markdown = re.sub(r"\]\(([^)#:\s]+)(#[^)]*)?\)", made_of(page.file.src_uri), markdown)
     return re.sub(r"\[([^\]]+)\]\((?:\.\./)+([A-Za-z][^)]*)\)", outside(page.file.src_uri), markdown)
+
+
+def made_of(here: str) -> Any:
+    """A link to what a page of the site is made of becomes a link to that page, so that it leads somewhere in both."""
+    folder = posixpath.dirname(here)
+
+    def replaced(match: re.Match[str]) -> str:
+        leads = posixpath.normpath(posixpath.join("docs", folder, match[1]))
+        name = MADE.get(leads)
+        if leads.startswith("docs/notebooks/") and leads.endswith(".ipynb"):
+            name = f"tutorials/{posixpath.basename(leads).removesuffix('.ipynb')}.md"
+        return f"]({posixpath.relpath(name, folder or '.')}{match[2] or ''})" if name else match[0]
+
+    return replaced
 
 
 def outside(here: str) -> Any:

@@ -40,7 +40,7 @@ def curve(
     out: Annotated[Path | None, typer.Option(help="Folder for curve.json and its figure as well.")] = None,
     verify: Verify = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the cells and the estimated time, do nothing.")
+        bool, typer.Option("--dry-run", help="Show what would be trained and the estimated time, do nothing.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the curve as JSON and nothing else.")] = False,
 ) -> None:

@@ -42,7 +42,7 @@ def models(
     out: Annotated[Path | None, typer.Option(help="Folder for the table; default: runs/<time>-models.")] = None,
     verify: Verify = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the cells and the estimated time, do nothing.")
+        bool, typer.Option("--dry-run", help="Show what would be trained and the estimated time, do nothing.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print models.json and nothing else.")] = False,
 ) -> None:

@@ -92,7 +92,7 @@ def run(
     ] = False,
     verify: Verify = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the cells and the estimated time, do nothing.")
+        bool, typer.Option("--dry-run", help="Show what would be trained and the estimated time, do nothing.")
     ] = False,
     on: Annotated[
         str,

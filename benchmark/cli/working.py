@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from .display import Watcher
 
 COMPLETE, INCOMPLETE = 0, 1
+SEED_OR_FOLD = re.compile(r" (?:seed|fold) \S+")
 
 
 def say(line: str) -> None:
@@ -61,21 +64,34 @@ def planned_steps(prepared: Prepared) -> list[dict[str, Any]]:
 
 
 def show_plan(prepared: Prepared, as_json: bool, counted: dict[str, Any] | None = None) -> None:
-    """Print the steps of a plan (`--dry-run`), and in JSON what was `counted` of them."""
+    """Print the steps of a plan (`--dry-run`): a line for those that differ in seed and fold alone; in JSON every step, and
+    what was `counted` of them."""
     steps = planned_steps(prepared)
     if as_json:
         said = {"steps": steps, "expected_seconds": prepared.expected_seconds(), **(counted or {})}
         print(json.dumps(said, indent=1))
         return
-    from .display import clock
-
-    made = table(("step", "key", "state", "expected"), left=4)
-    for step in steps:
-        seconds = step["expected_seconds"]
-        expected = clock(seconds) if isinstance(seconds, float | int) else "unknown"
-        row = (str(step["step"]), str(step["key"])[:12], "in the store" if step["in_store"] else "to do", expected)
+    made = table(("step", "steps", "in the store", "expected"), left=1)
+    for row in plan_summary(steps):
         made.add_row(*map(cell, row))
     show(made)
+    say("each step with its key: --json")
+
+
+def plan_summary(steps: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str, str]]:
+    """(what, how many steps, how many of them in the store, time that those to do take one after another) of the steps of a
+    kind, arm and size, over seeds and folds."""
+    from .display import clock
+
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for step in steps:
+        groups.setdefault(SEED_OR_FOLD.sub("", step["step"]), []).append(step)
+    rows = []
+    for what, own in groups.items():
+        left = [step["expected_seconds"] for step in own if not step["in_store"]]
+        expected = "unknown" if None in left else clock(sum(left)) if left else "–"
+        rows.append((what, str(len(own)), str(len(own) - len(left)), expected))
+    return rows
 
 
 def work(prepared: Prepared) -> list[Outcome]:

@@ -15,6 +15,7 @@ from .words import leaks, metric_title, named_seeds, probability, shown, with_mi
 
 _THIS_MAKES_IT = "; this makes it:\n"
 """What stands between a sentence and the command that makes what it lacks."""
+NO_CURVE = "worth: no curve"
 HEADINGS = ("size", "arm", "real + synthetic", "score", "copies", "gain over copies", "95 % interval", "p", "worth")
 PLACEBO = (
     "gain over copies: against the same training with copies of its real films in place of the synthetic ones (the "
@@ -113,9 +114,7 @@ def without_command(sentence: str) -> str:
 def _no_curve(results: Results) -> str:
     """That there is no curve, and the command that makes it on a line of its own, so that it can be copied as it stands."""
     task = results.task
-    said = (
-        f"worth: no curve of {task.name} v{task.version} on {results.data.name} at {results.preset} with these settings"
-    )
+    said = f"{NO_CURVE} of {task.name} v{task.version} on {results.data.name} at {results.preset} with these settings"
     return f"{said}{_THIS_MAKES_IT}{shlex.join(results.curve_command)}" if results.curve_command else said
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 from ..console_tables import clean
 from ..results.rows import Results
-from .gain_words import HEADINGS, gain_lines, headline_sentences, placebo_notes, without_command
+from .gain_words import HEADINGS, NO_CURVE, gain_lines, headline_sentences, placebo_notes, without_command
 from .table_shapes import REAL_FILMS, SYNTHETIC_FILMS, ArmTable, arm_tables, wide
-from .words import header_sentence, legend, metric_title, size_title
+from .words import PHANTOM, claims, data_words, meaning, metric_title, preset_words, size_title
 
+GAIN = "the gain is over the same training, seed by seed, with copies of its real films in place of the synthetic ones"
+WORTH = "worth is the number of real films whose copies score as much"
 _LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -36,15 +40,37 @@ def latex_escaped(text: str) -> str:
 
 def as_latex(results: Results) -> str:
     """The table in LaTeX (package booktabs), with its legend as the caption."""
-    claims = map(without_command, headline_sentences(results))
-    said = [header_sentence(results), *claims, *placebo_notes(results), *legend(results)]
-    caption = ". ".join(map(latex_escaped, said))
+    caption = latex_escaped(" ".join(caption_sentences(results)))
     if results.task.layout is not None:
         body = [line for table in arm_tables(results) for line in _latex_arms(table)]
     else:
         body = _latex_wide(results)
-    head = ["% needs \\usepackage{booktabs}", "\\begin{table}", "\\centering", f"\\caption{{{caption}.}}"]
+    head = ["% needs \\usepackage{booktabs}", "\\begin{table}", "\\centering", f"\\caption{{{caption}}}"]
     return "\n".join([*head, *body, *_latex_gains(results), "\\end{table}", ""])
+
+
+def caption_sentences(results: Results) -> list[str]:
+    """What must be said of a table in a paper: what was run on what, with which settings; what may be claimed, with
+    the seeds that failed; what gains, worths and marks are."""
+    task, data = results.task, results.data
+    phantom = f"; {PHANTOM}" if data.phantom else ""
+    said = [
+        f"{results.provider.title} on {task.name} v{task.version} of cxrbench {results.cxrbench}, preset "
+        f"{preset_words(results.preset, results.changed)}, real films of {data_words(data)}{phantom}"
+    ]
+    said += [line for line in map(without_command, headline_sentences(results)) if not line.startswith(NO_CURVE)]
+    if results.gains:
+        said.append(GAIN)
+        said.append("worth was not measured" if results.curve is None else WORTH)
+    said += placebo_notes(results)[1 if results.gains else 0 :]
+    return [_sentence(results, line) for line in [*said, *meaning(results), *claims(results)]]
+
+
+def _sentence(results: Results, line: str) -> str:
+    """A line with a capital and a full stop; a name at its beginning stays as it is."""
+    first = re.split(r"[ ,:]", line, maxsplit=1)[0]
+    names = {results.provider.title.split(" ")[0], *(info.size for info in results.sizes)}
+    return f"{line if first in names else line[:1].upper() + line[1:]}."
 
 
 def _latex_gains(results: Results) -> list[str]:

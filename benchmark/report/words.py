@@ -171,14 +171,18 @@ def legend(results: Results) -> list[str]:
     """The lines below the table: what the marks mean, where the rest is, and what may be claimed."""
     more = results.task.rule.more
     pointer = [f"{more}, intervals and differences: report.html and tables/tests.csv"] if results.paired else []
-    said = [
+    return [*meaning(results), *pointer, *claims(results)]
+
+
+def meaning(results: Results) -> list[str]:
+    """What the marks and numbers of a table mean, and what must be said of them."""
+    return [
         *marks(results),
         *intervals(results),
         *fold_sentences(results),
         *results.task.remarks,
         *kept_larger(results.data),
     ]
-    return [*said, *pointer, *claims(results)]
 
 
 def intervals(results: Results) -> list[str]:

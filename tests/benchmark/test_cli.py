@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 from cxrbench.benchmark.cli.run import check_same_run
+from cxrbench.benchmark.cli.working import plan_summary
 from cxrbench.benchmark.data.catalogue import find_dataset
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
@@ -65,6 +66,21 @@ def test_a_dry_run_shows_the_cells_and_does_nothing(tmp_path, home):
     assert "power  one seed allows no claim about the generator (use --seeds 5)" in done.stderr
     assert not any(step["in_store"] for step in plan["steps"])
     assert not (tmp_path / "runs").exists() and not (home / "store" / "records").exists()
+
+
+def test_a_dry_run_has_a_line_for_all_seeds_and_folds_of_a_size_and_arm():
+    steps = [
+        {"step": f"{what} full fold {fold} seed {seed}", "in_store": what == "real", "expected_seconds": 60.0}
+        for what in ("real", "mixed")
+        for fold in "ab"
+        for seed in range(5)
+    ]
+    unknown = {"step": "fit my_gan full", "in_store": False, "expected_seconds": None}
+    assert plan_summary([*steps, unknown]) == [
+        ("real full", "10", "10", "–"),
+        ("mixed full", "10", "0", "10:00"),
+        ("fit my_gan full", "1", "0", "unknown"),
+    ]
 
 
 def test_a_dry_run_says_which_device_is_not_here(tmp_path):

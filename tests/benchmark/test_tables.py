@@ -14,7 +14,7 @@ from rich.console import Console
 from cxrbench.benchmark.report import text_tables as tables
 from cxrbench.benchmark.report import words as wording
 from cxrbench.benchmark.report.gain_words import headline_sentences
-from cxrbench.benchmark.report.latex import latex_escaped
+from cxrbench.benchmark.report.latex import caption_sentences, latex_escaped
 from cxrbench.benchmark.report.table_shapes import wide
 from cxrbench.benchmark.results.assemble import assemble
 from cxrbench.benchmark.results.rows import CheckRow, MetricInfo, TableRow
@@ -155,6 +155,15 @@ def test_latex_marks_are_superscripts_and_booktabs_rules_are_there(fabricate):
     text = tables.as_latex(results_of(fabricate, scores=level))
     assert "70.00$^{**}$" in text
     assert all(rule in text for rule in (r"\toprule", r"\midrule", r"\bottomrule", r"\cmidrule(lr){3-5}"))
+
+
+def test_the_caption_for_a_paper_is_sentences(fabricate):
+    said = caption_sentences(results_of(fabricate, scores=level))
+    assert said[0].startswith("my_gan on tiny_task v1 of cxrbench ") and all(line.endswith(".") for line in said)
+    assert all(line.startswith("my_gan") or line[0].isupper() for line in said)
+    assert not any("report.html" in line for line in said)
+    assert "One seed: these compare two trained models, not the generator (use --seeds 5)." in said
+    assert any(line.startswith("Stars are those of the papers") for line in said)
 
 
 def test_the_same_check_of_all_sizes_is_one_line(fabricate):
