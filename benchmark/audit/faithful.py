@@ -27,7 +27,7 @@ def with_agreement(audit: Audit, opened: Opened, progress: Progress) -> Audit:
     films = opened.sides.films
     if not films.annotations:
         return _without(audit, "the films' annotations are not asked about: they have none")
-    record = newest_real(opened, films.annotations.__contains__)
+    record = newest_real(opened, films.annotations.__contains__, own=True)
     if record is None:
         data = opened.sides.real.info.name
         return _without(

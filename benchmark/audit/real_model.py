@@ -28,9 +28,10 @@ class Judge:
     train: Dataset | None = None
 
 
-def newest_real(opened: Opened, suits: Callable[[Annotation], bool]) -> Record | None:
-    """The REAL model of these real films whose task needs what suits: that of the run where there is one, else at the
-    largest size the newest; None where the store has none."""
+def newest_real(opened: Opened, suits: Callable[[Annotation], bool], *, own: bool = False) -> Record | None:
+    """The REAL model of these real films whose task needs what suits: of the run's task and fold where there is one, at the
+    largest size the newest; None where the store has none. `own`: before all others that of the same size and seed as the
+    films, which a run itself asks."""
     store = Store(home() / "store")
     made_for = opened.cell
     wanted = opened.sides.real.info.name if made_for is None else made_for.data.name
@@ -45,13 +46,17 @@ def newest_real(opened: Opened, suits: Callable[[Annotation], bool]) -> Record |
             continue
         if suits(needs) and (path.parent / MODEL).is_file():
             found.append(record)
-    return max(found, key=lambda one: (*_nearness(one.cell, made_for), one.created, one.key), default=None)
+    return max(found, key=lambda one: (*_nearness(one.cell, made_for, own), one.created, one.key), default=None)
 
 
-def _nearness(cell: CellIdentity, made_for: CellIdentity | None) -> tuple[bool, bool, bool]:
-    """Whether a cell is of the same task and preset, of the same fold, and of the full size."""
-    same = made_for is not None and (cell.task.name, cell.preset) == (made_for.task.name, made_for.preset)
-    return same, made_for is not None and cell.fold == made_for.fold, cell.size == FULL
+def _nearness(cell: CellIdentity, made_for: CellIdentity | None, own: bool) -> tuple[bool, bool, bool, bool]:
+    """Whether a cell is of the same task and preset, of the same fold, of the same size, seed and settings where `own` are
+    asked for, and of the full size."""
+    if made_for is None:
+        return False, False, False, cell.size == FULL
+    same = (cell.task.name, cell.preset) == (made_for.task.name, made_for.preset)
+    mine = (cell.size, cell.seed, cell.task.settings) == (made_for.size, made_for.seed, made_for.task.settings)
+    return same, cell.fold == made_for.fold, own and mine, cell.size == FULL
 
 
 def load_judge(record: Record) -> Judge:

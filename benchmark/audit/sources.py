@@ -27,6 +27,7 @@ from ..results.folder import RESULTS, load_run
 from ..runs.smoke import preset_of
 from ..runs.store import Store
 from ..settings import restore
+from .run_films import run_films
 
 if TYPE_CHECKING:
     from ..runs.record import CellIdentity
@@ -70,11 +71,9 @@ def open_sides(
     cell: CellIdentity | None = None
     films: Dataset | None = None
     if path.is_dir() and (path / RESULTS).is_file():
-        results = load_run(path)
-        films, cell = provider_films(
-            results.provider.name, Store(home() / "store"), data=results.data.name, preset=results.preset
-        )
-        made_by = f"run {path.name}"
+        found = run_films(load_run(path), Store(home() / "store"))
+        films, cell = found.films, found.record.cell
+        made_by = f"run {path.name}, {found.words}"
     elif path.is_dir() and (path / "dataset.json").is_file():
         films, made_by = load_dataset(path), f"dataset {path.name}"
     elif path.exists():

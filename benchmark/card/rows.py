@@ -20,7 +20,7 @@ from ..schema import Strict, utc_now
 from ..significance.paired_tests import MIN_SEEDS
 
 if TYPE_CHECKING:
-    from .films import RunFilms
+    from ..audit.run_films import RunFilms
 
 SCHEMA = 1
 

@@ -13,7 +13,7 @@ from ..console_tables import tell
 from ..errors import CxrbenchError, InputError, StoreError
 
 if TYPE_CHECKING:
-    from ..card.films import RunFilms
+    from ..audit.run_films import RunFilms
     from ..fidelity.audit import Audit
     from ..results.rows import Results
     from ..runs.store import Store
@@ -89,7 +89,7 @@ def card(
 
 def _films(results: Results, store: Store, size: str, seed: int | None, *, needed: bool) -> tuple[RunFilms | None, str]:
     """The films of a run, or why they are not there; an error where they are needed."""
-    from ..card.films import run_films
+    from ..audit.run_films import run_films
 
     try:
         return run_films(results, store, size, seed), ""

@@ -35,6 +35,8 @@ from cxrbench.benchmark.home import home
 from cxrbench.benchmark.metrics.frechet import compared_count
 from cxrbench.benchmark.progress import Progress
 from cxrbench.benchmark.registry import find_task
+from cxrbench.benchmark.results.assemble import assemble
+from cxrbench.benchmark.results.folder import write_results
 from cxrbench.benchmark.runs.request import Request, execute, prepare
 
 from ..toys.toy_films import chests, run_here
@@ -272,6 +274,16 @@ def test_a_real_model_of_the_store_is_asked_and_without_one_it_is_said_how_to_ge
     assert code == 0, noted
     assert "DSC of a REAL model, all: " in said and "on held-out real films" in said
     assert "against chests (100 real films)" in said and "30 films on every side" in said
+
+    # a finished run: the films of its first seed, and the REAL model of their size and seed, as in the run itself
+    prepared = prepare(replace(request, seeds=2))
+    assert [one.error for one in execute(prepared) if one.error] == []
+    write_results(home() / "run", assemble(prepared.plan, prepared.store, ["cxrbench", "run"]))
+    opened = sources.open_sides(str(home() / "run"), None, None, Progress())
+    cell = opened.cell
+    assert cell is not None and cell.seed == 0 and "seed 0" in opened.made_by
+    asked = real_model.newest_real(opened, opened.sides.films.annotations.__contains__, own=True)
+    assert asked is not None and (asked.cell.size, asked.cell.seed) == (cell.size, 0)
 
 
 # --------------------------------------------------------------------------- the command

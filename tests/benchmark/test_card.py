@@ -18,8 +18,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from cxrbench.benchmark.audit import real_model, sources
+from cxrbench.benchmark.audit.run_films import run_films
 from cxrbench.benchmark.card.croissant import NAME_OF_FILE
-from cxrbench.benchmark.card.films import run_films
 from cxrbench.benchmark.card.rows import Card, make_card
 from cxrbench.benchmark.card.share import pack
 from cxrbench.benchmark.card.write import ROW, as_latex, as_markdown, row_cells
