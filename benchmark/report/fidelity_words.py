@@ -48,10 +48,12 @@ def fidelity_notes(results: Results) -> list[str]:
     ]
     said += [f"{row.size}: {words}" for row in results.fidelity for words in _further(row)]
     if fidelity_tables(results):
-        said.append(
-            "value: Fréchet distance from the real films, and (floor) that of real films from real ones; ratio: of both; of "
-            "the first seed's films; other shares in brackets are those of real films; more: cxrbench audit"
-        )
+        said += [
+            "value is the Fréchet distance of the synthetic films (of the first seed) from real ones, floor that of real "
+            "films from other real ones; ratio is value / floor, and 1 is as near as real films are",
+            "precision, recall, density and coverage are of the synthetic films; in brackets the same of real films; "
+            "cxrbench audit says more",
+        ]
     return said
 
 
