@@ -78,6 +78,7 @@ ARROWS = arrows()
 GROUND = set(
     [
         "errors",
+        "extras",
         "bounds",
         "progress",
         "home",

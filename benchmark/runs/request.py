@@ -16,7 +16,6 @@ from ..data.catalogue import find_dataset
 from ..data.dataset import Annotation, Dataset
 from ..disk import free
 from ..errors import CxrbenchError, InputError, unknown
-from ..extras import check_packages
 from ..home import home
 from ..progress import Progress
 from ..registry import TASKS, Plugin, find_provider, find_task, plugins
@@ -29,6 +28,7 @@ from .few_films import few_films, few_rows
 from .further import Further, further_set
 from .job import Step
 from .lock import working
+from .needed_packages import check_packages
 from .plan import Plan, check_films, make_curve_plan, make_plan
 from .schedule import Schedule
 from .smoke import FILMS, STEPS, smoke_of

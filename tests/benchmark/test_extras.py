@@ -9,6 +9,7 @@ import pytest
 
 from cxrbench.benchmark import extras
 from cxrbench.benchmark.errors import InputError, raised
+from cxrbench.benchmark.runs import needed_packages
 from cxrbench.benchmark.runs.request import Request, prepare
 
 LAZY = "def fit():\n    from monai.networks import nets\n"
@@ -20,7 +21,7 @@ TYPES = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import monai\n
 def no_monai(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where the extra is not installed."""
     found = util.find_spec
-    monkeypatch.setattr(extras.util, "find_spec", lambda name: None if name == "monai" else found(name))
+    monkeypatch.setattr(needed_packages.util, "find_spec", lambda name: None if name == "monai" else found(name))
 
 
 def test_extras_are_known_by_the_names_that_code_imports() -> None:
@@ -49,15 +50,15 @@ def test_a_package_that_is_not_there_is_asked_for(tmp_path: Path, text: str, nee
     provider.write_text("from networks import *\n")
     if needs:
         with pytest.raises(InputError, match=r"mine needs the package monai, .*: pip install 'cxrbench\[diffusion\]'"):
-            extras.check_packages(provider, "mine")
+            needed_packages.check_packages(provider, "mine")
     else:
-        extras.check_packages(provider, "mine")
+        needed_packages.check_packages(provider, "mine")
 
 
 def test_a_package_that_is_there_is_not_asked_for(tmp_path: Path) -> None:
     provider = tmp_path / "mine.py"
     provider.write_text(LAZY)
-    extras.check_packages(provider, "mine")
+    needed_packages.check_packages(provider, "mine")
 
 
 @pytest.mark.usefixtures("no_monai")
