@@ -22,7 +22,7 @@ from ..benchmark.results.folder import load_run
 from ..benchmark.results.rows import Results
 from ..benchmark.runs.store import Store
 from .attempts import from_entry
-from .entry import NAME, SUBMISSION, Entry, EntryRun, load_entry
+from .entry import NAME, README, SUBMISSION, Entry, EntryRun, load_entry
 from .pack import pack, seal
 from .twins import Comparison, compared
 from .untrusted import shown
@@ -82,6 +82,7 @@ def reproduce(order: Order, store: Store) -> Twin:
         raise InputError(f"the run of {entry.name} ended with exit code {done.returncode}; its lines above say why")
     folder = pack(order.out, name, entry.folder.parent, store)
     write_text(folder / SUBMISSION, _submission(entry, name, load_run(order.out)))
+    write_text(folder / README, f"# {name}\n\nThe code of {entry.name}, run by the maintainers.\n")
     seal(folder)
     return Twin(folder, compared(from_entry(entry), from_entry(load_entry(folder))))
 

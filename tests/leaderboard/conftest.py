@@ -275,7 +275,7 @@ def _keep(store: Store, task: Task, data: Dataset, cell: Cell, labels: np.ndarra
 
 
 OWN_WORDS = {
-    "A generator of chest X-rays with lung and heart masks.": "Films from nothing at all.",
+    "A generator of chest X-rays with lung and heart masks.": "A generator of films from nothing.",
     '"Ada Example", "Grace Example"': '"Noor Ahmadi"',
     "ada@example.org": "noor@uni.example",
     "my_gan.py:MyGAN": "mine.py:Mine",
