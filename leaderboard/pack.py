@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from ..benchmark import digest
 from ..benchmark.errors import InputError, StoreError
 from ..benchmark.files import new_folder, write_text
+from ..benchmark.results.assemble import environment_rows
 from ..benchmark.results.folder import load_run
 from ..benchmark.results.rows import Results, Status
 from ..benchmark.runs.record import Curve, Record
@@ -98,7 +99,9 @@ def pack(run: Path, name: str, root: Path, store: Store, *, share: bool = False,
     else:
         new_entry(name, root)
     common = _share(results, records, root, store, share=share)
-    results = results.model_copy(update={"command": _without_places(results.command)})
+    home = shared_cells(root, results)
+    kept = [home.records[record.key] if record.key in common else record for record in records]
+    results = _of_cells(results, kept).model_copy(update={"command": _without_places(results.command)})
     own = [record for record in records if record.key not in common]
     write_run(folder / RUNS / run_name(results), results, _kept(results, own, store))
     for file, picture in pictures.items():
@@ -124,14 +127,25 @@ def results_text(results: Results) -> str:
 
 def _share(results: Results, records: Sequence[Record], root: Path, store: Store, *, share: bool) -> set[str]:
     """The keys of a run's cells without a provider that lie in `root/shared`: those that were there, with the same numbers
-    (another processor has others); with `share`, all."""
+    (another processor has others); with `share`, those that were not there, too."""
     home = shared_cells(root, results)
     without = [record for record in records if is_shared(label_of(record.cell))]
     new = [record for record in without if record.key not in home.records] if share else []
     if new:
         write_shared(home.folder, [*map(home.cell, home.records), *_kept(results, new, store)])
     same = {record.key for record in without if _same_numbers(record, home.records.get(record.key))}
-    return {record.key for record in without} if share else same
+    return same | {record.key for record in new}
+
+
+def _of_cells(results: Results, records: Iterable[Record]) -> Results:
+    """Results that tell times and places of the cells that an entry will have: a shared one was trained elsewhere, or
+    at another time, to the same numbers."""
+    found = {record.key: record for record in records}
+    rows = [
+        row.model_copy(update={"seconds": found[row.key].downstream.seconds}) if row.key in found else row
+        for row in results.cells
+    ]
+    return results.model_copy(update={"cells": rows, "environments": environment_rows(found.values())})
 
 
 def _same_numbers(record: Record, other: Record | None) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from ..data.odd_films import ODD_FILMS, odd_words
 from ..metrics.scores import AVERAGE, NOT_TAUGHT, finite
 from ..runs.job import Cell
 from ..runs.plan import Plan
-from ..runs.record import Cost, Environment
+from ..runs.record import Cost, Environment, Record
 from ..runs.store import Store
 from ..settings import parse_pairs
 from ..significance.rules import rule_of
@@ -98,7 +98,7 @@ def assemble(
         paired_placebo=paired_rows(harvest, placebo=True),
         cost=[row for size in harvest.sizes if (row := _cost(harvest, size)) is not None],
         checks=_checks(harvest),
-        environments=environment_rows(harvest),
+        environments=environment_rows(harvest.records.values()),
         from_scratch=list(plan.from_scratch),
     )
 
@@ -310,11 +310,11 @@ def _plain_words(value: Any) -> str:
     return str(value)
 
 
-def environment_rows(harvest: Harvest) -> list[EnvironmentRow]:
-    """Where the cells were computed, the most frequent first."""
+def environment_rows(records: Iterable[Record]) -> list[EnvironmentRow]:
+    """Where cells were computed, the most frequent first."""
     counts: Counter[str] = Counter()
     found: dict[str, Environment] = {}
-    for record in harvest.records.values():
+    for record in records:
         text = record.environment.model_dump_json()
         found[text] = record.environment
         counts[text] += 1

@@ -163,7 +163,7 @@ def _column(variant: Variant, harvest: Harvest) -> Column:
         cells=[cell_row(harvest, cell) for cell in harvest.plan.cells],
         table=table_rows(harvest, values),
         seed_values=values,
-        environments=environment_rows(harvest),
+        environments=environment_rows(harvest.records.values()),
     )
 
 

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from cxrbench.benchmark.errors import InputError
+from cxrbench.benchmark.results.assemble import assemble
 from cxrbench.benchmark.results.folder import load_run, write_results
 from cxrbench.benchmark.runs.store import Level as StoreLevel
 from cxrbench.benchmark.runs.store import Store
@@ -27,7 +28,7 @@ from cxrbench.leaderboard.pictures import check_png
 from cxrbench.leaderboard.untrusted import Refused
 
 from . import taken_apart as apart
-from .conftest import pack_run, squares
+from .conftest import WRONG, pack_run, squares
 from .taken_apart import run_folder
 
 FILMS = "the films of tiny films are at hand"
@@ -184,7 +185,7 @@ def test_samples_are_pictures_of_the_first_synthetic_films(made_run, tmp_path, s
 
 
 def test_shared_cells_of_real_and_placebos_serve_two_entries(pack_system, sources):
-    one, two = pack_system("one", share=True), pack_system("two", share=True, draw=5)
+    one, two = pack_system("one", share=True), pack_system("two", share=True, wrong=WRONG | {"synthetic": 0.3})
     (shared,) = (one.parent / "shared").iterdir()
     assert shared.name == "squares-tiny_films-quick"
     assert Counter(map(apart.arm_of, apart.records(shared))) == {"real": 3, "placebo_synthetic": 3}
@@ -195,6 +196,35 @@ def test_shared_cells_of_real_and_placebos_serve_two_entries(pack_system, source
     assert [entry.name for entry in load_entries(one.parent)] == ["one", "two"]
     (shared / "predictions.npz").write_bytes(b"nothing")
     assert f"shared/{shared.name}: predictions.npz cannot be read" in lines(check_entry(one, sources=sources))
+
+
+def test_shared_cells_that_took_another_time_at_another_place_serve(made_run, tmp_path, sources):
+    first, other = made_run(tmp_path / "a", name="one"), WRONG | {"synthetic": 0.3}
+    second = made_run(tmp_path / "b", name="two", wrong=other, processor="another system")
+    for path in (second.store.root / "records").rglob("record.json"):
+        record = json.loads(path.read_text())
+        record["downstream"]["seconds"] = 31.0
+        path.write_text(json.dumps(record))
+    write_results(second.run, assemble(second.plan, second.store, ["cxrbench", "run"]))
+    pack_run(first, tmp_path, "one", share=True)
+    entry = load_entry(pack_run(second, tmp_path, "two"))
+    verdict = check_entry(entry.folder, sources=sources)
+    assert verdict.passed, lines(verdict)
+    (run,) = entry.runs
+    assert [(row.environment.device, row.cells) for row in run.results.environments] == [
+        ("a processor", 6),
+        ("another system", 3),
+    ]
+    assert {(row.arm, row.seconds) for row in run.results.cells} == {
+        ("real", 12.5),
+        ("placebo_synthetic", 12.5),
+        ("synthetic", 31.0),
+    }
+
+
+def test_shared_cells_with_other_numbers_stay_with_their_entry(pack_system):
+    one, two = pack_system("one", share=True), pack_system("two", share=True, draw=5)
+    assert [len(list(apart.records(run_folder(entry)))) for entry in (one, two)] == [3, 9]
 
 
 def test_shared_cells_go_with_the_last_entry_that_uses_them(made_run, tmp_path):
