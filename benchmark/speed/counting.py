@@ -12,7 +12,7 @@ import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +53,8 @@ CYCLE = 5
 """Steps of a provider's: generators are updated every second or fifth step."""
 FILMS = 16
 """Films that are drawn."""
+COMPARED = "compared_steps"
+"""The setting of generators with a sampler that says which numbers of its steps are compared."""
 
 
 class Held(TorchDispatchMode):
@@ -88,11 +90,15 @@ class Held(TorchDispatchMode):
 
 @contextmanager
 def without_memory() -> Iterator[None]:
-    """Operations give tensors without memory. Where Python asks for values, arrays are zero and numbers one."""
+    """Operations give tensors without memory. Where Python asks for values, arrays and places are zero, and numbers one (of
+    the levels of noise of a sampler, say, none is the last)."""
 
     def zeros(tensor: Tensor) -> np.ndarray:
         kind = tensor.dtype if tensor.dtype != torch.bfloat16 else torch.float32
         return np.zeros(tuple(tensor.shape), dtype=str(kind).removeprefix("torch."))
+
+    def listed(tensor: Tensor) -> Any:
+        return (np.ones_like(zeros(tensor)) if tensor.is_floating_point() else zeros(tensor)).tolist()
 
     def number(tensor: Tensor) -> bool | int | float:
         if tensor.dtype == torch.bool:
@@ -101,7 +107,7 @@ def without_memory() -> Iterator[None]:
 
     border: dict[str, Callable[[Tensor], Any]] = {
         "numpy": zeros,
-        "tolist": lambda tensor: zeros(tensor).tolist(),
+        "tolist": listed,
         "item": number,
         "__float__": lambda tensor: float(number(tensor)),
         "__int__": lambda tensor: int(number(tensor)),
@@ -215,7 +221,7 @@ def fit_count(
     made: list[Any] = []
 
     def fitted(one: Any) -> None:
-        made.append(plugin.make(one, device="cpu"))
+        made.append(plugin.make(without_comparisons(one), device="cpu"))
         made[-1].fit(train, seed=0, progress=Progress())
 
     grows = cls.shorter(settings, CYCLE, side=side) != cls.shorter(
@@ -239,6 +245,18 @@ def fit_count(
         host_bytes=_host(train) + films * resolution**2 * (2 if train.masks is not None else 1),
         how=how or "fake",
     )
+
+
+def without_comparisons(settings: Any) -> Any:
+    """Settings of a fit that draws no films by several numbers of sampler steps when it is trained: these are pictures for
+    the report, drawn for real, and take longer than all that is counted."""
+    if not is_dataclass(settings):
+        return settings
+    parts = {one.name: getattr(settings, one.name) for one in fields(settings) if one.init}
+    inner = {name: without_comparisons(part) for name, part in parts.items() if is_dataclass(part)}
+    if COMPARED in parts:
+        inner[COMPARED] = ()
+    return replace(settings, **inner)
 
 
 def _sampled(provider: Any) -> tuple[float, int]:

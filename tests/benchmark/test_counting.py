@@ -11,10 +11,12 @@ import pytest
 import torch
 from torch import nn
 
+from cxrbench.baselines import edm
 from cxrbench.benchmark.cli.working import watched
 from cxrbench.benchmark.contracts.provider import Batch, Provider
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.errors import InputError, ProviderError
+from cxrbench.benchmark.registry import PROVIDERS, plugins
 from cxrbench.benchmark.runs.request import Request, prepare
 from cxrbench.benchmark.speed import forecast
 from cxrbench.benchmark.speed.counted import (
@@ -29,7 +31,7 @@ from cxrbench.benchmark.speed.counted import (
     chip_of,
     seconds_on,
 )
-from cxrbench.benchmark.speed.counting import Counter, Held, fit_count, without_memory
+from cxrbench.benchmark.speed.counting import Counter, Held, fit_count, without_comparisons, without_memory
 from cxrbench.benchmark.speed.forecast import Device, Stage, refuse_before_it_starts, refuse_what_cannot_fit
 from cxrbench.benchmark.speed.here import PROCESSOR_SHARE, memory_of
 from cxrbench.benchmark.training.loop import train
@@ -133,16 +135,55 @@ def test_what_no_machine_could_hold_is_counted():
     assert torch.ones(2).sum().item() == 2  # and tensors are as before
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """Settings of a generator with a sampler."""
+
+    steps: int = 100
+    compared_steps: tuple[int, ...] = (2, 4, 8)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Settings with those of a stage among them."""
+
+    rate: float = 0.1
+    stage: Drawn = Drawn(50)
+
+
+def test_pictures_of_several_numbers_of_sampler_steps_are_not_counted():
+    """They are drawn when a fit is over, for real, and took longer than all that is counted."""
+    assert without_comparisons(Drawn(7)) == Drawn(7, ())
+    assert without_comparisons(Chain()) == Chain(stage=Drawn(50, ()))
+    for name in ("edm_labels", "edm_pair", "edm_inpaint", "flow_maps", "ldm_labels", "ldm_masks"):
+        for settings in plugins(PROVIDERS)[name].load().presets.values():
+            assert "compared_steps=()" in repr(without_comparisons(settings)), name
+            assert "compared_steps=(" not in repr(without_comparisons(settings)).replace("compared_steps=()", ""), name
+
+
 def test_values_without_memory_are_of_the_kind_that_python_gives():
     with without_memory():
         rows = torch.randint(0, 9, (2, 3))
         assert ["abc"[row] for row in (rows % 3).tolist()[1]] == ["a"] * 3
         assert "ab"[rows[0, 0].item()] == "b"
         assert rows.numpy().dtype == np.int64
-        assert torch.ones(2).bfloat16().float().tolist() == [0.0, 0.0]
+        assert torch.zeros(2).bfloat16().float().tolist() == [1.0, 1.0]
         assert (torch.ones(()).item(), int(rows[0, 0]), float(rows[0, 0])) == (1.0, 1, 1.0)
         assert (rows > 0).any().item() is False and not (rows > 0).any()
     assert torch.arange(2).tolist() == [0, 1]
+
+
+def test_both_halves_of_a_step_of_the_sampler_are_counted():
+    """It asks the network again where there is noise left, which a level without a value does not say."""
+    asked = list[float]()
+
+    def denoise(noisy: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        asked.append(1)
+        return noisy
+
+    with without_memory():
+        edm.heun(denoise, torch.ones(2, 1, 4, 4), edm.levels(edm.Noise(), 5))
+    assert len(asked) in (9, 10)  # the last step is half of one, or is counted as a whole
 
 
 def count(device_bytes: int, batch: int = 100) -> Count:

@@ -170,7 +170,8 @@ counted on the task's own phantom (`nih_classification`: one of 500 films), REAL
 FLOPs of validation and test, lung regions.
 
 Where a length is passes over the films (`paper` of the VAEs and LSGANs), the steps and FLOPs are those of the 500 films:
-a pass over all NIH films is 1,217 batches, where it is 6 here.
+a pass over all NIH films is 1,217 batches, where it is 6 here. Draws by Heun's method count the last step, half of one, as
+a whole.
 
 **Stated**, not measured: hours are FLOPs at 15 % of the data sheet's peak (bfloat16 where the training allows it,
 else TF32), or 10 microseconds an operation where that is longer.
