@@ -298,7 +298,7 @@ def _finish(prepared: Prepared, failures: list[Outcome], outputs: Outputs, as_js
 def _assembled(prepared: Prepared, command: list[str], curve: FoundCurve | None) -> Results:
     from ..results.assemble import assemble
     from ..results.curve import curve_words
-    from .elsewhere import with_elsewhere, with_fidelity, with_precision
+    from .elsewhere import with_elsewhere, with_fidelity, with_film_checks, with_precision
     from .progress_bar import shown_progress
 
     makes = curve_words(prepared.request, prepared.plan)
@@ -307,6 +307,8 @@ def _assembled(prepared: Prepared, command: list[str], curve: FoundCurve | None)
     )
     with shown_progress("fidelity") as progress:
         results = with_fidelity(prepared, results, progress)
+    with shown_progress("films") as progress:
+        results = with_film_checks(prepared, results, progress)
     with shown_progress("mAP") as progress:
         results = with_precision(prepared, results, progress)
     with shown_progress("further sets") as progress:

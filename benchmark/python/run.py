@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..cli.elsewhere import with_elsewhere, with_fidelity, with_precision
+from ..cli.elsewhere import with_elsewhere, with_fidelity, with_film_checks, with_precision
 from ..cli.run import check_writable
 from ..cli.working import plan_line, say, watched
 from ..errors import InputError
@@ -121,7 +121,7 @@ def _run(request: Request, out: Path | None, *, shown: bool) -> Run:
     results = assemble(plan, prepared.store, words, curve=found, curve_command=makes, overrides=pairs)
     with preparing(shown=shown) as progress:
         results = with_precision(prepared, with_fidelity(prepared, results, progress), progress)
-        results = with_elsewhere(prepared, results, progress)
+        results = with_elsewhere(prepared, with_film_checks(prepared, results, progress), progress)
     folder = out or Path("runs") / f"{datetime.now().strftime('%Y-%m-%d-%H%M%S')}-{plan.provider.name}"
     write_run(folder, results, plan, prepared.store)
     return Run(folder, results)

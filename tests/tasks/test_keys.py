@@ -116,6 +116,8 @@ SILENT = (
         "benchmark/contracts/conformance.py",
         "benchmark/contracts/external.py",
         "benchmark/contracts/model_files.py",
+        "benchmark/contracts/placed_organs.py",
+        "benchmark/contracts/named_sources.py",
         "benchmark/contracts/model_folders.py",
         "benchmark/contracts/pictures.py",
         "benchmark/contracts/picture_arrays.py",
