@@ -15,7 +15,7 @@ import typer
 
 from ..errors import CxrbenchError, InputError, one_line
 from .costs import count_first
-from .options import Device, Verify, whole
+from .options import Device, Verify
 from .run_file import RunFile, read_run_file
 from .working import INCOMPLETE, plan_line, say, show_plan, work
 
@@ -46,7 +46,7 @@ def run(
     ] = None,
     seeds: Annotated[
         int,
-        typer.Option(help="Repetitions; 5 or more allow a claim about the generator.", parser=whole, metavar="<int>"),
+        typer.Option(help="Repetitions; 5 or more allow a claim about the generator."),
     ] = 1,
     arms: Annotated[str, typer.Option(help="Arms, comma-separated: real,synthetic,mixed,finetune.")] = "",
     sizes: Annotated[str, typer.Option(help="Sizes of the task, comma-separated: full,tiny; default: all.")] = "",
@@ -134,6 +134,8 @@ def run(
         "latex": latex,
     }
     asked = given | {name: value for name, value in written.values.items() if not _is_given(context, name)}
+    if _is_given(context, "engine") and not _is_given(context, "address") and engine != "dask":
+        asked["address"] = None  # that of the file goes with the engine of the file
     if asked["provider"] is None:
         raise InputError(
             "name a provider (--provider NAME; cxrbench list providers), or a file (cxrbench init writes one)"

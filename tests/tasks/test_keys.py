@@ -203,6 +203,8 @@ def test_what_runs_a_cell_moves_all_keys_and_what_plans_and_starts_it_none(moved
             "request",
             "schedule",
             "chains",
+            "cluster",
+            "limits",
             "rehearsal",
             "asked",
             "worker",
