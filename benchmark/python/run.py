@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,8 +27,10 @@ from ..report.write import write_run
 from ..results.assemble import assemble
 from ..results.curve import curve_words, find_curve
 from ..results.folder import REPORT, load_run, load_scores
+from ..results.written import not_as_written
 from ..runs.lock import working
 from ..runs.request import Request, prepare
+from ..runs.store import Store
 from ..settings import parse_pairs
 from . import tables
 from .carried import FOLDER, pairs_of, words_of
@@ -247,9 +250,13 @@ class Page:
 
 
 def load(folder: str | Path) -> Run:
-    """A finished run from its folder (`runs/...`, or what `--out` named). InputError where there is none."""
+    """A finished run from its folder (`runs/...`, or what `--out` named), with a warning where it is not as the run wrote
+    it. InputError where there is none."""
     place = Path(folder).expanduser()
-    return Run(place.parent if place.is_file() else place, load_run(place))
+    found = Run(place.parent if place.is_file() else place, load_run(place))
+    if line := not_as_written(found.folder, found.results, Store(home() / "store")):
+        warnings.warn(line, stacklevel=2)
+    return found
 
 
 @dataclass(frozen=True)
