@@ -19,7 +19,7 @@ from ..progress import Progress
 from ..registry import Plugin
 from .collector import collect
 from .named_sources import named_sources
-from .placed_organs import exchanged, misplaced, misplaced_words
+from .placed_organs import misplaced, misplaced_words, untrue
 from .provider import Provider
 
 FILMS = 24
@@ -195,7 +195,7 @@ class _Check:
         if self.made.masks is None or self.train.masks is None:
             return "no masks"
         found = misplaced(self.made, self.train)
-        if exchanged(found):
+        if untrue(found):
             raise CxrbenchError(misplaced_words(found))
         return Odd(misplaced_words(found)) if found else f"{len(self.made.organs)} organs"
 

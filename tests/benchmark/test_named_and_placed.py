@@ -12,7 +12,7 @@ import pytest
 
 from cxrbench.benchmark.contracts.conformance import Finding, check_provider
 from cxrbench.benchmark.contracts.named_sources import named_sources
-from cxrbench.benchmark.contracts.placed_organs import exchanged, misplaced
+from cxrbench.benchmark.contracts.placed_organs import ELSEWHERE, INVERTED, misplaced, misplaced_words, untrue
 from cxrbench.benchmark.contracts.provider import Batch, Provider
 from cxrbench.benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from cxrbench.benchmark.errors import StoreError
@@ -96,15 +96,37 @@ def with_masks(order: Sequence[int]) -> Dataset:
 )
 def test_organs_at_the_place_of_others_are_named(order, found, each_other):
     assert misplaced(with_masks(order), films()) == found
-    assert exchanged(found) is each_other
+    assert untrue(found) is each_other
 
 
-def test_masks_of_noise_and_of_one_blob_everywhere_are_no_exchange():
+def test_masks_of_noise_everywhere_or_at_a_place_of_no_organ_are_elsewhere_and_no_exchange():
     made = films()
+    nowhere = dict.fromkeys(PLACES, ELSEWHERE)
     made.masks[:] = np.random.default_rng(1).integers(0, 8, made.masks.shape, dtype=np.uint8)
-    assert misplaced(made, films()) == {}
+    assert misplaced(made, films()) == nowhere and not untrue(nowhere)
     made.masks[:] = 7
-    assert misplaced(made, films()) == {}
+    assert misplaced(made, films()) == nowhere
+    made.masks[:] = 0
+    made.masks[:, :3, :3] = 1
+    assert misplaced(made, films()) == {"left_lung": ELSEWHERE}
+
+
+def test_inverted_masks_are_named_as_such():
+    made = films()
+    made.masks[:] = 7 - made.masks
+    found = misplaced(made, films())
+    assert found == dict.fromkeys(PLACES, INVERTED) and untrue(found)
+    assert "masks of heart cover all but what is heart" in misplaced_words(found)
+
+
+def test_an_organ_that_lies_anywhere_in_the_training_films_is_not_asked_about():
+    train, made = films(), films()
+    for dataset, seed in ((train, 0), (made, 1)):
+        heart = np.random.default_rng(seed).integers(0, SIDE - 4, (COUNT, 2))
+        dataset.masks[:] &= 3
+        for row, (x, y) in enumerate(heart):
+            dataset.masks[row, y : y + 4, x : x + 4] |= 4
+    assert misplaced(made, train) == {}
 
 
 class Honest(Provider):
