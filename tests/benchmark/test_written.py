@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +97,12 @@ def test_a_report_of_changed_numbers_warns_and_does_not_make_them_the_runs_own(
     change(run, "table")
     compare(str(run), str(run), None, None, None, tmp_path, None, None, False)
     assert "results.json changed" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_whole_run_whose_films_are_gone_is_shown_without_them(run, made, tmp_path):
+    results = assemble(made.plan, made.store, ["cxrbench", "run"])
+    assert len(list((run / "figures/films").glob("full-synthetic-*.png"))) > 0
+    shutil.rmtree(made.store.root / "synthetic")
+    write_run(tmp_path / "again", results, made.plan, made.store)
+    assert load_run(tmp_path / "again") == results and (tmp_path / "again/report.html").is_file()
+    assert list((tmp_path / "again/figures/films").glob("full-synthetic-*.png")) == []
