@@ -7,7 +7,8 @@ from cxrbench.benchmark.results.rows import CheckRow
 from cxrbench.leaderboard.attempts import from_entry
 from cxrbench.leaderboard.checks import check_entry
 from cxrbench.leaderboard.entry import load_entry
-from cxrbench.leaderboard.pack import pack
+
+from .conftest import pack_run
 
 ROW = CheckRow(size="full", fold="", seed=0, name="named sources", sentence="8 of 12 films are copies", alarm=True)
 
@@ -16,7 +17,7 @@ def test_an_alarm_waits_for_a_review_and_its_words_are_shown_short(made_run, sou
     made = made_run(tmp_path)
     rows = [ROW, ROW.model_copy(update={"seed": 1, "sentence": "long " * 500}), ROW.model_copy(update={"alarm": False})]
     write_results(made.run, load_run(made.run).model_copy(update={"film_checks": rows}))
-    folder = pack(made.run, "my_gan", tmp_path / "submissions", made.store)
+    folder = pack_run(made, tmp_path / "submissions", "my_gan")
     (found,) = [one for one in check_entry(folder, sources=sources).findings if "its run said" in one.message]
     assert found.level == "review"
     assert found.message == "its run said of 2 sets of films: named sources: 8 of 12 films are copies"
