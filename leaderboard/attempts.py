@@ -230,7 +230,9 @@ def from_results(
         structures=tuple(results.task.structures),
         created=results.created,
         costs=tuple(results.cost),
-        checks=tuple(check_notes(results)),
+        checks=tuple(
+            check_notes(results.model_copy(update={"film_checks": []}))
+        ),  # its own word, which `check` reviews
         elsewhere=tuple((tuple(headings), tuple(lines)) for headings, lines in besides(results)),
         fidelity=tuple(results.fidelity),
         copied=copied_of(records),

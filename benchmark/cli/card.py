@@ -56,6 +56,7 @@ def card(
     from ..home import home
     from ..results.folder import in_an_entry, load_run
     from ..runs.store import Store
+    from .report import tell_changed
 
     if audit is not None and no_audit:
         raise InputError("--audit FILE or --no-audit, not both")
@@ -67,6 +68,8 @@ def card(
     if share is None and (odd := [option for option, text in {**given, "--name": name}.items() if text]):
         raise InputError(f"{', '.join(odd)}: goes with --share FOLDER")
     results, store = load_run(run), Store(home() / "store")
+    run = run.parent if run.is_file() else run
+    tell_changed(run, results)
     found, why = _films(results, store, size, seed, needed=share is not None)
     made, why = (None, "--no-audit") if no_audit else _audit(results, found, why, audit)
     one = make_card(results, found, made, why)

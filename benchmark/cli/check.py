@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -41,7 +42,11 @@ def check(
         print(json.dumps(outcome.value, indent=1))
     else:
         for row in outcome.value:
-            tell(f"{'ok    ' if row['holds'] else 'FAILED'}  {row['claim']}: {row['seen']}")
+            tell(f"{_state(row)}  {row['claim']}: {row['seen']}")
     if not all(row["holds"] for row in outcome.value):
         tell(f"error: {plugin.name} does not keep the provider contract", sys.stderr)
         raise SystemExit(1)
+
+
+def _state(row: Mapping[str, Any]) -> str:
+    return "FAILED" if not row["holds"] else "LOOK  " if row["odd"] else "ok    "

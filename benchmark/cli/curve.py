@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..console_tables import tell
-from .options import Device, Verify, whole
+from .options import Device, Verify
 from .working import INCOMPLETE, plan_line, say, show_plan, work
 
 if TYPE_CHECKING:
@@ -22,9 +22,7 @@ def curve(
     data: Annotated[str | None, typer.Option(help="Dataset name or folder; default: the task's.")] = None,
     preset: Annotated[str, typer.Option(help="quick (two CPU cores), standard (one GPU) or paper.")] = "quick",
     set_: Annotated[list[str] | None, typer.Option("--set", help="task.key=value.")] = None,
-    seeds: Annotated[
-        int, typer.Option(help="Repetitions; fewer than 5 give no interval.", parser=whole, metavar="<int>")
-    ] = 5,
+    seeds: Annotated[int, typer.Option(help="Repetitions; fewer than 5 give no interval.")] = 5,
     sizes: Annotated[
         str,
         typer.Option(help="Sizes, comma-separated: full,31,tiny; default: the task's, each half of the one before."),

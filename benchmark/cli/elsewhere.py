@@ -44,6 +44,15 @@ def with_fidelity(prepared: Prepared, results: Results, progress: Progress) -> R
     return results.model_copy(update={"fidelity": rows})
 
 
+def with_film_checks(prepared: Prepared, results: Results, progress: Progress) -> Results:
+    """The results with what the run's films say against what their provider says of them."""
+    from ..results.film_checks import film_checks
+    from ..results.finished import Harvest
+
+    rows = film_checks(Harvest(prepared.plan, prepared.store), progress)
+    return results.model_copy(update={"film_checks": rows})
+
+
 def with_precision(prepared: Prepared, results: Results, progress: Progress) -> Results:
     """The results with the mean average precision of what the run's models detected."""
     from ..results.finished import Harvest

@@ -37,7 +37,7 @@ def fit(
         typer.Option(help="Keep the fit of this step instead, chosen by its samples: STEP, or TRAINING=STEP,..."),
     ] = None,
     device: Device = "auto",
-    time_limit: Annotated[float | None, typer.Option(help="Seconds that the fit may take.")] = None,
+    time_limit: Annotated[float | None, typer.Option(min=1, help="Seconds that the fit may take.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for fit.html; default: fits/<time>-<provider>.")] = None,
     verify: Verify = False,
     as_json: Json = False,

@@ -10,7 +10,6 @@ import typer
 
 from ..console_tables import tell
 from ..errors import InputError, unknown
-from .options import whole
 from .run_file import FILE, written
 
 PRESETS = ("quick", "standard", "paper")
@@ -23,9 +22,7 @@ def init(
     data: Annotated[str | None, typer.Option(help="The real films: a dataset's name or folder.")] = None,
     task: Annotated[str | None, typer.Option(help="The task; default: the first that suits the provider.")] = None,
     preset: Annotated[str | None, typer.Option(help="quick, standard or paper.")] = None,
-    seeds: Annotated[
-        int | None, typer.Option(help="Repetitions; 5 or more allow a claim.", parser=whole, metavar="<int>")
-    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="Repetitions; 5 or more allow a claim.")] = None,
     arms: Annotated[str, typer.Option(help="Arms, comma-separated; default: all of the task.")] = "",
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="key=value of the provider, task.key=value of the task.")

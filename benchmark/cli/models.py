@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..console_tables import terminal_width
-from .options import Device, Verify, whole
+from .options import Device, Verify
 from .working import INCOMPLETE, plan_line, planned_steps, say, show_plan, work
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def models(
     ] = None,
     seeds: Annotated[
         int,
-        typer.Option(help="Repetitions; 5 or more allow a claim about such models.", parser=whole, metavar="<int>"),
+        typer.Option(help="Repetitions; 5 or more allow a claim about such models."),
     ] = 1,
     sizes: Annotated[str, typer.Option(help="Sizes, comma-separated; default: all real films.")] = "",
     device: Device = "auto",

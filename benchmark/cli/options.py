@@ -6,15 +6,6 @@ from typing import Annotated
 
 import typer
 
-
-def whole(text: str | int) -> int:
-    """A whole number, as an option takes it."""
-    try:
-        return int(text)
-    except ValueError:
-        raise typer.BadParameter(f"expected a whole number, found {text!r}") from None
-
-
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N, mps or auto.")]
 Verify = Annotated[
@@ -29,7 +20,7 @@ DataOfTask = Annotated[str | None, typer.Option(help="Dataset name or folder; de
 SetEvery = Annotated[
     list[str] | None, typer.Option("--set", help="key=value of every provider, task.key=value of the task.")
 ]
-MeasuringLimit = Annotated[float | None, typer.Option(help="Seconds that one measurement may take.")]
+MeasuringLimit = Annotated[float | None, typer.Option(min=1, help="Seconds that one measurement may take.")]
 
 Force = Annotated[bool, typer.Option("--force", help="Replace a dataset of this name.")]
 Resolution = Annotated[int, typer.Option(help="Pixels a side to keep; films are padded to a square.")]

@@ -26,6 +26,7 @@ from .fit import fit
 from .init import init
 from .listing import list_
 from .models import models
+from .numeric import worded
 from .offers import plugins_
 from .reader_study import app as reader_study_app
 from .reidentify import reidentify
@@ -76,6 +77,7 @@ for command in plugins(COMMANDS).values():
         app.add_typer(found, name=command.name)
     else:
         app.command(command.name)(found)
+worded(app)
 
 
 def main() -> None:

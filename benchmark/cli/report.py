@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -54,6 +55,8 @@ def report(
     from ..results.folder import load_run
 
     results = load_run(run)
+    run = run.parent if run.is_file() else run
+    tell_changed(run, results)
     if figure:
         _draw(run, results, figure, out, size, arm)
         return
@@ -71,6 +74,16 @@ def report(
         tell(f"wrote  {out}")
     if open_page:
         typer.launch(str(page))
+
+
+def tell_changed(run: Path, results: Results) -> None:
+    """A warning where the folder of a run is not what the run wrote."""
+    from ..home import home
+    from ..results.written import not_as_written
+    from ..runs.store import Store
+
+    if line := not_as_written(run, results, Store(home() / "store")):
+        tell(f"warning: {line}", sys.stderr)
 
 
 def _draw(run: Path, results: Results, kind: str, out: Path | None, size: str | None, arm: str | None) -> None:
@@ -135,6 +148,8 @@ def compare(
     from ..report.comparison_words import in_words
 
     first, second = comparison.find_pair(a, b, root=runs, task=task, preset=preset)
+    for folder, results in {first.folder: first.results, second.folder: second.results}.items():
+        tell_changed(folder, results)
     found = comparison.compare(first, second)
     if as_json:
         typer.echo(found.model_dump_json(by_alias=True, indent=1))
@@ -147,6 +162,8 @@ def _overlay(runs: list[Run], folder: Path, size: str | None, as_json: bool) -> 
     from ..report.figures import png, svg
     from ..report.overlay import overlay
 
+    for one in runs:
+        tell_changed(one.folder, one.results)
     rows, figure = overlay(runs, size)
     write_bytes(folder / "curves.csv", rows.to_csv(index=False).encode())
     write_bytes(folder / "curves.svg", svg(figure))

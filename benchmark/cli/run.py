@@ -15,7 +15,7 @@ import typer
 
 from ..errors import CxrbenchError, InputError, one_line
 from .costs import count_first
-from .options import Device, Verify, whole
+from .options import Device, Verify
 from .run_file import RunFile, read_run_file
 from .working import INCOMPLETE, plan_line, say, show_plan, work
 
@@ -46,7 +46,7 @@ def run(
     ] = None,
     seeds: Annotated[
         int,
-        typer.Option(help="Repetitions; 5 or more allow a claim about the generator.", parser=whole, metavar="<int>"),
+        typer.Option(help="Repetitions; 5 or more allow a claim about the generator."),
     ] = 1,
     arms: Annotated[str, typer.Option(help="Arms, comma-separated: real,synthetic,mixed,finetune.")] = "",
     sizes: Annotated[str, typer.Option(help="Sizes of the task, comma-separated: full,tiny; default: all.")] = "",
@@ -134,6 +134,8 @@ def run(
         "latex": latex,
     }
     asked = given | {name: value for name, value in written.values.items() if not _is_given(context, name)}
+    if _is_given(context, "engine") and not _is_given(context, "address") and engine != "dask":
+        asked["address"] = None  # that of the file goes with the engine of the file
     if asked["provider"] is None:
         raise InputError(
             "name a provider (--provider NAME; cxrbench list providers), or a file (cxrbench init writes one)"
@@ -298,7 +300,7 @@ def _finish(prepared: Prepared, failures: list[Outcome], outputs: Outputs, as_js
 def _assembled(prepared: Prepared, command: list[str], curve: FoundCurve | None) -> Results:
     from ..results.assemble import assemble
     from ..results.curve import curve_words
-    from .elsewhere import with_elsewhere, with_fidelity, with_precision
+    from .elsewhere import with_elsewhere, with_fidelity, with_film_checks, with_precision
     from .progress_bar import shown_progress
 
     makes = curve_words(prepared.request, prepared.plan)
@@ -307,6 +309,8 @@ def _assembled(prepared: Prepared, command: list[str], curve: FoundCurve | None)
     )
     with shown_progress("fidelity") as progress:
         results = with_fidelity(prepared, results, progress)
+    with shown_progress("films") as progress:
+        results = with_film_checks(prepared, results, progress)
     with shown_progress("mAP") as progress:
         results = with_precision(prepared, results, progress)
     with shown_progress("further sets") as progress:

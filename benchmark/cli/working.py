@@ -109,6 +109,7 @@ def watched(prepared: Prepared, watcher: Watcher) -> list[Outcome]:
     """Do what is left, shown by a watcher; the outcomes that failed. InputError where one needs more memory than there is;
     KeyboardInterrupt once all steps are stopped."""
     from ..runs.chains import stop_all
+    from ..runs.cluster import await_workers
     from ..runs.request import execute
     from ..runs.schedule import remember
     from ..speed.forecast import refuse_before_it_starts
@@ -117,6 +118,8 @@ def watched(prepared: Prepared, watcher: Watcher) -> list[Outcome]:
     if not prepared.left:
         return failures
     refuse_before_it_starts(prepared, say)
+    if prepared.request.engine == "dask":
+        await_workers(prepared.request.address, prepared.plan.device, say)
     try:
         with watcher.showing():
             for outcome in execute(prepared):

@@ -13,10 +13,13 @@ import numpy as np
 
 from ..data.catalogue import find_dataset
 from ..data.dataset import Annotation, Dataset
+from ..data.odd_films import ODD_FILMS, odd_films, odd_words
 from ..errors import CxrbenchError, raised
 from ..progress import Progress
 from ..registry import Plugin
 from .collector import collect
+from .named_sources import named_sources
+from .placed_organs import misplaced, misplaced_words, untrue
 from .provider import Provider
 
 FILMS = 24
@@ -26,11 +29,17 @@ RESOLUTION = 64
 
 @dataclass(frozen=True)
 class Finding:
-    """One checked claim: whether it holds, and what was seen."""
+    """One checked claim: whether it holds, and what was seen; `odd` where that breaks no contract, but a run would say it as
+    an alarm."""
 
     claim: str
     holds: bool
     seen: str
+    odd: bool = False
+
+
+class Odd(str):
+    """What a check saw where its claim holds and yet a look is worth it."""
 
 
 def check_films(produces: frozenset[Annotation], progress: Progress) -> Dataset:
@@ -92,6 +101,9 @@ def check_provider(plugin: Plugin, settings: Any, train: Dataset, *, device: str
         ("other seed, other films", check.other_seed),
         ("save() and load() keep the provider", check.reload),
         ("source_ids name training cases", check.sources),
+        ("source_ids name the films that are shown", check.shown),
+        ("films and masks show something", check.something),
+        ("masks lie where the organs of the training set do", check.places),
         ("trained_on() gives ids of real cases", check.learnt_from),
     )
     return findings + [_finding(*other) for other in others]
@@ -100,7 +112,8 @@ def check_provider(plugin: Plugin, settings: Any, train: Dataset, *, device: str
 def _finding(claim: str, action: Callable[[], str]) -> Finding:
     """A claim holds where its action raises nothing."""
     try:
-        return Finding(claim, True, action())
+        seen = action()
+        return Finding(claim, True, str(seen), isinstance(seen, Odd))
     except CxrbenchError as error:
         return Finding(claim, False, str(error))
     except Exception as error:
@@ -162,6 +175,29 @@ class _Check:
         if used - known:
             raise CxrbenchError(f"source_ids name cases that are not in the training set: {sorted(used - known)[:3]}")
         return f"{len(used)} training cases are shown"
+
+    def shown(self) -> str:
+        found = named_sources(self.made, self.train)
+        if found.wrong:
+            raise CxrbenchError(found.words())
+        if found.unnamed:
+            return Odd(
+                f"{found.unnamed} of {found.films} films are copies of training films (hash and pixels) and name no source: "
+                "name it in source_ids"
+            )
+        return f"{found.copies} of {found.films} films are copies of training films"
+
+    def something(self) -> str:
+        said = odd_films(self.made).get(ODD_FILMS)
+        return "nothing odd" if said is None else Odd("; ".join(odd_words(said)))
+
+    def places(self) -> str:
+        if self.made.masks is None or self.train.masks is None:
+            return "no masks"
+        found = misplaced(self.made, self.train)
+        if untrue(found):
+            raise CxrbenchError(misplaced_words(found))
+        return Odd(misplaced_words(found)) if found else f"{len(self.made.organs)} organs"
 
     def learnt_from(self) -> str:
         ids = self.provider.trained_on()

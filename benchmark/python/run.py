@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..cli.elsewhere import with_elsewhere, with_fidelity, with_precision
+from ..cli.elsewhere import with_elsewhere, with_fidelity, with_film_checks, with_precision
 from ..cli.run import check_writable
 from ..cli.working import plan_line, say, watched
 from ..errors import InputError
@@ -26,8 +27,10 @@ from ..report.write import write_run
 from ..results.assemble import assemble
 from ..results.curve import curve_words, find_curve
 from ..results.folder import REPORT, load_run, load_scores
+from ..results.written import not_as_written
 from ..runs.lock import working
 from ..runs.request import Request, prepare
+from ..runs.store import Store
 from ..settings import parse_pairs
 from . import tables
 from .carried import FOLDER, pairs_of, words_of
@@ -121,7 +124,7 @@ def _run(request: Request, out: Path | None, *, shown: bool) -> Run:
     results = assemble(plan, prepared.store, words, curve=found, curve_command=makes, overrides=pairs)
     with preparing(shown=shown) as progress:
         results = with_precision(prepared, with_fidelity(prepared, results, progress), progress)
-        results = with_elsewhere(prepared, results, progress)
+        results = with_elsewhere(prepared, with_film_checks(prepared, results, progress), progress)
     folder = out or Path("runs") / f"{datetime.now().strftime('%Y-%m-%d-%H%M%S')}-{plan.provider.name}"
     write_run(folder, results, plan, prepared.store)
     return Run(folder, results)
@@ -247,9 +250,13 @@ class Page:
 
 
 def load(folder: str | Path) -> Run:
-    """A finished run from its folder (`runs/...`, or what `--out` named). InputError where there is none."""
+    """A finished run from its folder (`runs/...`, or what `--out` named), with a warning where it is not as the run wrote
+    it. InputError where there is none."""
     place = Path(folder).expanduser()
-    return Run(place.parent if place.is_file() else place, load_run(place))
+    found = Run(place.parent if place.is_file() else place, load_run(place))
+    if line := not_as_written(found.folder, found.results, Store(home() / "store")):
+        warnings.warn(line, stacklevel=2)
+    return found
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ run's folder alone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,10 +18,12 @@ from ..contracts.task import ArmName, Predictions, Slot
 from ..data.contact_sheet import outlined
 from ..data.copies import originals
 from ..data.dataset import Dataset, pack_masks
+from ..errors import CxrbenchError
 from ..metrics.scores import case_scores, finite
 from ..results.finished import REAL, Harvest
 from ..results.rows import Results
 from ..runs import along
+from ..runs.job import Cell
 from ..runs.store import Level
 from ..schema import Strict
 from .words import file_stem, shown
@@ -77,11 +80,19 @@ def sample_films(harvest: Harvest) -> list[Film]:
         cells = [cell for cell in harvest.plan.cells if cell.slot.size == size]
         train = plan.task.training_set(plan.fit_data, Slot(cells[0].slot.fold, size, ArmName.REAL))
         films += _tiles(train, _spread(_one_of_each(train), GRID_FILMS), size, "real")
-        made = next((c for c in cells if c.key in harvest.records and c.synthetic_key), None)
-        if made is not None and made.synthetic_key is not None:
-            synthetic = harvest.store.synthetic(made.synthetic_key)
+        synthetic = _synthetic(harvest, cells)
+        if synthetic is not None:
             films += _tiles(synthetic, _spread(range(len(synthetic)), GRID_FILMS), size, "synthetic")
     return films
+
+
+def _synthetic(harvest: Harvest, cells: Sequence[Cell]) -> Dataset | None:
+    """The films of the first finished cell that has some in the store: records may be there without their films."""
+    for key in dict.fromkeys(cell.synthetic_key for cell in cells if cell.key in harvest.records):
+        if key:
+            with suppress(CxrbenchError, OSError):
+                return harvest.store.synthetic(key)
+    return None
 
 
 def timeline_films(harvest: Harvest) -> list[Film]:

@@ -268,9 +268,10 @@ def check_notes(results: Results) -> list[tuple[str, str, bool]]:
     """(what was checked, what was found, alarm): one line for all sizes, folds and seeds that found the same, or the same
     but for its numbers, which then become ranges. Of one check the alarms come first."""
     several = {info.size for info in results.sizes if len(info.folds) > 1}
-    counts = Counter((check.name, check.size) for check in results.checks)
+    checks = [*results.checks, *results.film_checks]
+    counts = Counter((check.name, check.size) for check in checks)
     groups: dict[tuple[str, str, tuple[str, ...], bool], list[CheckRow]] = {}
-    for check in results.checks:
+    for check in checks:
         text = tuple(NUMBER.split(check.sentence))
         groups.setdefault((check.name, check.size, text, check.alarm), []).append(check)
     lines: dict[str, dict[tuple[bool, str], list[str]]] = {name: {} for name, _ in counts}

@@ -28,6 +28,7 @@ from ..results.folder import (
     write_results,
 )
 from ..results.rows import Results
+from ..results.written import WRITTEN, changed_files, keep_digests
 from ..runs.plan import Plan
 from ..runs.record import Curve
 from ..runs.store import Level, Store
@@ -56,7 +57,9 @@ def write_run(folder: Path, results: Results, plan: Plan, store: Store) -> Path:
 
 
 def write_numbers(folder: Path, harvest: Harvest) -> None:
-    """Write what the store says and a report or comparison is made of: case scores and training curves."""
+    """Write what the store says and a report or comparison is made of: case scores and training curves. What was written
+    down of an earlier run in that folder is forgotten."""
+    (folder / WRITTEN).unlink(missing_ok=True)
     write_bytes(folder / SCORES, _parquet(harvest.scores))
     write_bytes(folder / CURVES, _parquet(curves_of(harvest)))
     plots = PlotFile(plots=plots_of(harvest))
@@ -77,7 +80,10 @@ def write_views(folder: Path, results: Results) -> Path:
     for name, content in report.figures.items():
         write_bytes(folder / "figures" / name, content)
     write_bytes(folder / REPORT, report.html.encode())
-    write_results(folder, results)
+    if not changed_files(folder):  # else what somebody changed would be the run's own from now on
+        (folder / WRITTEN).unlink(missing_ok=True)
+        write_results(folder, results)
+        keep_digests(folder)
     return folder / REPORT
 
 

@@ -312,6 +312,9 @@ class Results(Strict):
     """The films of the size that boards rank by, beside the real ones; empty in runs from before it was kept."""
     average_precision: list[PrecisionRow] = Field(default_factory=list)
     """Mean average precision of detections; empty for tasks without these, and in runs from before it was kept."""
+    film_checks: list[CheckRow] = Field(default_factory=list)
+    """What the films themselves say against their provider (`results.film_checks`): sources that they do not show, organs at
+    other places; empty where nothing, and in runs from before it was kept."""
 
     @property
     def headline(self) -> tuple[str, str] | None:

@@ -22,6 +22,7 @@ from ..errors import CxrbenchError, InputError, one_line
 from ..fork_server import borrowed, close_idle
 from ..processes import Apart, Ended, carried, end_all, last_line, surroundings
 from ..schema import utc_now
+from .cluster import check_engine, connected
 from .held_films import films_changed, forget
 from .job import Describe, Fitting, Job, Order, Step, Synthesise, Train
 from .record import Failure
@@ -197,6 +198,11 @@ def run_chains(
         parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="all")
         try:
             yield from parallel(joblib.delayed(run_chain)(chain, time_limit) for chain in chains)
+        except TimeoutError:
+            raise CxrbenchError(
+                f"the Dask cluster at {address} has no workers any more; what is finished is in the store: start workers "
+                "and the same command again"
+            ) from None
         except Exception as error:
             if not type(error).__module__.startswith("distributed"):
                 raise
@@ -208,27 +214,12 @@ def run_chains(
             close_idle()  # the next run loads our code anew: somebody may have changed it
 
 
-def check_engine(engine: str, address: str | None) -> None:
-    """InputError for an engine that is none, and for a cluster without its address."""
-    if engine not in ("processes", "dask"):
-        raise InputError(f"unknown engine '{engine}': expected processes or dask")
-    if engine == "dask" and not address:
-        raise InputError("--engine dask needs --address tcp://HOST:PORT of the scheduler")
-
-
 def _backend(engine: str, address: str | None, jobs: int, device: str) -> Any:
     import joblib
 
     check_engine(engine, address)
     if engine == "processes":
         return joblib.parallel_config(backend="threading", n_jobs=jobs)
-    try:
-        from dask.distributed import Client
-
-        client = Client(address, timeout="10s", set_as_default=False)  # type: ignore[no-untyped-call]  # Dask has no types
-    except ImportError:
-        raise InputError("--engine dask needs Dask: pip install 'dask[distributed]'") from None
-    except OSError as error:
-        raise InputError(f"no Dask scheduler answers at {address}: {error}") from None
+    client = connected(address)
     resources = {"resources": {"GPU": 1}} if device.startswith("cuda") else {}
     return joblib.parallel_config(backend="dask", client=client, wait_for_workers_timeout=60, **resources)

@@ -21,12 +21,14 @@ from ..progress import Progress
 from ..registry import TASKS, Plugin, find_provider, find_task, plugins
 from ..settings import override, parse_pairs
 from .asked import ask_provider
-from .chains import Outcome, check_engine, run_chains, step_done
+from .chains import Outcome, run_chains, step_done
 from .chosen import known_trainings, named, parse_keep, require_kept
+from .cluster import check_engine
 from .examine import Said, task_class
 from .few_films import few_films, few_rows
 from .further import Further, further_set
 from .job import Step
+from .limits import check_numbers
 from .lock import working
 from .needed_packages import check_packages
 from .plan import Plan, check_films, make_curve_plan, make_plan
@@ -34,8 +36,6 @@ from .schedule import Schedule
 from .smoke import FILMS, STEPS, smoke_of
 from .store import Store
 
-MOST_SEEDS = 10_000
-"""A plan names every cell of every seed: more would take hours to write down, and no test has use for them."""
 PRESETS = {"quick": 1800.0, "standard": 86400.0, "paper": 7 * 86400.0}
 """The presets, with the seconds one step may take before it is stopped."""
 TASK_PREFIX = "task."
@@ -297,14 +297,12 @@ def curve_arms(task: Task, data: Dataset) -> list[ArmName]:
 
 
 def check_counts(request: Common) -> None:
-    """InputError for a preset, a number of seeds or an engine that cannot be, before any work, and where none is done."""
+    """InputError for a preset, a number of seeds or seconds, or an engine that cannot be, before any work, and where none is
+    done."""
     check_engine(request.engine, request.address)
     if request.preset not in PRESETS:
         raise unknown("preset", request.preset, PRESETS)
-    if request.seeds < 1:
-        raise InputError(f"--seeds: expected at least 1, found {request.seeds}")
-    if request.seeds > MOST_SEEDS:
-        raise InputError(f"--seeds: expected at most {MOST_SEEDS:,}, found {request.seeds:,}; 5 or more allow a claim")
+    check_numbers(seeds=request.seeds, jobs=request.jobs, seconds=request.time_limit)
 
 
 def prepared_plan(request: Common, plan: Plan, store: Store) -> Prepared:
@@ -377,8 +375,6 @@ def choose_label_by(
 
 def _job_count(request: Common, plan: Plan) -> int:
     if request.jobs is not None:
-        if request.jobs < 1:
-            raise InputError(f"--jobs: expected at least 1, found {request.jobs}")
         return request.jobs
     if not plan.device.startswith("cpu"):
         return 1

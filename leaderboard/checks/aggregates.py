@@ -57,6 +57,9 @@ def check(subject: Subject) -> Iterator[Finding]:
                 "predictions"
             )
             yield Finding(Level.NOTE, NAME, run.path.name, words)
+        if said := [row for row in run.results.film_checks if row.alarm]:
+            words = f"its run said of {len(said)} sets of films: {shown(said[0].name)}: {shown(said[0].sentence)}"
+            yield Finding(Level.REVIEW, NAME, run.path.name, words)
         for part, said, again in _parts(run.results, found, protocol):
             if (lack := difference(said, again)) is not None:
                 yield Finding(Level.ERROR, NAME, run.path.name, f"{part} {lack}")

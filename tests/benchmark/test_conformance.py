@@ -122,7 +122,7 @@ def broken(cls: type[Provider]) -> dict[str, str]:
 
 def test_a_provider_that_annotates_with_labels_and_boxes_passes_and_is_told_with_what():
     found = checked(Everything, films_of(Annotation.BOXES))
-    assert all(holds for holds, _ in found.values()) and len(found) == 8
+    assert all(holds for holds, _ in found.values()) and len(found) == 11
     assert "annotated with boxes, labels" in found["sample"][1]
 
 
@@ -189,7 +189,7 @@ def test_the_providers_of_the_guide_keep_the_contract(catalogue, tmp_path, modul
     plugin = find_provider(f"{tmp_path / module}.py:{name}")
     films = check_films(plugin.load().produces, Progress())
     findings = check_provider(plugin, plugin.load().presets["quick"], films, device="cpu", progress=Progress())
-    assert [finding.seen for finding in findings if not finding.holds] == [] and len(findings) == 8
+    assert [finding.seen for finding in findings if not finding.holds] == [] and len(findings) == 11
 
 
 @pytest.mark.parametrize("name", ["copy_train", "classical", "degraded", "noise"])

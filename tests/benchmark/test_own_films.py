@@ -7,11 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
 from PIL import Image
 
 from cxrbench.benchmark.cli.init import init
-from cxrbench.benchmark.cli.options import whole
 from cxrbench.benchmark.cli.run import check_writable
 from cxrbench.benchmark.data.catalogue import keep
 from cxrbench.benchmark.data.importers.manifest import import_manifest
@@ -76,12 +74,6 @@ def test_a_size_that_the_training_films_do_not_exceed_is_refused_with_their_numb
     said = refused(Request(provider="classical", task="scr_official", data=name, sizes=("31",)))
     assert said == "--sizes 31: 31 needs more than 31 training films, there are 20"
     assert "unknown size '15'" in refused(Request(provider="classical", task="scr_official", data=name, sizes=("15",)))
-
-
-def test_a_number_of_seeds_in_letters_is_refused_in_our_words() -> None:
-    assert whole("5") == whole(5) == 5
-    with pytest.raises(typer.BadParameter, match="expected a whole number, found 'five'"):
-        whole("five")
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="a folder of the system that nobody can write")
