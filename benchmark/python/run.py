@@ -150,10 +150,11 @@ def _command(request: Request) -> list[str]:
 
 def _names(what: str, given: Sequence[str | int]) -> tuple[str, ...]:
     """Names as the command line has them; a size like 31 may be a number."""
-    listed = given.split(",") if isinstance(given, str) else list(given)
-    names = [str(one) if type(one) is int else one for one in listed]
-    if odd := [one for one in names if not isinstance(one, str)]:
-        raise InputError(f"{what}: expected names, found {odd[0]!r}")
+    listed: Sequence[object] = given.split(",") if isinstance(given, str) else given
+    names = [f"{one}" for one in listed if isinstance(one, str) or type(one) is int]
+    if len(names) < len(listed):
+        odd = next(one for one in listed if not isinstance(one, str) and type(one) is not int)
+        raise InputError(f"{what}: expected names, found {odd!r}")
     return tuple(name.strip() for name in names if name.strip())
 
 

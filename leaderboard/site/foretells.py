@@ -25,6 +25,8 @@ class Part:
     name: str
     rows: list[tuple[str, str, list[tuple[str, str]]]]
     """Label, what it is, and a cell (number, interval or why there is none) for Spearman and Kendall of each use."""
+    untold: list[tuple[str, list[str]]]
+    """Why nothing can be said, and the numbers of which that holds: they have no line."""
     drawing: Drawing | None
 
 
@@ -60,8 +62,13 @@ def _foretold(board: Board, digest: str | None, *, controls: bool) -> list[Foret
 
 
 def _part(name: str, board: Board, rows: Sequence[Foretold]) -> Part:
-    lines = [(_label(row), row.number.about, [cell for use in USES for cell in _cells(row.uses[use])]) for row in rows]
-    return Part(name, lines, _forest(f"{board.title}, {name.lower()}", rows))
+    told = [row for row in rows if any(row.uses[use].spearman is not None for use in USES)]
+    lines = [(_label(row), row.number.about, [cell for use in USES for cell in _cells(row.uses[use])]) for row in told]
+    untold: dict[str, list[str]] = {}
+    for row in (row for row in rows if row not in told):
+        why = "; ".join(dict.fromkeys(row.uses[use].note for use in USES))
+        untold.setdefault(why, []).append(_label(row))
+    return Part(name, lines, list(untold.items()), _forest(f"{board.title}, {name.lower()}", rows))
 
 
 def _label(row: Foretold) -> str:

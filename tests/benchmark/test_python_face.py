@@ -39,6 +39,7 @@ def test_a_run_from_python_after_one_of_the_command_line_trains_nothing(tmp_path
     again = cxrbench.load("a")
     assert run.table().equals(again.table()) and run.results.cells == again.results.cells
     assert str(run).strip() == first.stdout.strip()
+    assert "the arm real was not run: gain and worth need copies alone" in " ".join(str(run).split())
 
 
 @pytest.fixture
