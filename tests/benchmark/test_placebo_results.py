@@ -405,6 +405,15 @@ def test_one_seed_claims_nothing(fabricate):
     assert not any(word in first for word in ("adds more", "harms", "not told", "adds nothing", " p "))
 
 
+def test_at_80_columns_gain_and_worth_stand_in_one_table(fabricate):
+    results = results_of(fabricate, curve=curve_of(RISING))
+    lines = tables.terminal(results, 80).plain.splitlines()
+    (heading,) = [line for line in lines if line.startswith("size") and "interval" in line]
+    assert "worth" in heading and "score" not in heading and max(map(len, lines)) <= 80
+    wide = tables.terminal(results, 120).plain
+    assert re.search(r"real \+ synthetic +score +copies +gain over copies +95 % interval +p +worth", wide)
+
+
 @pytest.mark.parametrize(
     ("means", "said"),
     [
