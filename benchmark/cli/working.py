@@ -10,9 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..console_tables import cell, show, table, tell
-from ..contracts.task import ArmName
 from ..errors import InputError
-from ..runs.smoke import is_smoke
 
 if TYPE_CHECKING:
     from ..runs.chains import Outcome
@@ -56,6 +54,9 @@ def plan_line(prepared: Prepared) -> str:
 
 def without_arms(plan: Plan) -> str:
     """A line on what a run cannot tell for want of an arm; empty where nothing is lacking."""
+    from ..contracts.task import ArmName
+    from ..runs.smoke import is_smoke
+
     planned = {cell.slot.arm for cell in plan.cells}
     if is_smoke(plan.preset):
         return ""
