@@ -22,6 +22,7 @@ import numpy.typing as npt
 import scipy  # loads its parts when they are asked for
 
 from ..benchmark.errors import InputError
+from ..benchmark.report.words import with_minus
 from ..benchmark.significance.worth import Worth
 from .gains import Scores
 from .standings import Board
@@ -64,7 +65,7 @@ class Agreement:
             "" if self.low is None or self.high is None else f" (95 % interval {self.low:.2f} to {self.high:.2f})"
         )
         said = f"Spearman's rho {self.spearman:.2f}{interval} over {len(self.providers)} providers and controls"
-        return f"{said}, p {'< 0.0001' if (self.p or 0) < 1e-4 else f'= {self.p:.2g}'}"
+        return with_minus(f"{said}, p {'< 0.0001' if (self.p or 0) < 1e-4 else f'= {self.p:.2g}'}")
 
 
 def of_gains(first: Mapping[str, Scores], second: Mapping[str, Scores], *, seed: int = 0) -> Agreement:

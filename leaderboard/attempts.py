@@ -18,7 +18,7 @@ from ..benchmark import digest
 from ..benchmark.metrics.scores import AVERAGE
 from ..benchmark.registry import TASKS, find_task, plugins
 from ..benchmark.report.elsewhere_words import besides
-from ..benchmark.report.words import check_notes
+from ..benchmark.report.words import check_notes, rules_alone
 from ..benchmark.results.fidelity_rows import FidelityRow
 from ..benchmark.results.rows import CostRow, MetricInfo, Results, Status
 from ..benchmark.runs.record import OTHER_FILMS, ProviderIdentity, Record
@@ -89,6 +89,13 @@ class Protocol:
     summary: str
     primary: MetricInfo
     metrics: tuple[MetricInfo, ...]
+    published_data: str = ""
+    """The films that its papers' numbers, and the counts in the summary, are of; empty: any."""
+
+    def on(self, *data: str) -> str:
+        """The summary for films of these names: without its papers' counts where they are others."""
+        alone = not self.published_data or set(data) == {self.published_data}
+        return self.summary if alone else rules_alone(self.summary)
 
     def metric(self, name: str) -> MetricInfo:
         """How a metric is shown; one that is not known is shown as it is."""
@@ -245,7 +252,12 @@ def from_results(
 
 def _own_protocol(results: Results) -> Protocol:
     task = results.task
-    return Protocol(summary=task.summary, primary=task.metric(task.primary), metrics=tuple(task.metrics))
+    return Protocol(
+        summary=task.summary,
+        primary=task.metric(task.primary),
+        metrics=tuple(task.metrics),
+        published_data=task.published_data,
+    )
 
 
 @cache
@@ -256,7 +268,7 @@ def protocol_of(task: str) -> Protocol | None:
     cls = find_task(task).load()
     metrics = tuple(MetricInfo(**asdict(metric)) for metric in cls.metrics)
     primary = next(metric for metric in metrics if metric.name == cls.primary)
-    return Protocol(summary=cls.summary, primary=primary, metrics=metrics)
+    return Protocol(summary=cls.summary, primary=primary, metrics=metrics, published_data=cls.published_data)
 
 
 def copied_of(records: Iterable[Record]) -> dict[str, Copied]:

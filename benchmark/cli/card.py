@@ -70,8 +70,8 @@ def card(
     results, store = load_run(run), Store(home() / "store")
     run = run.parent if run.is_file() else run
     tell_changed(run, results)
-    found, why = _films(results, store, size, seed, needed=share is not None)
-    made, why = (None, "--no-audit") if no_audit else _audit(results, found, why, audit)
+    found, why = films_of(results, store, size, seed, needed=share is not None)
+    made, why = (None, "--no-audit") if no_audit else audited(results, found, why, audit)
     one = make_card(results, found, made, why)
     if format is not None:
         typer.echo(FORMATS[format.value](one), nl=False)
@@ -90,7 +90,9 @@ def card(
             )
 
 
-def _films(results: Results, store: Store, size: str, seed: int | None, *, needed: bool) -> tuple[RunFilms | None, str]:
+def films_of(
+    results: Results, store: Store, size: str, seed: int | None, *, needed: bool
+) -> tuple[RunFilms | None, str]:
     """The films of a run, or why they are not there; an error where they are needed."""
     from ..audit.run_films import run_films
 
@@ -102,7 +104,7 @@ def _films(results: Results, store: Store, size: str, seed: int | None, *, neede
         return None, str(error)
 
 
-def _audit(results: Results, found: RunFilms | None, why: str, file: Path | None) -> tuple[Audit | None, str]:
+def audited(results: Results, found: RunFilms | None, why: str, file: Path | None) -> tuple[Audit | None, str]:
     """The audit of a file, held against the run's films where these are there, or one that is made now."""
     from ..card.films import audit_of
     from ..fidelity.audit import SCHEMA, Audit

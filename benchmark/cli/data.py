@@ -125,7 +125,8 @@ def import_manifest_(
         str, typer.Option(help="Names of the csv's columns where they differ: id=stem,patient=person.")
     ] = "",
     path: Annotated[
-        str | None, typer.Option(help="Template of the film's path: images/{stem}.png; default: column path.")
+        str | None,
+        typer.Option(help="Template of the film's path: images/{stem}.png; of a folder its fields are columns."),
     ] = None,
     mask: Annotated[
         list[str] | None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -212,7 +213,12 @@ def _show_foresight(prepared: Prepared) -> None:
     if is_smoke(plan.preset):
         return
     found, makes = find_curve(plan, prepared.store), curve_words(prepared.request, plan)
-    say(f"power  {foresight(plan.task, found, len(plan.seeds), makes)}")
+    power = foresight(plan.task, found, len(plan.seeds), makes)
+    say(f"power  {power}")
+    if found is None and makes and shlex.join(makes) not in power:
+        say(
+            f"worth  needs a curve of copies of these films; this makes it, once for all providers:\n{shlex.join(makes)}"
+        )
 
 
 def _show_missing(device: str) -> None:

@@ -14,6 +14,7 @@ from ..errors import InputError
 
 if TYPE_CHECKING:
     from ..runs.chains import Outcome
+    from ..runs.plan import Plan
     from ..runs.request import Prepared
     from .display import Watcher
 
@@ -36,8 +37,9 @@ def plan_line(prepared: Prepared) -> str:
     if plan.generator is not None:
         arms = [arm for arm in arms if not arm.startswith("placebo")]
     seeds = "seed 0" if len(plan.seeds) == 1 else f"seeds 0 to {len(plan.seeds) - 1}"
+    note = "" if plan.generator is None else without_arms(plan)
     if not left:
-        return f"plan   {len(plan.cells)} cells in the store, nothing to do"
+        return f"plan   {len(plan.cells)} cells in the store, nothing to do{note}"
     expected = prepared.expected_seconds()
     least = prepared.least_seconds()
     unknown = f"more than {clock(least)}" if least else "no estimate yet"
@@ -46,8 +48,26 @@ def plan_line(prepared: Prepared) -> str:
     stored = f" ({kept} in the store)" if kept > 0 else ""
     return (
         f"plan   {len(plan.cells)} cells{stored}: {', '.join(sizes)} x {', '.join(arms)} · {seeds} · {about} on "
-        f"{plan.device} ({prepared.jobs} at a time, {plan.task.settings.threads} thread each)"
+        f"{plan.device} ({prepared.jobs} at a time, {plan.task.settings.threads} thread each){note}"
     )
+
+
+def without_arms(plan: Plan) -> str:
+    """A line on what a run cannot tell for want of an arm; empty where nothing is lacking."""
+    from ..contracts.task import ArmName
+    from ..runs.smoke import is_smoke
+
+    planned = {cell.slot.arm for cell in plan.cells}
+    if is_smoke(plan.preset):
+        return ""
+    if not any(arm.uses_provider for arm in planned):
+        return "\nnote   no arm has synthetic films: no gain and no worth"
+    if ArmName.REAL not in planned:
+        return (
+            "\nnote   without the arm real: gain and worth need copies alone; differences from REAL are not told (--arms "
+            f"real,{','.join(arm.value for arm in ArmName if arm in planned)})"
+        )
+    return ""
 
 
 def planned_steps(prepared: Prepared) -> list[dict[str, Any]]:

@@ -21,12 +21,12 @@ from ..report.comparison import Run as Opened
 from ..report.comparison import compare as compared
 from ..report.comparison import find_pair
 from ..report.comparison_words import in_words
-from ..report.gain_words import headline_sentences
+from ..report.gain_words import headline_sentences, no_worth
 from ..report.text_tables import FORMATS, terminal
 from ..report.write import write_run
 from ..results.assemble import assemble
 from ..results.curve import curve_words, find_curve
-from ..results.folder import REPORT, load_run, load_scores
+from ..results.folder import REPORT, in_an_entry, load_run, load_scores
 from ..results.written import not_as_written
 from ..runs.lock import working
 from ..runs.request import Request, prepare
@@ -57,8 +57,10 @@ def run(
     preset: str = "quick",
     settings: Mapping[str, Any] | None = None,
     arms: Sequence[str] = (),
-    sizes: Sequence[str] = (),
+    sizes: Sequence[str | int] = (),
     label_by: str | None = None,
+    entry: str | Path = "",
+    ratios: Sequence[str | int] = (),
     also_test: Sequence[str] = (),
     groups: Sequence[str] = (),
     device: str = "auto",
@@ -66,6 +68,7 @@ def run(
     engine: str = "processes",
     address: str | None = None,
     time_limit: float | None = None,
+    smoke: bool = False,
     out: str | Path | None = None,
     progress: bool = True,
 ) -> Run:
@@ -76,7 +79,9 @@ def run(
     or folder, or a `Dataset`. seeds: repetitions, 5 or more for a claim. settings: `{"key": value}` of the provider,
     `{"task.key": value}` or `{"task": {"key": value}}` of the task. arms, sizes: some of the task's. also_test: further
     real sets that every model is tested on. groups: columns of the films whose groups have scores of their own.
-    out: the folder of the results, by default `runs/<time>-<provider>`. progress: whether it is shown.
+    entry: the leaderboard's entry that the run is for, by name or folder. ratios: synthetic films to real ones, tried
+    besides (`["1:1", "4:1"]`). smoke: a handful of steps and films, to see that all of it finishes; no result. out: the
+    folder of the results, by default `runs/<time>-<provider>`. progress: whether it is shown.
 
     What the store has is not computed again. Cells that failed are absent from the tables, and said. Raises InputError (one
     line) for wrong input, before any work.
@@ -98,6 +103,9 @@ def run(
         arms=_names("arms", arms),
         sizes=_names("sizes", sizes),
         label_by=label_by,
+        entry=str(entry),
+        ratios=_names("ratios", ratios),
+        smoke=smoke,
         also_test=_names("also_test", also_test),
         groups=_names("groups", groups),
         device=device,
@@ -134,17 +142,22 @@ def _command(request: Request) -> list[str]:
     """The words that do the same on the command line."""
     found = ["cxrbench", "run", "--provider", request.provider, "--preset", request.preset]
     found += [word for pair in request.overrides for word in ("--set", pair)]
-    texts = {"task": request.task, "data": request.data, "label-by": request.label_by}
+    texts = {"task": request.task, "data": request.data}
     texts |= {"arms": ",".join(request.arms), "sizes": ",".join(request.sizes), "seeds": str(request.seeds)}
-    texts |= {"groups": ",".join(request.groups)}
+    texts |= {"groups": ",".join(request.groups), "label-by": request.label_by, "entry": request.entry}
+    texts |= {"ratios": ",".join(request.ratios)}
     found += [word for one in request.also_test for word in ("--also-test", one)]
-    return [*found, *(word for name, text in texts.items() if text for word in (f"--{name}", text))]
+    found += [word for name, text in texts.items() if text for word in (f"--{name}", text)]
+    return [*found, *(["--smoke"] if request.smoke else [])]
 
 
-def _names(what: str, given: Sequence[str]) -> tuple[str, ...]:
-    names = given.split(",") if isinstance(given, str) else list(given)
-    if odd := [one for one in names if not isinstance(one, str)]:
-        raise InputError(f"{what}: expected names, found {odd[0]!r}")
+def _names(what: str, given: Sequence[str | int]) -> tuple[str, ...]:
+    """Names as the command line has them; a size like 31 may be a number."""
+    listed: Sequence[object] = given.split(",") if isinstance(given, str) else given
+    names = [f"{one}" for one in listed if isinstance(one, str) or type(one) is int]
+    if len(names) < len(listed):
+        odd = next(one for one in listed if not isinstance(one, str) and type(one) is not int)
+        raise InputError(f"{what}: expected names, found {odd!r}")
     return tuple(name.strip() for name in names if name.strip())
 
 
@@ -183,7 +196,9 @@ class Run:
     def worth(self) -> pd.DataFrame:
         """A row for every arm whose score the curve of copies has: it acts like `films` real ones (95 % interval `low` to
         `high`), where it was trained on `real` real and `synthetic` synthetic films. Empty where there is no curve for these
-        films (`cxrbench curve` makes one)."""
+        films (`cxrbench curve` makes one), which is said."""
+        if not self.results.worths and (line := no_worth(self.results)):
+            say(line)
         return tables.worth_frame(self.results)
 
     def average_precision(self) -> pd.DataFrame:
@@ -199,9 +214,10 @@ class Run:
         """The sentences that may be said of the headline arm."""
         return headline_sentences(self.results)
 
-    def figure(self, kind: str = "worth", *, size: str | None = None, arm: str | None = None) -> Figure:
-        """A matplotlib figure: `worth`, `scores`, `differences`, `ratios` or `training`, of a size and arm (default:
-        those of the headline). InputError where the run has nothing to draw."""
+    def figure(self, kind: str | None = None, *, size: str | None = None, arm: str | None = None) -> Figure:
+        """A matplotlib figure: `worth`, `scores`, `differences`, `ratios`, `training` or `sampler` (default: the first of
+        them that this run has), of a size and arm (default: those of the headline). InputError where the run has nothing to
+        draw."""
         from ..report.drawing import drawn
 
         show_figures()
@@ -210,6 +226,22 @@ class Run:
     def report(self) -> Page:
         """The report: the path of an HTML page, which a notebook shows below the cell."""
         return Page(self.folder / REPORT)
+
+    def card(self, *, audit: bool = True) -> CardPage:
+        """The run on one page, as `cxrbench card` writes it into the run's folder: what may be claimed, films, protocol,
+        and with `audit` what the films are like and whether they are copies."""
+        from ..card.rows import make_card
+        from ..card.write import as_latex, as_markdown, write_card
+        from ..cli.card import audited, films_of
+        from ..runs.store import Store
+
+        if in_an_entry(self.folder):
+            raise InputError(f"{self.folder} is part of an entry, which holds what was packed and nothing else")
+        found, why = films_of(self.results, Store(home() / "store"), "", None, needed=False)
+        made, why = audited(self.results, found, why, None) if audit else (None, "audit=False")
+        one = make_card(self.results, found, made, why)
+        write_card(one, self.folder)
+        return CardPage(self.folder / "card.md", as_markdown(one), as_latex(one))
 
     def text(self, kind: str = "md") -> str:
         """The table as `md`, `tex`, `csv` or `json`, as `cxrbench report --format` writes it."""
@@ -228,6 +260,24 @@ class Run:
 
     def _repr_html_(self) -> str:
         return results_markup(self.results)
+
+
+@dataclass(frozen=True)
+class CardPage:
+    """A run on one page: where it lies, its text in Markdown, and its row for a paper in LaTeX."""
+
+    path: Path
+    text: str
+    row: str
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def _repr_markdown_(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True)

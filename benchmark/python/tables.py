@@ -9,6 +9,7 @@ import pandas as pd
 
 from ..report.figures import scale
 from ..report.table_shapes import headline_metrics
+from ..results.gains import WorthRow
 
 if TYPE_CHECKING:
     from ..report.comparison import ComparisonResults
@@ -54,9 +55,9 @@ def gain_frame(results: Results) -> pd.DataFrame:
 
 def worth_frame(results: Results) -> pd.DataFrame:
     """A row for every arm that has a worth: `films` real films score as much, with their 95 % interval `low` to `high`."""
-    made = _frame(results.worths)
+    made = _frame(results.worths, WorthRow)
     front = ["size", "arm", "real", "synthetic", "films", "low", "high", "censored", "identified", "seeds", "sentence"]
-    return made[[name for name in front if name in made]] if len(made) else made
+    return made[[name for name in front if name in made]]
 
 
 def precision_frame(results: Results) -> pd.DataFrame:
@@ -74,5 +75,7 @@ def compared_gains_frame(found: ComparisonResults) -> pd.DataFrame:
     return _frame(found.gains)
 
 
-def _frame(rows: Iterable[Strict]) -> pd.DataFrame:
-    return pd.DataFrame([row.model_dump(mode="json") for row in rows])
+def _frame(rows: Iterable[Strict], kind: type[Strict] | None = None) -> pd.DataFrame:
+    """The rows; where there are none, the columns of `kind`."""
+    made = [row.model_dump(mode="json") for row in rows]
+    return pd.DataFrame(made, columns=None if made or kind is None else list(kind.model_fields))

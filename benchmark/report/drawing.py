@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import InputError, unknown
 from ..results.folder import SAMPLER, load_curves, load_scores
 from .figures import LIGHT, box_plot, curve_groups, curve_plot, curve_rows, forest_plot, png, svg
+from .gain_words import no_worth, without_command
 from .ladder import curve_figure, ratio_figure
 
 if TYPE_CHECKING:
@@ -20,20 +21,26 @@ if TYPE_CHECKING:
 Draw = Callable[["Results", Path, str, str], "Figure | None"]
 
 
-def drawn(results: Results, folder: Path, kind: str, size: str | None, arm: str | None) -> Figure:
-    """The figure `kind` of a run, of a size and arm where it has several (default: those of its headline); InputError for a
-    kind, size or arm that it does not have."""
-    if kind not in KINDS:
+def drawn(results: Results, folder: Path, kind: str | None, size: str | None, arm: str | None) -> Figure:
+    """The figure `kind` of a run (None: the first that it has), of a size and arm where it has several (default: those of
+    its headline); InputError for a kind, size or arm that it does not have."""
+    if kind is not None and kind not in KINDS:
         raise unknown("figure", kind, KINDS)
     own_size, own_arm = results.headline or (results.sizes[0].size, results.arms[-1])
     sizes = [info.size for info in results.sizes]
     for what, name, known in (("size", size, sizes), ("arm", arm, results.arms)):
         if name is not None and name not in known:
             raise unknown(what, name, known)
-    figure = KINDS[kind](results, folder, size or own_size, arm or own_arm)
-    if figure is None:
-        raise InputError(f"this run has nothing to draw as '{kind}'; figures: {', '.join(KINDS)}")
-    return figure
+    place = (results, folder, size or own_size, arm or own_arm)
+    for name in KINDS if kind is None else [kind]:
+        figure = KINDS[name](*place)
+        if figure is not None:
+            return figure
+    others = [name for name in KINDS if name != kind and kind is not None and KINDS[name](*place) is not None]
+    what = "nothing to draw" if kind is None else f"nothing to draw as '{kind}'"
+    said = without_command(no_worth(results)) if kind == "worth" else ""
+    why = f" ({said})" if said else ""
+    raise InputError(f"this run has {what}{why}; it has the figures: {', '.join(others) or 'none'}")
 
 
 def _worth(results: Results, folder: Path, size: str, arm: str) -> Figure | None:

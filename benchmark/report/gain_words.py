@@ -13,7 +13,7 @@ from ..runs.smoke import is_smoke
 from ..significance.worth import in_films
 from .words import leaks, metric_title, named_seeds, probability, shown, with_minus
 
-_THIS_MAKES_IT = "; this makes it:\n"
+_THIS_MAKES_IT = "; this makes it, and the same run again tells the worth:\n"
 """What stands between a sentence and the command that makes what it lacks."""
 NO_CURVE = "worth: no curve"
 HEADINGS = ("size", "arm", "real + synthetic", "score", "copies", "gain over copies", "95 % interval", "p", "worth")
@@ -92,10 +92,8 @@ def headline_sentences(results: Results) -> list[str]:
     alone = results.worth(size, ArmName.SYNTHETIC.value)
     if arm != ArmName.SYNTHETIC.value and alone is not None:
         said.append(f"SYNTHETIC at {size}: {alone.sentence}")
-    if is_smoke(results.preset):
-        said.append("worth: not asked of a smoke run")
-    elif results.curve is None:
-        said.append(_no_curve(results))
+    if results.curve is None or is_smoke(results.preset):
+        said.append(no_worth(results))
     else:
         curve = results.curve.curve
         whose = "shipped with the task" if results.curve.source == "shipped" else "in the store"
@@ -111,8 +109,13 @@ def without_command(sentence: str) -> str:
     return sentence.partition(_THIS_MAKES_IT)[0]
 
 
-def _no_curve(results: Results) -> str:
-    """That there is no curve, and the command that makes it on a line of its own, so that it can be copied as it stands."""
+def no_worth(results: Results) -> str:
+    """Why a run tells no worth: that there is no curve, and the command that makes it on a line of its own, so that it can
+    be copied as it stands. Empty for a run with a curve."""
+    if is_smoke(results.preset):
+        return "worth: not asked of a smoke run"
+    if results.curve is not None:
+        return ""
     task = results.task
     said = f"{NO_CURVE} of {task.name} v{task.version} on {results.data.name} at {results.preset} with these settings"
     return f"{said}{_THIS_MAKES_IT}{shlex.join(results.curve_command)}" if results.curve_command else said

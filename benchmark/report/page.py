@@ -101,6 +101,7 @@ def _numbers(results: Results) -> dict[str, Any]:
         "preset_words": wording.preset_words,
         "data_words": wording.data_words,
         "marks": [
+            *wording.without_real(results),
             *wording.marks(results),
             *wording.fold_sentences(results),
             *results.task.remarks,

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from ..console_tables import as_text, cell, clean, side_by_side, table, terminal_width, wrapped
+from ..console_tables import as_text, cell, clean, side_by_side, table, terminal_width, width_of, wrapped
 from ..metrics.scores import AVERAGE
 from ..results.rows import FoldRow, PairedRow, Results
 from .elsewhere_words import besides, besides_notes
@@ -37,6 +37,11 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+
+SCORES = ("score", "copies")
+"""Columns of gains that are left out where the room does not hold all: the first is the average of the table above, the
+other is that without the gain."""
+FD_OF = re.compile(r"FD \((.+), ([\d,]+ films)\)")
 
 # ------------------------------------------------------------------------------------------------------- terminal
 
@@ -108,10 +113,30 @@ def _gain_block(results: Results, width: int) -> Text:
 
 def _lines(headings: Sequence[str], lines: Sequence[GainLine], width: int) -> Text:
     """A table of which the headline's line is bold; where it is wider than the terminal its cells take several lines."""
+    made = _table_of(headings, lines)
+    if width_of(made) > width:
+        made = _table_of(*_shortened(headings, lines))
+    return as_text(made, width)
+
+
+def _table_of(headings: Sequence[str], lines: Sequence[GainLine]) -> Table:
     made = table(headings, left=2)
     for line in lines:
         made.add_row(*(cell(text, "bold" if line.headline else "") for text in line.cells))
-    return as_text(made, width)
+    return made
+
+
+def _shortened(headings: Sequence[str], lines: Sequence[GainLine]) -> tuple[Sequence[str], Sequence[GainLine]]:
+    """A table for little room: without scores, and with the number of films that all rows have said once."""
+    order = [place for place, heading in enumerate(headings) if heading not in SCORES]
+    rows = [(tuple(line.cells[place] for place in order), line.headline) for line in lines]
+    names = [FD_OF.fullmatch(cells[0]) for cells, _ in rows]
+    found = [name for name in names if name is not None]
+    heading = [headings[place] for place in order]
+    if len(found) == len(rows) and len({name[2] for name in found}) == 1:
+        heading[0] = f"FD ({found[0][2]})"
+        rows = [((name[1], *cells[1:]), bold) for name, (cells, bold) in zip(found, rows, strict=True)]
+    return heading, [GainLine(cells, bold) for cells, bold in rows]
 
 
 def _blocks(results: Results, width: int) -> Iterable[Text]:

@@ -16,6 +16,10 @@ PART = re.compile(r"\bpartial: .+?(?=;|, |$)")  # as importers say it of a downl
 COUNTS = re.compile(r" \([^()]*\btrain\b[^()]*\)")  # of the films of a task's papers, in its summary
 OFFICIAL = re.compile(r"\bon the official ")
 FEW = 3  # cells that are named one by one
+WITHOUT_REAL = (
+    "the arm real was not run: gain and worth need copies alone; differences from REAL, their stars, and what a REAL model "
+    "says of the films' annotations are not told"
+)
 PHANTOM = "phantom numbers: not comparable with published numbers"
 
 
@@ -157,7 +161,12 @@ def protocol_words(task: TaskInfo, data: DataInfo) -> str:
     rules are applied."""
     if not task.published_data or data.name == task.published_data:
         return task.summary
-    return f"{OFFICIAL.sub('as on the official ', COUNTS.sub('', task.summary))}; the films here are {data.name}"
+    return f"{rules_alone(task.summary)}; the films here are {data.name}"
+
+
+def rules_alone(summary: str) -> str:
+    """What a task measures, without counts and split of its papers' films: for other films."""
+    return OFFICIAL.sub("as on the official ", COUNTS.sub("", summary))
 
 
 def kept_larger(data: DataInfo) -> list[str]:
@@ -171,7 +180,13 @@ def legend(results: Results) -> list[str]:
     """The lines below the table: what the marks mean, where the rest is, and what may be claimed."""
     more = results.task.rule.more
     pointer = [f"{more}, intervals and differences: report.html and tables/tests.csv"] if results.paired else []
-    return [*meaning(results), *pointer, *claims(results)]
+    return [*without_real(results), *meaning(results), *pointer, *claims(results)]
+
+
+def without_real(results: Results) -> list[str]:
+    """What a run with gains cannot tell where the arm real was left out."""
+    left_out = results.gains and ArmName.REAL.value not in results.arms
+    return [WITHOUT_REAL] if left_out else []
 
 
 def meaning(results: Results) -> list[str]:

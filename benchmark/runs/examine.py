@@ -7,6 +7,7 @@ from functools import cache
 from importlib import import_module
 from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,22 @@ def class_of(plugin: Plugin) -> type[Provider]:
         raise InputError(f"{plugin.spec}: {cls.__name__} lacks {', '.join(missing)}: a provider writes fit and sample")
     if not isinstance(getattr(cls, "produces", None), frozenset):
         raise InputError(f"{plugin.spec}: {cls.__name__} lacks produces = frozenset({{...}}): what its films come with")
+    if not _is_made_as_others_are(cls, *([plugin.argument] if plugin.argument else [])):
+        raise InputError(
+            f"{plugin.spec}: {cls.__name__}.__init__{signature(cls.__init__)} is not called with values of its own, but as "
+            f"{cls.__name__}(settings, device=...): leave it out and write such values into the class (n = 12), or into a "
+            "frozen dataclass in presets, which --set then changes"
+        )
     return cls
+
+
+def _is_made_as_others_are(cls: type[Provider], *first: str) -> bool:
+    """Whether a class is made of settings and a device."""
+    try:
+        signature(cls).bind(*first, None, device="cpu")
+    except TypeError:
+        return False
+    return True
 
 
 SAID_BY_TASKS = ("name", "version", "needs", "summary", "presets", "default_data", "primary", "metrics")

@@ -187,6 +187,18 @@ def _of_sizes(task: Task, data: Dataset, sizes: Sequence[str]) -> list[Slot]:
     return [slot for slot in slots if not sizes or slot.size in sizes]
 
 
+def few_sizes(task: Task, data: Dataset, few: Dataset, sizes: Sequence[str]) -> tuple[str, ...]:
+    """The sizes of a smoke run, which has a few of the films: for one that needs more of them, the smallest. InputError for
+    a size that the task does not have on all films."""
+    task = task.settled(phantom=data.info.phantom)
+    if not sizes or few is data:
+        return tuple(sizes)
+    check_films(task, data)
+    _of_sizes(task, data, sizes)
+    known = list(dict.fromkeys(slot.size for slot in task.slots(few)))
+    return tuple(dict.fromkeys(size if size in known else known[-1] for size in sizes))
+
+
 def make_curve_plan(
     *,
     task: Task,

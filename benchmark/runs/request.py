@@ -31,7 +31,7 @@ from .job import Step
 from .limits import check_numbers
 from .lock import working
 from .needed_packages import check_packages
-from .plan import Plan, check_films, make_curve_plan, make_plan
+from .plan import Plan, check_films, few_sizes, make_curve_plan, make_plan
 from .schedule import Schedule
 from .smoke import FILMS, STEPS, smoke_of
 from .store import Store
@@ -212,7 +212,7 @@ def prepare(request: Request, progress: Progress | None = None, *, made_now: boo
     data = find_dataset(name, settings.resolution, progress, verify=request.verify)
     fit_data = find_dataset(name, settings.fit_resolution, progress, verify=request.verify)
     check_groups(request.groups, data)
-    every = len(data)
+    whole = data
     if request.smoke:
         rows = few_rows(data, task.needs, request.groups)
         data, fit_data = few_films(data, rows), few_films(fit_data, rows)
@@ -224,7 +224,7 @@ def prepare(request: Request, progress: Progress | None = None, *, made_now: boo
         said=said,
         data=data,
         fit_data=fit_data,
-        films=every,
+        films=len(whole),
         preset=smoke_of(request.preset) if request.smoke else request.preset,
         seeds=range(request.seeds),
         arms=arms,
@@ -232,7 +232,7 @@ def prepare(request: Request, progress: Progress | None = None, *, made_now: boo
         label_by=label_by,
         entry=entry_name(request.entry),
         ratios=[_ratio(text) for text in request.ratios],
-        sizes=request.sizes,
+        sizes=few_sizes(task, whole, data, request.sizes),
     )
     plan = planned()
     if kept:

@@ -54,6 +54,7 @@ def pack(
 ) -> None:
     """Put a finished run into an entry, DIR/NAME/runs/TASK-DATA-PRESET: results, records and predictions, no weights."""
     from ...benchmark.home import home
+    from ...benchmark.results.folder import load_run
     from ...benchmark.runs.store import Store
     from ..pack import pack as pack_run
 
@@ -61,6 +62,11 @@ def pack(
     files = [path for path in folder.rglob("*") if path.is_file()]
     size = sum(path.stat().st_size for path in files)
     tell(f"{folder}: {len(files)} files, {size / 1e6:.2f} MB")
+    if not (data := load_run(run).data).phantom:
+        tell(
+            f"note   it holds the id of every test film of {data.name} and what the models said of it: hand it on only "
+            "where that may be shown"
+        )
     tell(f"cxrbench submission check {folder}")
 
 

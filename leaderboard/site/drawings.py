@@ -14,12 +14,13 @@ from ...benchmark.report.words import duration
 from ..attempts import Division
 from ..standings import Board, Standing
 from .svg import (
-    WIDTH,
     Axis,
     Drawing,
+    Room,
     around,
     arrow,
     drawn,
+    in_both,
     line,
     mark,
     names,
@@ -66,36 +67,41 @@ def critical_difference(board: Board, division: Division) -> Drawing | None:
     apart = board.apart[division][: len(ranked), : len(ranked)]
     order = _by_gain(ranked, board)
     ranked, apart = [ranked[i] for i in order], apart[np.ix_(order, order)]
-    groups = tied_groups(apart)
+    return in_both(lambda room: _differences(board, ranked, tied_groups(apart), room))
+
+
+def _differences(board: Board, ranked: Sequence[Standing], groups: Sequence[tuple[int, int]], room: Room) -> Drawing:
     bars = _lanes(groups)
-    times, left, right = factor(board), 176.0, WIDTH - 24.0 - 9.0 * (max(bars.values(), default=-1) + 1)
+    right = room.width - 24.0 - 9.0 * (max(bars.values(), default=-1) + 1)
+    times, left = factor(board), room.left(176.0, 16.0)
     found = [one.headline.gain for one in ranked]
     axis = around([v * times for gain in found for v in (gain.low, gain.high) if v is not None], left, right)
-    height, top = 44.0 + 22 * len(ranked) + 34, 44.0
+    height, top = 44.0 + room.row * len(ranked) + 34, 44.0
     parts = [text(4, 14, gain_title(board), "faint")]
-    ticks = axis.ticks()
+    ticks = axis.ticks(room.ticks)
     for tick in ticks:
         parts.append(line(axis.at(tick), top - 8, axis.at(tick), height - 30, "grid"))
         parts.append(text(axis.at(tick), height - 14, number(tick, spacing(ticks)), "faint", "middle"))
     parts.append(line(axis.at(0), top - 6, axis.at(0), height - 30, "zero"))
     parts.append(text(axis.at(0), 32, "copies", "faint small", "middle"))
     for i, one in enumerate(ranked):
-        parts += _row(axis, one, top + 22 * i + 11, times, spacing(ticks))
+        parts += _row(room, axis, one, room.middle(top + room.row * i), times, spacing(ticks))
     for group, lane in bars.items():
         x = right + 16 + 9 * lane
-        parts.append(line(x, top + 22 * group[0] + 5, x, top + 22 * group[1] + 17, "tie"))
+        first, last = (room.middle(top + room.row * place) for place in group)
+        parts.append(line(x, first - 6, x, last + 6, "tie"))
     alt = "; ".join(f"{one.rank.first if one.rank else ''} {short(one.attempt.title)}" for one in ranked)
     ties = ", ".join(f"{short(ranked[a].attempt.title)} to {short(ranked[b].attempt.title)}" for a, b in groups)
-    return drawn(height, parts, f"Critical differences, rank and entry: {alt}. Not told apart: {ties or 'none'}.")
+    return drawn(room, height, parts, f"Critical differences, rank and entry: {alt}. Not told apart: {ties or 'none'}.")
 
 
-def _row(axis: Axis, one: Standing, y: float, times: float, step: float) -> list[str]:
+def _row(room: Room, axis: Axis, one: Standing, y: float, times: float, step: float) -> list[str]:
     """Rank, name, interval and mark of an entry."""
     gain = one.headline.gain
     assert gain.value is not None and gain.low is not None and gain.high is not None and one.rank is not None
     parts = [
-        text(4, y + 4, f"{one.rank.first}", "faint"),
-        text(22, y + 4, short(one.attempt.title, 22)),
+        text(4, room.baseline(y), f"{one.rank.first}", "faint"),
+        text(22, room.baseline(y), short(one.attempt.title, 22)),
         line(axis.at(gain.low * times), y, axis.at(gain.high * times), y, f"bar {kind(one)}"),
     ]
     value = gain.value * times
@@ -144,28 +150,30 @@ def gain_against_cost(board: Board) -> Drawing | None:
         seconds = next((c.fit_seconds for c in one.attempt.costs if c.size == board.size), None)
         if value is not None and seconds is not None and seconds > 0:
             found.append((math.log10(max(seconds, SHORTEST)), value * factor(board), one))
-    if len(found) < 2:
-        return None
-    height = 320.0
+    return None if len(found) < 2 else in_both(lambda room: _against_cost(board, found, room))
+
+
+def _against_cost(board: Board, found: Sequence[tuple[float, float, Standing]], place: Room) -> Drawing:
+    height, end = 320.0, place.width - 20
     times = [point[0] for point in found]
     room = max(0.06 * (max(times) - min(times)), (NARROWEST - max(times) + min(times)) / 2)
-    x = Axis(min(times) - room, max(times) + room, 52, WIDTH - 20)
+    x = Axis(min(times) - room, max(times) + room, 52, end)
     y = around([point[1] for point in found], height - 46, 26)
     ticks = y.ticks()
     parts = [text(4, 14, gain_title(board), "faint")]
     for tick in ticks:
-        parts.append(line(44, y.at(tick), WIDTH - 20, y.at(tick), "zero" if tick == 0 else "grid"))
+        parts.append(line(44, y.at(tick), end, y.at(tick), "zero" if tick == 0 else "grid"))
         parts.append(text(38, y.at(tick) + 4, number(tick, spacing(ticks)), "faint", "end"))
-    for seconds in _times(x):
+    for seconds in _times(x, place.ticks):
         at = x.at(math.log10(seconds))
         parts.append(line(at, 26, at, height - 46, "grid"))
         parts.append(text(at, height - 28, duration(seconds), "faint", "middle"))
-    parts.append(text(WIDTH / 2 + 20, height - 8, "time of a fit", "faint", "middle"))
+    parts.append(text(place.width / 2 + 20, height - 8, "time of a fit", "faint", "middle"))
     for cost, value, one in found:
         parts.append(_point(x, y, cost, value, one))
-    parts += names([(x.at(found[i][0]), y.at(found[i][1]), found[i][2].attempt.title) for i in _named(found)])
+    parts += names(place, [(x.at(found[i][0]), y.at(found[i][1]), found[i][2].attempt.title) for i in _named(found)])
     alt = f"Gain against the time of a fit, {len(found)} entries; both are columns of the table."
-    return drawn(height, parts, alt)
+    return drawn(place, height, parts, alt)
 
 
 def _point(x: Axis, y: Axis, cost: float, value: float, one: Standing) -> str:
@@ -179,10 +187,10 @@ def _point(x: Axis, y: Axis, cost: float, value: float, one: Standing) -> str:
     return f"{shape}<title>{escape(title)}</title></polygon>"
 
 
-def _times(axis: Axis) -> list[float]:
+def _times(axis: Axis, most: int) -> list[float]:
     """Seconds to mark on a logarithmic axis: the usual ones, or round ones where the axis holds fewer than two of them."""
     usual = [seconds for seconds in TIMES if axis.holds(math.log10(seconds))]
-    return usual if len(usual) > 1 else Axis(10**axis.low, 10**axis.high, 0, 1).ticks(4)
+    return usual[:: 1 + (len(usual) > most)] if len(usual) > 1 else Axis(10**axis.low, 10**axis.high, 0, 1).ticks(4)
 
 
 def _named(found: Sequence[tuple[float, float, Standing]]) -> list[int]:

@@ -10,10 +10,9 @@ from .. import kept
 from ..foretelling import LEAST, USES, Correlation, Foretold, foretold, from_plain, to_plain
 from ..standings import Board
 from . import again
-from .svg import WIDTH, Axis, Drawing, drawn, line, mark, text
+from .svg import Axis, Drawing, Room, drawn, in_both, line, mark, text
 
 PAGE = "foretells.html"
-ROW = 24.0
 LEFT, TOP = 236.0, 40.0
 SIGN = "\N{MINUS SIGN}"
 
@@ -25,6 +24,8 @@ class Part:
     name: str
     rows: list[tuple[str, str, list[tuple[str, str]]]]
     """Label, what it is, and a cell (number, interval or why there is none) for Spearman and Kendall of each use."""
+    untold: list[tuple[str, list[str]]]
+    """Why nothing can be said, and the numbers of which that holds: they have no line."""
     drawing: Drawing | None
 
 
@@ -60,8 +61,15 @@ def _foretold(board: Board, digest: str | None, *, controls: bool) -> list[Foret
 
 
 def _part(name: str, board: Board, rows: Sequence[Foretold]) -> Part:
-    lines = [(_label(row), row.number.about, [cell for use in USES for cell in _cells(row.uses[use])]) for row in rows]
-    return Part(name, lines, _forest(f"{board.title}, {name.lower()}", rows))
+    told = [row for row in rows if any(row.uses[use].spearman is not None for use in USES)]
+    lines = [(_label(row), row.number.about, [cell for use in USES for cell in _cells(row.uses[use])]) for row in told]
+    untold: dict[str, list[str]] = {}
+    for row in (row for row in rows if row not in told):
+        notes = {use: row.uses[use].note for use in USES}
+        several = len(set(notes.values())) > 1
+        why = "; ".join(f"{note} ({use})" for use, note in notes.items()) if several else notes[USES[0]]
+        untold.setdefault(why, []).append(_label(row))
+    return Part(name, lines, list(untold.items()), _forest(f"{board.title}, {name.lower()}", rows))
 
 
 def _label(row: Foretold) -> str:
@@ -90,21 +98,23 @@ def signed(value: float) -> str:
 def _forest(title: str, rows: Sequence[Foretold]) -> Drawing | None:
     """Spearman's rho with the gain of every number, with its interval; None where none has one."""
     there = [(row, one) for row in rows if (one := row.uses["gain"]).spearman is not None]
-    if not there:
-        return None
-    axis, bottom = Axis(-1, 1, LEFT, WIDTH - 20), TOP + ROW * len(there)
+    return in_both(lambda room: _forest_in(title, there, room)) if there else None
+
+
+def _forest_in(title: str, there: Sequence[tuple[Foretold, Correlation]], room: Room) -> Drawing:
+    axis, bottom = Axis(-1, 1, room.left(LEFT, 16.0), room.width - 20), TOP + room.row * len(there)
     parts = [text(4, 14, "Spearman's rho with the gain", "faint")]
     for tick in (-1.0, -0.5, 0.0, 0.5, 1.0):
         parts.append(line(axis.at(tick), TOP - 10, axis.at(tick), bottom, "zero" if tick == 0 else "grid"))
         parts.append(text(axis.at(tick), bottom + 18, signed(tick) if tick else "0", "faint", "middle"))
     for place, (row, one) in enumerate(there):
         assert one.spearman is not None and one.spearman_low is not None and one.spearman_high is not None
-        y, colour = TOP + ROW * place + ROW / 2, _colour(one)
-        parts.append(text(4, y + 4, row.number.label(())))
+        y, colour = room.middle(TOP + room.row * place), _colour(one)
+        parts.append(text(4, room.baseline(y), row.number.label(())))
         parts.append(line(axis.at(one.spearman_low), y, axis.at(one.spearman_high), y, f"bar {colour}"))
         parts.append(mark(axis.at(one.spearman), y, colour, title=f"{row.number.label(())}: {signed(one.spearman)}"))
     said = "; ".join(f"{row.number.label(())} {signed(one.spearman or 0.0)}" for row, one in there)
-    return drawn(bottom + 30, parts, f"{title}: Spearman's rho of the films' numbers with the gain: {said}.")
+    return drawn(room, bottom + 30, parts, f"{title}: Spearman's rho of the films' numbers with the gain: {said}.")
 
 
 def _colour(one: Correlation) -> str:

@@ -10,7 +10,7 @@ from ..agreement import Agreement, of_boards
 from ..attempts import BoardKey
 from ..standings import Board, Standing
 from .drawings import factor
-from .svg import WIDTH, Drawing, around, drawn, line, mark, names, number, spacing, text
+from .svg import Drawing, Room, around, drawn, in_both, line, mark, names, number, spacing, text
 from .words import kind, points
 
 HEIGHT = 340.0
@@ -59,20 +59,22 @@ def _sibling(board: Board, other: Board, held: Held) -> Sibling:
 
 def agreement_drawing(phantom: Board, real: Board, gains: Agreement) -> Drawing | None:
     """Every provider's gain on phantoms against its gain on real films, with intervals; None without an order."""
-    if gains.spearman is None:
-        return None
+    return None if gains.spearman is None else in_both(lambda room: _agreement(phantom, real, gains, room))
+
+
+def _agreement(phantom: Board, real: Board, gains: Agreement, room: Room) -> Drawing:
     sides = [{one.attempt.title: one for one in board.all} for board in (phantom, real)]
     pairs = [(sides[0][name], sides[1][name]) for name in gains.providers]
-    x = around([_value(first, phantom) for first, _ in pairs], 56, WIDTH - 20)
+    x = around([_value(first, phantom) for first, _ in pairs], 56, room.width - 20)
     y = around([_value(second, real) for _, second in pairs], HEIGHT - 46, 26)
     parts = [text(4, 14, f"gain on {real.key.data}, {points(real.protocol.primary)}", "faint")]
     for tick in y.ticks():
-        parts.append(line(48, y.at(tick), WIDTH - 20, y.at(tick), "zero" if tick == 0 else "grid"))
+        parts.append(line(48, y.at(tick), room.width - 20, y.at(tick), "zero" if tick == 0 else "grid"))
         parts.append(text(42, y.at(tick) + 4, number(tick, spacing(y.ticks())), "faint", "end"))
-    for tick in x.ticks():
+    for tick in x.ticks(room.ticks):
         parts.append(line(x.at(tick), 26, x.at(tick), HEIGHT - 46, "zero" if tick == 0 else "grid"))
-        parts.append(text(x.at(tick), HEIGHT - 28, number(tick, spacing(x.ticks())), "faint", "middle"))
-    parts.append(text(WIDTH / 2 + 20, HEIGHT - 8, f"gain on {phantom.key.data}", "faint", "middle"))
+        parts.append(text(x.at(tick), HEIGHT - 28, number(tick, spacing(x.ticks(room.ticks))), "faint", "middle"))
+    parts.append(text(room.width / 2 + 20, HEIGHT - 8, f"gain on {phantom.key.data}", "faint", "middle"))
     for first, second in pairs:
         at = x.at(_value(first, phantom)), y.at(_value(second, real))
         low, high = _ends(first, phantom)
@@ -83,8 +85,8 @@ def agreement_drawing(phantom: Board, real: Board, gains: Agreement) -> Drawing 
         values = _value(first, phantom), _value(second, real)
         title = f"{first.attempt.title}: {number(values[0], 0.01)} and {number(values[1], 0.01)}"
         parts.append(mark(x.at(values[0]), y.at(values[1]), kind(second), control=second.control, title=title, size=5))
-    parts += names([(x.at(_value(a, phantom)), y.at(_value(b, real)), a.attempt.title) for a, b in pairs])
-    return drawn(HEIGHT, parts, f"Gains on phantoms against gains on real films: {gains.sentence}.")
+    parts += names(room, [(x.at(_value(a, phantom)), y.at(_value(b, real)), a.attempt.title) for a, b in pairs])
+    return drawn(room, HEIGHT, parts, f"Gains on phantoms against gains on real films: {gains.sentence}.")
 
 
 def _value(one: Standing, board: Board) -> float:

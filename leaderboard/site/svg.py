@@ -6,14 +6,13 @@ Colours are the page's classes (no style attributes: the content-security policy
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup, escape
 
-WIDTH = 520
 FAR = 8.0
 """How many median deviations from the median a value may be before it is drawn at the edge."""
 
@@ -24,6 +23,35 @@ class Drawing:
 
     svg: Markup
     alt: str
+
+
+@dataclass(frozen=True)
+class Room:
+    """How much room a drawing has, in pixels, and where a row of it has its name: beside its marks, or `above` them."""
+
+    name: str
+    """The class by which the style sheet shows it."""
+    width: float
+    row: float
+    ticks: int
+    """About how many values an axis across it names."""
+    above: bool = False
+
+    def left(self, beside: float, above: float) -> float:
+        """Where an axis begins, with names beside it or above."""
+        return above if self.above else beside
+
+    def middle(self, top: float) -> float:
+        """The middle of the marks of a row that begins at `top`."""
+        return top + (self.row - 9 if self.above else self.row / 2)
+
+    def baseline(self, y: float) -> float:
+        """Where the name of a row stands whose marks have their middle at `y`."""
+        return y - 11 if self.above else y + 4
+
+
+WIDE, NARROW = Room("wide", 520, 22, 7), Room("narrow", 330, 34, 4, above=True)
+"""Of a page, and of a telephone, where the letters of a wide drawing would be too small to read."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +109,18 @@ def number(value: float, step: float, *, sign: bool = True) -> str:
     return text.replace("-", "\N{MINUS SIGN}")
 
 
-def drawn(height: float, parts: Sequence[str], alt: str) -> Drawing:
+def in_both(draw: Callable[[Room], Drawing | None]) -> Drawing | None:
+    """A drawing in two widths, of which the style sheet shows one; None where there is nothing to draw."""
+    wide, narrow = draw(WIDE), draw(NARROW)
+    return None if wide is None or narrow is None else Drawing(wide.svg + narrow.svg, wide.alt)
+
+
+def drawn(room: Room, height: float, parts: Sequence[str], alt: str) -> Drawing:
     """The drawing of its parts, which went through the functions of this module."""
     body = "".join(parts)
     # Safe: every text in `parts` went through `escape`, the rest is numbers and class names of this package.
-    svg = Markup(f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(alt)}">{body}</svg>')
-    return Drawing(svg, alt)
+    box = f'class="{room.name}" viewBox="0 0 {room.width:.0f} {height:.0f}"'
+    return Drawing(Markup(f'<svg {box} role="img" aria-label="{escape(alt)}">{body}</svg>'), alt)
 
 
 def text(x: float, y: float, words: str, kind: str = "", anchor: str = "start") -> str:
@@ -126,7 +160,7 @@ def short(title: str, most: int = 26) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
-def names(points: Sequence[tuple[float, float, str]]) -> list[str]:
+def names(room: Room, points: Sequence[tuple[float, float, str]]) -> list[str]:
     """Names beside their points, left or right, above or below; one that would cover another is left out (its point has
     it as a tooltip, and the table)."""
     left_of, top_of, right_of, bottom_of = (np.empty(2 * len(points)) for _ in range(4))
@@ -142,7 +176,7 @@ def names(points: Sequence[tuple[float, float, str]]) -> list[str]:
             box = (left, y + dy - 9, left + width, y + dy + 3)
             apart = (box[2] < left_of[:count]) | (right_of[:count] < box[0])
             apart |= (box[3] < top_of[:count]) | (bottom_of[:count] < box[1])
-            if left > 42 and left + width < WIDTH and apart.all():
+            if left > 42 and left + width < room.width and apart.all():
                 count = _take(sides, count, box)
                 parts.append(text(x + dx, y + dy, words, "small", anchor))
                 break

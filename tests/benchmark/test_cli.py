@@ -68,6 +68,25 @@ def test_a_dry_run_shows_the_cells_and_does_nothing(tmp_path, home):
     assert not (tmp_path / "runs").exists() and not (home / "store" / "records").exists()
 
 
+@pytest.mark.parametrize(
+    ("arms", "said"),
+    [
+        ("synthetic", "differences from REAL are not told (--arms real,synthetic)"),
+        ("real", "no arm has synthetic films: no gain and no worth"),
+        ("real,synthetic", ""),
+    ],
+)
+def test_what_cannot_be_told_for_want_of_an_arm_is_said_before_the_work(tmp_path, arms, said):
+    done = cxrbench(*TOY, "--arms", arms, "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert said in done.stderr and done.stderr.count("note   ") == bool(said)
+
+
+def test_a_dry_run_says_that_a_worth_needs_a_curve_and_how_it_is_made(tmp_path):
+    done = cxrbench(*TOY, "--dry-run", cwd=tmp_path)
+    assert "worth  needs a curve of copies of these films" in done.stderr and "\ncxrbench curve --task" in done.stderr
+
+
 def test_a_dry_run_has_a_line_for_all_seeds_and_folds_of_a_size_and_arm():
     steps = [
         {"step": f"{what} full fold {fold} seed {seed}", "in_store": what == "real", "expected_seconds": 60.0}

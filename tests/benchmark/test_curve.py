@@ -424,7 +424,10 @@ def test_a_run_without_a_curve_says_how_to_make_one(cxrbench, data):
     done = cxrbench(*words, "--out", "out")
     assert done.code == 0, done.err
     flat = " ".join(done.out.split())
-    assert "worth: no curve of toy v1 on chests at quick with these settings; this makes it: cxrbench curve" in flat
+    said = (
+        "worth: no curve of toy v1 on chests at quick with these settings; this makes it, and the same run again tells"
+    )
+    assert f"{said} the worth: cxrbench curve" in flat
     assert "one seed: these compare two trained models, not the generator (use --seeds 5)" in flat
     results = json.loads(Path("out/results.json").read_text())
     assert results["curve"] is None and results["worths"] == [] and len(results["gains"]) == 4

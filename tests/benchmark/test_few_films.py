@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from cxrbench.benchmark.data.dataset import Annotation, Dataset, DatasetInfo
+from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.runs.few_films import BOXES, EACH, HEALTHY, SHOWN, few_films, few_rows
 from cxrbench.benchmark.runs.request import Request, prepare
 
@@ -90,6 +91,14 @@ def request_of_chests(tmp_path, monkeypatch) -> Request:
     data.cases["fold"] = [row % 3 for row in range(len(data))]
     data.resized(64).save(tmp_path / "chests")
     return Request(provider="noise", task="scr_3fold", data=str(tmp_path / "chests"), device="cpu")
+
+
+def test_the_sizes_of_a_run_are_smoked_by_the_smallest_where_few_films_are_too_few_for_them(request_of_chests):
+    asked = replace(request_of_chests, task="scr_official", sizes=("31",))
+    assert {cell.slot.size for cell in prepare(asked).plan.cells} == {"31"}
+    assert {cell.slot.size for cell in prepare(replace(asked, smoke=True)).plan.cells} == {"tiny"}
+    with pytest.raises(InputError, match="61 needs more than 61 training films, there are 60"):
+        prepare(replace(asked, smoke=True, sizes=("61",)))
 
 
 def test_a_smoke_run_looks_at_few_films_of_one_fold_and_says_so(request_of_chests):

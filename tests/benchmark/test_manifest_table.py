@@ -45,11 +45,11 @@ def _table(folder: Path, *lines: str, name: str = "films.csv") -> Path:
     return path
 
 
-def _read(path: Path, **options) -> Dataset:
+def _read(path: Path, /, **options) -> Dataset:
     return import_manifest(path, SIDE, options=ManifestOptions(**options))
 
 
-def _error(path: Path, **options) -> str:
+def _error(path: Path, /, **options) -> str:
     with pytest.raises(InputError) as caught:
         _read(path, **options)
     assert "\n" not in str(caught.value)
@@ -163,6 +163,29 @@ def test_a_folder_that_lacks_masks_or_films_is_one_line(films):
     (films / "none").mkdir()
     assert "expected them there (masks in masks/ORGAN/" in _error(films / "none")
     assert "or a table with a column path, one line a film" in _error(films / "none")
+
+
+def test_a_folder_of_other_names_is_read_as_templates_say_and_their_fields_are_columns(tmp_path):
+    for number, name in enumerate(("p1_a", "p1_b", "p2_a", "p3_a")):
+        _film(tmp_path / "scans" / f"{name}.png", np.full((SIDE, SIDE), 40 * number, np.uint8))
+        _film(tmp_path / "lungs" / f"{name}_L.png", np.eye(SIDE, dtype=np.uint8) * 255)
+    called = {"path": "scans/{patient}_{take}.png", "masks": ("left_lung=lungs/{patient}_{take}_L.png",)}
+    read = _read(tmp_path, **called, split="patients:0.5")
+    assert read.organs == ("left_lung",) and list(read.cases["patient"]) == ["p1", "p1", "p2", "p3"]
+    assert list(read.cases["id"]) == ["p1_a", "p1_b", "p2_a", "p3_a"]
+    stems = {"path": "scans/{stem}.png", "masks": ("left_lung=lungs/{stem}_L.png",)}
+    other = _read(tmp_path, **stems, patient_from=r"path:(p\d)", split="patients:0.5")
+    assert other.cases.equals(read.cases) and (other.masks == read.masks).all()
+
+
+def test_a_folder_whose_films_are_called_otherwise_says_how_they_are_named(tmp_path):
+    _film(tmp_path / "lungs" / "a_L.png", np.eye(SIDE, dtype=np.uint8) * 255)
+    _film(tmp_path / "scans" / "a.png", np.zeros((SIDE, SIDE), np.uint8))
+    assert _error(tmp_path).endswith("or say how they are called: --path 'scans/{stem}.png'")
+    assert "is called as --path 'films/{stem}.png' says" in _error(tmp_path, path="films/{stem}.png")
+    (tmp_path / "scans").rename(tmp_path / "films")
+    (said,) = [line for line in _read(tmp_path).info.remarks if line.startswith("no masks")]
+    assert "lungs/ not read" in said and "--mask 'left_lung=lungs/{stem}_left.png'" in said
 
 
 UNSPLIT = "no split yet: a run needs one; import again with"

@@ -405,6 +405,15 @@ def test_one_seed_claims_nothing(fabricate):
     assert not any(word in first for word in ("adds more", "harms", "not told", "adds nothing", " p "))
 
 
+def test_at_80_columns_gain_and_worth_stand_in_one_table(fabricate):
+    results = results_of(fabricate, curve=curve_of(RISING))
+    lines = tables.terminal(results, 80).plain.splitlines()
+    (heading,) = [line for line in lines if line.startswith("size") and "interval" in line]
+    assert "worth" in heading and "score" not in heading and max(map(len, lines)) <= 80
+    wide = tables.terminal(results, 120).plain
+    assert re.search(r"real \+ synthetic +score +copies +gain over copies +95 % interval +p +worth", wide)
+
+
 @pytest.mark.parametrize(
     ("means", "said"),
     [
@@ -422,7 +431,8 @@ def test_without_a_curve_it_says_how_to_make_one(fabricate):
     *_, last = said_of(results_of(fabricate))
     assert last == "worth: no curve of tiny_task v1 on tiny films at quick with these settings"
     told = results_of(fabricate).model_copy(update={"curve_command": ["cxrbench", "curve", "--data", "tiny films"]})
-    assert said_of(told)[-1] == f"{last}; this makes it:\ncxrbench curve --data 'tiny films'"
+    makes = "; this makes it, and the same run again tells the worth:\ncxrbench curve --data 'tiny films'"
+    assert said_of(told)[-1] == last + makes
 
 
 def test_of_a_smoke_run_no_curve_is_asked_for(fabricate):

@@ -39,6 +39,7 @@ def test_a_run_from_python_after_one_of_the_command_line_trains_nothing(tmp_path
     again = cxrbench.load("a")
     assert run.table().equals(again.table()) and run.results.cells == again.results.cells
     assert str(run).strip() == first.stdout.strip()
+    assert "the arm real was not run: gain and worth need copies alone" in " ".join(str(run).split())
 
 
 @pytest.fixture
@@ -68,13 +69,54 @@ def test_frames_have_the_numbers_of_the_results_as_they_are_shown(run):
     gain, first = run.gain(), run.results.gains[0]
     assert gain["gain"][0] == pytest.approx(100 * first.gain)
     assert gain["score"][0] - gain["copies"][0] == pytest.approx(gain["gain"][0])
-    assert run.worth().empty and run.scores()["value"].notna().any()
+    assert run.scores()["value"].notna().any()
+
+
+def test_a_worth_that_is_not_there_is_said_and_the_frame_has_its_columns(run, capsys):
+    worth = run.worth()
+    assert worth.empty and {"films", "low", "high", "sentence"} <= set(worth)
+    assert "worth: no curve of toy v1" in capsys.readouterr().err
+
+
+def test_the_first_figure_is_one_that_the_run_has_and_a_refusal_names_the_others(run):
+    assert run.figure().get_axes()
+    with pytest.raises(
+        cxrbench.InputError, match=r"'worth' \(worth: no curve of .*\); it has the figures: scores, differences"
+    ):
+        run.figure("worth")
+
+
+def test_a_card_has_its_text_and_its_row_and_is_written_into_the_folder(run):
+    card = run.card(audit=False)
+    assert Path(card).read_text() == str(card) == card._repr_markdown_()
+    assert card.row == (run.folder / "card.tex").read_text() and "toy" in card.text.lower()
+
+
+def test_a_run_for_an_entry_and_a_smoke_run_are_asked_as_on_the_command_line(tmp_path, at_once):
+    some = {
+        "task": TASK,
+        "data": chests(),
+        "device": "cpu",
+        "progress": False,
+        "sizes": ["tiny"],
+        "arms": ["synthetic"],
+    }
+    mine = cxrbench.run(PROVIDER, entry="my_gan", out=tmp_path / "mine", **some)
+    assert mine.results.command[-2:] == ["--entry", "my_gan"] and mine.results.provider.entry == "my_gan"
+    with pytest.raises(cxrbench.InputError, match="expected the name or folder of an entry"):
+        cxrbench.run(PROVIDER, entry="My GAN", **some)
+    smoke = cxrbench.run(PROVIDER, smoke=True, out=tmp_path / "smoke", **some)
+    assert smoke.results.command[-1] == "--smoke" and smoke.results.preset == "quick-smoke"
+    assert any("no result" in line for line in str(smoke).splitlines())
+
+
+def test_sizes_may_be_numbers(tmp_path, at_once):
+    with pytest.raises(cxrbench.InputError, match="31 needs more than 31 training films"):
+        cxrbench.run(PROVIDER, task=TASK, data=chests(), sizes=[31], device="cpu", progress=False)
 
 
 def test_figures_and_report_are_those_of_the_folder(run):
     assert run.figure("scores").get_axes() and run.figure("differences", size="tiny").get_axes()
-    with pytest.raises(cxrbench.InputError, match="nothing to draw as 'worth'"):
-        run.figure("worth")
     with pytest.raises(cxrbench.InputError, match=r"unknown figure 'score'. Did you mean scores"):
         run.figure("score")
     with pytest.raises(cxrbench.InputError, match="unknown size 'ful'"):

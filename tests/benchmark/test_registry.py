@@ -135,9 +135,14 @@ def test_a_class_in_a_file_is_asked_for_what_it_makes(tmp_path, files, films):
         ("def Mine():\n    pass\n", "expected a class derived from cxrbench's Provider, found function"),
         ("class Mine:\n    pass\n", "expected a class derived from cxrbench's Provider, found the class Mine"),
         ("from cxrbench import Provider\nclass Mine(Provider):\n    pass\n", "Mine lacks fit, sample"),
+        (
+            "from cxrbench import Provider\nclass Mine(Provider):\n    produces = frozenset()\n"
+            "    def __init__(self, n=12): self.n = n\n    def fit(self): pass\n    def sample(self): pass\n",
+            "Mine.__init__(self, n=12) is not called with values of its own, but as Mine(settings, device=...)",
+        ),
         ("from .. import nothing\nclass Mine:\n    pass\n", "cannot import"),
     ],
-    ids=["a function", "no provider", "nothing written", "an import above the folder"],
+    ids=["a function", "no provider", "nothing written", "made in its own way", "an import above the folder"],
 )
 def test_what_is_no_provider_is_one_line(tmp_path, text, said):
     (tmp_path / "mine.py").write_text(text)

@@ -106,7 +106,9 @@ def test_a_run_shows_them_and_old_results_without_them_are_read(harvest, tmp_pat
     assert headings == HEADINGS and len(lines) == 3 and {len(line) for line in lines} == {len(HEADINGS)}
     write_numbers(tmp_path, harvest)
     page = build(tmp_path, results).html
-    for text in (terminal(results, 120).plain, as_markdown(results), page):
+    narrow = terminal(results, 80).plain
+    assert "FD (30 films)" in narrow and any(line.startswith("anatomy ") for line in narrow.splitlines())
+    for text in (terminal(results, 200).plain, as_markdown(results), page):
         said = " ".join(text.split())
         assert "FD (anatomy, 30 films)" in said and "shown more than once" in said
     assert Results.model_validate_json(results.model_dump_json(by_alias=True)) == results

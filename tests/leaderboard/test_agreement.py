@@ -29,6 +29,7 @@ def test_the_same_order_agrees_and_the_opposite_one_disagrees_whole():
     assert same.spearman == pytest.approx(1) == same.kendall and (same.low, same.high) == pytest.approx((1, 1))
     assert turned.spearman == pytest.approx(-1) and turned.high < 0
     assert same.p == pytest.approx(2 / 40_320)  # of all orders, this one and its opposite
+    assert "rho \N{MINUS SIGN}1.00 (95 % interval \N{MINUS SIGN}1.00 to" in turned.sentence
     assert same.sentence.startswith(
         "Spearman's rho 1.00 (95 % interval 1.00 to 1.00) over 8 providers and controls, p "
     )

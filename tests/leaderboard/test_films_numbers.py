@@ -184,6 +184,7 @@ def test_the_page_is_linked_has_a_figure_and_says_where_it_says_nothing(site, tm
     write_site(entries(), tmp_path / "few", find_curve=rulers)
     few = (tmp_path / "few" / "foretells.html").read_text(encoding="utf-8")
     assert "<svg" not in few and f"3 entries have both; {LEAST} needed" in few
+    assert "<table" not in few, "a number of which nothing can be said has no line of dashes"
     write_site([], tmp_path / "none")
     assert "No board has gains" in (tmp_path / "none" / "foretells.html").read_text(encoding="utf-8")
 

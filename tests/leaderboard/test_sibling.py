@@ -33,7 +33,7 @@ def test_boards_of_the_other_kind_of_films_are_held_together():
         (sibling,) = siblings(one, found)
         assert sibling.other is other
         assert sibling.gains.spearman == pytest.approx(1) and set(sibling.gains.providers) == set(GAINS)
-        assert sibling.drawing is not None and sibling.drawing.svg.count("<title>") == len(GAINS)
+        assert sibling.drawing is not None and sibling.drawing.svg.count("<title>") == 2 * len(GAINS)  # wide and narrow
     (turned,) = siblings(phantom, [phantom, *(one for one in boards(both(-1.0)) if not one.phantom)])
     assert turned.gains.spearman == pytest.approx(-1)
 

@@ -589,6 +589,30 @@ def test_no_page_is_wider_than_the_window(site, tab, width, height):
 
 
 @needs_browser
+@pytest.mark.parametrize(("width", "shown"), [(1280, "wide"), (390, "narrow")])
+def test_drawings_are_whole_and_their_letters_large_enough_to_read(site, tab, width, shown):
+    """At least 10 pixels, and nothing to scroll for, on a page and on a telephone."""
+    tab.resize(width, 844, mobile=width < 500)
+    board = page_of(site, "phantom")
+    for page in (board, board.with_name(f"{board.stem}-tells.html")):
+        tab.open(page.as_uri())
+        seen = "[...document.querySelectorAll('.drawing svg')].filter(one => one.getBoundingClientRect().width)"
+        assert set(tab.evaluate(f"{seen}.map(one => one.classList[0])")) == {shown}
+        assert tab.evaluate("[...document.querySelectorAll('.drawing')].every(o => o.scrollWidth <= o.clientWidth)")
+        letters = (
+            "parseFloat(getComputedStyle(t).fontSize) * one.getBoundingClientRect().width / one.viewBox.baseVal.width"
+        )
+        assert (
+            tab.evaluate(f"Math.min(...{seen}.flatMap(one => [...one.querySelectorAll('text')].map(t => {letters})))")
+            >= 10
+        )
+        out = """[...one.querySelectorAll('text')].filter(t => {
+          const a = t.getBoundingClientRect(), b = one.getBoundingClientRect();
+          return a.left < b.left - 1 || a.right > b.right + 1; }).map(t => t.textContent)"""
+        assert tab.evaluate(f"{seen}.flatMap(one => {out})") == []
+
+
+@needs_browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_has_the_contrast_that_wcag_asks_for(site, tab, scheme):
     """At least 4.5 to 1 between text and page or card, for all colours of text (WCAG 2.1, 1.4.3)."""

@@ -10,11 +10,11 @@ import pytest
 from cxrbench.benchmark.results.rows import MetricInfo
 from cxrbench.benchmark.significance.gain import paired_over_seeds
 from cxrbench.benchmark.significance.worth import aligned, worth
-from cxrbench.leaderboard.attempts import Division
+from cxrbench.leaderboard.attempts import Division, Protocol, protocol_of
 from cxrbench.leaderboard.ranking import compare_paired
 from cxrbench.leaderboard.standings import board, boards
 
-from .made_up import KEY, attempt, curve
+from .made_up import DSC, KEY, attempt, curve
 
 
 def with_curve(*attempts, **options):
@@ -22,6 +22,15 @@ def with_curve(*attempts, **options):
 
 
 # ------------------------------------------------------------------------------------------------- what ranks
+
+
+def test_the_counts_of_a_papers_films_are_said_of_a_board_of_these_films_alone():
+    protocol = Protocol("lungs on the official split (124 train, 123 test), J pooled", DSC, (DSC,), "jsrt_scr")
+    assert protocol.on("jsrt_scr") == protocol.summary
+    assert (
+        protocol.on("kermany_lungs") == protocol.on("jsrt_scr", "phantom") == "lungs as on the official split, J pooled"
+    )
+    assert protocol_of("scr_official").on("phantom_hard").endswith("as on the official SCR split, J and DSC pooled")
 
 
 def test_what_ranks_is_the_gain_of_the_tasks_headline():

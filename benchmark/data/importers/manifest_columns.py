@@ -20,10 +20,9 @@ from ..parts import films_in_words
 from ..reading.names import existing
 from ..reading.tables import Table, is_blank
 from ..reading.views import FRONTAL, view_of
-from .manifest_options import ManifestOptions
+from .manifest_options import FIELD, ManifestOptions
 
 FINDING, MASK = "finding_", "mask_"
-_FIELD = re.compile(r"\{([^{}]+)\}")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _LISTED = 12  # so many unused columns are named
 
@@ -105,7 +104,7 @@ class Columns:
     def filled(self, template: str, *, of_films: bool = False) -> list[str]:
         """A template with the columns of every row; but in that `of_films` `{stem}` and `{name}` are the film's file without
         and with its ending, where no column is called so."""
-        names = _FIELD.findall(template)
+        names = FIELD.findall(template)
         of_file = [] if of_films else [name for name in names if name in _OF_FILE and not self.has(name)]
         for name in names:
             if name not in of_file and not self.has(name):
@@ -119,7 +118,7 @@ class Columns:
         return [self._filled(template, row) for row in rows]
 
     def _filled(self, template: str, row: Mapping[str, str]) -> str:
-        return _FIELD.sub(lambda match: row[self.name(match[1])], template)
+        return FIELD.sub(lambda match: row[self.name(match[1])], template)
 
     def taken_from(self, text: str, option: str, ids: Sequence[str] = ()) -> list[str]:
         """The values that "COLUMN" or "COLUMN:REGEX" names; `path` is the film's path, `id` its id. Of a regex its

@@ -1,10 +1,12 @@
-"""A folder of films and masks in place of a table: `films/` and `masks/ORGAN/`, files of the same names.
+"""A folder of films and masks in place of a table: `films/` and `masks/ORGAN/`, files of the same names, or the names that
+`--path` and `--mask` describe.
 
 It is made a table of paths, so that all that may be said of a table (people, splits, values of masks) may be said of it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from ...errors import InputError
 from ..parts import films_in_words
 from ..reading.films import is_film
 from ..reading.tables import Table
+from .manifest_options import FIELD, ManifestOptions
 
 FILMS, MASKS = ("films", "images"), ("masks", "mask")
 _TABLES = (".csv", ".tsv", ".xlsx", ".parquet", ".jsonl")
@@ -25,25 +28,70 @@ def table_in(folder: Path) -> Path | None:
     return found[0] if found else None
 
 
-def table_of_folder(folder: Path) -> Table:
-    """A line a film: `path`, and `mask_ORGAN` for each folder in masks/, or `mask` for files right in it. InputError for a
-    folder with a table, without films, or with films that lack a mask."""
+def table_of_folder(folder: Path, options: ManifestOptions | None = None) -> Table:
+    """A line a film: `path`, and `mask_ORGAN` for each folder in masks/, or `mask` for files right in it. Where `--path`
+    says how films are called, a column for each of its fields in place of `path`. InputError for a folder with a table,
+    without films, or with films that lack a mask."""
+    options = options or ManifestOptions()
     if (table := table_in(folder)) is not None:
         raise InputError(f"manifest: {folder} is a folder; name the table in it: {table}")
-    room = next((folder / name for name in FILMS if (folder / name).is_dir()), folder)
-    films = [path for path in (room.rglob("*") if room != folder else room.iterdir()) if is_film(path)]
+    if options.path:
+        room, films, columns = _called(folder, options.path)
+    else:
+        room = next((folder / name for name in FILMS if (folder / name).is_dir()), folder)
+        films = sorted(path for path in (room.rglob("*") if room != folder else room.iterdir()) if is_film(path))
+        columns = {"path": [path.relative_to(folder).as_posix() for path in films]}
     if not films:
-        raise InputError(
-            f"manifest: {folder} is a folder, without films in films/; expected them there (masks in masks/ORGAN/, files of "
-            "the same names), or a table with a column path, one line a film: path, mask_lungs, patient, split"
-        )
-    films.sort()
-    columns = {"path": [path.relative_to(folder).as_posix() for path in films]}
-    for name, place in _places(folder).items():
+        raise InputError(_no_films(folder, options))
+    places = {} if options.masks else _places(folder)
+    for name, place in places.items():
         columns[name] = [path.relative_to(folder).as_posix() for path in _of_films(films, room, place)]
     rows = tuple(dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
-    said = f"read as a folder: {films_in_words(len(films))} of {room.name}/"
-    return Table(folder / "films", tuple(columns), rows, tuple(range(1, len(films) + 1)), (said,))
+    said = [f"read as a folder: {films_in_words(len(films))} of {room.name}/"]
+    if not places and not options.masks and (others := _with_films(folder, room)):
+        named = ", ".join(f"{path.name}/" for path in others)
+        said.append(
+            f"no masks: {named} not read (masks lie in masks/ORGAN/ under the films' names, or are named: --mask "
+            f"'left_lung={others[0].name}/{{stem}}_left.png')"
+        )
+    return Table(folder / "films", tuple(columns), rows, tuple(range(1, len(films) + 1)), tuple(said))
+
+
+def _called(folder: Path, template: str) -> tuple[Path, list[Path], dict[str, list[str]]]:
+    """The folder below which a template's films lie, those films, and what each field of the template is in their names."""
+    fields, pattern = list[str](), ""
+    for number, piece in enumerate(FIELD.split(template)):
+        if number % 2 == 0:
+            pattern += re.escape(piece)
+        elif piece in fields:
+            pattern += rf"(?:\{fields.index(piece) + 1})"
+        else:
+            fields.append(piece)
+            pattern += "([^/]+)"
+    still = template.partition("{")[0].rpartition("/")[0]
+    room = folder / still
+    names = {path: path.relative_to(folder).as_posix() for path in sorted(room.rglob("*")) if is_film(path)}
+    found = {path: match for path, name in names.items() if (match := re.fullmatch(pattern, name))}
+    return room, list(found), {name: [one[place] for one in found.values()] for place, name in enumerate(fields, 1)}
+
+
+def _with_films(folder: Path, *besides: Path) -> list[Path]:
+    """The folders in a folder that have pictures, but for some."""
+    inside = [path for path in sorted(folder.iterdir()) if path.is_dir() and path not in besides]
+    return [path for path in inside if any(map(is_film, path.iterdir()))]
+
+
+def _no_films(folder: Path, options: ManifestOptions) -> str:
+    if options.path:
+        return f"manifest: no film in {folder} is called as --path '{options.path}' says"
+    said = (
+        f"manifest: {folder} is a folder, without films in films/; expected them there (masks in masks/ORGAN/, files of "
+        "the same names), or a table with a column path, one line a film: path, mask_lungs, patient, split"
+    )
+    if not (others := _with_films(folder)):
+        return said
+    first = next(path for path in sorted(others[-1].iterdir()) if is_film(path))
+    return f"{said}; or say how they are called: --path '{others[-1].name}/{{stem}}{first.suffix}'"
 
 
 def _places(folder: Path) -> dict[str, Path]:

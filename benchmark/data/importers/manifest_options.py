@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+FIELD = re.compile(r"\{([^{}]+)\}")
+"""A column in a template: `{stem}`."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,8 @@ class ManifestOptions:
     columns: Mapping[str, str] = field(default_factory=dict)
     """Our name of a column to the csv's: {"id": "stem"}."""
     path: str | None = None
-    """Template of the film's path, such as "images/{stem}.png"."""
+    """Template of the film's path, such as "images/{stem}.png"; of a folder, how its films are called: each field is then a
+    column, "scans/{patient}_{view}.png"."""
     masks: Sequence[str] = ()
     """Templates: one "masks/{stem}.png", or one an organ: "heart=masks/heart/{stem}.png". `{stem}` and `{name}` are the
     film's file without and with its ending, where no column is called so."""

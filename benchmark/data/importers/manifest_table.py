@@ -52,7 +52,7 @@ class Manifest:
 
 def read_manifest(path: Path, options: ManifestOptions) -> Manifest:
     """The rows of a manifest, all that can be checked without opening a film checked."""
-    columns = Columns(table_of_folder(path) if path.is_dir() else read_table(path), options)
+    columns = Columns(table_of_folder(path, options) if path.is_dir() else read_table(path), options)
     share, folds = _drawn("split", options.split), _drawn("fold", options.fold)
     left_out = _leave_out(columns)
     findings = _findings(columns)
