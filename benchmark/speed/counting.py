@@ -250,7 +250,7 @@ def fit_count(
 def without_comparisons(settings: Any) -> Any:
     """Settings of a fit that draws no films by several numbers of sampler steps when it is trained: these are pictures for
     the report, drawn for real, and take longer than all that is counted."""
-    if not is_dataclass(settings):
+    if not is_dataclass(settings) or isinstance(settings, type):
         return settings
     parts = {one.name: getattr(settings, one.name) for one in fields(settings) if one.init}
     inner = {name: without_comparisons(part) for name, part in parts.items() if is_dataclass(part)}
