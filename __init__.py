@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .benchmark.errors import CxrbenchError, InputError, ProviderError
     from .benchmark.progress import Progress
     from .benchmark.python.audit import Audited, audit
+    from .benchmark.python.curve import CopiesCurve, curve
     from .benchmark.python.run import Compared, Run, compare, datasets, load, run
     from .benchmark.results.folder import load_run
     from .benchmark.results.rows import Results
@@ -31,6 +32,7 @@ __all__ = [
     "Audited",
     "Batch",
     "Compared",
+    "CopiesCurve",
     "CxrbenchError",
     "Dataset",
     "DatasetInfo",
@@ -48,6 +50,7 @@ __all__ = [
     "audit",
     "boards",
     "compare",
+    "curve",
     "datasets",
     "find_dataset",
     "load",
@@ -64,6 +67,7 @@ _HOMES = {
     "benchmark.errors": ("CxrbenchError", "InputError", "ProviderError"),
     "benchmark.progress": ("Progress",),
     "benchmark.python.audit": ("Audited", "audit"),
+    "benchmark.python.curve": ("CopiesCurve", "curve"),
     "benchmark.python.run": ("Compared", "Run", "compare", "datasets", "load", "run"),
     "benchmark.results.folder": ("load_run",),
     "benchmark.results.rows": ("Results",),

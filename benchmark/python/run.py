@@ -100,14 +100,14 @@ def run(
         preset=preset,
         overrides=tuple(f"{key}={value}" for key, value in asked.items()),
         seeds=seeds,
-        arms=_names("arms", arms),
-        sizes=_names("sizes", sizes),
+        arms=names("arms", arms),
+        sizes=names("sizes", sizes),
         label_by=label_by,
         entry=str(entry),
-        ratios=_names("ratios", ratios),
+        ratios=names("ratios", ratios),
         smoke=smoke,
-        also_test=_names("also_test", also_test),
-        groups=_names("groups", groups),
+        also_test=names("also_test", also_test),
+        groups=names("groups", groups),
         device=device,
         jobs=jobs,
         engine=engine,
@@ -151,7 +151,7 @@ def _command(request: Request) -> list[str]:
     return [*found, *(["--smoke"] if request.smoke else [])]
 
 
-def _names(what: str, given: Sequence[str | int]) -> tuple[str, ...]:
+def names(what: str, given: Sequence[str | int]) -> tuple[str, ...]:
     """Names as the command line has them; a size like 31 may be a number."""
     listed: Sequence[object] = given.split(",") if isinstance(given, str) else given
     names = [f"{one}" for one in listed if isinstance(one, str) or type(one) is int]

@@ -39,7 +39,7 @@ def curve_figure(
     """The placebo of each arm (of `arms`; all by default) against real films on a scale of doublings: a dot a seed, a line
     through the means made monotone. `marks`: arms that a provider's films were measured with: a dot at their real films and
     score, and a horizontal arrow to the real films that score as much, with its interval."""
-    info = MetricInfo.model_validate(asdict(metric)) if not isinstance(metric, MetricInfo) else metric
+    info = _info(metric)
     factor = scale(info)
     with mpl.rc_context(SVG):
         figure, axes = panel(WIDTH, 3.3, theme)
@@ -143,19 +143,36 @@ def _apart(ticks: Sequence[float]) -> list[float]:
     return kept
 
 
-def curve_lines(curve: PlaceboCurve, metric: AnyMetric) -> Iterator[str]:
-    """The curve as a table: a line a size, mean ± deviation over seeds for every arm."""
-    info = MetricInfo.model_validate(asdict(metric)) if not isinstance(metric, MetricInfo) else metric
-    scores = {arm: curve.scores(arm) for arm in curve.arms}
-    names = [f"copies, {arm}" for arm in curve.arms]
+def curve_heading(curve: PlaceboCurve, metric: AnyMetric) -> str:
+    """What the scores of a curve are."""
     seeds = f"{len(curve.seeds)} seed{'s' * (len(curve.seeds) != 1)}"
-    yield f"{metric_title(info)} of copies of real films, mean ± deviation over {seeds}"
-    made = table(["real films", *names], left=0)
-    for size in sorted({size for points in scores.values() for size in points}, reverse=True):
-        row = [_cell(list(points.get(size, {}).values()), info) for points in scores.values()]
-        made.add_row(*map(cell, (f"{size:.0f}", *row)))
+    return f"{metric_title(_info(metric))} of copies of real films, mean ± deviation over {seeds}"
+
+
+def curve_table(curve: PlaceboCurve, metric: AnyMetric) -> tuple[list[str], list[list[str]]]:
+    """The curve as a head and a row a size: mean ± deviation over seeds for every arm."""
+    scores = {arm: curve.scores(arm) for arm in curve.arms}
+    sizes = sorted({size for points in scores.values() for size in points}, reverse=True)
+    rows = [
+        [f"{size:.0f}", *(_cell(list(points.get(size, {}).values()), _info(metric)) for points in scores.values())]
+        for size in sizes
+    ]
+    return ["real films", *(f"copies, {arm}" for arm in curve.arms)], rows
+
+
+def curve_lines(curve: PlaceboCurve, metric: AnyMetric) -> Iterator[str]:
+    """The curve as a table for the terminal, and what is to be said of its trainings."""
+    yield curve_heading(curve, metric)
+    head, rows = curve_table(curve, metric)
+    made = table(head, left=0)
+    for row in rows:
+        made.add_row(*map(cell, row))
     yield from as_text(made).plain.splitlines()
-    yield from curve_failures(curve, info)
+    yield from curve_failures(curve, _info(metric))
+
+
+def _info(metric: AnyMetric) -> MetricInfo:
+    return metric if isinstance(metric, MetricInfo) else MetricInfo.model_validate(asdict(metric))
 
 
 def _cell(values: Sequence[float], metric: MetricInfo) -> str:

@@ -52,6 +52,8 @@ class Common:
     overrides: tuple[str, ...] = ()
     seeds: int = 1
     arms: tuple[str, ...] = ()
+    sizes: tuple[str, ...] = ()
+    """The sizes of the task; all of them where none is named."""
     device: str = "cpu"
     jobs: int | None = None
     engine: str = "processes"
@@ -76,8 +78,6 @@ class Request(Common):
     """Synthetic films to real ones at the headline size, `4:1`: cells beside those of the task's own number."""
     keep: tuple[str, ...] = ()
     """Steps of the provider's trainings that a person chose by eye, as `chosen.parse_keep` reads them."""
-    sizes: tuple[str, ...] = ()
-    """The sizes of the task that are run; all of them where none is named."""
     also_test: tuple[str, ...] = ()
     """Further real sets that the models are tested on, by name or folder (`further`): no part of any key."""
     groups: tuple[str, ...] = ()
@@ -86,10 +86,9 @@ class Request(Common):
 
 @dataclass(frozen=True, kw_only=True)
 class CurveRequest(Common):
-    """What a user asked for of a task's curve; no sizes: those of the task."""
+    """What a user asked for of a task's curve."""
 
     task: str
-    sizes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

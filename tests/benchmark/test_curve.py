@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import cxrbench as package
 from cxrbench.benchmark.cli import main
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.results.assemble import assemble
@@ -118,6 +119,23 @@ def test_the_command_prints_and_keeps_the_curve_and_a_second_call_has_nothing_to
     assert second.code == 0 and second.out == first.out
     assert "12 cells in the store, nothing to do" in second.err
     assert [one.digest for one in kept_curves(home)] == [kept.digest]
+
+
+def test_python_takes_the_curve_that_the_command_kept(command, data, capsys):
+    said = command("--seeds", "2").out
+    found = package.curve(TASK, data, seeds=2, device="cpu", jobs=1)
+    assert "8 cells in the store, nothing to do" in capsys.readouterr().err
+    assert f"{found}\n" == said
+    table = found.table()
+    assert list(table.index) == [16.0, 8.0, 4.0, 2.0]
+    assert list(table.columns) == [("synthetic", "mean"), ("synthetic", "sd"), ("synthetic", "seeds")]
+    values = list(found.found.scores("synthetic")[8.0].values())
+    assert table.loc[8.0, "synthetic"].tolist() == pytest.approx([np.mean(values), np.std(values, ddof=1), 2])
+    page = found._repr_html_()
+    assert "DSC of copies of real films" in page and f"{100 * np.mean(values):.2f}" in page
+    assert found.figure().axes[0].get_xlabel()
+    with pytest.raises(InputError, match="31"):
+        package.curve(TASK, data, seeds=2, sizes=[31], device="cpu")
 
 
 def test_json_prints_the_curve_alone(command):

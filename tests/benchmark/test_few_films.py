@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cxrbench.benchmark.cli.working import plan_line
 from cxrbench.benchmark.data.dataset import Annotation, Dataset, DatasetInfo
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.runs.few_films import BOXES, EACH, HEALTHY, SHOWN, few_films, few_rows
@@ -96,7 +97,9 @@ def request_of_chests(tmp_path, monkeypatch) -> Request:
 def test_the_sizes_of_a_run_are_smoked_by_the_smallest_where_few_films_are_too_few_for_them(request_of_chests):
     asked = replace(request_of_chests, task="scr_official", sizes=("31",))
     assert {cell.slot.size for cell in prepare(asked).plan.cells} == {"31"}
-    assert {cell.slot.size for cell in prepare(replace(asked, smoke=True)).plan.cells} == {"tiny"}
+    smoked = prepare(replace(asked, smoke=True))
+    assert {cell.slot.size for cell in smoked.plan.cells} == {"tiny"}
+    assert "note   size 31 needs more films than a smoke run looks at: tiny in its place" in plan_line(smoked)
     with pytest.raises(InputError, match="61 needs more than 61 training films, there are 60"):
         prepare(replace(asked, smoke=True, sizes=("61",)))
 
