@@ -10,7 +10,7 @@ from ..agreement import Agreement, of_boards
 from ..attempts import BoardKey
 from ..standings import Board, Standing
 from .drawings import factor
-from .svg import Drawing, Room, around, drawn, in_both, line, mark, names, number, spacing, text
+from .svg import Box, Drawing, Room, around, drawn, in_both, line, mark, names, number, spacing, text
 from .words import kind, points
 
 HEIGHT = 340.0
@@ -75,17 +75,20 @@ def _agreement(phantom: Board, real: Board, gains: Agreement, room: Room) -> Dra
         parts.append(line(x.at(tick), 26, x.at(tick), HEIGHT - 46, "zero" if tick == 0 else "grid"))
         parts.append(text(x.at(tick), HEIGHT - 28, number(tick, spacing(x.ticks(room.ticks))), "faint", "middle"))
     parts.append(text(room.width / 2 + 20, HEIGHT - 8, f"gain on {phantom.key.data}", "faint", "middle"))
+    bars: list[Box] = []
     for first, second in pairs:
         at = x.at(_value(first, phantom)), y.at(_value(second, real))
-        low, high = _ends(first, phantom)
-        parts.append(line(x.at(low), at[1], x.at(high), at[1], f"bar {kind(first)}"))
-        low, high = _ends(second, real)
-        parts.append(line(at[0], y.at(low), at[0], y.at(high), f"bar {kind(second)}"))
+        left, right = map(x.at, _ends(first, phantom))
+        bottom, top = map(y.at, _ends(second, real))
+        parts.append(line(left, at[1], right, at[1], f"bar {kind(first)}"))
+        parts.append(line(at[0], bottom, at[0], top, f"bar {kind(second)}"))
+        bars += [(left, at[1] - 1, right, at[1] + 1), (at[0] - 1, top, at[0] + 1, bottom)]
     for first, second in pairs:
         values = _value(first, phantom), _value(second, real)
         title = f"{first.attempt.title}: {number(values[0], 0.01)} and {number(values[1], 0.01)}"
         parts.append(mark(x.at(values[0]), y.at(values[1]), kind(second), control=second.control, title=title, size=5))
-    parts += names(room, [(x.at(_value(a, phantom)), y.at(_value(b, real)), a.attempt.title) for a, b in pairs])
+    places = [(x.at(_value(a, phantom)), y.at(_value(b, real)), a.attempt.title) for a, b in pairs]
+    parts += names(room, places, bars)
     return drawn(room, HEIGHT, parts, f"Gains on phantoms against gains on real films: {gains.sentence}.")
 
 

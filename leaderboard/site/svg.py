@@ -160,22 +160,31 @@ def short(title: str, most: int = 26) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
-def names(room: Room, points: Sequence[tuple[float, float, str]]) -> list[str]:
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom."""
+BESIDE = ((9, 4, "start"), (-9, 4, "end"), (0, -10, "middle"), (0, 18, "middle"))
+ASKEW = ((7, -6, "start"), (-7, -6, "end"), (7, 15, "start"), (-7, 15, "end"))
+
+
+def names(room: Room, points: Sequence[tuple[float, float, str]], bars: Sequence[Box] = ()) -> list[str]:
     """Names beside their points, left or right, above or below; one that would cover another is left out (its point has
-    it as a tooltip, and the table)."""
-    left_of, top_of, right_of, bottom_of = (np.empty(2 * len(points)) for _ in range(4))
+    it as a tooltip, and the table). Where there are `bars`, a name lies over none of them where it can, and askew of its
+    point where it must."""
+    left_of, top_of, right_of, bottom_of = (np.empty(2 * len(points) + len(bars)) for _ in range(4))
     sides, count = (left_of, top_of, right_of, bottom_of), 0
-    for x, y, _ in points:
-        count = _take(sides, count, (x - 6, y - 6, x + 6, y + 6))
+    for box in (*bars, *((x - 6, y - 6, x + 6, y + 6) for x, y, _ in points)):
+        count = _take(sides, count, box)
+    tries = [(0, place) for place in (*BESIDE, *(ASKEW if bars else ()))]
+    tries += [(len(bars), place) for place in (*ASKEW, *BESIDE) if bars]
     parts = []
     for x, y, name in points:
         words = short(name, 20)
         width = 6.4 * len(words)
-        for dx, dy, anchor in ((9, 4, "start"), (-9, 4, "end"), (0, -10, "middle"), (0, 18, "middle")):
+        for first, (dx, dy, anchor) in tries:
             left = x + dx - {"start": 0.0, "end": width, "middle": width / 2}[anchor]
             box = (left, y + dy - 9, left + width, y + dy + 3)
-            apart = (box[2] < left_of[:count]) | (right_of[:count] < box[0])
-            apart |= (box[3] < top_of[:count]) | (bottom_of[:count] < box[1])
+            apart = (box[2] < left_of[first:count]) | (right_of[first:count] < box[0])
+            apart |= (box[3] < top_of[first:count]) | (bottom_of[first:count] < box[1])
             if left > 42 and left + width < room.width and apart.all():
                 count = _take(sides, count, box)
                 parts.append(text(x + dx, y + dy, words, "small", anchor))

@@ -9,6 +9,7 @@ import pytest
 
 from cxrbench.leaderboard.site.build import write_site
 from cxrbench.leaderboard.site.sibling import siblings
+from cxrbench.leaderboard.site.svg import WIDE, names
 from cxrbench.leaderboard.standings import boards
 
 from .made_up import KEY, attempt
@@ -59,3 +60,14 @@ def test_the_page_shows_the_sentence_and_the_drawing(tmp_path):
     assert sum("Does it predict real films?" in text for text in texts) == 1
     assert sum("Do phantoms predict it?" in text for text in texts) == 1
     assert all("Spearman&#39;s rho 1.00" in text and "over 5 providers" in text for text in texts)
+
+
+def test_a_name_lies_over_no_bar_where_there_is_room_and_askew_of_its_point_where_there_is_none():
+    across, down = (50.0, 99.0, 300.0, 101.0), (99.0, 20.0, 101.0, 300.0)
+    place = re.compile(r'<text[^>]* x="([-\d.]+)" y="([-\d.]+)"')
+    (free,) = names(WIDE, [(100.0, 100.0, "pix2pix")])
+    (beside,) = names(WIDE, [(100.0, 100.0, "pix2pix")], [across, down])
+    everywhere = [across, down, (0.0, 0.0, 600.0, 400.0)]
+    (over,) = names(WIDE, [(100.0, 100.0, "pix2pix")], everywhere)
+    found = [tuple(map(float, place.search(one).groups())) for one in (free, beside, over)]
+    assert found == [(109.0, 104.0), (107.0, 94.0), (107.0, 94.0)]
