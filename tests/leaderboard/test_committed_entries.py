@@ -17,7 +17,7 @@ PHANTOM, REAL_FILMS = "phantom_hard", "kermany_lungs"
 BOARDS = {
     ("scr_official", REAL_FILMS): ("three_stage", "single_stage", "flow_maps", "dcgan_pair", "edm_pair", *CONTROLS),
     ("scr_official", PHANTOM): ("three_stage", "single_stage", "flow_maps", "dcgan_pair", "edm_pair", *CONTROLS),
-    ("nih_localisation", "phantom_boxes"): ("pix2pix", "copy_train"),
+    ("nih_localisation", "phantom_boxes"): ("pix2pix", "pix2pix_n", "edm_inpaint", "copy_train"),
 }
 """Who stands on which board."""
 MOST_BYTES = 32_000_000
@@ -78,14 +78,16 @@ def test_a_board_tells_wrong_masks_from_the_others_and_copies_gain_nothing():
     found = {board.key.data: board for board in boards(attempts) if board.key.task == "scr_official"}
     assert set(found) == {PHANTOM, REAL_FILMS}
     for data, board in found.items():
-        names = [one.attempt.entrant.name for one in board.all]
+        ranked = [one for one in board.all if one.rank is not None]
+        names = [one.attempt.entrant.name for one in ranked]
         bent, copies, wrong = (names.index(name) for name in ("classical", "copy_train", "degraded"))
-        apart = board.apart[board.all[bent].attempt.entrant.division]
-        assert bent == 0 and board.all[copies].rank.told == 0
+        apart = board.apart[ranked[bent].attempt.entrant.division]
+        assert bent == 0 and ranked[copies].rank.told == 0
         assert set(names[wrong + 1 :]) <= {"edm_pair"}  # harms on both boards, on the phantom more than wrong masks do
         assert apart[bent, wrong] and not apart[bent, copies]
         if data == REAL_FILMS:
-            assert board.all[wrong].verdict == "harms" and apart[copies, wrong]
+            assert ranked[wrong].verdict == "harms" and apart[copies, wrong]
+            assert {one.attempt.entrant.name for one in board.all} - set(names) == {"ldm_masks"}  # one size of three
 
 
 def test_the_controls_say_that_they_are():
