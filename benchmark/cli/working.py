@@ -37,7 +37,8 @@ def plan_line(prepared: Prepared) -> str:
     if plan.generator is not None:
         arms = [arm for arm in arms if not arm.startswith("placebo")]
     seeds = "seed 0" if len(plan.seeds) == 1 else f"seeds 0 to {len(plan.seeds) - 1}"
-    note = exchanged_sizes(prepared.request.sizes, sizes) + ("" if plan.generator is None else without_arms(plan))
+    note = exchanged_sizes(prepared.request.sizes, sizes) if prepared.request.smoke else ""
+    note += "" if plan.generator is None else without_arms(plan)
     if not left:
         return f"plan   {len(plan.cells)} cells in the store, nothing to do{note}"
     expected = prepared.expected_seconds()
@@ -53,7 +54,7 @@ def plan_line(prepared: Prepared) -> str:
 
 
 def exchanged_sizes(asked: Sequence[str], planned: Sequence[str]) -> str:
-    """A line on sizes that a smoke run's few films cannot have; empty where all are planned."""
+    """A line on the sizes of a smoke run that its few films cannot have; empty where all are planned."""
     lacking = [size for size in asked if size not in planned]
     if not lacking:
         return ""

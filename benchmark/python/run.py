@@ -154,11 +154,11 @@ def _command(request: Request) -> list[str]:
 def names(what: str, given: Sequence[str | int]) -> tuple[str, ...]:
     """Names as the command line has them; a size like 31 may be a number."""
     listed: Sequence[object] = given.split(",") if isinstance(given, str) else given
-    names = [f"{one}" for one in listed if isinstance(one, str) or type(one) is int]
-    if len(names) < len(listed):
+    found = [f"{one}" for one in listed if isinstance(one, str) or type(one) is int]
+    if len(found) < len(listed):
         odd = next(one for one in listed if not isinstance(one, str) and type(one) is not int)
         raise InputError(f"{what}: expected names, found {odd!r}")
-    return tuple(name.strip() for name in names if name.strip())
+    return tuple(name.strip() for name in found if name.strip())
 
 
 def dataset_words(data: str | Path | Dataset) -> str:
