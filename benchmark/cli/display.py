@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ..console_tables import tell, terminal_width
 
@@ -111,6 +111,8 @@ def _names(step: Step) -> tuple[tuple[str, ...], ...]:
 class Watcher:
     """Reads the progress files of running steps and shows them from a thread of its own."""
 
+    shows_tables: ClassVar[bool] = True
+    """Whether the first table is printed above it (`so_far`)."""
     prepared: Prepared
     states: list[_State] = field(default_factory=list)
     _end: threading.Event = field(default_factory=threading.Event)

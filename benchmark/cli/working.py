@@ -142,8 +142,10 @@ def watched(prepared: Prepared, watcher: Watcher) -> list[Outcome]:
     from ..runs.request import execute
     from ..runs.schedule import remember
     from ..speed.forecast import refuse_before_it_starts
+    from .so_far import FirstTable
 
     failures: list[Outcome] = []
+    first = FirstTable(prepared, shown=not watcher.shows_tables)
     if not prepared.left:
         return failures
     refuse_before_it_starts(prepared, say)
@@ -151,8 +153,10 @@ def watched(prepared: Prepared, watcher: Watcher) -> list[Outcome]:
         await_workers(prepared.request.address, prepared.plan.device, say)
     try:
         with watcher.showing():
+            first.take()
             for outcome in execute(prepared):
                 watcher.finish([outcome.key])
+                first.take([outcome.key])
                 if outcome.error:
                     failures.append(outcome)
     except KeyboardInterrupt:

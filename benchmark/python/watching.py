@@ -55,6 +55,8 @@ class _Line:
 class NotebookWatcher(Watcher):
     """Shows the steps of a run in a notebook."""
 
+    shows_tables = False
+
     def show_here(self, line: _Line) -> None:
         """Write the line anew until the run has ended."""
         import time

@@ -51,19 +51,12 @@ def terminal(results: Results, width: int = 100) -> Text:
 
     Sizes stand side by side as far as `width` columns allow, else below each other.
     """
-    from rich.text import Text
-
-    text = Text()
-    tables = arm_tables(results)
-    for block in (_arm_block(one, width) for one in tables) if tables else _blocks(results, width):
-        text.append_text(block)
-        text.append("\n")
+    text = _scores(results, width)
     text.append_text(_gain_block(results, width))
     for headings, lines in besides(results):
         text.append_text(_lines(headings, [GainLine(line, headline=False) for line in lines], width))
         text.append("\n")
-    for sentence in headline_sentences(results):
-        text.append(wrapped("\n".join(map(clean, sentence.split("\n"))), width) + "\n", style="bold")
+    text.append_text(_headline(results, width))
     for sentence in [*placebo_notes(results), *besides_notes(results), *precision_line(results), *legend(results)]:
         text.append(wrapped(clean(sentence), width) + "\n", style="dim")
     notes = [("cost", f"{results.provider.title} {row.size}", cost_sentence(row), "") for row in results.cost]
@@ -81,10 +74,39 @@ def terminal(results: Results, width: int = 100) -> Text:
     return text
 
 
-def print_table(results: Results, console: Console) -> None:
-    """Print `terminal` on a rich console: colours on a terminal, plain lines elsewhere."""
+def shortly(results: Results, width: int = 100) -> Text:
+    """The scores, the gain over copies and the sentences of the headline alone, as `terminal` has them."""
+    text = _scores(results, width)
+    text.append_text(_gain_block(results, width))
+    text.append_text(_headline(results, width))
+    return text
+
+
+def print_table(results: Results, console: Console, shape: Callable[[Results, int], Text] = terminal) -> None:
+    """Print `terminal`, or another `shape`, on a rich console: colours on a terminal, plain lines elsewhere."""
     width = terminal_width(console.file) or (console.width if console.is_terminal else 120)
-    console.print(terminal(results, width), soft_wrap=True, highlight=False)
+    console.print(shape(results, width), soft_wrap=True, highlight=False)
+
+
+def _scores(results: Results, width: int) -> Text:
+    """The tables of scores, each with an empty line behind it."""
+    from rich.text import Text
+
+    text, tables = Text(), arm_tables(results)
+    for block in (_arm_block(one, width) for one in tables) if tables else _blocks(results, width):
+        text.append_text(block)
+        text.append("\n")
+    return text
+
+
+def _headline(results: Results, width: int) -> Text:
+    """What may be said of the headline arm, a line or more each."""
+    from rich.text import Text
+
+    text = Text()
+    for sentence in headline_sentences(results):
+        text.append(wrapped("\n".join(map(clean, sentence.split("\n"))), width) + "\n", style="bold")
+    return text
 
 
 def _arm_block(shown: ArmTable, width: int) -> Text:

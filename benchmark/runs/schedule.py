@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from ..contracts.task import ArmName
@@ -30,7 +31,8 @@ class Schedule:
     @classmethod
     def of(cls, plan: Plan, store: Store) -> Schedule:
         """Steps grouped by what needs each other: all arms of one fold, size and seed that use the provider are one chain,
-        every other cell is a chain of its own. REAL first, as in the table; then long chains."""
+        every other cell is a chain of its own. REAL first, as in the table; then what ranks, that its numbers may be read
+        while the rest is done; then long chains."""
         chains = _Builder(plan, store).chains()
         timings = Timings.read(home() / "timings.json")
         expected = {step.key: _expected(step, plan, timings) for chain in chains for step in chain}
@@ -47,6 +49,10 @@ class _Builder:
     plan: Plan
     store: Store
 
+    @cached_property
+    def headline(self) -> tuple[ArmName, str] | None:
+        return headline_of(self.plan)
+
     def chains(self) -> tuple[Chain, ...]:
         groups: dict[tuple[str, str, int], list[Cell]] = {}
         started: dict[str, list[Cell]] = {}
@@ -55,13 +61,22 @@ class _Builder:
                 started.setdefault(cell.start_key or cell.key, []).append(cell)
             else:
                 groups.setdefault((cell.slot.fold, cell.slot.size, cell.seed), []).append(cell)
-        provided = [self.provided(cells) for cells in groups.values()]
+        provided = [self.provided(cells) for cells in sorted(groups.values(), key=lambda cells: not self.ranks(cells))]
         taught = {cells[0].teacher_key for cells in groups.values()}
         alone = [tuple(self.trained(_by_arm(cells))) for cells in started.values()]
         alone = [chain for chain in alone if chain[0].key not in taught]
         alone.sort(key=len, reverse=True)
         real = [chain for chain in alone if chain[0].cell.arm == ArmName.REAL]
-        return (*real, *provided, *(chain for chain in alone if chain[0].cell.arm != ArmName.REAL))
+        copies = [chain for chain in alone if chain[0].cell.arm != ArmName.REAL]
+        if not provided:  # a curve
+            return (*real, *copies)
+        first = [chain for chain in copies if self.ranks([step.cell for step in chain])]
+        begun = [chain for chain in provided if self.ranks([step.cell for step in chain])]
+        return (*real, *begun, *first, *provided[len(begun) :], *(chain for chain in copies if chain not in first))
+
+    def ranks(self, cells: Sequence[Cell]) -> bool:
+        """Whether the headline is among them."""
+        return any((cell.slot.arm, cell.slot.size) == self.headline for cell in cells)
 
     def provided(self, cells: Sequence[Cell]) -> Chain:
         """The teacher where one is needed, the films, and the cells that use them."""
@@ -100,6 +115,16 @@ class _Builder:
     @property
     def work(self) -> Work:
         return work_of(self.plan, self.store)
+
+
+def headline_of(plan: Plan) -> tuple[ArmName, str] | None:
+    """The arm and size by which the task of a plan ranks, the first size with that arm where the films do not have the
+    task's; None where no such arm is planned."""
+    said = plan.task.headline
+    sizes = [cell.slot.size for cell in plan.cells if said is not None and cell.slot.arm is said.arm]
+    if said is None or not sizes:
+        return None
+    return said.arm, said.size if said.size in sizes else sizes[0]
 
 
 def work_of(plan: Plan, store: Store) -> Work:
