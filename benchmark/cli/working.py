@@ -145,12 +145,12 @@ def watched(prepared: Prepared, watcher: Watcher) -> list[Outcome]:
     from .so_far import FirstTable
 
     failures: list[Outcome] = []
-    first = FirstTable(prepared, shown=not watcher.shows_tables)
     if not prepared.left:
         return failures
     refuse_before_it_starts(prepared, say)
     if prepared.request.engine == "dask":
         await_workers(prepared.request.address, prepared.plan.device, say)
+    first = FirstTable(prepared, shown=not watcher.shows_tables)
     try:
         with watcher.showing():
             first.take()
