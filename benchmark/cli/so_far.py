@@ -60,8 +60,9 @@ class FirstTable:
         )
         if not results.complete:
             return  # what failed is said at the end
+        size = results.sizes[0].size
         tell(
-            f"\nso far  size {results.sizes[0].size}, by which {plan.task.name} ranks; the rest of the run goes on",
+            f"\nso far  size {size}, by which {plan.task.name} ranks; the whole table, with its notes, comes last",
             sys.stderr,
         )
         print_table(results, Console(stderr=True), shortly)
