@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from ..errors import CxrbenchError
 
 if TYPE_CHECKING:
     from ..runs.job import Cell
@@ -36,7 +39,8 @@ class FirstTable:
             return
         self.shown = True
         if self._seconds_left() >= WORTH_A_TABLE:
-            self._print()
+            with suppress(CxrbenchError):  # a file that cannot be read is said at the end: the run goes on
+                self._print()
 
     def _seconds_left(self) -> float:
         """Of all steps one after another; endless where one of them was never done before."""
