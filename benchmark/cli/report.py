@@ -40,7 +40,7 @@ def report(
     figure: Annotated[
         str,
         typer.Option(
-            help="Write one figure to --out (svg, png or pdf): worth, scores, differences, ratios, training, sampler."
+            help="Write one figure to --out (svg, png or pdf): worth, scores, differences, ratios, training, sampler, films."
         ),
     ] = "",
     size: Annotated[

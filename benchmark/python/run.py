@@ -215,9 +215,9 @@ class Run:
         return headline_sentences(self.results)
 
     def figure(self, kind: str | None = None, *, size: str | None = None, arm: str | None = None) -> Figure:
-        """A matplotlib figure: `worth`, `scores`, `differences`, `ratios`, `training` or `sampler` (default: the first of
-        them that this run has), of a size and arm (default: those of the headline). InputError where the run has nothing to
-        draw."""
+        """A matplotlib figure: `worth`, `scores`, `differences`, `ratios`, `training`, `sampler` or `films` (default: the
+        first of them that this run has), of a size and arm (default: those of the headline). InputError where the run has
+        nothing to draw."""
         from ..report.drawing import drawn
 
         show_figures()

@@ -7,17 +7,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..errors import InputError, unknown
-from ..results.folder import SAMPLER, load_curves, load_scores
-from .figures import LIGHT, box_plot, curve_groups, curve_plot, curve_rows, forest_plot, png, svg
+from ..results.folder import FILMS, SAMPLER, load_curves, load_scores
+from .figures import LIGHT, box_plot, curve_groups, curve_plot, curve_rows, film_rows, forest_plot, png, svg
 from .gain_words import no_worth, without_command
 from .ladder import curve_figure, ratio_figure
+from .page_films import film_index, read_picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ..results.rows import MetricInfo, Results
 
+FILMS_A_ROW = 6
 Draw = Callable[["Results", Path, str, str], "Figure | None"]
 
 
@@ -87,6 +91,18 @@ def _sampler(results: Results, folder: Path, size: str, arm: str) -> Figure | No
     return curve_plot(mine, LIGHT, along="steps of the sampler", dots=True)
 
 
+def _films(results: Results, folder: Path, size: str, arm: str) -> Figure | None:
+    index = film_index(folder)
+    if index is None:
+        return None
+    rows, real = [], "Training films of the phantom" if results.data.phantom else "Real training films"
+    for group, title in (("real", real), ("synthetic", f"Synthetic films of {results.provider.title}")):
+        mine = [one.outlined for one in index.pictures if (one.group, one.size) == (group, size)][:FILMS_A_ROW]
+        if mine:
+            rows.append((title, [np.asarray(read_picture(folder / FILMS / name)) for name in mine]))
+    return film_rows(rows, index.organs, LIGHT) if rows else None
+
+
 KINDS: Mapping[str, Draw] = {
     "worth": _worth,
     "scores": _scores,
@@ -94,9 +110,11 @@ KINDS: Mapping[str, Draw] = {
     "ratios": _ratios,
     "training": _training,
     "sampler": _sampler,
+    "films": _films,
 }
 """The figures by name: gain and worth on the curve of copies; scores per film; differences from REAL; the gain by the number
-of synthetic films; the training of the downstream model of an arm; films by steps of the sampler."""
+of synthetic films; the training of the downstream model of an arm; films by steps of the sampler;
+real films above synthetic ones, with the outlines of their masks."""
 
 
 def figure_bytes(figure: Figure, ending: str) -> bytes:

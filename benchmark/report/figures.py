@@ -17,6 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, MaxNLocator, NullFormatter
 
+from ..data.contact_sheet import organ_colours
 from ..metrics.scores import case_scores
 from ..results.rows import MetricInfo, PairedRow, Results, words
 from ..runs.job import PLACEBO
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 WIDTH = 4.8  # inches of a figure
 TRAIN_WIDTH = 3.5
 PLOT_WIDTH = 2.7
+FILM_WIDTH, ORGAN_WIDTH, TITLE = 1.15, 1.15, 0.28  # inches of a film, of an organ's name, of a line of text
 SVG: Any = {"svg.hashsalt": "cxrbench", "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": 9.0}
 NOT_LOSSES = {"step", "images_per_second"}
 LOG_SPAN = 50  # a curve of positive values that spans more than this is drawn on a logarithmic axis
@@ -300,3 +302,30 @@ def curve_groups(curves: pd.DataFrame, owner: str) -> list[tuple[str, str, str]]
     mine = curves[(curves["owner"] == owner) & ~curves["arm"].str.startswith(PLACEBO)]
     places: Sequence[tuple[str, str, str]] = list(zip(mine["size"], mine["arm"], mine["curve"], strict=True))
     return list(dict.fromkeys(places))
+
+
+# ------------------------------------------------------------------------------------------------------------ films
+
+
+def film_rows(rows: Sequence[tuple[str, Sequence[np.ndarray]]], organs: Sequence[str], theme: Theme) -> Figure:
+    """Rows of films, each below its title: uint8 (H, W) or (H, W, 3), square; the names of `organs` in the colours of their
+    outlines."""
+    across = max(len(films) for _, films in rows)
+    with mpl.rc_context(SVG):
+        height = len(rows) * (FILM_WIDTH + TITLE) + (TITLE if organs else 0.0)
+        figure = Figure(figsize=(across * FILM_WIDTH, height), dpi=200, facecolor="white")
+        for number, (title, films) in enumerate(rows):
+            top = height - number * (FILM_WIDTH + TITLE)
+            figure.text(0.0, (top - TITLE / 2) / height, title, color=theme.ink, va="center")
+            for place, film in enumerate(films):
+                box = (place / across, (top - TITLE - FILM_WIDTH) / height, 0.98 / across, FILM_WIDTH / height)
+                axes = figure.add_axes(box)
+                axes.imshow(film, cmap="gray", vmin=0, vmax=255, aspect="equal")
+                axes.set_axis_off()
+        for place, (organ, colour) in enumerate(zip(organs, organ_colours(organs), strict=True)):
+            x, patch = place * ORGAN_WIDTH / (across * FILM_WIDTH), tuple(part / 255 for part in colour)
+            figure.text(x, TITLE / 2 / height, "\u25a0", color=patch, va="center")
+            figure.text(
+                x + 0.16 / (across * FILM_WIDTH), TITLE / 2 / height, words(organ), color=theme.ink, va="center"
+            )
+    return figure

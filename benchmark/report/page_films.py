@@ -7,13 +7,16 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..data.contact_sheet import organ_colours
 from ..errors import InputError
 from ..results import folder as run_folder
 from ..results.rows import Results
 from .pictures import INDEX, TRUTH, Picture, PictureIndex
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 JPEG_QUALITY = 86
 MOST_SIDE = 4096
@@ -32,15 +35,9 @@ class Shot:
 
 def film_context(results: Results, folder: Path) -> dict[str, Any]:
     """What the template shows of a run's films: samples, timelines, test films with predictions, and their colours."""
-    films = folder / run_folder.FILMS
-    if not (films / INDEX).is_file():
+    films, index = folder / run_folder.FILMS, film_index(folder)
+    if index is None:
         return {"samples": [], "timelines": [], "cases": [], "seen": [], "organ_legend": [], "case_legend": []}
-    index = run_folder.load_index(folder, PictureIndex)
-    names = [name for one in index.pictures for name in (one.plain, one.outlined)]
-    if odd := [name for name in names if Path(name).name != name or not name.endswith(".png")]:
-        raise InputError(f"{films / INDEX} names {odd[0][:80]!r}; expected the names of PNG files beside it")
-    if len(names) > MOST_PICTURES:
-        raise InputError(f"{films / INDEX} names {len(names):,} pictures; at most {MOST_PICTURES:,} are shown")
     samples = []
     for info in results.sizes:
         mine = [picture for picture in index.pictures if picture.size == info.size]
@@ -60,6 +57,21 @@ def film_context(results: Results, folder: Path) -> dict[str, Any]:
         "organ_legend": _colours(index.organs),
         "case_legend": _colours(index.case_organs),
     }
+
+
+def film_index(folder: Path) -> PictureIndex | None:
+    """What pictures of films a run's folder has; None where it has none. InputError for an index that names other files than
+    PNGs beside it, or too many."""
+    films = folder / run_folder.FILMS
+    if not (films / INDEX).is_file():
+        return None
+    index = run_folder.load_index(folder, PictureIndex)
+    names = [name for one in index.pictures for name in (one.plain, one.outlined)]
+    if odd := [name for name in names if Path(name).name != name or not name.endswith(".png")]:
+        raise InputError(f"{films / INDEX} names {odd[0][:80]!r}; expected the names of PNG files beside it")
+    if len(names) > MOST_PICTURES:
+        raise InputError(f"{films / INDEX} names {len(names):,} pictures; at most {MOST_PICTURES:,} are shown")
+    return index
 
 
 def _timelines(films: Path, index: PictureIndex, size: str) -> list[tuple[str, list[tuple[str, list[Shot]]]]]:
@@ -107,20 +119,32 @@ def _shot(folder: Path, picture: Picture, alt: str) -> Shot:
     return Shot(alt, picture.caption, _data_uri(folder / picture.plain), _data_uri(folder / picture.outlined))
 
 
-def _data_uri(path: Path) -> str:
-    """A PNG file as a JPEG data URI (a fifth of the size; the exact pixels are in `figures/films`)."""
+def read_picture(path: Path) -> Image.Image:
+    """The picture of a PNG file. InputError where it cannot be read, or is too large to be shown."""
     from PIL import Image
 
-    buffer = io.BytesIO()
     try:
         with Image.open(path, formats=["PNG"]) as picture:
             if max(picture.size) > MOST_SIDE:
                 sides = f"{picture.width} x {picture.height}"
                 raise InputError(f"{path} has {sides} pixels; at most {MOST_SIDE} a side are shown")
-            picture.save(buffer, format="JPEG", quality=JPEG_QUALITY, subsampling=0, optimize=True)
+            picture.load()
+            return picture
     except InputError:
         raise
     except Exception as error:  # a damaged picture can raise anything
         words = str(error).splitlines()[:1] or [type(error).__name__]
         raise InputError(f"{path}: not readable as a PNG ({words[0]}); `cxrbench run` writes it again") from None
+
+
+def _data_uri(path: Path) -> str:
+    """A PNG file as a JPEG data URI (a fifth of the size; the exact pixels are in `figures/films`)."""
+    buffer = io.BytesIO()
+    picture = read_picture(path)
+    try:
+        picture.save(buffer, format="JPEG", quality=JPEG_QUALITY, subsampling=0, optimize=True)
+    except OSError as error:
+        raise InputError(
+            f"{path}: not a picture in grey or colours ({error}); `cxrbench run` writes it again"
+        ) from None
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from cxrbench.benchmark.cli.report import report as report_command
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.metrics.scores import COLUMNS
+from cxrbench.benchmark.report.drawing import drawn, figure_bytes
 from cxrbench.benchmark.report.figures import LIGHT, curve_groups, curve_plot, curve_rows
 from cxrbench.benchmark.report.latex import as_latex
 from cxrbench.benchmark.report.page import build
@@ -371,6 +372,34 @@ def test_a_folder_without_results_is_one_clear_line(tmp_path):
     (tmp_path / "results.json").write_text('{"schema": 99}', encoding="utf-8")
     with pytest.raises(InputError, match="not a valid Results"):
         load_run(tmp_path)
+
+
+def test_the_films_of_a_report_are_a_figure_real_above_synthetic_ones(fabricate, tmp_path):
+    folder = tmp_path / "run"
+    results = written(fabricate, folder, **SMALL)
+    size = results.sizes[-1].size
+    figure = drawn(results, folder, "films", size, None)
+    index = json.loads((folder / "figures" / "films" / "index.json").read_text())
+    for group, row in (("real", figure.axes[:6]), ("synthetic", figure.axes[6:])):
+        mine = [one["outlined"] for one in index["pictures"] if (one["group"], one["size"]) == (group, size)][:6]
+        assert len(mine) == len(row) > 1
+        for name, axes in zip(mine, row, strict=True):
+            shown, kept = axes.images[0].get_array(), np.asarray(Image.open(folder / "figures" / "films" / name))
+            assert np.array_equal(shown, kept) and len(np.unique(kept)) > 9
+    said = [text.get_text() for text in figure.texts]
+    assert said[:2] == ["Real training films", f"Synthetic films of {results.provider.title}"]
+    procedural = results.model_copy(update={"data": results.data.model_copy(update={"phantom": True})})
+    title = drawn(procedural, folder, "films", size, None).texts[0].get_text()
+    assert title == "Training films of the phantom"
+    assert [text for text in said[2:] if text != "\u25a0"] == [organ.replace("_", " ") for organ in index["organs"]]
+    assert figure_bytes(figure, "png").startswith(b"\x89PNG") and figure_bytes(figure, "pdf").startswith(b"%PDF")
+    (folder / "figures" / "films" / mine[0]).write_bytes(b"torn")
+    with pytest.raises(InputError, match=r"not readable as a PNG .*`cxrbench run` writes it again"):
+        drawn(results, folder, "films", size, None)
+    for path in (folder / "figures" / "films").iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match=r"nothing to draw as 'films'; it has the figures: .*scores"):
+        drawn(results, folder, "films", size, None)
 
 
 def test_films_are_kept_in_pairs_and_stale_ones_go(fabricate, tmp_path):
