@@ -22,7 +22,7 @@ from ..errors import CxrbenchError, InputError, one_line
 from ..fork_server import borrowed, close_idle
 from ..processes import Apart, Ended, carried, end_all, last_line, surroundings
 from ..schema import utc_now
-from .cluster import check_engine, connected
+from .cluster import check_engine, on_workers
 from .held_films import films_changed, forget
 from .job import Describe, Fitting, Job, Order, Step, Synthesise, Train
 from .record import Failure
@@ -198,11 +198,6 @@ def run_chains(
         parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="all")
         try:
             yield from parallel(joblib.delayed(run_chain)(chain, time_limit) for chain in chains)
-        except TimeoutError:
-            raise CxrbenchError(
-                f"the Dask cluster at {address} has no workers any more; what is finished is in the store: start workers "
-                "and the same command again"
-            ) from None
         except Exception as error:
             if not type(error).__module__.startswith("distributed"):
                 raise
@@ -220,6 +215,4 @@ def _backend(engine: str, address: str | None, jobs: int, device: str) -> Any:
     check_engine(engine, address)
     if engine == "processes":
         return joblib.parallel_config(backend="threading", n_jobs=jobs)
-    client = connected(address)
-    resources = {"resources": {"GPU": 1}} if device.startswith("cuda") else {}
-    return joblib.parallel_config(backend="dask", client=client, wait_for_workers_timeout=60, **resources)
+    return joblib.parallel_config(backend=on_workers(address, device))

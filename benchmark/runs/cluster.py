@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -34,11 +35,28 @@ def connected(address: str | None) -> Any:
     try:
         from dask.distributed import Client
 
+        logging.getLogger("distributed.client").setLevel(
+            logging.CRITICAL
+        )  # a scheduler that is lost is one line of ours
         return Client(address, timeout="10s", set_as_default=False)  # type: ignore[no-untyped-call]  # Dask has no types
     except ImportError:
         raise InputError("--engine dask needs Dask: pip install 'dask[distributed]'") from None
     except (OSError, ValueError) as error:
         raise InputError(f"no Dask scheduler answers at {address}: {one_line(error)}") from None
+
+
+def on_workers(address: str | None, device: str) -> Any:
+    """A backend of joblib that does every task on a worker of the cluster, a free GPU with it where the device is one.
+    joblib's own does them in this process where there is one worker, and waits for none that comes later."""
+    client = connected(address)
+    from joblib._dask import DaskDistributedBackend
+
+    class OnWorkers(DaskDistributedBackend):  # type: ignore[misc]  # joblib has no types
+        def effective_n_jobs(self, n_jobs: int) -> int:
+            return 2  # for joblib: not one, which it would do itself; all are dispatched at once
+
+    resources = {"resources": {"GPU": 1}} if device.startswith("cuda") else {}
+    return OnWorkers(client=client, **resources)
 
 
 def await_workers(address: str | None, device: str, say: Callable[[str], None]) -> None:
