@@ -25,6 +25,7 @@ from ..schema import utc_now
 from .cluster import check_engine, on_workers
 from .held_films import films_changed, forget
 from .job import Describe, Fitting, Job, Order, Step, Synthesise, Train
+from .own_store import OwnStore
 from .record import Failure
 from .store import Level, Store
 
@@ -143,7 +144,7 @@ def stop_all() -> None:
 def step_done(step: Step, chain: Sequence[Step] = ()) -> bool:
     """Whether the store has a sound result of a step: of films the fit too, where a step of their chain is left to do (its
     record says what the fit took)."""
-    store = Store(step.work.store)
+    store = OwnStore(step.work.store)
     if not store.sound(step.level, step.key):
         return False
     if not isinstance(step, Synthesise) or store.path(Level.FITS, str(step.cell.fit_key)).is_dir():
@@ -174,6 +175,7 @@ def _run_step(step: Step, time_limit: float | None) -> Outcome:
     """Do one step on films that are the same before and after. Where the store takes nothing more, no other is begun."""
     changed = films_changed(step)
     if not changed:
+        OwnStore(step.work.store).make_way(step)
         outcome = run_job(step, time_limit)
         changed = films_changed(step)
         if not changed:
