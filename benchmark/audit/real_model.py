@@ -10,10 +10,10 @@ from ..contracts.task import ArmName, Task
 from ..data.dataset import Annotation, Dataset
 from ..data.sizes import FULL
 from ..errors import CxrbenchError, StoreError
-from ..home import home
 from ..registry import find_task
+from ..runs.own_store import home_store
 from ..runs.record import CellIdentity, Record
-from ..runs.store import MODEL, Level, Store
+from ..runs.store import MODEL, Level
 from .sources import Opened, task_of
 
 
@@ -32,7 +32,7 @@ def newest_real(opened: Opened, suits: Callable[[Annotation], bool], *, own: boo
     """The REAL model of these real films whose task needs what suits: of the run's task and fold where there is one, at the
     largest size the newest; None where the store has none. `own`: before all others that of the same size and seed as the
     films, which a run itself asks."""
-    store = Store(home() / "store")
+    store = home_store()
     made_for = opened.cell
     wanted = opened.sides.real.info.name if made_for is None else made_for.data.name
     found = []
@@ -62,5 +62,5 @@ def _nearness(cell: CellIdentity, made_for: CellIdentity | None, own: bool) -> t
 def load_judge(record: Record) -> Judge:
     """The model of a record with its task and films."""
     task, data, slot = task_of(record.cell)
-    model = task.load_model(Store(home() / "store").path(Level.RECORDS, record.key) / MODEL, data)
+    model = task.load_model(home_store().path(Level.RECORDS, record.key) / MODEL, data)
     return Judge(task, model, task.test_set(data, slot), task.training_set(data, slot))

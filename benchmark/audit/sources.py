@@ -19,13 +19,12 @@ from ..data.copies import originals
 from ..data.dataset import Dataset, load_dataset
 from ..errors import InputError, ProviderError, unknown
 from ..fidelity.audit import Sides
-from ..home import home
 from ..progress import Progress
 from ..reader_study.sources import provider_films
 from ..registry import PROVIDERS, find_provider, find_task, plugins
 from ..results.folder import RESULTS, load_run
+from ..runs.own_store import home_store
 from ..runs.smoke import preset_of
-from ..runs.store import Store
 from ..settings import restore
 from .run_films import run_films
 
@@ -71,7 +70,7 @@ def open_sides(
     cell: CellIdentity | None = None
     films: Dataset | None = None
     if path.is_dir() and (path / RESULTS).is_file():
-        found = run_films(load_run(path), Store(home() / "store"))
+        found = run_films(load_run(path), home_store())
         films, cell = found.films, found.record.cell
         made_by = f"run {path.name}, {found.words}"
     elif path.is_dir() and (path / "dataset.json").is_file():
@@ -103,7 +102,7 @@ def open_sides(
 
 def _of_provider(text: str, against: str | None, make: Maker | None) -> tuple[Dataset, CellIdentity | None]:
     """Films of the store and what they were made for, else films made now; these have no record that says it."""
-    name, store = find_provider(text).name, Store(home() / "store")
+    name, store = find_provider(text).name, home_store()
     try:
         return provider_films(name, store, data=against)
     except InputError:

@@ -53,9 +53,8 @@ def card(
     from ..card.croissant import Sharing
     from ..card.rows import make_card
     from ..card.write import FORMATS, write_card
-    from ..home import home
     from ..results.folder import in_an_entry, load_run
-    from ..runs.store import Store
+    from ..runs.own_store import home_store
     from .report import tell_changed
 
     if audit is not None and no_audit:
@@ -67,7 +66,7 @@ def card(
         raise InputError(f"--share needs {', '.join(missing)}: only who shares the films can say it")
     if share is None and (odd := [option for option, text in {**given, "--name": name}.items() if text]):
         raise InputError(f"{', '.join(odd)}: goes with --share FOLDER")
-    results, store = load_run(run), Store(home() / "store")
+    results, store = load_run(run), home_store()
     run = run.parent if run.is_file() else run
     tell_changed(run, results)
     found, why = films_of(results, store, size, seed, needed=share is not None)

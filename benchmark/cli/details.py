@@ -54,11 +54,10 @@ def provider_offer(plugin: Plugin) -> Offer:
 
     if (written := plugin.said()) is not None:
         return written
-    from ..home import home
     from ..runs.asked import ask_provider
-    from ..runs.store import Store
+    from ..runs.own_store import home_store
 
-    said = ask_provider(plugin, "quick", (), Store(home() / "store"))
+    said = ask_provider(plugin, "quick", (), home_store())
     return Offer(said.summary, said.produces)
 
 
@@ -77,14 +76,13 @@ def task_offer(plugin: Plugin) -> Offer:
 def _asked(plugin: Plugin) -> Table:
     """The settings of a provider without a file of them, asked of its class in a process of its own."""
     from ..errors import CxrbenchError
-    from ..home import home
     from ..runs.asked import ask_provider
-    from ..runs.store import Store
+    from ..runs.own_store import home_store
 
     table: Table = {}
     for preset in PRESETS:
         try:
-            said = ask_provider(plugin, preset, (), Store(home() / "store"))
+            said = ask_provider(plugin, preset, (), home_store())
         except CxrbenchError:  # it has no such preset, or cannot be used: the list above says why
             continue
         for key, value in _flat(said.settings).items():

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from ..console_tables import tell, terminal_width
+from ..plain_files import read_plain
 
 if TYPE_CHECKING:
     from ..runs.job import Step
@@ -232,7 +233,7 @@ def _say(line: str) -> None:
 
 def _read(path: Path) -> tuple[float, str] | None:
     try:
-        fraction, note = json.loads(path.read_bytes())
+        fraction, note = json.loads(read_plain(path))
         return float(fraction), str(note)
     except (OSError, ValueError, TypeError):
         return None

@@ -78,11 +78,10 @@ def report(
 
 def tell_changed(run: Path, results: Results) -> None:
     """A warning where the folder of a run is not what the run wrote."""
-    from ..home import home
     from ..results.written import not_as_written
-    from ..runs.store import Store
+    from ..runs.own_store import home_store
 
-    if line := not_as_written(run, results, Store(home() / "store")):
+    if line := not_as_written(run, results, home_store()):
         tell(f"warning: {line}", sys.stderr)
 
 

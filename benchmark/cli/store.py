@@ -192,10 +192,9 @@ def in_age(seconds: float) -> str:
 
 
 def _store() -> Store:
-    from ..home import home
-    from ..runs.store import Store
+    from ..runs.own_store import home_store
 
-    return Store(home() / "store")
+    return home_store()
 
 
 def _look(runs: Sequence[Path] | None) -> tuple[Store, list[Kept]]:
@@ -225,11 +224,12 @@ def _files(path: Path) -> dict[str, int]:
 def _damage(entry: Kept) -> list[str]:
     """The files of an entry that are not what its `entry.json` says; nothing is removed."""
     from .. import digest
+    from ..plain_files import read_plain
 
     if entry.kind.value not in ("records", "synthetic", "fits"):
         return []
     try:
-        said = json.loads((entry.path / "entry.json").read_bytes())
+        said = json.loads(read_plain(entry.path / "entry.json"))
         files = dict(said["files"])
         wrong = [name for name, sha in files.items() if digest.of_file(entry.path / name) != sha]
         return wrong or ([] if said["digest"] == digest.of_json(files) else ["entry.json"])

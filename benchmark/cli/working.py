@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from ..console_tables import cell, show, table, tell
@@ -138,7 +138,7 @@ def watched(prepared: Prepared, watcher: Watcher) -> list[Outcome]:
     """Do what is left, shown by a watcher; the outcomes that failed. InputError where one needs more memory than there is;
     KeyboardInterrupt once all steps are stopped."""
     from ..runs.chains import stop_all
-    from ..runs.cluster import await_workers
+    from ..runs.cluster import await_workers, minded
     from ..runs.request import execute
     from ..runs.schedule import remember
     from ..speed.forecast import refuse_before_it_starts
@@ -148,11 +148,14 @@ def watched(prepared: Prepared, watcher: Watcher) -> list[Outcome]:
     if not prepared.left:
         return failures
     refuse_before_it_starts(prepared, say)
+    minds: AbstractContextManager[None] = nullcontext()
     if prepared.request.engine == "dask":
-        await_workers(prepared.request.address, prepared.plan.device, say)
+        address, device = prepared.request.address, prepared.plan.device
+        await_workers(address, device, say)
+        minds = minded(address, device, say)
     first = FirstTable(prepared, shown=not watcher.shows_tables)
     try:
-        with watcher.showing():
+        with minds, watcher.showing():
             first.take()
             for outcome in execute(prepared):
                 watcher.finish([outcome.key])

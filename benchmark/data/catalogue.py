@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from .. import digest
 from ..errors import InputError, unknown
 from ..home import home
+from ..plain_files import FOLDER, NOTHING, kind_of, read_plain
 from ..progress import Progress
 from .findings import FINDINGS
 
@@ -106,6 +107,8 @@ def list_datasets() -> list[Entry]:
     so.
     """
     listed = [entry for _, entry in EMBEDDED.values()]
+    if (kind := kind_of(datasets_folder())) not in (FOLDER, NOTHING):
+        raise InputError(f"{datasets_folder()}: expected a folder, found {kind}; move it away")
     if datasets_folder().is_dir():
         folders = [path for path in sorted(datasets_folder().iterdir()) if path.is_dir()]
         listed += [
@@ -236,7 +239,7 @@ def _shrunk(dataset: Dataset, resolution: int, *, verify: bool) -> Dataset:
 
 def _entry(folder: Path) -> Entry:
     try:
-        info = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+        info = json.loads(read_plain(folder / "dataset.json"))
         return Entry(
             name=folder.name,
             films=_count(folder / "images.npy"),

@@ -21,6 +21,7 @@ from .. import digest
 from ..errors import InputError
 from ..files import write_text
 from ..home import home
+from ..plain_files import read_plain
 from ..progress import Progress
 from .originals import FILE as ORIGINALS
 
@@ -153,7 +154,7 @@ def _place(folder: Path) -> Path:
 
 def _kept(folder: Path) -> dict[str, Any]:
     try:
-        kept = json.loads(_place(folder).read_bytes())
+        kept = json.loads(read_plain(_place(folder)))
         return kept if kept["folder"] == str(folder) and isinstance(kept["files"], dict) else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}

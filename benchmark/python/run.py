@@ -29,8 +29,8 @@ from ..results.curve import curve_words, find_curve
 from ..results.folder import REPORT, in_an_entry, load_run, load_scores
 from ..results.written import not_as_written
 from ..runs.lock import working
+from ..runs.own_store import home_store
 from ..runs.request import Request, prepare
-from ..runs.store import Store
 from ..settings import parse_pairs
 from . import tables
 from .carried import FOLDER, pairs_of, words_of
@@ -233,11 +233,11 @@ class Run:
         from ..card.rows import make_card
         from ..card.write import as_latex, as_markdown, write_card
         from ..cli.card import audited, films_of
-        from ..runs.store import Store
+        from ..runs.own_store import home_store
 
         if in_an_entry(self.folder):
             raise InputError(f"{self.folder} is part of an entry, which holds what was packed and nothing else")
-        found, why = films_of(self.results, Store(home() / "store"), "", None, needed=False)
+        found, why = films_of(self.results, home_store(), "", None, needed=False)
         made, why = audited(self.results, found, why, None) if audit else (None, "audit=False")
         one = make_card(self.results, found, made, why)
         write_card(one, self.folder)
@@ -304,7 +304,7 @@ def load(folder: str | Path) -> Run:
     it. InputError where there is none."""
     place = Path(folder).expanduser()
     found = Run(place.parent if place.is_file() else place, load_run(place))
-    if line := not_as_written(found.folder, found.results, Store(home() / "store")):
+    if line := not_as_written(found.folder, found.results, home_store()):
         warnings.warn(line, stacklevel=2)
     return found
 

@@ -11,9 +11,8 @@ from .. import digest
 from ..data.remarks import gathered
 from ..errors import InputError
 from ..files import new_folder
-from ..home import home
 from ..progress import Progress
-from ..runs.store import Store
+from ..runs.own_store import home_store
 from ..schema import utc_now
 from . import page
 from .draw import Drawn, before_crop, draw_rows, plain_png, prepare, shown_side
@@ -125,7 +124,7 @@ def _check(plan: StudyPlan, out: Path) -> None:
 def _sources(plan: StudyPlan, progress: Progress) -> tuple[list[Source], list[str]]:
     """The real source, then the synthetic ones in the given order; and the classes."""
     fitted = None if plan.data is None else dataset_name(plan.data)
-    made, fitted_on = store_sources(plan.providers, Store(home() / "store"), data=fitted, preset=plan.preset)
+    made, fitted_on = store_sources(plan.providers, home_store(), data=fitted, preset=plan.preset)
     data = plan.data or _one_dataset(plan.providers, fitted_on)
     real = real_source(data, min([before_crop(plan.resolution, plan.crop), *(one.side for one in made)]), progress)
     classes = choose_classes(plan.classes, real)

@@ -23,11 +23,11 @@ from ..data.contact_sheet import organ_colours, outlined
 from ..data.dataset import Dataset
 from ..errors import InputError, StoreError, unknown
 from ..files import new_folder
-from ..home import home
 from ..metrics.scores import AVERAGE, case_scores, finite
 from ..progress import Progress
 from ..registry import find_task
 from ..runs.kept import RESULTS, keys_of_run
+from ..runs.own_store import home_store
 from ..runs.record import Record
 from ..runs.smoke import preset_of
 from ..runs.store import Store
@@ -117,7 +117,7 @@ def build_preference(plan: PreferencePlan, out: Path, progress: Progress | None 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"--out {out} is there already; a study is never overwritten: choose another folder")
     progress = progress or Progress()
-    store = Store(home() / "store")
+    store = home_store()
     record = _model(plan, store)
     task, test = _test(record, progress.part("films", 0.0, 0.5))
     structures, truth = _target(task, test)

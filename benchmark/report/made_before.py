@@ -20,6 +20,7 @@ from .. import digest
 from ..errors import CxrbenchError, InputError
 from ..files import new_folder, write_bytes
 from ..home import home
+from ..plain_files import read_plain
 from ..results.folder import FILMS, REPORT, RESULTS, load_run
 from ..runs.store import Level, Store
 from ..settings import plain
@@ -87,7 +88,7 @@ def find(key: str | None) -> Results | None:
     if key is None or not (place := _place(key)).is_dir():
         return None
     try:
-        said = json.loads((place / SEAL).read_bytes())
+        said = json.loads(read_plain(place / SEAL))
         if said != _sealed(place):
             raise ValueError(place)
         os.utime(place)

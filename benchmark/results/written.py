@@ -13,6 +13,7 @@ import numpy as np
 from .. import digest
 from ..errors import StoreError, one_line
 from ..files import write_text
+from ..plain_files import read_plain
 from ..runs.store import Level, Store
 from .folder import CURVES, PLOTS, RESULTS, SCORES
 from .rows import Results, SeedValue, Status
@@ -31,7 +32,7 @@ def keep_digests(folder: Path) -> None:
 def changed_files(folder: Path) -> list[str]:
     """The files of a run that are not what it wrote; none where nothing is written down, as in runs from before it was."""
     try:
-        said = json.loads((folder / WRITTEN).read_bytes())
+        said = json.loads(read_plain(folder / WRITTEN))
         known = {name: said[name] for name in READ_FROM if name in said}
         return [name for name, kept in known.items() if not _is(folder / name, kept)]
     except FileNotFoundError:

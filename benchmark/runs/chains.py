@@ -22,9 +22,10 @@ from ..errors import CxrbenchError, InputError, one_line
 from ..fork_server import borrowed, close_idle
 from ..processes import Apart, Ended, carried, end_all, last_line, surroundings
 from ..schema import utc_now
-from .cluster import check_engine, connected
+from .cluster import check_engine, on_workers
 from .held_films import films_changed, forget
 from .job import Describe, Fitting, Job, Order, Step, Synthesise, Train
+from .own_store import OwnStore
 from .record import Failure
 from .store import Level, Store
 
@@ -143,7 +144,7 @@ def stop_all() -> None:
 def step_done(step: Step, chain: Sequence[Step] = ()) -> bool:
     """Whether the store has a sound result of a step: of films the fit too, where a step of their chain is left to do (its
     record says what the fit took)."""
-    store = Store(step.work.store)
+    store = OwnStore(step.work.store)
     if not store.sound(step.level, step.key):
         return False
     if not isinstance(step, Synthesise) or store.path(Level.FITS, str(step.cell.fit_key)).is_dir():
@@ -174,6 +175,7 @@ def _run_step(step: Step, time_limit: float | None) -> Outcome:
     """Do one step on films that are the same before and after. Where the store takes nothing more, no other is begun."""
     changed = films_changed(step)
     if not changed:
+        OwnStore(step.work.store).make_way(step)
         outcome = run_job(step, time_limit)
         changed = films_changed(step)
         if not changed:
@@ -198,11 +200,6 @@ def run_chains(
         parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="all")
         try:
             yield from parallel(joblib.delayed(run_chain)(chain, time_limit) for chain in chains)
-        except TimeoutError:
-            raise CxrbenchError(
-                f"the Dask cluster at {address} has no workers any more; what is finished is in the store: start workers "
-                "and the same command again"
-            ) from None
         except Exception as error:
             if not type(error).__module__.startswith("distributed"):
                 raise
@@ -220,6 +217,4 @@ def _backend(engine: str, address: str | None, jobs: int, device: str) -> Any:
     check_engine(engine, address)
     if engine == "processes":
         return joblib.parallel_config(backend="threading", n_jobs=jobs)
-    client = connected(address)
-    resources = {"resources": {"GPU": 1}} if device.startswith("cuda") else {}
-    return joblib.parallel_config(backend="dask", client=client, wait_for_workers_timeout=60, **resources)
+    return joblib.parallel_config(backend=on_workers(address, device))

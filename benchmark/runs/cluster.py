@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from ..errors import CxrbenchError, InputError, one_line
 
 SAID_AFTER, AGAIN_AFTER = 3.0, 300.0
 """Seconds without a worker until that is said, and until it is said again."""
-LOOKED_EVERY = 0.5
+LOOKED_EVERY, MINDED_EVERY = 0.5, 2.0
+"""Seconds between two looks: before a run, and while it goes."""
+AT_THE_END = 5.0
+"""Seconds that a last look may take."""
 
 
 def check_engine(engine: str, address: str | None) -> None:
@@ -29,11 +35,28 @@ def connected(address: str | None) -> Any:
     try:
         from dask.distributed import Client
 
+        logging.getLogger("distributed.client").setLevel(
+            logging.CRITICAL
+        )  # a scheduler that is lost is one line of ours
         return Client(address, timeout="10s", set_as_default=False)  # type: ignore[no-untyped-call]  # Dask has no types
     except ImportError:
         raise InputError("--engine dask needs Dask: pip install 'dask[distributed]'") from None
     except (OSError, ValueError) as error:
         raise InputError(f"no Dask scheduler answers at {address}: {one_line(error)}") from None
+
+
+def on_workers(address: str | None, device: str) -> Any:
+    """A backend of joblib that does every task on a worker of the cluster, a free GPU with it where the device is one.
+    joblib's own does them in this process where there is one worker, and waits for none that comes later."""
+    client = connected(address)
+    from joblib._dask import DaskDistributedBackend
+
+    class OnWorkers(DaskDistributedBackend):  # type: ignore[misc]  # joblib has no types
+        def effective_n_jobs(self, n_jobs: int) -> int:
+            return 2  # for joblib: not one, which it would do itself; all are dispatched at once
+
+    resources = {"resources": {"GPU": 1}} if device.startswith("cuda") else {}
+    return OnWorkers(client=client, **resources)
 
 
 def await_workers(address: str | None, device: str, say: Callable[[str], None]) -> None:
@@ -45,9 +68,39 @@ def await_workers(address: str | None, device: str, say: Callable[[str], None]) 
         while not _workers(client, on_gpu=on_gpu):
             waited = time.monotonic() - begun
             if waited > (told + AGAIN_AFTER if told else SAID_AFTER):
-                say(_words(str(address), on_gpu=on_gpu, others=_workers(client, on_gpu=False)))
+                say(_words(str(address), on_gpu, _workers(client, on_gpu=False)))
                 told = waited
             time.sleep(LOOKED_EVERY)
+
+
+@contextmanager
+def minded(address: str | None, device: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Within the block `say` that the cluster has no workers any more that can take a step of a run on this device, and how
+    one is started; then that it has. A scheduler that is lost is the run's to say."""
+    over = threading.Event()
+    with connected(address) as client:
+        minder = threading.Thread(target=_mind, args=(client, str(address), device, say, over), daemon=True)
+        minder.start()
+        try:
+            yield
+        finally:
+            over.set()
+            minder.join(AT_THE_END)
+
+
+def _mind(client: Any, address: str, device: str, say: Callable[[str], None], over: threading.Event) -> None:
+    on_gpu, since, told = device.startswith("cuda"), time.monotonic(), 0.0
+    with suppress(CxrbenchError):
+        while not over.wait(MINDED_EVERY):
+            waited = time.monotonic() - since
+            if _workers(client, on_gpu=on_gpu):
+                if told:
+                    say(f"workers are at {address} again: goes on")
+                since, told = time.monotonic(), 0.0
+            elif waited > (told + AGAIN_AFTER if told else SAID_AFTER) and not over.is_set():
+                others = _workers(client, on_gpu=False)
+                say(f"the run lost its workers (finished steps are in the store); {_words(address, on_gpu, others)}")
+                told = waited
 
 
 def _workers(client: Any, *, on_gpu: bool) -> int:
@@ -57,12 +110,12 @@ def _workers(client: Any, *, on_gpu: bool) -> int:
     except TypeError:  # of Dask before 2025.4, which gives all of them
         known = client.scheduler_info()
     except Exception as error:
-        raise CxrbenchError(f"the Dask cluster was lost while it had no worker: {one_line(error)}") from None
+        raise CxrbenchError(f"the Dask cluster was lost while its workers were asked for: {one_line(error)}") from None
     offered = [worker.get("resources") or {} for worker in known["workers"].values()]
     return sum(not on_gpu or one.get("GPU", 0) >= 1 for one in offered)
 
 
-def _words(address: str, *, on_gpu: bool, others: int) -> str:
+def _words(address: str, on_gpu: bool, others: int) -> str:
     found = f"none of its {others} workers offers a GPU" if others else "it has none"
     gpu = ' --resources "GPU=1"' if on_gpu else ""
     return f"waits for workers at {address} ({found}); start one: dask worker {address} --nthreads 1 --nworkers 1{gpu}"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, StoreError
+from ..plain_files import read_plain
 from .record import Record
 from .store import Level, Store
 
@@ -121,7 +122,7 @@ def cells_named(folders: Iterable[Path]) -> dict[str, list[str]]:
 def keys_of_run(path: Path) -> list[str]:
     """The keys of the finished cells of a `results.json`; none where it cannot be read."""
     try:
-        cells = json.loads(path.read_bytes())["cells"]
+        cells = json.loads(read_plain(path))["cells"]
         return [str(cell["key"]) for cell in cells if cell.get("status") == "done"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return []

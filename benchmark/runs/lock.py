@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import IO
 
 from ..errors import InputError
+from ..plain_files import FILE as PLAIN
+from ..plain_files import NOTHING, kind_of
+from .own_store import hold_folders
 
 FILE = ".lock"
 STALE = 600.0
@@ -51,6 +54,9 @@ def alone(root: Path) -> Iterator[None]:
 
 
 def _opened(root: Path) -> IO[bytes]:
+    hold_folders(root)
+    if (kind := kind_of(root / FILE)) not in (PLAIN, NOTHING):
+        raise InputError(f"{root / FILE}: expected a file, found {kind}; remove it")
     root.mkdir(parents=True, exist_ok=True)
     return (root / FILE).open("ab")
 

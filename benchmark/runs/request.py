@@ -16,7 +16,6 @@ from ..data.catalogue import find_dataset
 from ..data.dataset import Annotation, Dataset
 from ..disk import free
 from ..errors import CxrbenchError, InputError, unknown
-from ..home import home
 from ..progress import Progress
 from ..registry import TASKS, Plugin, find_provider, find_task, plugins
 from ..settings import override, parse_pairs
@@ -31,6 +30,7 @@ from .job import Step
 from .limits import check_numbers
 from .lock import working
 from .needed_packages import check_packages
+from .own_store import home_store
 from .plan import Plan, check_films, few_sizes, make_curve_plan, make_plan
 from .schedule import Schedule
 from .smoke import FILMS, STEPS, smoke_of
@@ -191,7 +191,7 @@ def prepare(request: Request, progress: Progress | None = None, *, made_now: boo
     task_pairs, provider_pairs = divided(request.overrides)
     arms = chosen_arms(request.arms)
     device = resolve_device(request.device)
-    store = Store(home() / "store")
+    store = home_store()
     ask = partial(ask_provider, provider_plugin, request.preset, provider_pairs, store)
     if task_plugin is None or not request.smoke:  # each time it is asked is a process with torch
         said = ask()
@@ -285,7 +285,7 @@ def prepare_curve(request: CurveRequest, progress: Progress | None = None) -> Pr
         arms=arms,
         device=resolve_device(request.device),
     )
-    return prepared_plan(request, plan, Store(home() / "store"))
+    return prepared_plan(request, plan, home_store())
 
 
 def curve_arms(task: Task, data: Dataset) -> list[ArmName]:

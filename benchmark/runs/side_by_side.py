@@ -15,14 +15,13 @@ from ..contracts.task import ArmName, Task
 from ..data.catalogue import find_dataset
 from ..data.sizes import FULL
 from ..errors import CxrbenchError, InputError, unknown
-from ..home import home
 from ..progress import Progress
 from ..registry import TASKS, Plugin, find_task, plugins
 from ..settings import keyed, parse_pairs
 from .examine import task_class
+from .own_store import home_store
 from .plan import Plan, check_films, make_curve_plan
 from .request import Common, Prepared, check_counts, chosen_task, divided, prepared_plan, resolve_device
-from .store import Store
 
 MOST = 6  # models of one table
 
@@ -63,7 +62,7 @@ def prepare_models(request: ModelsRequest, progress: Progress | None = None) -> 
     if len({plan.cells[0].key for plan in plans}) < len(plans):
         raise InputError(f"{plugin.name}: two of the models have the same settings; name different values")
     plans = [_with_parts(plan, plans) for plan in plans]
-    store = Store(home() / "store")
+    store = home_store()
     found = [
         Variant(_label(chosen), dict(chosen), prepared_plan(request, plan, store))
         for plan, (_, chosen) in zip(plans, columns, strict=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..files import write_text
+from ..plain_files import read_plain
 
 
 @dataclass
@@ -21,7 +22,7 @@ class Timings:
     def read(cls, path: Path) -> Timings:
         """The kept timings; empty when there are none."""
         try:
-            found = json.loads(path.read_bytes())
+            found = json.loads(read_plain(path))
             return cls(path, {str(name): float(value) for name, value in found.items()})
         except (OSError, ValueError, AttributeError, TypeError):
             return cls(path)

@@ -53,12 +53,11 @@ def pack(
     ] = 0,
 ) -> None:
     """Put a finished run into an entry, DIR/NAME/runs/TASK-DATA-PRESET: results, records and predictions, no weights."""
-    from ...benchmark.home import home
     from ...benchmark.results.folder import load_run
-    from ...benchmark.runs.store import Store
+    from ...benchmark.runs.own_store import home_store
     from ..pack import pack as pack_run
 
-    folder = pack_run(run, name, directory, Store(home() / "store"), share=share, samples=samples)
+    folder = pack_run(run, name, directory, home_store(), share=share, samples=samples)
     files = [path for path in folder.rglob("*") if path.is_file()]
     size = sum(path.stat().st_size for path in files)
     tell(f"{folder}: {len(files)} files, {size / 1e6:.2f} MB")
@@ -176,8 +175,7 @@ def reproduce(
     """
     import shlex
 
-    from ...benchmark.home import home
-    from ...benchmark.runs.store import Store
+    from ...benchmark.runs.own_store import home_store
     from ..entry import load_entry
     from ..reproduction import Order, command_of, twin_name
     from ..reproduction import reproduce as run_again
@@ -188,7 +186,7 @@ def reproduce(
     if dry_run:
         print(shlex.join(command_of(order, load_entry(order.entry))))  # whole: to be copied
         return
-    twin = run_again(order, Store(home() / "store"))
+    twin = run_again(order, home_store())
     tell(f"{twin.folder}: the twin of {name}")
     tell(twin.comparison.sentence if twin.comparison else "no gain of both to compare")
     tell(f"cxrbench submission check {twin.folder}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.runs import cluster
-from cxrbench.benchmark.runs.cluster import await_workers, check_engine
+from cxrbench.benchmark.runs.cluster import await_workers, check_engine, minded
 
 
 @pytest.fixture
@@ -31,6 +32,7 @@ def workers(monkeypatch) -> dict[str, dict[str, Any]]:
     monkeypatch.setattr(cluster, "connected", connected)
     monkeypatch.setattr(cluster, "SAID_AFTER", 0.02)
     monkeypatch.setattr(cluster, "LOOKED_EVERY", 0.01)
+    monkeypatch.setattr(cluster, "MINDED_EVERY", 0.01)
     return known
 
 
@@ -60,6 +62,45 @@ def test_workers_without_a_gpu_are_not_waited_for_in_silence(workers):
 def test_it_is_said_again_after_a_while(workers, monkeypatch):
     monkeypatch.setattr(cluster, "AGAIN_AFTER", 0.05)
     assert len(wait("cpu", workers, {})) > 1
+
+
+def until(said: list[str], lines: int) -> None:
+    deadline = time.monotonic() + 60
+    while len(said) < lines and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("device", "goes", "found"), [("cpu", True, "it has none"), ("cuda:0", False, "none of its 1")]
+)
+def test_a_run_whose_workers_are_gone_says_so_and_when_there_are_others(workers, device, goes, found):
+    workers["tcp://a"] = {"resources": {"GPU": 1.0}}
+    said: list[str] = []
+    with minded("tcp://h:1", device, said.append):
+        time.sleep(0.1)
+        assert said == []
+        workers["tcp://a"] = {}
+        if goes:
+            workers.clear()
+        until(said, 1)
+        workers["tcp://b"] = {"resources": {"GPU": 1.0}}
+        until(said, 2)
+    gone, again = said
+    assert gone.startswith(
+        f"the run lost its workers (finished steps are in the store); waits for workers at tcp://h:1 ({found}"
+    )
+    assert again == "workers are at tcp://h:1 again: goes on"
+
+
+def test_that_workers_are_gone_is_said_again_after_a_while_and_not_after_the_run(workers, monkeypatch):
+    monkeypatch.setattr(cluster, "AGAIN_AFTER", 0.05)
+    said: list[str] = []
+    with minded("tcp://h:1", "cpu", said.append):
+        until(said, 3)
+    assert said == said[:1] * len(said)
+    before = len(said)
+    time.sleep(0.2)
+    assert before == len(said) >= 3
 
 
 def test_an_address_without_dask_and_dask_without_an_address_are_one_line():

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 
@@ -21,6 +22,7 @@ from cxrbench.benchmark.data.copies import originals
 from cxrbench.benchmark.data.phantom.dataset import phantom_dataset
 from cxrbench.benchmark.errors import CxrbenchError, InputError
 from cxrbench.benchmark.runs.chains import Outcome
+from cxrbench.benchmark.runs.cluster import await_workers, minded, on_workers
 from cxrbench.benchmark.runs.request import Prepared, Request, execute, prepare
 from cxrbench.benchmark.runs.schedule import remember
 from cxrbench.benchmark.runs.store import Level
@@ -275,15 +277,22 @@ def test_as_many_steps_go_at_a_time_as_this_process_may_use_cores(monkeypatch):
         assert prepare(replace(toy(), jobs=None, device="cpu")).jobs == cores
 
 
+def worker(folder: Path) -> subprocess.Popen[bytes]:
+    """A worker of the cluster of a folder."""
+    launch = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(folder / "scheduler.json")]
+    options = ["--nthreads", "1", "--no-dashboard", "--no-nanny", "--local-directory", str(folder)]
+    return subprocess.Popen([*launch, *options], stderr=subprocess.DEVNULL)
+
+
 @contextmanager
-def cluster(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes], list[subprocess.Popen[bytes]]]]:
-    """A Dask scheduler and two workers as processes of their own: (address, scheduler, workers)."""
+def cluster(
+    folder: Path, count: int = 2
+) -> Iterator[tuple[str, subprocess.Popen[bytes], list[subprocess.Popen[bytes]]]]:
+    """A Dask scheduler and its workers as processes of their own: (address, scheduler, workers)."""
     contact = folder / "scheduler.json"
     launch = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--scheduler-file", str(contact), "--port", "0"]
     scheduler = subprocess.Popen([*launch, "--no-dashboard"], stderr=subprocess.DEVNULL)
-    worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(contact)]
-    options = ["--nthreads", "1", "--no-dashboard", "--no-nanny", "--local-directory", str(folder)]
-    workers = [subprocess.Popen([*worker, *options], stderr=subprocess.DEVNULL) for _ in range(2)]
+    workers = [worker(folder) for _ in range(count)]
     try:
         deadline = time.monotonic() + HANGS
         while not contact.exists() and time.monotonic() < deadline:
@@ -307,14 +316,50 @@ def test_dask_workers_of_which_one_is_killed_give_the_same_numbers(undisturbed, 
         assert tables(prepared) == undisturbed
 
 
-def test_a_dask_scheduler_that_dies_is_one_line_and_the_run_goes_on_later(undisturbed, tmp_path):
+def test_a_cluster_of_one_worker_does_the_steps_there_and_not_where_the_command_is(tmp_path):
+    with cluster(tmp_path, count=1) as (address, _, workers):
+        await_workers(address, "cpu", lambda line: None)
+        with joblib.parallel_config(backend=on_workers(address, "cpu")):
+            found = list(
+                joblib.Parallel(batch_size=1, pre_dispatch="all")(joblib.delayed(os.getpid)() for _ in range(3))
+            )
+        assert found == [workers[0].pid] * 3
+
+
+def test_a_dask_cluster_whose_workers_are_all_gone_is_said_and_the_run_goes_on_with_others(tmp_path):
+    said: list[str] = []
+    with cluster(tmp_path) as (address, _, workers):
+
+        def say(line: str) -> None:
+            said.append(line)
+            if len(said) == 1:
+                workers.append(worker(tmp_path))
+
+        prepared = prepare(
+            toy(engine="dask", address=address, arms=("real", "synthetic"), overrides=("task.seconds=1",))
+        )
+        with minded(address, "cpu", say):
+            outcomes = []
+            for outcome in execute(prepared):
+                outcomes.append(outcome)
+                for one in workers[:2]:
+                    one.kill()
+        assert said[0].startswith(
+            f"the run lost its workers (finished steps are in the store); waits for workers at {address}"
+        )
+        assert not any(outcome.error for outcome in outcomes) and None not in tables(prepared).values()
+
+
+def test_a_dask_scheduler_that_dies_is_one_line_and_the_run_goes_on_later(undisturbed, tmp_path, capfd):
     with cluster(tmp_path) as (address, scheduler, _):
         prepared = prepare(toy(engine="dask", address=address))
-        with pytest.raises(
+        said = pytest.raises(
             CxrbenchError, match=r"the Dask cluster at tcp.* was lost .* start the cluster and the same"
-        ):
+        )
+        with said, minded(address, "cpu", print):
             for _ in execute(prepared):
                 scheduler.kill()
+    assert "Traceback" not in capfd.readouterr().err
     again, outcomes = run(toy())
     assert not any(outcome.error for outcome in outcomes)
     assert tables(again) == undisturbed

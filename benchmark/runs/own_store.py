@@ -1,0 +1,140 @@
+"""The store of a home as commands and runs open it. What stands in place of one of its folders or files and is none (a pipe
+would be read for ever) is one line, or a damaged entry, which is made again. A step of a run reads what is there then.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InputError, StoreError
+from ..home import home
+from ..plain_files import FILE, FOLDER, NOTHING, kind_of, odd_below
+from .job import Step, Synthesise
+from .record import Failure, Fit, Record, Sampled
+from .store import Level, Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..contracts.task import Predictions
+    from ..data.dataset import Dataset
+
+BESIDE = ("checkpoints", "moments", "progress", "failures", "described", "further", "audits")
+"""Folders of a store that hold no entries of its levels."""
+
+
+def home_store() -> OwnStore:
+    """The store of the home. InputError where something else stands in place of one of its folders."""
+    root = home() / "store"
+    hold_folders(root)
+    return OwnStore(root)
+
+
+def hold_folders(root: Path) -> None:
+    """InputError where something else stands in place of a folder of a store, which is told before any work."""
+    levels = [root / level.value for level in Level]
+    for folder in (root.parent, root, *levels, *(root / name for name in BESIDE)):
+        if kind_of(folder) not in (FOLDER, NOTHING):
+            raise _no_folder(folder)
+    for level in levels:
+        try:
+            with os.scandir(level) as inside:
+                odd = next((Path(one.path) for one in inside if len(one.name) == 2 and not one.is_dir()), None)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise InputError(f"cannot read {level}: {error.strerror or error}") from error
+        if odd is not None:
+            raise _no_folder(odd)
+
+
+def _no_folder(path: Path) -> InputError:
+    return InputError(f"{path}: expected a folder, found {kind_of(path)}; move it away, or set CXRBENCH_HOME elsewhere")
+
+
+class OwnStore(Store):
+    """A store whose entries are looked at before they are opened."""
+
+    def sound(self, level: Level, key: str, *, skip: frozenset[str] = frozenset()) -> bool:
+        """As `Store.sound`; an entry with what is no file is damaged too."""
+        _remove_odd(self.path(level, key), FOLDER)
+        return super().sound(level, key, skip=skip)
+
+    def record(self, key: str) -> Record:
+        """As `Store.record`."""
+        self._hold(Level.RECORDS, key)
+        return super().record(key)
+
+    def fit(self, key: str) -> Fit:
+        """As `Store.fit`."""
+        self._hold(Level.FITS, key)
+        return super().fit(key)
+
+    def sampled(self, key: str) -> Sampled:
+        """As `Store.sampled`."""
+        self._hold(Level.SYNTHETIC, key)
+        return super().sampled(key)
+
+    def scores(self, key: str) -> pd.DataFrame:
+        """As `Store.scores`."""
+        self._hold(Level.RECORDS, key)
+        return super().scores(key)
+
+    def predictions(self, key: str) -> Predictions:
+        """As `Store.predictions`."""
+        self._hold(Level.RECORDS, key)
+        return super().predictions(key)
+
+    def synthetic(self, key: str) -> Dataset:
+        """As `Store.synthetic`."""
+        self._hold(Level.SYNTHETIC, key)
+        return super().synthetic(key)
+
+    def failure(self, key: str) -> Failure | None:
+        """As `Store.failure`."""
+        return super().failure(key) if kind_of(self._failure_path(key)) == FILE else None
+
+    def make_way(self, step: Step) -> None:
+        """Remove what a step would stumble over: entries that it may read, what its trainings have kept, its own files."""
+        cell = step.cell
+        records = (cell.key, cell.teacher_key, cell.start_key, *cell.part_keys.values())
+        of_level = ((Level.RECORDS, records), (Level.FITS, (cell.fit_key,)), (Level.SYNTHETIC, (cell.synthetic_key,)))
+        keys = (step.key, str(cell.fit_key)) if isinstance(step, Synthesise) else (step.key,)
+        folders = [self.path(level, key) for level, names in of_level for key in names if key]
+        folders += [self.checkpoints(key) for key in keys] + [self.moments(str(cell.whole_key))]
+        for folder in folders:
+            _remove_odd(folder, FOLDER)
+        for key in keys:
+            _remove_odd(self.progress(key), FILE)
+            _remove_odd(self._failure_path(key), FILE)
+
+    def _hold(self, level: Level, key: str) -> None:
+        if (odd := _odd(self.path(level, key), FOLDER)) is not None:
+            raise StoreError(f"{odd}: expected a file or folder of the store, found {kind_of(odd)}; run it again")
+
+
+def _remove_odd(path: Path, expected: str) -> None:
+    """Remove what is not what it must be, or a folder that holds what is no file."""
+    if _odd(path, expected) is None:
+        return
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+def _odd(path: Path, expected: str) -> Path | None:
+    """What is odd of a path: itself, or something below it."""
+    if (kind := kind_of(path)) not in (expected, NOTHING):
+        return path
+    if kind != FOLDER:
+        return None
+    try:
+        return odd_below(path)
+    except OSError:  # gone meanwhile, or not to be read: who reads it says so
+        return None
