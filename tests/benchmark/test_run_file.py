@@ -95,7 +95,7 @@ def test_what_init_writes_reads_back(tmp_path):
         ({"provider": "noise", "task": "scr"}, "unknown task 'scr'"),
         ({"provider": "noise", "data": "phantom", "preset": "fast"}, "unknown preset 'fast'"),
         ({"provider": "noise", "data": "phantom", "set_": ["steps"]}, "expected key=value"),
-        ({"provider": "noise", "data": "."}, "import its films first"),
+        ({"provider": "noise", "data": "."}, "without dataset.json and without films"),
     ],
 )
 def test_init_refuses_what_no_run_could_use_and_writes_nothing(tmp_path, monkeypatch, words, said):
