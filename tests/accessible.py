@@ -31,10 +31,11 @@ def script() -> str:
     return (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 
 
-def violations(tab: Browser, scheme: str = "light") -> list[str]:
+def violations(tab: Browser, scheme: str = "light", width: int = WIDE) -> list[str]:
     """A line for every element of the open page that breaks a rule of axe-core: the impact, the rule, the element and why.
-    `scheme`: `light` or `dark`. The window is large and light afterwards, and the page another."""
-    tab.resize(WIDE, 1200)
+    `scheme`: `light` or `dark`; `width`: of the window, by default one that holds every table. Afterwards the window is as
+    wide and light, and the page another."""
+    tab.resize(width, 1200, mobile=width < 500)
     tab.prefer(scheme)
     try:
         tab.evaluate(LAID_OUT)

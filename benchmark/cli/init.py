@@ -136,18 +136,14 @@ def _home_data(provider: str, task: str | None) -> str:
 
 
 def _require_films(data: str) -> None:
-    from ..data.catalogue import dataset_folder, is_drawn
+    from ..data.catalogue import dataset_folder, is_drawn, to_import
 
     if is_drawn(data):
         return
     folder = dataset_folder(data)
     if not (folder / "dataset.json").is_file():
-        from ..data.importers.manifest_folder import table_in
-
-        table = table_in(folder)
-        who = "" if table else " --patient-from id"
         raise InputError(
-            f"{data} is a folder without dataset.json: import its films first, `cxrbench data import manifest "
-            f"{table or data} --name NAME --split patients:0.5{who}`, and name NAME here; a folder has films/ and "
-            "masks/ORGAN/ (each film of another person), a table one line a film with path, patient, ... (docs/manifest.md)"
+            to_import(folder)
+            or f"{data} is a folder without dataset.json and without films: expected films/ and masks/ORGAN/, or a table, "
+            "one line a film with path, patient, ... (docs/manifest.md)"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -62,7 +63,7 @@ def look_at_folder(prepared: Prepared, file: IO[str]) -> None:
         where = {Annotation.MASKS: f"masks/{organ}/", Annotation.LABELS: "labels.csv", Annotation.BOXES: "boxes.csv"}
         raise InputError(
             f"provider {plugin.name}: its films have no {needed.value}, which {plan.task.name} needs: put them beside the "
-            f"films ({where[needed]}), or let the REAL model annotate them (--label-by teacher)"
+            f"films ({where[needed]}), {_by_templates(folder)}or let the REAL model annotate them (--label-by teacher)"
         )
     for slot in {slot.fold: slot for slot in slots}.values():
         test = plan.task.test_set(plan.data, slot)
@@ -75,3 +76,15 @@ def look_at_folder(prepared: Prepared, file: IO[str]) -> None:
                 f"provider {plugin.name}: refused (leak): {copies} of its {len(films)} films are copies of films of "
                 f"the test set {test.info.name}, by hash and pixels; a folder is to hold films that were made without them"
             )
+
+
+def _by_templates(folder: Path) -> str:
+    """The command that makes a dataset, which a provider's folder may be, of films and of masks that are called after them.
+    Empty where there are none."""
+    from ..data.catalogue import datasets_folder
+    from ..data.importers.manifest_folder import described
+
+    if "--mask" not in (called := described(folder)):
+        return ""
+    words = shlex.join(["cxrbench", "data", "import", "manifest", str(folder), *called])
+    return f"describe them once (`{words} --name NAME`, then --provider folder:{datasets_folder() / 'NAME'}), "

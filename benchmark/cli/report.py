@@ -37,6 +37,10 @@ def report(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write to this file; its ending says the format.")
     ] = None,
+    latex: Annotated[
+        Path | None,
+        typer.Option(help="Write the row that the task ranks by to this file, as `cxrbench run --latex` does."),
+    ] = None,
     figure: Annotated[
         str,
         typer.Option(
@@ -49,14 +53,21 @@ def report(
     arm: Annotated[str | None, typer.Option(help="With --figure: of this arm.")] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
-    """Make a run's tables, figures and report.html again, or its table in one format."""
+    """Make a run's tables, figures and report.html again, its table in one format, or the row for a paper."""
     from ..files import write_bytes
+    from ..report.latex import headline_latex
     from ..report.write import write_views
     from ..results.folder import load_run
 
     results = load_run(run)
     run = run.parent if run.is_file() else run
     tell_changed(run, results)
+    if latex is not None:
+        if format or out or figure:
+            raise InputError("--latex writes one table: leave out --format, --out and --figure, or --latex")
+        write_bytes(latex, headline_latex(results).encode())
+        tell(f"wrote  {latex}")
+        return
     if figure:
         _draw(run, results, figure, out, size, arm)
         return

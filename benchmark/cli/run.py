@@ -83,7 +83,10 @@ def run(
     address: Annotated[str | None, typer.Option(help="Dask scheduler, tcp://HOST:PORT.")] = None,
     time_limit: Annotated[float | None, typer.Option(help="Seconds that one step may take.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results; default: runs/<time>-<provider>.")] = None,
-    latex: Annotated[Path | None, typer.Option(help="Write the table in LaTeX to this file as well.")] = None,
+    latex: Annotated[
+        Path | None,
+        typer.Option(help="Write the row that the task ranks by, with gain and worth, in LaTeX to this file as well."),
+    ] = None,
     smoke: Annotated[
         bool,
         typer.Option(
@@ -154,7 +157,7 @@ def _parts(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where a run writes: its folder (None: one of its own below `runs/`), and its table in LaTeX."""
+    """Where a run writes: its folder (None: one of its own below `runs/`), and its row in LaTeX."""
 
     folder: Path | None = None
     latex: Path | None = None
@@ -269,7 +272,8 @@ def check_writable(out: Path | None) -> None:
 def _finish(prepared: Prepared, failures: list[Outcome], outputs: Outputs, as_json: bool) -> None:
     from ..files import write_bytes
     from ..report import made_before
-    from ..report.text_tables import FORMATS, print_table
+    from ..report.latex import headline_latex
+    from ..report.text_tables import print_table
     from ..results.curve import curve_words, find_curve
     from .elsewhere import besides
 
@@ -292,7 +296,7 @@ def _finish(prepared: Prepared, failures: list[Outcome], outputs: Outputs, as_js
     else:
         made_before.copy(key, folder)
     if outputs.latex is not None:
-        write_bytes(outputs.latex, FORMATS["tex"](results).encode())
+        write_bytes(outputs.latex, headline_latex(results).encode())
         say(f"latex  {outputs.latex}")
     for line in dict.fromkeys(outcome.error for outcome in failures):
         say(f"error: {line}")

@@ -127,7 +127,7 @@ def written(
             else []
         ),
         *([f"out = {json.dumps(out, ensure_ascii=False)}  # the folder of the results"] if out else []),
-        '# latex = "table.tex"  # the table for a paper',
+        '# latex = "table.tex"  # the row for a paper, with gain and worth',
         "",
         "[settings]  # of the provider: cxrbench list provider NAME",
     ]

@@ -153,11 +153,11 @@ def find_dataset(
 
 def dataset_folder(name_or_path: str | Path) -> Path:
     """Where an imported dataset lies, or the dataset folder of a path; InputError for an unknown name."""
-    name = str(name_or_path)
+    name = str(name_or_path).removeprefix("folder:")  # as a provider's folder is written
     folder = datasets_folder() / name
     if _NAME.fullmatch(name) and folder.is_dir():
         return folder
-    folder = Path(name_or_path).expanduser()
+    folder = Path(name).expanduser()
     if not folder.is_dir():
         known = [entry.name for entry in list_datasets()]
         raise unknown(
@@ -174,8 +174,29 @@ def _opened(folder: Path, *, verify: bool, progress: Progress | None = None) -> 
     from .dataset import load_dataset
     from .unchanged import hold
 
+    if not (folder / "dataset.json").is_file() and (said := to_import(folder)):
+        raise InputError(said)
     hold(folder, always=verify, progress=progress)
     return load_dataset(folder)
+
+
+def to_import(folder: Path) -> str:
+    """What is to be done with a folder of films that is no dataset: the command that makes one of it. Empty where there are
+    no films that it would read."""
+    from .importers.manifest_folder import import_command
+
+    if not (command := import_command(folder)):
+        return ""
+    people = (
+        "; each film is then of another person: where names say who is on it, --path 'scans/{patient}_{take}.png' in place "
+        "of --patient-from id"
+        if "--patient-from" in command
+        else ""
+    )
+    return (
+        f"{folder} is a folder of films, not a dataset: `{command} --name NAME` makes one of it, then it is NAME "
+        f"here{people} (docs/manifest.md)"
+    )
 
 
 def check_free(name: str, *, force: bool = False) -> Path:

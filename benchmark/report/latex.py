@@ -1,14 +1,26 @@
-"""The table of a run in LaTeX (package booktabs)."""
+"""Tables of a run in LaTeX (package booktabs): all of it, and the row that its task ranks by, for a paper."""
 
 from __future__ import annotations
 
 import re
 
 from ..console_tables import clean
+from ..contracts.task import ArmName
+from ..metrics.scores import AVERAGE
 from ..results.rows import Results
 from .gain_words import HEADINGS, NO_CURVE, gain_lines, headline_sentences, placebo_notes, without_command
 from .table_shapes import REAL_FILMS, SYNTHETIC_FILMS, ArmTable, arm_tables, wide
-from .words import PHANTOM, claims, data_words, meaning, metric_title, preset_words, size_title
+from .words import (
+    PHANTOM,
+    claims,
+    data_words,
+    kept_larger,
+    meaning,
+    metric_title,
+    preset_words,
+    shown,
+    size_title,
+)
 
 GAIN = "the gain is over the same training, seed by seed, with copies of its real films in place of the synthetic ones"
 WORTH = "worth is the number of real films whose copies score as much"
@@ -49,21 +61,72 @@ def as_latex(results: Results) -> str:
     return "\n".join([*head, *body, *_latex_gains(results), "\\end{table}", ""])
 
 
+def headline_latex(results: Results) -> str:
+    """The row of the arm and size that the task ranks by: REAL, copies, the arm, gain and worth. Of a run without a gain the
+    whole table."""
+    line = next((one for one in gain_lines(results) if one.headline), None)
+    if line is None:
+        return as_latex(results)
+    cells, metric = dict(zip(HEADINGS, line.cells, strict=True)), results.task.metric(results.task.primary)
+    real = results.row(cells["size"], ArmName.REAL.value, metric.name, AVERAGE)
+    gain = cells["gain over copies"]
+    row = {
+        "generator": results.provider.title,
+        "REAL": "–" if real is None or real.value is None else shown(real.value, metric),
+        "copies": cells["copies"],
+        cells["arm"]: cells["score"],
+        "gain (95 % interval)": gain if cells["95 % interval"] == "–" else f"{gain} ({cells['95 % interval']})",
+        "p": cells["p"],
+    }
+    if results.curve is not None:
+        row["worth in real films"] = cells["worth"]
+    scores = f"scores are {metric_title(metric)}{' in per cent' if metric.percent else ''}, means over seeds"
+    longer = placebo_notes(results)[1:] if cells["arm"].lower().startswith(ArmName.FINETUNE) else []
+    said = [*_what_was_run(results), *_what_was_gained(results), scores, *longer]
+    said += [*results.task.remarks, *kept_larger(results.data)]
+    return "\n".join(
+        [
+            "% needs \\usepackage{booktabs}; the whole table: cxrbench report RUN --format tex",
+            "\\begin{table}",
+            "\\centering",
+            f"\\caption{{{latex_escaped(' '.join(_sentence(results, one) for one in said))}}}",
+            f"\\begin{{tabular}}{{l{'r' * (len(row) - 1)}}}",
+            "\\toprule",
+            " & ".join(map(latex_escaped, row)) + r" \\",
+            "\\midrule",
+            " & ".join(map(latex_escaped, row.values())) + r" \\",
+            "\\bottomrule",
+            "\\end{tabular}",
+            "\\end{table}",
+            "",
+        ]
+    )
+
+
 def caption_sentences(results: Results) -> list[str]:
     """What must be said of a table in a paper: what was run on what, with which settings; what may be claimed, with
     the seeds that failed; what gains, worths and marks are."""
+    notes = placebo_notes(results)[1 if results.gains else 0 :]
+    said = [*_what_was_run(results), *_what_was_gained(results), *notes, *meaning(results), *claims(results)]
+    return [_sentence(results, line) for line in said]
+
+
+def _what_was_run(results: Results) -> list[str]:
     task, data = results.task, results.data
     phantom = f"; {PHANTOM}" if data.phantom else ""
-    said = [
+    return [
         f"{results.provider.title} on {task.name} v{task.version} of cxrbench {results.cxrbench}, preset "
         f"{preset_words(results.preset, results.changed)}, real films of {data_words(data)}{phantom}"
     ]
-    said += [line for line in map(without_command, headline_sentences(results)) if not line.startswith(NO_CURVE)]
+
+
+def _what_was_gained(results: Results) -> list[str]:
+    lines = map(without_command, headline_sentences(results))
+    said = [line for line in lines if not line.startswith(NO_CURVE)]
     if results.gains:
         said.append(GAIN)
         said.append("worth was not measured" if results.curve is None else WORTH)
-    said += placebo_notes(results)[1 if results.gains else 0 :]
-    return [_sentence(results, line) for line in [*said, *meaning(results), *claims(results)]]
+    return said
 
 
 def _sentence(results: Results, line: str) -> str:

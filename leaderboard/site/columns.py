@@ -43,7 +43,9 @@ class Column(Generic[Of]):
     hint: str = ""
     text: bool = False
     folded: bool = False
-    """Whether it is one of the films' own numbers, which a switch shows and hides; hidden first on small screens."""
+    """Whether it is one of the films' own numbers, which a switch shows and hides."""
+    glance: bool = False
+    """Whether a telephone shows it at once; the others are behind a button of each row."""
 
 
 Columns = list[Column[Standing]]
@@ -52,10 +54,9 @@ Columns = list[Column[Standing]]
 def board_columns(board: Board) -> Columns:
     """The columns of a board's table, after rank and system."""
     metric, where = board.protocol.primary, _where(board, board.size)
+    about = f"{metric.label} of the arm that ranks, ± over seeds"
     scores: Columns = [
-        Column(
-            "arm", f"{board.arm.upper()}{where}", arm_of(board), f"{metric.label} of the arm that ranks, ± over seeds"
-        ),
+        Column("arm", f"{board.arm.upper()}{where}", arm_of(board), about, glance=board.ruler(board.arm) is None),
         Column("real", f"REAL{where}", real_of(board), f"{metric.label} of the model trained on real films alone"),
     ]
     return [
@@ -78,20 +79,21 @@ def _where(board: Board, size: str) -> str:
 
 
 def _reason_column() -> Columns:
-    return [Column("verdict", "Not ranked", verdict, "why", text=True)]
+    return [Column("verdict", "Not ranked", verdict, "why", text=True, glance=True)]
 
 
 def _gain_columns(board: Board) -> Columns:
     metric, where = board.protocol.primary, _where(board, board.size)
     arm, alone = board.arm.upper(), (board.size, SYNTHETIC)
     ruler = board.ruler(board.arm)
+    holm = "against copies of the real films, Holm over the board"
     found: Columns = [
-        Column("gain", f"Gain{' (points)' if metric.percent else ''}", gain_of(board), gain_hint(board)),
-        Column("verdict", "Verdict", verdict, "against copies of the real films, Holm over the board", text=True),
+        Column("gain", f"Gain{' (points)' if metric.percent else ''}", gain_of(board), gain_hint(board), glance=True),
+        Column("verdict", "Verdict", verdict, holm, text=True, glance=True),
     ]
     if ruler is not None:
         hint = f"real films whose copies score as much as {arm}, with {in_films(ruler.films)} real films; 95 % interval"
-        found.append(Column("worth", "Worth (real films)", worth_at(board.size, board.arm), hint))
+        found.append(Column("worth", "Worth (real films)", worth_at(board.size, board.arm), hint, glance=True))
     hint = "of the gain over seeds: a failed training does not move it"
     found += [
         Column("median", "Median gain", median_of(board), hint),

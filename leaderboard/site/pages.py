@@ -99,9 +99,9 @@ def environment() -> Environment:
 
 
 def asset(name: str) -> str:
-    """The text of `site.css`, with the rules that reports have too, or `site.js`."""
-    shared = (resources.files(report) / "shade.css").read_text(encoding="utf-8") if name == "site.css" else ""
-    return shared + (resources.files(__package__) / name).read_text(encoding="utf-8")
+    """The text of `site.css`, with the rules that reports have too, or `site.js`, with that of cards."""
+    first = {"site.css": resources.files(report) / "shade.css", "site.js": resources.files(__package__) / "cards.js"}
+    return "".join(one.read_text(encoding="utf-8") for one in (first[name], resources.files(__package__) / name))
 
 
 # ------------------------------------------------------------------------------------------------------- boards

@@ -7,8 +7,7 @@
   if (!tables.length) return;
   const filter = document.getElementById("filter");
   const ranked = document.getElementById("ranked");
-  const films = document.getElementById("films");  // the columns of the films' own numbers: hidden first on small screens
-  const small = matchMedia("(max-width: 40rem)").matches;
+  const films = document.getElementById("films");  // the columns of the films' own numbers; cards fold by themselves
   const count = document.getElementById("count");
   const rows = tables.flatMap((table) =>
     [...table.tBodies[0].rows].map((row, order) => ({
@@ -23,6 +22,21 @@
   more.id = "more";
   more.textContent = "show all";
   count.after(more);
+
+  // Cards have no headings to press: in their place stand a list of them and a button that turns the order.
+  const by = document.createElement("select");
+  const turn = document.createElement("button");
+  const label = document.createElement("label");
+  const keys = new Map([...tables[0].tHead.rows[0].cells].map((head) => [head.dataset.key, head]));
+  by.id = "by";
+  by.add(new Option("as listed", ""));
+  for (const [key, head] of keys) by.add(new Option(head.textContent.trim(), key));
+  label.htmlFor = by.id;
+  label.textContent = "Sort by";
+  turn.id = "turn";
+  turn.type = "button";
+  for (const part of [label, by, turn]) part.classList.add("sorting");
+  count.before(label, by, turn);
 
   const value = (cell) => {
     const raw = cell.dataset.v ?? cell.textContent.trim();
@@ -51,11 +65,18 @@
         return (column < 0 ? 1 : sign) * compare(a.key, b.key) || a.one.order - b.one.order;
       });
       const sorted = mine.map(({ one }) => one);
+      for (const { row } of sorted) {
+        row.querySelector(".by")?.classList.remove("by");
+        row.cells[column]?.classList.add("by");
+      }
       if (sorted.some((one, place) => one !== ordered.get(table)[place])) {
         table.tBodies[0].append(...sorted.map((one) => one.row));
         ordered.set(table, sorted);
       }
     }
+    by.value = sort;
+    turn.hidden = !sort;
+    turn.textContent = direction === "asc" ? "lowest first" : "highest first";
   }
 
   function narrow() {
@@ -67,8 +88,9 @@
         (one.ranked || !ranked.checked) && words.every((word) => one.text.includes(word)));
       const shown = new Set(all || fitting.length <= MANY ? fitting : fitting.slice(0, FIRST));
       for (const one of mine) {
-        if (one.row.hidden !== shown.has(one)) continue;
-        if (one.row.hidden) waiting.push(one.row);
+        if (one.row.hidden !== shown.has(one)) {
+          if (!one.row.hidden) cards.dress(one.row);
+        } else if (one.row.hidden) waiting.push(one.row);
         else one.row.hidden = true;
       }
       found += fitting.length;
@@ -83,7 +105,10 @@
 
   // A screen of rows at once, the rest by and by: what was typed is answered before all of it is laid out.
   function reveal(waiting, next) {
-    for (const row of waiting.splice(0, next)) row.hidden = false;
+    for (const row of waiting.splice(0, next)) {
+      cards.dress(row);
+      row.hidden = false;
+    }
     for (const table of tables) table.ariaBusy = waiting.length ? "true" : null;
     if (waiting.length) later = setTimeout(reveal, 0, waiting, waiting.length > MANY ? 2 * next : SCREEN);
   }
@@ -98,23 +123,38 @@
     if (filter.value) kept.set("filter", filter.value);
     if (ranked.checked) kept.set("ranked", "1");
     if (all) kept.set("all", "1");
-    if (films && films.checked === small) kept.set("films", films.checked ? "1" : "0");
+    if (films && !films.checked) kept.set("films", "0");
     const text = kept.toString();
     history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
   }
 
   function read() {
     const given = new URLSearchParams(location.hash.slice(1));
-    const known = [...tables[0].tHead.rows[0].cells].some((head) => head.dataset.key === given.get("sort"));
-    sort = known ? given.get("sort") : "";
+    sort = keys.has(given.get("sort")) ? given.get("sort") : "";
     direction = given.get("dir") === "desc" ? "desc" : "asc";
     filter.value = given.get("filter") ?? "";
     ranked.checked = given.get("ranked") === "1";
     all = given.get("all") === "1";
-    if (films) films.checked = given.has("films") ? given.get("films") === "1" : !small;
+    if (films) films.checked = given.get("films") !== "0";
     fold();
     order();
     narrow();
+  }
+
+  const first = (head) => head.classList.contains("text") || head.dataset.key === "rank" ? "asc" : "desc";
+  const other = (way) => way === "asc" ? "desc" : "asc";
+
+  function again() {
+    order();
+    narrow();
+    keep();
+  }
+
+  // Buttons that cannot be seen are none to the keyboard.
+  function reach() {
+    for (const button of document.querySelectorAll(".sortable thead button")) {
+      button.tabIndex = cards.narrow.matches ? -1 : 0;
+    }
   }
 
   for (const table of tables) {
@@ -124,23 +164,26 @@
       button.append(...head.childNodes);
       head.append(button);
       button.addEventListener("click", () => {
-        const number = !head.classList.contains("text") && head.dataset.key !== "rank";
-        const first = number ? "desc" : "asc";
-        const other = first === "asc" ? "desc" : "asc";
-        if (sort !== head.dataset.key) { sort = head.dataset.key; direction = first; }
-        else if (direction === first) direction = other;
+        if (sort !== head.dataset.key) { sort = head.dataset.key; direction = first(head); }
+        else if (direction === first(head)) direction = other(direction);
         else sort = "";
-        order();
-        narrow();
-        keep();
+        again();
       });
     }
   }
+  by.addEventListener("change", () => {
+    sort = by.value;
+    direction = sort ? first(keys.get(sort)) : "asc";
+    again();
+  });
+  turn.addEventListener("click", () => { direction = other(direction); again(); });
+  cards.narrow.addEventListener("change", () => { reach(); narrow(); });
   filter.addEventListener("input", () => { narrow(); keep(); });
   ranked.addEventListener("change", () => { narrow(); keep(); });
   films?.addEventListener("change", () => { fold(); keep(); });
   more.addEventListener("click", () => { all = true; narrow(); keep(); });
   addEventListener("hashchange", read);
   document.querySelector(".tools").hidden = false;
+  reach();
   read();
 })();

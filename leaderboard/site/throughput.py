@@ -131,7 +131,7 @@ def _rate_columns(key: str, label: str, hint: str, counted: str, of: Callable[[R
     reference = "films in the time of one call of the reference kernel: carries over"
     peak = "share of what a large product or convolution reaches in the same process"
     return [
-        Column(key, label, cell(films), hint),
+        Column(key, label, cell(films), hint, glance=True),
         Column(f"{key}-unit", "per reference", cell(unit), reference),
         Column(f"{key}-flops", "GFLOP/film", cell(flops), counted),
         Column(f"{key}-share", "of peak", cell(share), peak),
@@ -139,7 +139,14 @@ def _rate_columns(key: str, label: str, hint: str, counted: str, of: Callable[[R
 
 
 COLUMNS: tuple[Column[Row], ...] = (
-    Column("task", "Task", lambda row: Cell(row.task, row.task, row.data), "whose training films were used", text=True),
+    Column(
+        "task",
+        "Task",
+        lambda row: Cell(row.task, row.task, row.data),
+        "whose training films were used",
+        text=True,
+        glance=True,
+    ),
     Column("batch", "Batch", _batch, "films a training step; of each part where they differ"),
     *_rate_columns(
         "trains",

@@ -181,7 +181,9 @@ def test_a_folder_of_other_names_is_read_as_templates_say_and_their_fields_are_c
 def test_a_folder_whose_films_are_called_otherwise_says_how_they_are_named(tmp_path):
     _film(tmp_path / "lungs" / "a_L.png", np.eye(SIDE, dtype=np.uint8) * 255)
     _film(tmp_path / "scans" / "a.png", np.zeros((SIDE, SIDE), np.uint8))
-    assert _error(tmp_path).endswith("or say how they are called: --path 'scans/{stem}.png'")
+    assert _error(tmp_path).endswith(
+        "or say how they are called: --path 'scans/{stem}.png' --mask 'ORGAN=lungs/{stem}_L.png'"
+    )
     assert "is called as --path 'films/{stem}.png' says" in _error(tmp_path, path="films/{stem}.png")
     (tmp_path / "scans").rename(tmp_path / "films")
     (said,) = [line for line in _read(tmp_path).info.remarks if line.startswith("no masks")]

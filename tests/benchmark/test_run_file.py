@@ -95,7 +95,7 @@ def test_what_init_writes_reads_back(tmp_path):
         ({"provider": "noise", "task": "scr"}, "unknown task 'scr'"),
         ({"provider": "noise", "data": "phantom", "preset": "fast"}, "unknown preset 'fast'"),
         ({"provider": "noise", "data": "phantom", "set_": ["steps"]}, "expected key=value"),
-        ({"provider": "noise", "data": "."}, "import its films first"),
+        ({"provider": "noise", "data": "."}, "without dataset.json and without films"),
     ],
 )
 def test_init_refuses_what_no_run_could_use_and_writes_nothing(tmp_path, monkeypatch, words, said):
@@ -116,7 +116,14 @@ def test_the_way_from_init_to_a_latex_table(tmp_path):
     done = cxrbench(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "seeds 0 to 1" in done.stderr and "latex  tables/mine.tex" in done.stderr
-    assert (tmp_path / "tables/mine.tex").read_bytes() == (tmp_path / "out/tables/table.tex").read_bytes()
+    assert (tmp_path / "tables/mine.tex").read_bytes() == (
+        tmp_path / "out/tables/table.tex"
+    ).read_bytes()  # without a gain
+    again = cxrbench("report", "out", "--latex", "again.tex", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "again.tex").read_bytes() == (tmp_path / "tables/mine.tex").read_bytes()
+    two = cxrbench("report", "out", "--latex", "again.tex", "--format", "md", cwd=tmp_path)
+    assert two.returncode == 2 and "leave out --format" in two.stderr
     asked = (
         f"run --provider {PROVIDER} --task {TASK} --data phantom --seeds 2 --set task.films=6 --arms real --device cpu"
     )

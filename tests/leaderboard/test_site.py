@@ -588,6 +588,94 @@ def test_no_page_is_wider_than_the_window(site, tab, width, height):
         assert tab.evaluate("document.documentElement.scrollWidth") <= width, page.name
 
 
+BESIDE = """[...document.querySelectorAll('.scroll, nav ul')]
+  .filter(one => one.scrollWidth > one.clientWidth + 1 || one.querySelector('table:not(.cards)')?.rows[0].cells.length > 4)
+  .map(one => one.ariaLabel ?? one.localName)"""
+"""Boxes that scroll sideways, and wide tables that would with other words in them."""
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [390, 320])
+def test_nothing_scrolls_sideways_on_a_telephone(site, tab, width):
+    tab.resize(width, 844, mobile=True)
+    for page in site.rglob("*.html"):
+        tab.open(page.as_uri())
+        assert tab.evaluate("document.scrollingElement.scrollWidth") <= width, page.name
+        assert tab.evaluate(BESIDE) == [], page.name
+        tab.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+        tab.evaluate("document.querySelectorAll('.rest button').forEach(one => one.click())")
+        assert tab.evaluate("document.scrollingElement.scrollWidth") <= width, page.name
+        assert tab.evaluate(BESIDE) == [], page.name
+    nothing_left(tab, site)
+
+
+SEEN = """(name) => {
+  const row = [...document.querySelectorAll('table.board tbody tr')].find(one => one.cells[1].innerText.includes(name));
+  return [...row.cells].filter(one => one.checkVisibility() && one.getBoundingClientRect().right <= innerWidth)
+    .map(one => one.dataset.label);
+}"""
+
+
+@needs_browser
+def test_a_card_shows_rank_name_gain_verdict_and_worth_and_the_rest_on_a_tap(site, tab):
+    tab.resize(390, 844, mobile=True)
+    tab.open(page_of(site, "phantom").as_uri())
+    first = ["Rank", "System", "Gain (points)", "Verdict", "Worth (real films)"]
+    seen = tab.evaluate(f"({SEEN})('three_stage')")
+    assert [label for label in seen if label] == first
+    heads = tab.evaluate("[...document.querySelector('table.board').tHead.rows[0].cells].map(one => one.textContent)")
+    tab.click(".rest button")
+    assert [label for label in tab.evaluate(f"({SEEN})('three_stage')") if label] == heads
+    assert tab.evaluate("document.querySelector('.rest button').ariaExpanded") == "true"
+    tab.evaluate("document.querySelector('.rest button').focus()")
+    tab.press("Enter")
+    assert [label for label in tab.evaluate(f"({SEEN})('three_stage')") if label] == first
+    tab.open(page_of(site, "phantom", version=2).as_uri())
+    assert tab.evaluate(f"({SEEN})('three_stage')")[:3] == ["Rank", "System", "Not ranked"]
+    nothing_left(tab, site)
+
+
+@needs_browser
+def test_cards_are_sorted_by_a_list_and_show_what_they_are_sorted_by(site, tab):
+    tab.resize(390, 844, mobile=True)
+    page = page_of(site, "phantom").as_uri()
+    tab.open(page)
+    ranks = tab.evaluate(NAMES)
+    choose = (
+        "(key) => { const by = document.getElementById('by'); by.value = key; by.dispatchEvent(new Event('change')); }"
+    )
+    tab.evaluate(f"({choose})('fit')")
+    assert tab.evaluate(NAMES)[0] == "three_stage" and tab.text("#turn") == "highest first"
+    assert "Fit" in tab.evaluate(f"({SEEN})('three_stage')") and tab.evaluate("location.hash") == "#sort=fit&dir=desc"
+    tab.click("#turn")
+    assert tab.evaluate(NAMES)[0] == "noise" and tab.text("#turn") == "lowest first"
+    tab.evaluate(f"({choose})('')")
+    assert tab.evaluate(NAMES) == ranks and tab.evaluate("document.getElementById('turn').hidden")
+    assert "Fit" not in tab.evaluate(f"({SEEN})('three_stage')")
+    nothing_left(tab, site)
+
+
+@needs_browser
+def test_a_card_is_a_row_to_a_screen_reader_and_headings_that_are_not_seen_take_no_keys(site, tab):
+    page = page_of(site, "phantom").as_uri()
+    tab.resize(390, 844, mobile=True)
+    tab.open(page)
+    roles = "[...new Set([...document.querySelectorAll('table.board, table.board *')].map(one => one.role).filter(Boolean))]"
+    assert set(tab.evaluate(roles)) == {"table", "rowgroup", "row", "columnheader", "rowheader", "cell"}
+    tabs = "[...new Set([...document.querySelectorAll('thead button')].map(one => one.tabIndex))]"
+    assert tab.evaluate(tabs) == [-1]
+    tab.resize(1280, 900)
+    tab.wait_for("document.querySelector('thead button').tabIndex === 0")
+    assert tab.evaluate("getComputedStyle(document.querySelector('.rest')).display") == "none"
+    assert tab.evaluate("getComputedStyle(document.querySelector('table.board tbody tr')).display") == "table-row"
+    assert not tab.evaluate("document.querySelector('.sorting').checkVisibility()")
+    tab.open("about:blank")
+    tab.open(page)
+    tab.resize(390, 844, mobile=True)  # a telephone that is turned
+    tab.wait_for("document.querySelectorAll('.rest').length > 0")
+    assert tab.evaluate(f"({SEEN})('three_stage')")[:2] == ["Rank", "System"]
+
+
 @needs_browser
 @pytest.mark.parametrize(("width", "shown"), [(1280, "wide"), (390, "narrow")])
 def test_drawings_are_whole_and_their_letters_large_enough_to_read(site, tab, width, shown):
@@ -673,6 +761,21 @@ def test_a_thousand_entries_stay_usable(thousand, tab):
 
 
 @needs_browser
+def test_of_a_thousand_rows_those_that_are_shown_alone_are_made_cards(thousand, tab):
+    tab.resize(390, 844, mobile=True)
+    tab.open(page_of(thousand, "phantom").as_uri())
+    made = "document.querySelectorAll('.rest').length"
+    assert tab.evaluate(made) == 60
+    first = tab.evaluate(f"({TYPED}('entry_09'), {made})")
+    assert 60 < first <= 60 + 12
+    tab.wait_for(SETTLED)
+    assert tab.evaluate(
+        "[...document.querySelectorAll('table.board tbody tr:not([hidden])')].every(o => o.role === 'row')"
+    )
+    nothing_left(tab, thousand)
+
+
+@needs_browser
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize(
     "page",
@@ -692,3 +795,5 @@ def test_axe_finds_nothing_wrong_with_names_and_contrast(site, tab, page, scheme
     tab.open(path.as_uri())
     assert cut(tab, 390) == [] and cut(tab, 1280) == []
     assert violations(tab, scheme) == []
+    tab.open(path.as_uri())
+    assert violations(tab, scheme, 390) == []

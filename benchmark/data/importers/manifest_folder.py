@@ -7,6 +7,7 @@ It is made a table of paths, so that all that may be said of a table (people, sp
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -88,10 +89,47 @@ def _no_films(folder: Path, options: ManifestOptions) -> str:
         f"manifest: {folder} is a folder, without films in films/; expected them there (masks in masks/ORGAN/, files of "
         "the same names), or a table with a column path, one line a film: path, mask_lungs, patient, split"
     )
-    if not (others := _with_films(folder)):
-        return said
-    first = next(path for path in sorted(others[-1].iterdir()) if is_film(path))
-    return f"{said}; or say how they are called: --path '{others[-1].name}/{{stem}}{first.suffix}'"
+    called = described(folder)
+    return f"{said}; or say how they are called: {shlex.join(called)}" if called else said
+
+
+def import_command(folder: Path) -> str:
+    """The command that makes a dataset of a folder that is none: of the table in it, of films/ and masks/, or of the names
+    that its files have. Empty for a folder without any of these."""
+    words = ["cxrbench", "data", "import", "manifest"]
+    if (table := table_in(folder)) is not None:
+        return shlex.join([*words, str(table), "--split", "patients:0.5"])
+    known = any((folder / name).is_dir() for name in FILMS) or any(map(is_film, folder.iterdir()))
+    called = [] if known else described(folder)
+    if not known and not called:
+        return ""
+    return shlex.join([*words, str(folder), *called, "--split", "patients:0.5", "--patient-from", "id"])
+
+
+def described(folder: Path) -> list[str]:
+    """`--path`, and `--mask` of an organ to be named, for the folders of pictures in a folder: the films are those whose
+    names the others' begin with, else the last."""
+    first = {place: next(filter(is_film, sorted(place.iterdir()))) for place in _with_films(folder)}
+    if not first:
+        return []
+    room, masks = max(
+        (
+            (room, [other for other in first if other != room and _of_film(first[other], film)])
+            for room, film in first.items()
+        ),
+        key=lambda found: len(found[1]),
+    )
+    if not masks:
+        room = list(first)[-1]
+    stem = first[room].stem
+    said = ["--path", f"{room.name}/{{stem}}{first[room].suffix}"]
+    for place in masks:
+        said += ["--mask", f"ORGAN={place.name}/{first[place].name.replace(stem, '{stem}', 1)}"]
+    return said
+
+
+def _of_film(mask: Path, film: Path) -> bool:
+    return mask.stem != film.stem and mask.stem.startswith(film.stem)
 
 
 def _places(folder: Path) -> dict[str, Path]:
