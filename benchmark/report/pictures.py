@@ -201,13 +201,14 @@ def case_films(harvest: Harvest, results: Results) -> list[Film]:
 
 
 def _shown_cells(harvest: Harvest, size: str) -> dict[str, tuple[str, Slot]]:
-    """Key and slot of one finished cell per arm, all of the same fold and seed, REAL first."""
+    """Key and slot of one finished cell per arm, all of the same fold and seed, REAL first: of the arm itself, not of its copies
+    nor of other numbers of synthetic films."""
     cells = [cell for cell in harvest.plan.cells if cell.slot.size == size]
     first = next((cell for cell in cells if cell.key in harvest.records), None)
     if first is None:
         return {}
     same = [c for c in cells if (c.slot.fold, c.seed) == (first.slot.fold, first.seed) and c.key in harvest.records]
-    found = {cell.slot.arm.value: (cell.key, cell.slot) for cell in same}
+    found = {cell.arm: (cell.key, cell.slot) for cell in same if cell.arm == cell.slot.arm.value}
     return dict(sorted(found.items(), key=lambda item: item[0] != REAL))
 
 

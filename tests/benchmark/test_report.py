@@ -421,6 +421,19 @@ def test_films_are_kept_in_pairs_and_stale_ones_go(fabricate, tmp_path):
         assert len(np.unique(np.asarray(outlined).reshape(-1, 3), axis=0)) > 2 and outlined.mode == "RGB"
 
 
+def test_a_test_film_is_shown_with_what_the_arm_found_and_not_its_copies(fabricate, tmp_path):
+    made = fabricate(**SMALL, placebos=("synthetic",))
+    results = assemble(made.plan, made.store, [])
+    write_run(tmp_path, results, made.plan, made.store)
+    index = json.loads((tmp_path / "figures" / "films" / "index.json").read_text())
+    said = {one["case"]: one["caption"] for one in index["pictures"] if one["column"] == "synthetic"}
+    scores = load_scores(tmp_path)
+    mean = scores[scores["metric"] == "dsc"].groupby(["arm", "case"])["value"].mean()
+    assert len(said) == 4 and set(scores["arm"]) == {"real", "synthetic", "placebo_synthetic"}
+    for case, caption in said.items():
+        assert caption == f"DSC {100 * mean['synthetic', case]:.2f}" != f"DSC {100 * mean['placebo_synthetic', case]:.2f}"
+
+
 def test_worst_case_is_the_film_with_the_lowest_average(run):
     folder, _, _ = run
     scores = load_scores(folder).query("size == 'full' and arm == 'synthetic' and metric == 'dsc'")
