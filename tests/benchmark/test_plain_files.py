@@ -13,7 +13,8 @@ import pytest
 from cxrbench.benchmark.data.catalogue import find_dataset, list_datasets
 from cxrbench.benchmark.data.phantom.dataset import phantom_dataset
 from cxrbench.benchmark.errors import InputError, StoreError
-from cxrbench.benchmark.plain_files import FOLDER, NOTHING, kind_of, odd_below, read_plain
+from cxrbench.benchmark.plain_files import FILE, FOLDER, NOTHING, kind_of, odd_below, odd_of, read_plain, remove_odd
+from cxrbench.benchmark.results.folder import load_plots, load_run, load_scores
 from cxrbench.benchmark.runs.kept import Kind, contents
 from cxrbench.benchmark.runs.lock import alone, working
 from cxrbench.benchmark.runs.own_store import OwnStore, home_store
@@ -165,6 +166,29 @@ def test_what_is_kept_beside_results_costs_nothing_where_it_is_a_pipe(home, stor
     assert store.failure(KEY) is None
     pipe(home / "datasets" / "mine" / "dataset.json")
     assert "expected a file, found a pipe" in list_datasets()[-1].about
+
+
+def test_a_run_whose_folder_has_a_pipe_is_one_line(tmp_path):
+    for name in ("results.json", "tables/scores.parquet", "tables/plots.json"):
+        pipe(tmp_path / name)
+    with pytest.raises(InputError, match=r"no results\.json here"):
+        load_run(tmp_path)
+    with pytest.raises(InputError, match=r"scores\.parquet: .*expected a file, found a pipe"):
+        load_scores(tmp_path)
+    assert load_plots(tmp_path) == []
+
+
+def test_what_has_another_kind_is_removed_and_what_is_right_stays(tmp_path):
+    file(tmp_path / "a" / "b")
+    remove_odd(tmp_path / "a", FOLDER)
+    remove_odd(tmp_path / "a" / "b", FILE)
+    remove_odd(tmp_path / "none", FILE)
+    assert odd_of(tmp_path / "a", FOLDER) is None and (tmp_path / "a" / "b").is_file()
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    remove_odd(tmp_path / "link", FILE)
+    assert not (tmp_path / "link").is_symlink() and (tmp_path / "a" / "b").is_file()
+    remove_odd(tmp_path / "a", FILE)
+    assert not (tmp_path / "a").exists()
 
 
 def test_a_catalogue_that_is_no_folder_is_one_line(home):
