@@ -19,12 +19,12 @@ from ..fidelity.compare import compare
 from ..fidelity.repeats import repeats
 from ..fidelity.spaces import ANATOMY, GREY, TEXTURE, Space, comparable
 from ..files import write_text
+from ..plain_files import FILE, read_plain_json, remove_odd
 from ..progress import Progress
 from ..results.fidelity_rows import SCHEMA, FidelityRow
 from ..results.finished import Harvest
 from ..runs.job import Cell
 from ..runs.store import MODEL, Level
-from ..schema import read_json
 from .faithful import agreement
 from .real_model import Judge
 
@@ -87,8 +87,9 @@ def _row(harvest: Harvest, cell: Cell, films: Dataset, real: dict[int, _Real], p
     place = [cell.slot.size, cell.slot.fold, cell.seed, model and model.key]
     key = digest.of_json(["audit", FORM, films.digest, data.digest, *place])
     path = harvest.store.root / FOLDER / f"{key}.json"
+    remove_odd(path, FILE)
     with suppress(StoreError):  # not there, or damaged: made again
-        return read_json(path, FidelityRow, SCHEMA)
+        return read_plain_json(path, FidelityRow, SCHEMA)
     side = min(films.resolution, data.resolution)
     beside = real.setdefault(side, _Real(_some(data, 2 * MOST).resized(side)))
     row = FidelityRow(

@@ -21,9 +21,10 @@ from ..errors import StoreError
 from ..fidelity.privacy_report import Recogniser
 from ..files import new_folder, write_text
 from ..home import home
+from ..plain_files import read_plain_json
 from ..progress import Progress
 from ..runs.record import DataIdentity
-from ..schema import Strict, read_json, utc_now
+from ..schema import Strict, utc_now
 
 if TYPE_CHECKING:
     from ..fidelity.reidentify import PatientNet, ReidentifySettings
@@ -138,7 +139,7 @@ def _record(folder: Path) -> PatientRecord | None:
     if not folder.is_dir():
         return None
     try:
-        found = read_json(folder / RECORD, PatientRecord, SCHEMA)
+        found = read_plain_json(folder / RECORD, PatientRecord, SCHEMA)
         if digest.of_file(folder / WEIGHTS) == found.weights_sha256:
             return found
     except (StoreError, OSError):

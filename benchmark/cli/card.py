@@ -107,7 +107,7 @@ def audited(results: Results, found: RunFilms | None, why: str, file: Path | Non
     """The audit of a file, held against the run's films where these are there, or one that is made now."""
     from ..card.films import audit_of
     from ..fidelity.audit import SCHEMA, Audit
-    from ..schema import read_json
+    from ..plain_files import read_plain_json
     from .progress_bar import shown_progress
 
     if file is None:
@@ -116,7 +116,7 @@ def audited(results: Results, found: RunFilms | None, why: str, file: Path | Non
         with shown_progress("audit") as progress:
             return audit_of(results, found, progress)
     try:
-        made = read_json(file, Audit, SCHEMA)
+        made = read_plain_json(file, Audit, SCHEMA)
     except StoreError as error:
         raise InputError(
             f"--audit {file}: {error}; expected the audit.json that `cxrbench audit --out` writes"

@@ -15,13 +15,14 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING, Any
 
 from .. import digest
 from ..errors import InputError
 from ..files import write_text
 from ..home import home
-from ..plain_files import read_plain
+from ..plain_files import kind_of, read_plain
 from ..progress import Progress
 from .originals import FILE as ORIGINALS
 
@@ -95,6 +96,10 @@ def _state(folder: Path, name: str) -> State:
         raise InputError(f"{folder}: {name} is missing; put it back, or import again with --force") from None
     except OSError as error:
         raise InputError(f"{folder}: {name} cannot be read: {error.strerror or error}") from None
+    if not (S_ISREG(found.st_mode) or S_ISDIR(found.st_mode)):  # a pipe would be waited for
+        raise InputError(
+            f"{folder}: {name}: expected a file, found {kind_of(folder / name)}; import again with --force"
+        )
     return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
 
 

@@ -18,7 +18,8 @@ from pydantic import Field
 
 from .. import digest
 from ..errors import InputError, StoreError
-from ..schema import Model, Strict, read_json
+from ..plain_files import read_plain_json
+from ..schema import Model, Strict
 
 Line = TypeVar("Line")
 SCHEMA = 1
@@ -136,7 +137,7 @@ def read_folder(folder: Path, model: type[Model], kind: type[Line]) -> tuple[Mod
     if not (place / "study.json").is_file():
         raise InputError(f"{folder}: no {KEY}/study.json here; expected the folder that `reader-study build` wrote")
     try:
-        study: Any = read_json(place / "study.json", model, SCHEMA)
+        study: Any = read_plain_json(place / "study.json", model, SCHEMA)
         content = (place / "key.csv").read_bytes()
     except StoreError as error:
         raise InputError(str(error)) from None

@@ -16,10 +16,11 @@ from typing import Any
 from .. import digest
 from ..errors import StoreError
 from ..files import write_text
+from ..plain_files import FILE, read_plain_json, remove_odd
 from ..runs.plan import Plan
 from ..runs.request import TASK_PREFIX, Common, curve_arms, divided
 from ..runs.store import Store
-from ..schema import read_json, utc_now
+from ..schema import utc_now
 from ..significance.paired_tests import MIN_SEEDS
 from .averages import averages
 from .finished import Harvest
@@ -81,8 +82,9 @@ def keep_curve(plan: Plan, store: Store, curve: PlaceboCurve) -> Path:
     """Keep a curve in the store, where runs find it. Points of other sizes, arms and seeds that are kept there, of the same
     code, stay."""
     path = _place(plan, store)
+    remove_odd(path, FILE)
     with suppress(StoreError):  # not there, or damaged
-        kept = read_json(path, PlaceboCurve, SCHEMA)
+        kept = read_plain_json(path, PlaceboCurve, SCHEMA)
         if (kept.code, kept.depends_on) == (curve.code, curve.depends_on):
             curve = _joined(kept, curve)
     write_text(path, curve.model_dump_json(by_alias=True, indent=1) + "\n")
@@ -103,7 +105,7 @@ def _place(plan: Plan, store: Store) -> Path:
 def find_curve(plan: Plan, store: Store) -> FoundCurve | None:
     """The curve that fits a run: that of the store, else one that the task ships. None where there is neither."""
     with suppress(StoreError):  # not there, or damaged: `cxrbench curve` writes it again
-        found = read_json(_place(plan, store), PlaceboCurve, SCHEMA)
+        found = read_plain_json(_place(plan, store), PlaceboCurve, SCHEMA)
         if found.points:
             return FoundCurve(found, "store")
     shipped = [curve for curve in shipped_curves(type(plan.task)) if _fits(plan, curve)]
@@ -145,7 +147,7 @@ def shipped_curves(task: type) -> list[PlaceboCurve]:
     found = []
     for path in _files(task):
         try:
-            found.append(read_json(path, PlaceboCurve, SCHEMA))
+            found.append(read_plain_json(path, PlaceboCurve, SCHEMA))
         except StoreError:
             continue
     return found

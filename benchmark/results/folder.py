@@ -13,6 +13,7 @@ from ..bounds import TOKENS, TooMuch, check_json_file, memory
 from ..errors import InputError, StoreError
 from ..files import write_bytes
 from ..metrics.scores import COLUMNS
+from ..plain_files import require_plain
 from ..schema import Model, Strict, read_json
 from .rows import SCHEMA, Results
 
@@ -125,6 +126,7 @@ def load_index(folder: Path, model: type[Model]) -> Model:
 
 def _json(path: Path, model: type[Model], schema: int | None = None, tokens: int = TOKENS) -> Model:
     try:
+        require_plain(path)
         check_json_file(path, model, tokens)
         return read_json(path, model, schema)
     except TooMuch as error:
@@ -157,6 +159,7 @@ def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 
     again = "`cxrbench run` writes it again"
     try:
+        require_plain(path)
         size = path.stat().st_size
         with memory(READING_BYTES + 32 * size), pq.ParquetFile(path) as source:
             groups = [source.metadata.row_group(row) for row in range(source.num_row_groups)]

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from .. import digest
 from ..errors import InputError
 from ..files import write_text
+from ..plain_files import FILE, remove_odd
 from ..registry import Plugin
 from ..settings import within
 from .chains import run_job
@@ -31,6 +32,7 @@ def ask_provider(
     asked = [plugin.spec, plugin.code_digest(), digest.of_packages(), preset, pairs]
     key = digest.of_json(asked if smoke_side is None else [*asked, smoke_side])
     kept = store.root / "described" / f"{key}.json"
+    remove_odd(kept, FILE)
     if kept.is_file():
         try:
             return Said.model_validate_json(kept.read_bytes())

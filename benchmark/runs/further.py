@@ -24,8 +24,10 @@ from ..data.dataset import Annotation, Dataset, pack_masks
 from ..data.same_pixels import pixel_keys
 from ..errors import CxrbenchError, InputError, one_line
 from ..files import new_folder
+from ..plain_files import FOLDER as PLACE
+from ..plain_files import read_plain_json, remove_odd
 from ..progress import Progress
-from ..schema import Strict, read_json, utc_now
+from ..schema import Strict, utc_now
 from .job import Cell
 from .plan import Plan
 from .record import DataIdentity, Value
@@ -148,7 +150,8 @@ def kept_score(store: Store, cell: str, further: Further) -> FurtherScore | None
     """The score of a cell on a set that the store has; None where it has none, or a damaged one."""
     place = further_place(store, further_key(cell, further))
     try:
-        found = read_json(place / KEPT, FurtherScore)
+        remove_odd(place, PLACE)
+        found = read_plain_json(place / KEPT, FurtherScore)
         return found if digest.of_file(place / SCORES) == found.scores else None
     except (CxrbenchError, OSError):
         return None

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, StoreError
-from ..plain_files import read_plain
+from ..plain_files import kind_of, read_plain
 from .record import Record
 from .store import Level, Store
 
@@ -167,9 +167,11 @@ def _entries(store: Store, kind: Kind) -> Iterator[Kept]:
     for path in sorted((store.root / kind.value).glob("??/*")):
         if path.name.startswith("."):
             yield _kept(Kind.DRAFTS, path.name, path, f"half an entry of {kind.value}")
-        elif path.is_dir() and kind is Kind.RECORDS:
+        elif not path.is_dir():
+            yield _kept(Kind.DRAFTS, path.name, path, f"{kind_of(path)} in place of an entry of {kind.value}")
+        elif kind is Kind.RECORDS:
             yield _record(store, path)
-        elif path.is_dir():
+        else:
             yield _kept(kind, path.name, path)
 
 

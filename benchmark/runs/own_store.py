@@ -5,14 +5,12 @@ would be read for ever) is one line, or a damaged entry, which is made again. A 
 from __future__ import annotations
 
 import os
-import shutil
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError, StoreError
 from ..home import home
-from ..plain_files import FILE, FOLDER, NOTHING, kind_of, odd_below
+from ..plain_files import FILE, FOLDER, NOTHING, kind_of, odd_of, remove_odd
 from .job import Step, Synthesise
 from .record import Failure, Fit, Record, Sampled
 from .store import Level, Store
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
     from ..contracts.task import Predictions
     from ..data.dataset import Dataset
 
-BESIDE = ("checkpoints", "moments", "progress", "failures", "described", "further", "audits")
+BESIDE = ("checkpoints", "moments", "progress", "failures", "described", "further", "audits", "curves")
 """Folders of a store that hold no entries of its levels."""
 
 
@@ -61,7 +59,7 @@ class OwnStore(Store):
 
     def sound(self, level: Level, key: str, *, skip: frozenset[str] = frozenset()) -> bool:
         """As `Store.sound`; an entry with what is no file is damaged too."""
-        _remove_odd(self.path(level, key), FOLDER)
+        remove_odd(self.path(level, key), FOLDER)
         return super().sound(level, key, skip=skip)
 
     def record(self, key: str) -> Record:
@@ -107,34 +105,11 @@ class OwnStore(Store):
         folders = [self.path(level, key) for level, names in of_level for key in names if key]
         folders += [self.checkpoints(key) for key in keys] + [self.moments(str(cell.whole_key))]
         for folder in folders:
-            _remove_odd(folder, FOLDER)
+            remove_odd(folder, FOLDER)
         for key in keys:
-            _remove_odd(self.progress(key), FILE)
-            _remove_odd(self._failure_path(key), FILE)
+            remove_odd(self.progress(key), FILE)
+            remove_odd(self._failure_path(key), FILE)
 
     def _hold(self, level: Level, key: str) -> None:
-        if (odd := _odd(self.path(level, key), FOLDER)) is not None:
+        if (odd := odd_of(self.path(level, key), FOLDER)) is not None:
             raise StoreError(f"{odd}: expected a file or folder of the store, found {kind_of(odd)}; run it again")
-
-
-def _remove_odd(path: Path, expected: str) -> None:
-    """Remove what is not what it must be, or a folder that holds what is no file."""
-    if _odd(path, expected) is None:
-        return
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with suppress(OSError):
-            path.unlink()
-
-
-def _odd(path: Path, expected: str) -> Path | None:
-    """What is odd of a path: itself, or something below it."""
-    if (kind := kind_of(path)) not in (expected, NOTHING):
-        return path
-    if kind != FOLDER:
-        return None
-    try:
-        return odd_below(path)
-    except OSError:  # gone meanwhile, or not to be read: who reads it says so
-        return None

@@ -141,7 +141,7 @@ SILENT = (
         "benchmark/metrics/precision.py",
     ),
     *("benchmark/bounds.py", "benchmark/console_tables.py", "benchmark/disk.py", "benchmark/processes.py", *NO_NUMBERS),
-    *("benchmark/extras.py", "benchmark/fork_server.py", "benchmark/large_pages.py"),
+    *("benchmark/plain_files.py", "benchmark/extras.py", "benchmark/fork_server.py", "benchmark/large_pages.py"),
     *("benchmark/papers.py", "benchmark/paper_tables.py", "benchmark/presets.py"),
 )
 """Rooms and modules that move no key. Films that are drawn or imported have a digest of their own in every key, a provider
@@ -212,6 +212,7 @@ def test_what_runs_a_cell_moves_all_keys_and_what_plans_and_starts_it_none(moved
             "examine",
             "held_films",
             "lock",
+            "own_store",
             "kept",
             "prune",
             "archive",
