@@ -18,10 +18,12 @@ from ..data.dataset import Annotation, Dataset, load_dataset
 from ..errors import InputError, ProviderError
 from ..processes import Apart, last_line
 from ..progress import Progress
+from .fitted_elsewhere import said_of
 from .pictures import BOX_COLUMNS, read_pictures, read_trained_on
 from .provider import Batch, Provider
 
 BATCH = 64
+TRAINED_ON = "trained_on.txt"
 
 Box = tuple[str, float, float, float, float]
 """Finding, x, y, w, h in pixels."""
@@ -146,8 +148,11 @@ class FolderProvider(ExternalProvider):
         return read_trained_on(Path(self.argument))
 
     def facts(self) -> Mapping[str, float | int | str]:
-        """What was noticed when the films were read last."""
-        return {"noticed": "; ".join(self.noticed)} if self.noticed else {}
+        """Whose films they have learnt from, where that was said, and what was noticed when they were read last."""
+        declared = (Path(self.argument) / TRAINED_ON).is_file()
+        facts = said_of(self.trained_on() if declared else None, self.train)
+        noticed = [str(one) for one in (facts.get("noticed"), *self.noticed) if one]
+        return facts | ({"noticed": "; ".join(noticed)} if noticed else {})
 
 
 def films_of_folder(folder: Path, train: Dataset, progress: Progress | None = None) -> Dataset:

@@ -25,12 +25,11 @@ from ..data.resize import resample
 from ..digest import derive_seed
 from ..errors import InputError, ProviderError
 from ..progress import Progress
-from .external import ExternalProvider
+from .external import TRAINED_ON, ExternalProvider
+from .fitted_elsewhere import said_of
 from .pictures import read_trained_on
 from .provider import Batch
 
-TRAINED_ON = "trained_on.txt"
-NOT_DECLARED = "training data not declared"
 RANGES = {"symmetric": (-1.0, 1.0), "unit": (0.0, 1.0), "bytes": (0.0, 255.0)}
 OUTSIDE, OUTSIDE_SHARE = 0.1, 0.01
 """A network without a last squashing goes a little beyond black and white, here and there, which is cut. More than this
@@ -153,9 +152,7 @@ class ModelProvider(ExternalProvider):
 
     def facts(self) -> Mapping[str, float | int | str]:
         """Whose films it has learnt from, where that was said."""
-        if self._declared() is None:
-            return {"noticed": NOT_DECLARED}
-        return {"fitted_on_real_cases": len(self.trained_on())}
+        return dict(said_of(None if self._declared() is None else self.trained_on(), self.train))
 
 
 class SamplerProvider(ModelProvider):

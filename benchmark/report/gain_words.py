@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..contracts.fitted_elsewhere import BESIDES
 from ..contracts.task import ArmName
 from ..results.gains import GainRow, PlaceboCurve, WorthRow
 from ..results.rows import MetricInfo, Results
@@ -88,7 +89,7 @@ def headline_sentences(results: Results) -> list[str]:
     if place is None:
         return []
     size, arm = place
-    said = [_sentence(results, size, arm)]
+    said = [_sentence(results, size, arm), *_seen_besides(results, size)]
     alone = results.worth(size, ArmName.SYNTHETIC.value)
     if arm != ArmName.SYNTHETIC.value and alone is not None:
         said.append(f"SYNTHETIC at {size}: {alone.sentence}")
@@ -102,6 +103,13 @@ def headline_sentences(results: Results) -> list[str]:
     if (best := best_ratio(results)) != "":
         said.append(best)
     return said
+
+
+def _seen_besides(results: Results, size: str) -> list[str]:
+    """What a generator that was fitted elsewhere has seen beyond the real films of a size, for which copies of these are no
+    placebo."""
+    said = [match for row in results.checks if row.size == size and (match := BESIDES.search(row.sentence))]
+    return [f"{results.provider.title}: {match[0]} (--sizes full has the most)" for match in said[:1]]
 
 
 def without_command(sentence: str) -> str:

@@ -201,8 +201,8 @@ def case_films(harvest: Harvest, results: Results) -> list[Film]:
 
 
 def _shown_cells(harvest: Harvest, size: str) -> dict[str, tuple[str, Slot]]:
-    """Key and slot of one finished cell per arm, all of the same fold and seed, REAL first: of the arm itself, not of its copies
-    nor of other numbers of synthetic films."""
+    """Key and slot of one finished cell per arm, all of the same fold and seed, REAL first: of the arm itself, not of its
+    copies nor of other numbers of synthetic films."""
     cells = [cell for cell in harvest.plan.cells if cell.slot.size == size]
     first = next((cell for cell in cells if cell.key in harvest.records), None)
     if first is None:

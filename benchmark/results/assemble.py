@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..contracts.fitted_elsewhere import BESIDES
 from ..contracts.task import ArmName, Slot
 from ..data.copies import originals
 from ..data.dataset import is_phantom
@@ -278,7 +279,8 @@ def _checks(harvest: Harvest) -> list[CheckRow]:
 
 def check_words(name: str, value: Any) -> tuple[str, str, bool]:
     """Label, sentence and alarm of a check of a record. A search for near copies (`flagged` of `films` lie below the first
-    percentile of real distances, `p` by chance) alarms at p < 0.01; so do test films that are copies of training films."""
+    percentile of real distances, `p` by chance) alarms at p < 0.01; so do test films that are copies of training films, and
+    a generator that knows more real films than its arm."""
     if isinstance(value, Mapping) and {"flagged", "films", "p"} <= value.keys():
         share = f"{value['flagged']} of {value['films']} below the 1st percentile"
         alarm = value["p"] < NEAR_COPY_ALARM
@@ -295,7 +297,8 @@ def check_words(name: str, value: Any) -> tuple[str, str, bool]:
             f"{share} have the pixels of a training film ({' is '.join(value['first'])}): a leak",
             True,
         )
-    return words(name), _plain_words(value), False
+    said = _plain_words(value)
+    return words(name), said, BESIDES.search(said) is not None
 
 
 def _plain_words(value: Any) -> str:

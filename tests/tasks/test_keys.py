@@ -115,6 +115,7 @@ SILENT = (
     *(
         "benchmark/contracts/conformance.py",
         "benchmark/contracts/external.py",
+        "benchmark/contracts/fitted_elsewhere.py",
         "benchmark/contracts/model_files.py",
         "benchmark/contracts/placed_organs.py",
         "benchmark/contracts/named_sources.py",
