@@ -62,6 +62,14 @@ def one_line(text: object, most: int = MOST_CHARACTERS) -> str:
     return said
 
 
+def require_utf8(*names: object) -> None:
+    """InputError for the name of a file or folder, or other words of a user, that is no UTF-8: tables and pages cannot hold
+    it."""
+    for name in map(str, names):
+        if name.encode("utf-8", "replace").decode() != name:
+            raise InputError(f"{one_line(name)}: not UTF-8 (? stands for what cannot be read); give it another name")
+
+
 def raised(error: Exception) -> str:
     """What code that is not ours raised, as one line: the error, the file and line, and what to do where that is known."""
     from .extras import cure_for

@@ -14,7 +14,7 @@ import typer
 
 from ..console_tables import tell
 from ..disk import trouble
-from ..errors import CxrbenchError, InputError, one_line
+from ..errors import CxrbenchError, InputError, one_line, require_utf8
 from ..registry import COMMANDS, plugins
 from .audit import audit
 from .card import card
@@ -84,6 +84,7 @@ def main() -> None:
     """Entry point: errors become one line and an exit code."""
     try:
         try:
+            require_utf8(*sys.argv[1:])
             app()
         finally:
             _flush()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import CxrbenchError, InputError, one_line
+from ..errors import CxrbenchError, InputError, one_line, require_utf8
 from .costs import count_first
 from .options import Device, Verify
 from .run_file import RunFile, read_run_file
@@ -254,6 +254,7 @@ def check_same_run(out: Path | None, plan: Plan) -> None:
 def check_writable(out: Path | None) -> None:
     """Say before the work, not after it, that results cannot be written."""
     target = out or Path("runs")
+    require_utf8(target.absolute())
     place = target
     try:
         while not place.exists():

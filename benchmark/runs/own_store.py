@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InputError, StoreError
+from ..errors import InputError, StoreError, require_utf8
 from ..home import home
 from ..plain_files import FILE, FOLDER, NOTHING, kind_of, odd_of, remove_odd
 from .job import Step, Synthesise
@@ -34,6 +34,7 @@ def home_store() -> OwnStore:
 
 def hold_folders(root: Path) -> None:
     """InputError where something else stands in place of a folder of a store, which is told before any work."""
+    require_utf8(root)
     levels = [root / level.value for level in Level]
     for folder in (root.parent, root, *levels, *(root / name for name in BESIDE)):
         if kind_of(folder) not in (FOLDER, NOTHING):

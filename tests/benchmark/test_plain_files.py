@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from cxrbench.benchmark.cli.program import main
+from cxrbench.benchmark.cli.run import check_writable
 from cxrbench.benchmark.data.catalogue import find_dataset, list_datasets
 from cxrbench.benchmark.data.phantom.dataset import phantom_dataset
 from cxrbench.benchmark.errors import InputError, StoreError
@@ -202,6 +204,20 @@ def test_a_dataset_with_a_pipe_is_one_line(tmp_path):
     pipe(tmp_path / "four" / "cases.parquet")
     with pytest.raises(InputError, match=r"four: cases\.parquet: expected a file, found a pipe; import again"):
         find_dataset(tmp_path / "four")
+
+
+def test_names_that_are_no_utf8_are_one_line_before_any_work(tmp_path, monkeypatch, capsys):
+    odd = tmp_path / os.fsdecode(b"r\xff")
+    said = r"r\?.*: not UTF-8"
+    with pytest.raises(InputError, match=said):
+        check_writable(odd)
+    with monkeypatch.context() as patch, pytest.raises(InputError, match=said):
+        patch.setenv("CXRBENCH_HOME", str(odd))
+        home_store()
+    monkeypatch.setattr("sys.argv", ["cxrbench", "store", "list", "--runs", str(odd)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2 and "not UTF-8" in capsys.readouterr().err
 
 
 def run() -> tuple[Prepared, list[str]]:
