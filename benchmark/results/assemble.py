@@ -110,7 +110,7 @@ def task_info(plan: Plan) -> TaskInfo:
     return TaskInfo(
         **identity.model_dump(),
         summary=task.summary,
-        remarks=list(task.remarks()),
+        remarks=[*task.remarks(), *films_of_patients(plan)],
         metrics=[MetricInfo(**asdict(metric)) for metric in task.metrics],
         paired=list(task.paired_metrics()),
         structures=list(task.structures(plan.data)),
@@ -121,6 +121,19 @@ def task_info(plan: Plan) -> TaskInfo:
         derived=[DerivedInfo.model_validate(asdict(row)) for row in task.derived_rows],
         layout=None if task.table_layout is None else LayoutInfo.model_validate(asdict(task.table_layout)),
     )
+
+
+def films_of_patients(plan: Plan) -> list[str]:
+    """What must be said of tests over films where some patients have several: they take each film for itself."""
+    if not rule_of(plan.task.pairing).per_case or "patient" not in plan.data.cases:
+        return []
+    films, patients = len(plan.data), plan.data.cases["patient"].nunique()
+    if patients >= films:
+        return []
+    return [
+        f"{plan.data.info.name} has {films:,} films of {patients:,} patients: tests and stars over films take each film for "
+        "itself, which makes their p too small; tests over seeds do not"
+    ]
 
 
 def data_info(plan: Plan) -> DataInfo:

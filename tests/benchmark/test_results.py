@@ -234,3 +234,16 @@ def test_only_data_that_says_so_is_phantom(fabricate):
     phantom = made.plan.data.info.model_copy(update={"name": "phantom"})
     made = fabricate(name="other", data=replace(made.plan.data, info=phantom))
     assert assemble(made.plan, made.store, COMMAND).data.phantom
+
+
+def test_tests_over_films_say_that_they_take_the_films_of_a_patient_apart(fabricate):
+    made = fabricate(sizes=("full",), arms=("real", "synthetic"))
+    assert not any("patients" in said for said in assemble(made.plan, made.store, []).task.remarks)
+    cases = made.plan.data.cases.assign(patient=[f"p{row // 4}" for row in range(len(made.plan.data))])
+    several = replace(made.plan, data=replace(made.plan.data, cases=cases))
+    said = assemble(several, made.store, []).task.remarks[-1]
+    assert said.startswith(
+        "tiny films has 16 films of 4 patients: tests and stars over films take each film for itself"
+    )
+    unknown = replace(made.plan, data=replace(made.plan.data, cases=cases.drop(columns="patient")))
+    assert not any("patients" in said for said in assemble(unknown, made.store, []).task.remarks)
