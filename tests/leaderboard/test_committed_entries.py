@@ -15,7 +15,10 @@ ENTRIES = Path(__file__).parents[2] / "submissions"
 CONTROLS = ("copy_train", "classical", "degraded", "noise")
 PHANTOM, REAL_FILMS = "phantom_hard", "kermany_lungs"
 BOARDS = {
-    ("scr_official", REAL_FILMS): ("three_stage", "single_stage", "flow_maps", "dcgan_pair", "edm_pair", *CONTROLS),
+    ("scr_official", REAL_FILMS): (
+        *("three_stage", "two_stage", "single_stage", "flow_maps", "dcgan_pair", "edm_pair"),
+        *CONTROLS,
+    ),
     ("scr_official", PHANTOM): ("three_stage", "single_stage", "flow_maps", "dcgan_pair", "edm_pair", *CONTROLS),
     ("nih_localisation", "phantom_boxes"): ("pix2pix", "pix2pix_n", "edm_inpaint", "copy_train"),
 }
