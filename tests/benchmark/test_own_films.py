@@ -11,6 +11,7 @@ from PIL import Image
 
 from cxrbench.benchmark.cli.init import init
 from cxrbench.benchmark.cli.run import check_writable
+from cxrbench.benchmark.cli.working import plan_line
 from cxrbench.benchmark.data.catalogue import keep
 from cxrbench.benchmark.data.importers.manifest import import_manifest
 from cxrbench.benchmark.data.importers.manifest_options import ManifestOptions
@@ -74,6 +75,26 @@ def test_a_size_that_the_training_films_do_not_exceed_is_refused_with_their_numb
     said = refused(Request(provider="classical", task="scr_official", data=name, sizes=("31",)))
     assert said == "--sizes 31: 31 needs more than 31 training films, there are 20"
     assert "unknown size '15'" in refused(Request(provider="classical", task="scr_official", data=name, sizes=("15",)))
+
+
+def test_a_plan_says_which_asked_arm_is_not_run_at_which_asked_size_and_how_it_is(mine: Path) -> None:
+    name = kept(mine, **EACH)
+
+    def plan(*sizes: str, arms: tuple[str, ...]) -> str:
+        request = Request(provider="classical", task="scr_official", data=name, sizes=sizes, arms=arms)
+        return plan_line(prepare(request))
+
+    said = plan("full", "tiny", arms=("real", "mixed"))
+    assert said.splitlines()[1:] == [
+        "note   mixed at full is not run: scr_official has mixed at tiny; a run of its own has it: --sizes full --arms mixed"
+    ]
+    assert "not run" not in plan("full", arms=("real", "mixed"))
+
+
+def test_a_curve_says_what_ranks_and_what_a_worth_needs(mine: Path) -> None:
+    said = plan_line(prepare_curve(CurveRequest(task="scr_official", data=kept(mine, **EACH))))
+    assert "full, tiny, 10, 5 x placebo" in said
+    assert said.endswith("a run's worth needs sizes here that score less than its arm, and sizes that score more")
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="a folder of the system that nobody can write")
