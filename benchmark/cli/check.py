@@ -25,14 +25,14 @@ def check(
     The settings are those of the preset: shorten a long fit with --set.
     """
     from ..errors import InputError
-    from ..registry import find_provider
     from ..runs.chains import run_job
     from ..runs.job import Check, Describe
+    from ..runs.named_provider import named_provider
     from ..runs.request import resolve_device
     from ..runs.schedule import portable
     from ..settings import parse_pairs
 
-    plugin = find_provider(provider)
+    plugin = named_provider(provider)
     pairs = tuple(parse_pairs(set_ or []))
     asked = Describe(provider=portable(plugin), name=plugin.name, preset=preset, overrides=pairs)
     outcome = run_job(Check(asked=asked, device=resolve_device(device)), time_limit=3600)

@@ -22,10 +22,13 @@ def curve(
     data: Annotated[str | None, typer.Option(help="Dataset name or folder; default: the task's.")] = None,
     preset: Annotated[str, typer.Option(help="quick (two CPU cores), standard (one GPU) or paper.")] = "quick",
     set_: Annotated[list[str] | None, typer.Option("--set", help="task.key=value.")] = None,
-    seeds: Annotated[int, typer.Option(help="Repetitions; fewer than 5 give no interval.")] = 5,
+    seeds: Annotated[int, typer.Option(help="Repetitions; one gives no interval, 5 or more allow a claim.")] = 5,
     sizes: Annotated[
         str,
-        typer.Option(help="Sizes, comma-separated: full,31,tiny; default: the task's, each half of the one before."),
+        typer.Option(
+            help="Sizes, comma-separated: full,31,tiny; default: the task's, each half of the one before. A worth needs "
+            "some that score less than the arm, and some that score more."
+        ),
     ] = "",
     arms: Annotated[
         str, typer.Option(help="Arms whose placebo is trained; default: the headline's, and synthetic.")

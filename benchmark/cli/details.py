@@ -13,7 +13,8 @@ from ..console_tables import cell, table, tell, terminal_width, wrapped
 from ..console_tables import show as show_table
 from ..papers import Paper, papers_about
 from ..presets import ABOUT, SETTINGS, Table, table_of
-from ..registry import find_provider, find_task
+from ..registry import find_task
+from ..runs.named_provider import named_provider
 
 if TYPE_CHECKING:
     from ..registry import Offer, Plugin
@@ -39,7 +40,7 @@ class Details:
 def details_of(kind: str, name: str) -> Details:
     """Of a provider (by name, path, folder or command) or a task; InputError where there is none."""
     provider = kind == "provider"
-    plugin = find_provider(name) if provider else find_task(name)
+    plugin = named_provider(name) if provider else find_task(name)
     offer: Offer = provider_offer(plugin) if provider else task_offer(plugin)
     written: Table | None = plugin.written(SETTINGS)
     if written is None:

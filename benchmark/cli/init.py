@@ -37,7 +37,8 @@ def init(
     """Write a small file that says what is measured; `cxrbench run FILE` does it. On a terminal what is not given is
     asked."""
     from ..files import write_bytes
-    from ..registry import find_provider, find_task
+    from ..registry import find_task
+    from ..runs.named_provider import named_provider
     from ..settings import parse_pairs
 
     if table:
@@ -48,7 +49,7 @@ def init(
     if out.exists() and not force:
         raise InputError(f"{out} is there already: use --force to replace it, or another --out")
     provider = _asked("Provider", provider, "classical")
-    name = find_provider(provider).name
+    name = named_provider(provider).name
     data = _asked("Real films (a dataset's name or folder)", data, _home_data(provider, task))
     _require_films(data)
     if task is not None:

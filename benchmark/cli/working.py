@@ -38,7 +38,7 @@ def plan_line(prepared: Prepared) -> str:
         arms = [arm for arm in arms if not arm.startswith("placebo")]
     seeds = "seed 0" if len(plan.seeds) == 1 else f"seeds 0 to {len(plan.seeds) - 1}"
     note = exchanged_sizes(prepared.request.sizes, sizes) if prepared.request.smoke else ""
-    note += "" if plan.generator is None else without_arms(plan)
+    note += read_from_curve(plan) if plan.generator is None else without_arms(plan) + not_run(prepared)
     if not left:
         return f"plan   {len(plan.cells)} cells in the store, nothing to do{note}"
     expected = prepared.expected_seconds()
@@ -77,6 +77,33 @@ def without_arms(plan: Plan) -> str:
             f"real,{','.join(arm.value for arm in ArmName if arm in planned)})"
         )
     return ""
+
+
+def not_run(prepared: Prepared) -> str:
+    """A line on asked arms that the protocol has at other asked sizes alone, and the run that has them; else empty."""
+    plan, request = prepared.plan, prepared.request
+    if plan.provider.rest:  # a size may have no cells for want of films
+        return ""
+    planned = {(cell.slot.arm.value, cell.slot.size) for cell in plan.cells}
+    slots = plan.task.slots(plan.data)
+    known = {slot.size for slot in slots}
+    lines = []
+    for arm in request.arms:
+        own = list(dict.fromkeys(slot.size for slot in slots if slot.arm.value == arm))
+        lacking = [size for size in request.sizes if size in known and (arm, size) not in planned and size not in own]
+        if lacking:
+            what = f"{arm} at {', '.join(lacking)} is not run"
+            where = f"{plan.task.name} has {arm} at {' and '.join(own)}"
+            lines.append(f"\nnote   {what}: {where}; a run of its own has it: --sizes {','.join(lacking)} --arms {arm}")
+    return "".join(lines)
+
+
+def read_from_curve(plan: Plan) -> str:
+    """A line on what a run's worth takes of the sizes of a curve, and the size that ranks."""
+    headline, sizes = plan.task.headline, {slot.size for slot in plan.task.slots(plan.data)}
+    has = headline is not None and headline.size in sizes
+    ranked = f"boards rank {headline.arm.value} at {headline.size}; " if headline is not None and has else ""
+    return f"\nnote   {ranked}a run's worth needs sizes here that score less than its arm, and sizes that score more"
 
 
 def planned_steps(prepared: Prepared) -> list[dict[str, Any]]:

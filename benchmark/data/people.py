@@ -6,6 +6,7 @@ for one is said. A film without a person is refused.
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -28,8 +29,14 @@ _IN_PATHS = re.compile(r"(?i)(?:patient|subject|person|participant|pat|sub)[-_ ]
 
 
 def near_names(header: Sequence[str]) -> list[str]:
-    """The columns that may hold the patient under another name (`Patient ID`, `patientId`, `subject_id`)."""
-    return [name for name in header if re.sub(r"[\W_]+", "", name).lower() in _NEAR]
+    """The columns that may hold the patient under another name (`Patient ID`, `patientId`, `subject_id`), else misspelt
+    (`pateint`)."""
+    keys = {name: re.sub(r"[\W_]+", "", name).lower() for name in header}
+    return [name for name, key in keys.items() if key in _NEAR] or [
+        name
+        for name, key in keys.items()
+        if "patient" not in key and difflib.get_close_matches(key, ("patient", "patientid"), cutoff=0.8)
+    ]
 
 
 def names_in_paths(paths: Sequence[str]) -> bool:

@@ -88,9 +88,10 @@ def curve(
     on the same films, also one whose cells are there already, reads its worths from it.
 
     task, data, preset, device, jobs, engine, address, time_limit, progress: as of `cxrbench.run`. settings: `{"task.key":
-    value}` or `{"task": {"key": value}}`. seeds: repetitions, fewer than 5 give no interval. sizes: numbers or names of
-    real films, by default the task's, each half of the one before. arms: those whose copies are trained, by default the
-    headline's and synthetic. Raises InputError (one line) for wrong input, before any work.
+    value}` or `{"task": {"key": value}}`. seeds: repetitions; one gives no interval, 5 or more allow a
+    claim. sizes: numbers or names of real films, by default the task's, each half of the one before. arms: those whose
+    copies are trained, by default the headline's and synthetic. Raises InputError (one line) for wrong input, before any
+    work.
     """
     name, of_task = words_of("task", task, TASKS, preset, "task.")
     asked = dict(parse_pairs([*of_task, *pairs_of(settings or {})]))

@@ -17,7 +17,7 @@ from ..data.dataset import Annotation, Dataset
 from ..disk import free
 from ..errors import CxrbenchError, InputError, unknown
 from ..progress import Progress
-from ..registry import TASKS, Plugin, find_provider, find_task, plugins
+from ..registry import TASKS, Plugin, find_task, plugins
 from ..settings import override, parse_pairs
 from .asked import ask_provider
 from .chains import Outcome, run_chains, step_done
@@ -29,6 +29,7 @@ from .further import Further, further_set
 from .job import Step
 from .limits import check_numbers
 from .lock import working
+from .named_provider import named_provider
 from .needed_packages import check_packages
 from .own_store import home_store
 from .plan import Plan, check_films, few_sizes, make_curve_plan, make_plan
@@ -186,7 +187,7 @@ def prepare(request: Request, progress: Progress | None = None, *, made_now: boo
     """Check everything that can be checked before work begins, and plan. InputError in one line; nothing is changed. Fits
     that a person chose must be in the store, unless they are `made_now`."""
     check_counts(request)
-    provider_plugin = find_provider(request.provider)
+    provider_plugin = named_provider(request.provider)
     task_plugin = None if request.task is None else find_task(request.task)
     task_pairs, provider_pairs = divided(request.overrides)
     arms = chosen_arms(request.arms)

@@ -20,9 +20,9 @@ from ..contracts.label_by import LabelBy
 from ..errors import CxrbenchError, InputError, ProviderError, unknown
 from ..processes import answer, run_apart
 from ..progress import Progress
-from ..registry import find_provider
 from ..runs.asked import ask_provider
 from ..runs.job import Cell, Synthesise, Work
+from ..runs.named_provider import named_provider
 from ..runs.own_store import home_store
 from ..runs.record import Curve
 from ..runs.request import PRESETS, Request, choose_task, divided, prepare
@@ -140,7 +140,7 @@ def prepare_subject(request: Request, progress: Progress) -> Subject:
     it, so that one request suits any set of providers."""
     if request.preset not in PRESETS:
         raise unknown("preset", request.preset, PRESETS)
-    plugin = find_provider(request.provider)
+    plugin = named_provider(request.provider)
     said = ask_provider(plugin, request.preset, divided(request.overrides)[1], home_store())
     if choose_task(plugin, said, request.task).load().needs.value in said.produces:
         request = replace(request, label_by=None)

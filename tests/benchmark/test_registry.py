@@ -13,6 +13,7 @@ from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.presets import SETTINGS
 from cxrbench.benchmark.registry import PROVIDERS, TASKS, Offer, Plugin, find_provider, find_task, plugins
 from cxrbench.benchmark.runs.examine import class_of
+from cxrbench.benchmark.runs.named_provider import named_provider
 
 TOY = """import numpy as np
 from cxrbench import Annotation, Batch, Provider
@@ -33,6 +34,30 @@ TOYS = Path(__file__).parents[1] / "toys"
 def test_a_misspelt_provider_gets_the_nearest_name():
     with pytest.raises(InputError, match=r"unknown provider 'tree_stage'. Did you mean three_stage"):
         find_provider("tree_stage")
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ("generated/films", "folder:generated"),
+        ("generated/model_index.json", "diffusers:generated"),
+        ("net.onnx", "onnx:net"),
+    ],
+)
+def test_a_folder_or_model_in_place_of_a_name_is_told_how_it_is_asked_for(made, said, tmp_path, monkeypatch):
+    (tmp_path / made).parent.mkdir(exist_ok=True)
+    (tmp_path / made).write_text("")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=rf"that is a .* is --provider {said}"):
+        named_provider(made.split("/")[0])
+
+
+def test_a_folder_called_as_a_provider_hides_none(tmp_path, monkeypatch):
+    (tmp_path / "classical").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert named_provider("classical").argument == ""
+    with pytest.raises(InputError, match="Did you mean classical"):
+        named_provider("clasical")
 
 
 def test_a_misspelt_task_gets_the_nearest_name():

@@ -84,13 +84,22 @@ def _with_films(folder: Path, *besides: Path) -> list[Path]:
 
 def _no_films(folder: Path, options: ManifestOptions) -> str:
     if options.path:
-        return f"manifest: no film in {folder} is called as --path '{options.path}' says"
+        return f"manifest: no film in {folder} is called as --path '{options.path}' says{_unlike(folder, options.path)}"
     said = (
         f"manifest: {folder} is a folder, without films in films/; expected them there (masks in masks/ORGAN/, files of "
         "the same names), or a table with a column path, one line a film: path, mask_lungs, patient, split"
     )
     called = described(folder)
     return f"{said}; or say how they are called: {shlex.join(called)}" if called else said
+
+
+def _unlike(folder: Path, template: str) -> str:
+    """What may be wrong with a template that no film fits: braces without a partner, and how pictures are called."""
+    there = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if is_film(path))
+    count = f"{len(there)} picture{'s' if len(there) > 1 else ''}"
+    found = f"found e.g. {there[0]} ({count})" if there else "found no picture there"
+    bare = any(brace in FIELD.sub("", template) for brace in "{}")
+    return f"; {'a { or } of it has no partner; ' if bare else ''}{found}"
 
 
 def import_command(folder: Path) -> str:

@@ -15,9 +15,9 @@ from ..finding_lists import flags_of_columns, flags_of_lists
 from ..parts import films_in_words, read_parts
 from ..reading.tables import is_blank, read_table
 from .manifest_columns import FINDING, Columns, checked_ids, film_id
-from .manifest_files import missing_files
+from .manifest_files import absent, missing_files
 from .manifest_folder import table_of_folder
-from .manifest_options import ManifestOptions
+from .manifest_options import FIELD, ManifestOptions
 
 _FLAGS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 _UNCERTAIN = ("-1", "-1.0")
@@ -52,13 +52,15 @@ class Manifest:
 
 def read_manifest(path: Path, options: ManifestOptions) -> Manifest:
     """The rows of a manifest, all that can be checked without opening a film checked."""
+    if not path.exists():
+        raise absent(path)
     columns = Columns(table_of_folder(path, options) if path.is_dir() else read_table(path), options)
     share, folds = _drawn("split", options.split), _drawn("fold", options.fold)
     left_out = _leave_out(columns)
     findings = _findings(columns)
     ids = checked_ids(_ids(columns), columns.table.places, path)
     patients = _patients(columns, ids)
-    organs = columns.organs()
+    organs = _organs(columns)
     films, masks = columns.films(), columns.masks(organs)
     if error := missing_files(films, masks, columns.root, columns.table.places):
         raise error  # before anything is drawn of films that are not there
@@ -99,6 +101,36 @@ def _leave_out(columns: Columns) -> list[str]:
     ids = _ids(columns)
     columns.keep_rows([row for row in range(len(ids)) if row not in out])
     return [ids[row] for row in out]
+
+
+def _organs(columns: Columns) -> tuple[str, ...]:
+    """The organs of the masks. InputError for masks of which nobody says whether they are of one organ or of several, with
+    the ways to say either."""
+    try:
+        return columns.organs()
+    except InputError as error:
+        if one := _mask_template(columns):
+            raise InputError(f"{error}; where they are of one organ: --mask 'lungs={one}'") from None
+        raise
+
+
+def _mask_template(columns: Columns) -> str:
+    """The template of masks that no organ is named for; empty where there are none, or several."""
+    options = columns.options
+    if options.organs or len(options.masks) > 1:
+        return ""
+    if options.masks:
+        return "" if "=" in options.masks[0] else options.masks[0]
+    if not columns.has("mask"):
+        return ""
+    if not _is_folder(columns):
+        return f"{{{columns.name('mask')}}}"
+    return columns.table.rows[0]["mask"].replace(film_id(Path(columns.film_texts()[0])), "{stem}")
+
+
+def _is_folder(columns: Columns) -> bool:
+    """Whether the table is made of a folder, and not a file."""
+    return not columns.table.path.is_file()
 
 
 def _ids(columns: Columns) -> list[str]:
@@ -142,6 +174,10 @@ def _check_needless(columns: Columns) -> None:
     )
     kept = next((f"a column '{name}'" for name in ("split", "fold") if columns.has(name)), None)
     guess = f"; did you mean '{near[0]}' (--columns 'patient={near[0]}')?" if near else ""
+    if options.path and _is_folder(columns):
+        fields = ", ".join(dict.fromkeys(FIELD.findall(options.path)))
+        meant = f"did you mean {{patient}} for {{{near[0]}}}?" if near else "call that of the person {patient}."
+        guess = f"; --path has {fields}: {meant}"
     if not near and people.names_in_paths(columns.film_texts()):
         guess = r"; the paths seem to name it (--patient-from 'path:(patient\d+)')."
     if drawn or (kept and near):
