@@ -13,11 +13,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
 import cxrbench
+from cxrbench.benchmark.contracts.task import ArmName
+from cxrbench.benchmark.report.glossary import METRICS, glossary
 
 from .doc_commands import Block, blocks, unmarked
 
@@ -103,6 +106,20 @@ def test_links_between_files_of_the_repository_are_there():
         for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             if not urlsplit(link).scheme:
                 assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_page_of_words_explains_every_word_of_a_report_as_reports_do():
+    results = SimpleNamespace(
+        arms=list(ArmName),
+        shown_metrics=[SimpleNamespace(label=label) for label in METRICS],
+        gains=[None],
+        fidelity=[SimpleNamespace(spaces=[None])],
+        checks=[SimpleNamespace(name="odd films", sentence="below the 1st percentile")],
+        cost=[SimpleNamespace(weights="imagenet")],
+    )
+    page = (DOCS / "words.md").read_text(encoding="utf-8").splitlines()
+    lines = [f"| **{word.term}** | {word.meaning} |" for word in glossary(results)]
+    assert len(lines) > 20 and [line for line in lines if line not in page] == []
 
 
 def test_a_tutorial_has_no_command_that_is_not_run():

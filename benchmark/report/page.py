@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..data.sizes import FULL
 from ..metrics.scores import AVERAGE
 from ..results.rows import FoldRow, PairedRow, Results, SizeInfo, Status, words
 from ..significance.paired_tests import stars
@@ -128,6 +129,7 @@ def _numbers(results: Results) -> dict[str, Any]:
         "placebo_tests": _tests(results, results.paired_placebo),
         "fold_tests": _tests(results, results.fold_tests),
         "phantom": wording.PHANTOM,
+        "full": FULL,
         "rule": results.task.rule,
         "downstream_seconds": sum(seconds),
         "command": shlex.join(results.command),

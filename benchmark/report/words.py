@@ -97,8 +97,11 @@ def films(count: int) -> str:
 
 
 def size_title(results: Results, size: str) -> str:
-    """A size with its number of real training films: `full (124 films)`."""
-    return f"{size} ({next(films(info.films) for info in results.sizes if info.size == size)})"
+    """A size with its number of real training films: `full (124 films)`; `31 (34 films: whole patients)` where a size that
+    is a number has others."""
+    count = next(info.films for info in results.sizes if info.size == size)
+    whole = ": whole patients" if size.isdecimal() and int(size) != count else ""
+    return f"{size} ({films(count)}{whole})"
 
 
 def metric_title(metric: MetricInfo) -> str:

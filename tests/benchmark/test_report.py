@@ -28,7 +28,14 @@ from cxrbench.benchmark.report.page import build
 from cxrbench.benchmark.report.page_drawings import Drawer, inline_svg
 from cxrbench.benchmark.report.pictures import label_bits
 from cxrbench.benchmark.report.text_tables import as_markdown
-from cxrbench.benchmark.report.words import data_words, file_stem, header_sentence, protocol_words, with_minus
+from cxrbench.benchmark.report.words import (
+    data_words,
+    file_stem,
+    header_sentence,
+    protocol_words,
+    size_title,
+    with_minus,
+)
 from cxrbench.benchmark.report.words import shown as shown_as
 from cxrbench.benchmark.report.write import write_run, write_views
 from cxrbench.benchmark.results.assemble import assemble
@@ -97,6 +104,15 @@ def test_the_page_begins_with_the_films_that_are_there_beside_what_the_protocol_
     counts = f"{max(one.films for one in results.sizes)} train, {results.sizes[0].test_films} test"
     assert re.search(rf"<dt>data</dt><dd>{results.data.name}, {results.data.n} films: {counts}</dd>", page), counts
     assert f"Protocol: {results.task.summary}." in page
+
+
+def test_a_smaller_size_is_named_where_films_are_counted(fabricate, tmp_path):
+    results = written(fabricate, tmp_path / "run", sizes=("tiny",), arms=("real", "synthetic"))
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert re.search(r"<dt>data</dt><dd>[^<]* films: \d+ train \(size tiny\), \d+ test</dd>", page)
+    for count, said in ((34, "31 (34 films: whole patients)"), (31, "31 (31 films)")):
+        sizes = [results.sizes[0].model_copy(update={"size": "31", "films": count})]
+        assert size_title(results.model_copy(update={"sizes": sizes}), "31") == said
 
 
 def test_the_page_says_how_many_seeds_and_trainings_and_explains_its_words(run):
