@@ -15,6 +15,7 @@ import typer
 from ..console_tables import tell
 from ..disk import trouble
 from ..errors import CxrbenchError, InputError, one_line, require_utf8
+from ..home import home
 from ..registry import COMMANDS, plugins
 from .audit import audit
 from .card import card
@@ -93,7 +94,10 @@ def main() -> None:
     except CxrbenchError as error:
         _end(trouble(error) or str(error), 1)
     except OSError as error:
-        if not (line := trouble(error)):
+        line = trouble(error)
+        if not line and isinstance(error, PermissionError) and error.filename is not None:
+            line = f"{error.filename}: {error.strerror}; see who may read and write there (CXRBENCH_HOME is {home()})"
+        if not line:
             raise
         _end(line, 2)
     except MemoryError as error:

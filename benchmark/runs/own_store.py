@@ -5,6 +5,9 @@ would be read for ever) is one line, or a damaged entry, which is made again. A 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,23 +39,20 @@ def hold_folders(root: Path) -> None:
     """InputError where something else stands in place of a folder of a store, which is told before any work."""
     require_utf8(root)
     levels = [root / level.value for level in Level]
-    for folder in (root.parent, root, *levels, *(root / name for name in BESIDE)):
-        if kind_of(folder) not in (FOLDER, NOTHING):
-            raise _no_folder(folder)
+    try:
+        for folder in chain((root.parent, root), levels, (root / name for name in BESIDE), _below(levels)):
+            if (kind := kind_of(folder)) not in (FOLDER, NOTHING):
+                move = "move it away, or set CXRBENCH_HOME elsewhere"
+                raise InputError(f"{folder}: expected a folder, found {kind}; {move}")
+    except OSError as error:
+        raise InputError(f"cannot read {error.filename or root}: {error.strerror or error}") from error
+
+
+def _below(levels: Iterable[Path]) -> Iterator[Path]:
+    """What should be the folders by the first two digits of keys, and is none that is known without asking for each."""
     for level in levels:
-        try:
-            with os.scandir(level) as inside:
-                odd = next((Path(one.path) for one in inside if len(one.name) == 2 and not one.is_dir()), None)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise InputError(f"cannot read {level}: {error.strerror or error}") from error
-        if odd is not None:
-            raise _no_folder(odd)
-
-
-def _no_folder(path: Path) -> InputError:
-    return InputError(f"{path}: expected a folder, found {kind_of(path)}; move it away, or set CXRBENCH_HOME elsewhere")
+        with suppress(FileNotFoundError), os.scandir(level) as inside:
+            yield from [Path(one.path) for one in inside if len(one.name) == 2 and not one.is_dir()]
 
 
 class OwnStore(Store):
@@ -60,8 +60,11 @@ class OwnStore(Store):
 
     def sound(self, level: Level, key: str, *, skip: frozenset[str] = frozenset()) -> bool:
         """As `Store.sound`; an entry with what is no file is damaged too."""
-        remove_odd(self.path(level, key), FOLDER)
-        return super().sound(level, key, skip=skip)
+        try:
+            remove_odd(self.path(level, key), FOLDER)
+            return super().sound(level, key, skip=skip)
+        except PermissionError as error:
+            raise StoreError(f"cannot read {error.filename}: {error.strerror}") from None
 
     def record(self, key: str) -> Record:
         """As `Store.record`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -10,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from cxrbench.benchmark.cli.program import main
+from cxrbench.benchmark.cli import program
 from cxrbench.benchmark.cli.run import check_writable
 from cxrbench.benchmark.data.catalogue import find_dataset, list_datasets
 from cxrbench.benchmark.data.phantom.dataset import phantom_dataset
 from cxrbench.benchmark.errors import InputError, StoreError
 from cxrbench.benchmark.plain_files import FILE, FOLDER, NOTHING, kind_of, odd_below, odd_of, read_plain, remove_odd
 from cxrbench.benchmark.results.folder import load_plots, load_run, load_scores
+from cxrbench.benchmark.runs import own_store
 from cxrbench.benchmark.runs.kept import Kind, contents
 from cxrbench.benchmark.runs.lock import alone, working
 from cxrbench.benchmark.runs.own_store import OwnStore, home_store
@@ -216,8 +218,29 @@ def test_names_that_are_no_utf8_are_one_line_before_any_work(tmp_path, monkeypat
         home_store()
     monkeypatch.setattr("sys.argv", ["cxrbench", "store", "list", "--runs", str(odd)])
     with pytest.raises(SystemExit) as ended:
-        main()
+        program.main()
     assert ended.value.code == 2 and "not UTF-8" in capsys.readouterr().err
+
+
+def denied(path: Path) -> str:
+    raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+
+def test_a_store_that_may_not_be_read_is_one_line_and_not_an_empty_one(store, monkeypatch):
+    monkeypatch.setattr(own_store, "kind_of", denied)
+    with pytest.raises(InputError, match=r"cannot read .*: Permission denied"):
+        home_store()
+    monkeypatch.setattr(Path, "is_dir", lambda path: denied(path))
+    with pytest.raises(StoreError, match=f"cannot read .*{KEY}: Permission denied"):
+        store.sound(Level.RECORDS, KEY)
+
+
+def test_a_folder_that_may_not_be_read_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(program, "app", lambda: denied(tmp_path))
+    monkeypatch.setattr("sys.argv", ["cxrbench"])
+    with pytest.raises(SystemExit) as ended:
+        program.main()
+    assert ended.value.code == 2 and f"error: {tmp_path}: Permission denied; see who may" in capsys.readouterr().err
 
 
 def run() -> tuple[Prepared, list[str]]:
