@@ -7,14 +7,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from ..console_tables import cell, show, table
+from ..console_tables import cell, show, table, tell
+from ..data.parts import films_in_words
 from ..errors import InputError, ProviderError
 
 if TYPE_CHECKING:
+    from ..contracts.task import Slot
     from ..data.dataset import Dataset
     from ..runs.request import Prepared
 
 SCHEME = "folder:"
+_COUNTS = ("synthetic", "synthetic_most")
+"""Settings of tasks that say how many films are taken."""
 
 
 def print_overview(
@@ -34,20 +38,22 @@ def print_overview(
 
 def look_at_folder(prepared: Prepared, file: IO[str]) -> None:
     """Before the first use of a folder of films: read it as the run will, and print what it was understood as. InputError
-    where it cannot be read, or was made of test films, before anything is trained."""
+    where it cannot be read, was made of test films, or has fewer films than are taken, before anything is trained."""
     from ..contracts.external import films_of_folder
     from ..contracts.label_by import LabelBy
     from ..contracts.pictures import read_trained_on
     from ..data.dataset import Annotation
+    from ..data.first_copy import first_copy
     from ..data.near_copies import count_copies
     from ..runs.job import Synthesise
-    from ..runs.leaks import of_no_case, refuse_named
+    from ..runs.leaks import refuse_named
     from .progress_bar import shown_progress
 
     plan = prepared.plan
     assert plan.generator is not None  # a run has one
     plugin = plan.generator.plugin
-    slots = [step.cell.slot for step in prepared.left if isinstance(step, Synthesise)]
+    steps = [step for step in prepared.left if isinstance(step, Synthesise)]
+    slots = [step.cell.slot for step in steps]
     if not plugin.spec.startswith(SCHEME) or not slots:
         return
     folder = Path(plugin.argument)
@@ -57,7 +63,7 @@ def look_at_folder(prepared: Prepared, file: IO[str]) -> None:
         learnt_from = read_trained_on(folder)
     except ProviderError as error:
         raise InputError(f"provider {plugin.name}: {error}") from None
-    print_overview(films, file, remarks=True, noticed=of_no_case(learnt_from, plan.data))
+    print_overview(films, file, remarks=True, noticed=_not_known(films, learnt_from, plan.data))
     if plan.provider.label_by == LabelBy.NATIVE and (needed := plan.task.needs) not in films.annotations:
         organ = plan.data.organs[0] if plan.data.organs else "ORGAN"
         where = {Annotation.MASKS: f"masks/{organ}/", Annotation.LABELS: "labels.csv", Annotation.BOXES: "boxes.csv"}
@@ -71,11 +77,44 @@ def look_at_folder(prepared: Prepared, file: IO[str]) -> None:
             refuse_named(plugin.name, films, learnt_from, plan.data.ids, test)
         except ProviderError as error:
             raise InputError(str(error)) from None
-        if copies := count_copies(films.resized(test.resolution).images, test.images):
+        shown = films.resized(test.resolution).images
+        if copies := count_copies(shown, test.images):
+            pair = first_copy(shown, test.images)
+            first = "" if pair is None else f" (the first: {films.ids[pair[0]]} is {test.ids[pair[1]]})"
             raise InputError(
                 f"provider {plugin.name}: refused (leak): {copies} of its {len(films)} films are copies of films of "
-                f"the test set {test.info.name}, by hash and pixels; a folder is to hold films that were made without them"
+                f"the test set {test.info.name}, by hash and pixels{first}; a folder is to hold films that were made "
+                "without them: where the generator saw films of the test set, import the real ones again with those "
+                "patients in the split train; to take the copies out of the folder does not mend it"
             )
+    taken = [(step.cell.slot, step.cell.synthetic_count(plan.task, plan.data)) for step in steps]
+    if few := too_few(len(films), taken):
+        if min(count for _, count in taken) > len(films):
+            setting = next((one for one in _COUNTS if hasattr(plan.task.settings, one)), None)
+            cure = f", or take fewer: --set task.{setting}={len(films)}" if setting else ""
+            raise InputError(f"provider {plugin.name}: {few}: put more into the folder{cure}")
+        tell(f"note   provider {plugin.name}: {few}: these fail, the others are run", file)
+
+
+def too_few(films: int, taken: Sequence[tuple[Slot, int]]) -> str:
+    """What to say of a folder with fewer films than are taken of it, each once; empty where there are enough."""
+    lacking = {f"{slot.arm.value} at {slot.size} takes {count}": None for slot, count in taken if count > films}
+    return f"it has {films_in_words(films)}, and {', '.join(lacking)}, each once" if lacking else ""
+
+
+def _not_known(films: Dataset, learnt_from: Sequence[str], data: Dataset) -> tuple[str, ...]:
+    """What to say of ids of trained_on.txt that are no case of the data; of all of them, how those of the data look."""
+    from ..runs.leaks import of_no_case, refuse_named
+
+    said = of_no_case(learnt_from, data)
+    try:
+        refuse_named("", films, learnt_from, (), data)
+    except ProviderError:  # some are known
+        return said
+    if not said:
+        return ()
+    one = f"ids of {data.info.name} look like {data.ids[0]}"
+    return (*said, f"trained_on: none of its ids is known, so no leak can be seen by them: {one}")
 
 
 def _by_templates(folder: Path) -> str:

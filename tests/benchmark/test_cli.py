@@ -16,8 +16,10 @@ import pytest
 import torch
 from PIL import Image
 
+from cxrbench.benchmark.cli.overview import too_few
 from cxrbench.benchmark.cli.run import check_same_run
 from cxrbench.benchmark.cli.working import plan_summary
+from cxrbench.benchmark.contracts.task import ArmName, Slot
 from cxrbench.benchmark.data.catalogue import find_dataset
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.progress import Progress
@@ -126,6 +128,7 @@ def test_a_dry_run_refuses_a_leak_as_the_run_does_and_names_ids_of_no_case(tmp_p
     assert done.returncode == code, said
     assert ("refused (leak): fitted on 1 films of the test set phantom: PHLN002" in said) == (code == 2)
     assert ("trained_on: 1 id of no case of phantom, so not checked: nonsense" in said) == (code == 0)
+    assert ("no leak can be seen by them: ids of phantom look like PHL" in said) == (code == 0)
 
 
 def test_a_folder_with_copies_of_test_films_is_refused_though_it_names_none(tmp_path):
@@ -144,6 +147,28 @@ def test_a_folder_with_copies_of_test_films_is_refused_though_it_names_none(tmp_
     said = " ".join(done.stderr.split())
     assert (
         done.returncode == 2 and "refused (leak): 8 of its 8 films are copies of films of the test set phantom" in said
+    )
+    assert f"(the first: 0 is {films.ids[rows[0]]})" in said and "import the real ones again" in said
+
+
+def test_a_folder_with_fewer_films_than_are_taken_is_refused_before_the_work_and_of_some_cells_noted():
+    full, tiny = (Slot("all", size, ArmName.SYNTHETIC) for size in ("full", "tiny"))
+    assert too_few(6, [(full, 6), (tiny, 3)]) == ""
+    assert too_few(4, [(full, 6), (full, 6), (tiny, 3)]) == "it has 4 films, and synthetic at full takes 6, each once"
+
+
+def test_a_dry_run_refuses_a_folder_of_too_few_films(tmp_path):
+    folder = tmp_path / "films"
+    for place in ("images", "masks/left_lung", "masks/right_lung"):
+        (folder / place).mkdir(parents=True)
+        Image.fromarray(np.eye(32, dtype=np.uint8) * 255).save(folder / place / "0.png")
+    arguments = [*TOY, "--dry-run"]
+    arguments[2] = f"folder:{folder}"
+    done = cxrbench(*arguments, cwd=tmp_path)
+    said = " ".join(done.stderr.split())
+    assert done.returncode == 2, said
+    assert (
+        "provider films: it has 1 film, and synthetic at tiny takes 8, " in said and "put more into the folder" in said
     )
 
 
