@@ -447,7 +447,9 @@ def test_a_test_film_is_shown_with_what_the_arm_found_and_not_its_copies(fabrica
     mean = scores[scores["metric"] == "dsc"].groupby(["arm", "case"])["value"].mean()
     assert len(said) == 4 and set(scores["arm"]) == {"real", "synthetic", "placebo_synthetic"}
     for case, caption in said.items():
-        assert caption == f"DSC {100 * mean['synthetic', case]:.2f}" != f"DSC {100 * mean['placebo_synthetic', case]:.2f}"
+        assert (
+            caption == f"DSC {100 * mean['synthetic', case]:.2f}" != f"DSC {100 * mean['placebo_synthetic', case]:.2f}"
+        )
 
 
 def test_worst_case_is_the_film_with_the_lowest_average(run):
