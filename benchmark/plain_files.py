@@ -9,6 +9,7 @@ import shutil
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from .errors import StoreError
 from .schema import Model, read_json
@@ -28,9 +29,15 @@ def kind_of(path: Path) -> str:
 
 def read_plain(path: Path) -> bytes:
     """The bytes of a file. OSError for all else: FileNotFoundError where nothing is there."""
+    with open_plain(path) as handle:
+        return handle.read()
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """A file, open for its bytes. OSError for all else."""
     if (kind := kind_of(path)) not in (FILE, NOTHING):
         raise OSError(errno.EINVAL, f"expected a file, found {kind}", str(path))
-    return path.read_bytes()
+    return path.open("rb")
 
 
 def read_plain_json(path: Path, model: type[Model], schema: int | None = None) -> Model:

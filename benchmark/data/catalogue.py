@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from .. import digest
 from ..errors import InputError, unknown
 from ..home import home
-from ..plain_files import FOLDER, NOTHING, kind_of, read_plain
+from ..plain_files import FOLDER, NOTHING, kind_of, open_plain, read_plain
 from ..progress import Progress
 from .findings import FINDINGS
 
@@ -276,7 +276,7 @@ def _entry(folder: Path) -> Entry:
 
 def _count(path: Path) -> int:
     """The number of films, from the header of a .npy file (format 1.0)."""
-    with path.open("rb") as handle:
+    with open_plain(path) as handle:
         start = handle.read(10)
         if start[:6] != b"\x93NUMPY":
             raise ValueError(f"{path.name} is not a .npy file")

@@ -168,8 +168,12 @@ def test_what_is_kept_beside_results_costs_nothing_where_it_is_a_pipe(home, stor
     store.fail(Failure(key=KEY, step="real full", message="no luck", created="2026-01-01T00:00:00Z"))
     pipe(store.root / "failures" / f"{KEY}.json")
     assert store.failure(KEY) is None
-    pipe(home / "datasets" / "mine" / "dataset.json")
-    assert "expected a file, found a pipe" in list_datasets()[-1].about
+    for name in ("images.npy", "dataset.json"):
+        phantom_dataset(32).select(range(4), name="four").save(home / "datasets" / "four")
+        pipe(home / "datasets" / "four" / name)
+        (four,) = [entry for entry in list_datasets() if entry.name == "four"]
+        assert "expected a file, found a pipe" in four.about
+        shutil.rmtree(home / "datasets" / "four")
 
 
 def test_a_run_whose_folder_has_a_pipe_is_one_line(tmp_path):
