@@ -33,6 +33,14 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{seconds_left:02d}" if hours else f"{minutes}:{seconds_left:02d}"
 
 
+def long(seconds: float) -> str:
+    """Seconds with units, for a time that does not run: 40 s, 2 min 50 s, 1 h 2 min."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [(hours, "h"), (minutes, "min"), (0 if hours else rest, "s")]
+    return " ".join(f"{count} {unit}" for count, unit in parts if count) or "0 s"
+
+
 @dataclass
 class _State:
     """What is known of one step while it runs."""

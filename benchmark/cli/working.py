@@ -29,7 +29,7 @@ def say(line: str) -> None:
 
 def plan_line(prepared: Prepared) -> str:
     """How many cells are planned, and how long they take."""
-    from .display import clock
+    from .display import long
 
     plan, left = prepared.plan, prepared.left
     sizes = list(dict.fromkeys(cell.slot.size for cell in plan.cells))
@@ -43,8 +43,8 @@ def plan_line(prepared: Prepared) -> str:
         return f"plan   {len(plan.cells)} cells in the store, nothing to do{note}"
     expected = prepared.expected_seconds()
     least = prepared.least_seconds()
-    unknown = f"more than {clock(least)}" if least else "no estimate yet"
-    about = unknown if expected is None else f"about {clock(expected)}"
+    unknown = f"more than {long(least)}" if least else "no estimate yet"
+    about = unknown if expected is None else f"about {long(expected)}"
     kept = len(plan.cells) - sum(step.kind == "cell" for step in left)
     stored = f" ({kept} in the store)" if kept > 0 else ""
     return (
@@ -137,7 +137,7 @@ def show_plan(prepared: Prepared, as_json: bool, counted: dict[str, Any] | None 
 def plan_summary(steps: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str, str]]:
     """(what, how many steps, how many of them in the store, time that those to do take one after another) of the steps of a
     kind, arm and size, over seeds and folds."""
-    from .display import clock
+    from .display import long
 
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for step in steps:
@@ -145,7 +145,7 @@ def plan_summary(steps: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str
     rows = []
     for what, own in groups.items():
         left = [step["expected_seconds"] for step in own if not step["in_store"]]
-        expected = "unknown" if None in left else clock(sum(left)) if left else "–"
+        expected = "unknown" if None in left else long(sum(left)) if left else "–"
         rows.append((what, str(len(own)), str(len(own) - len(left)), expected))
     return rows
 

@@ -99,7 +99,7 @@ def test_a_dry_run_has_a_line_for_all_seeds_and_folds_of_a_size_and_arm():
     unknown = {"step": "fit my_gan full", "in_store": False, "expected_seconds": None}
     assert plan_summary([*steps, unknown]) == [
         ("real full", "10", "10", "–"),
-        ("mixed full", "10", "0", "10:00"),
+        ("mixed full", "10", "0", "10 min"),
         ("fit my_gan full", "1", "0", "unknown"),
     ]
 

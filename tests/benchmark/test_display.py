@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from cxrbench.benchmark.cli.display import Watcher, _State, alike, pace_of
+from cxrbench.benchmark.cli.display import Watcher, _State, alike, long, pace_of
 
 
 def states(count: int, expected: float | None = 20.0) -> list[_State]:
@@ -96,3 +96,11 @@ def test_what_nothing_is_known_of_is_unknown():
     plan[0].end(9.0)
     assert pace_of(plan, 9.0) == 1.0
     assert plan[1].seconds_left(9.0, 1.0) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.2, "0 s"), (40, "40 s"), (170, "2 min 50 s"), (600, "10 min"), (3600, "1 h"), (3725, "1 h 2 min")],
+)
+def test_a_planned_time_has_units(seconds: float, said: str) -> None:
+    assert long(seconds) == said

@@ -130,6 +130,7 @@ SILENT = (
         "benchmark/data/overview.py",
         "benchmark/data/contact_sheet.py",
         "benchmark/data/finding_lists.py",
+        "benchmark/data/first_copy.py",
         "benchmark/data/people.py",
         "benchmark/data/reading",
         "benchmark/data/remarks.py",
@@ -142,8 +143,8 @@ SILENT = (
         "benchmark/metrics/precision.py",
     ),
     *("benchmark/bounds.py", "benchmark/console_tables.py", "benchmark/disk.py", "benchmark/processes.py", *NO_NUMBERS),
-    *("benchmark/plain_files.py", "benchmark/extras.py", "benchmark/fork_server.py", "benchmark/large_pages.py"),
-    *("benchmark/papers.py", "benchmark/paper_tables.py", "benchmark/presets.py"),
+    *("benchmark/extras.py", "benchmark/fork_server.py", "benchmark/large_pages.py"),
+    *("benchmark/papers.py", "benchmark/paper_tables.py", "benchmark/plain_files.py", "benchmark/presets.py"),
 )
 """Rooms and modules that move no key. Films that are drawn or imported have a digest of their own in every key, a provider
 of a folder or a program its own as well."""
