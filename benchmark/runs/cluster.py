@@ -51,7 +51,7 @@ def on_workers(address: str | None, device: str) -> Any:
     client = connected(address)
     from joblib._dask import DaskDistributedBackend
 
-    class OnWorkers(DaskDistributedBackend):  # type: ignore[misc]  # joblib has no types
+    class OnWorkers(DaskDistributedBackend):
         def effective_n_jobs(self, n_jobs: int) -> int:
             return 2  # for joblib: not one, which it would do itself; all are dispatched at once
 
