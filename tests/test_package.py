@@ -97,6 +97,7 @@ GROUND = set(
         "disk",
         "papers",
         "paper_tables",
+        "plain_files",
         "presets",
     ]
 )
