@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..contracts.fitted_elsewhere import BESIDES
 from ..contracts.task import ArmName
+from ..data.sizes import FULL
 from ..results.gains import GainRow, PlaceboCurve, WorthRow
 from ..results.rows import MetricInfo, Results
 from ..runs.smoke import is_smoke
@@ -109,7 +110,8 @@ def _seen_besides(results: Results, size: str) -> list[str]:
     """What a generator that was fitted elsewhere has seen beyond the real films of a size, for which copies of these are no
     placebo."""
     said = [match for row in results.checks if row.size == size and (match := BESIDES.search(row.sentence))]
-    return [f"{results.provider.title}: {match[0]} (--sizes full has the most)" for match in said[:1]]
+    most = "" if size == FULL else f" (--sizes {FULL} has the most)"
+    return [f"{results.provider.title}: {match[0]}{most}" for match in said[:1]]
 
 
 def without_command(sentence: str) -> str:

@@ -35,9 +35,8 @@ def connected(address: str | None) -> Any:
     try:
         from dask.distributed import Client
 
-        logging.getLogger("distributed.client").setLevel(
-            logging.CRITICAL
-        )  # a scheduler that is lost is one line of ours
+        # a scheduler that is lost is one line of ours
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         return Client(address, timeout="10s", set_as_default=False)  # type: ignore[no-untyped-call]  # Dask has no types
     except ImportError:
         raise InputError("--engine dask needs Dask: pip install 'dask[distributed]'") from None
