@@ -8,7 +8,6 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..progress import Progress
-from ..runs.job import Synthesise
 from ..runs.request import Prepared, Request, prepare
 from ..runs.schedule import Schedule
 from ..runs.store import Level
@@ -18,7 +17,7 @@ def films_only(request: Request, progress: Progress | None = None) -> Prepared:
     """A run that ends when the films of its largest size are there. InputError for a generator whose films a trained model
     must annotate: that takes a run."""
     prepared = prepare(request, progress)
-    step = next((one for one in prepared.schedule.steps if isinstance(one, Synthesise)), None)
+    step = next(iter(prepared.schedule.fits_of_first_size(prepared.plan)), None)
     if step is None:
         raise InputError(f"{request.provider}: {prepared.plan.task.name} has no arm with its films")
     if step.cell.teacher_key is not None:

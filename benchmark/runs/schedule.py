@@ -43,6 +43,13 @@ class Schedule:
         """All steps, chain by chain."""
         return [step for chain in self.chains for step in chain]
 
+    def fits_of_first_size(self, plan: Plan) -> tuple[Synthesise, ...]:
+        """The steps that fit the provider at the size its plan names first, the task's largest; one a seed and fold. What
+        is done first is another matter."""
+        sizes = [cell.slot.size for cell in plan.cells if cell.synthetic_key is not None]
+        steps = (step for step in self.steps if isinstance(step, Synthesise))
+        return tuple(step for step in steps if step.cell.slot.size == sizes[0])
+
 
 @dataclass(frozen=True)
 class _Builder:

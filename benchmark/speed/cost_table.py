@@ -120,7 +120,8 @@ class CostRow:
 
 @dataclass(frozen=True)
 class Subject:
-    """A provider that is ready to be looked up and measured: `jobs` are its fits of one size, one a seed and fold."""
+    """A provider that is ready to be looked up and measured: `jobs` are its fits of the task's largest size, one a seed
+    and fold."""
 
     prepared: Prepared
     jobs: tuple[Synthesise, ...]
@@ -145,10 +146,10 @@ def prepare_subject(request: Request, progress: Progress) -> Subject:
     if choose_task(plugin, said, request.task).load().needs.value in said.produces:
         request = replace(request, label_by=None)
     prepared = prepare(replace(request, seeds=SEEDS), progress)
-    jobs = [step for step in prepared.schedule.steps if isinstance(step, Synthesise)]
+    jobs = prepared.schedule.fits_of_first_size(prepared.plan)
     if not jobs:
         raise InputError(f"{prepared.plan.task.name} has no arm that fits a provider: choose another --task")
-    return Subject(prepared, tuple(job for job in jobs if job.cell.slot.size == jobs[0].cell.slot.size))
+    return Subject(prepared, jobs)
 
 
 def cost_row(subject: Subject, *, steps: int) -> CostRow:

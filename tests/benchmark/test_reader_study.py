@@ -573,7 +573,7 @@ def test_one_command_fits_what_is_missing_and_trains_no_model(tmp_path, monkeypa
 def test_films_that_a_trained_model_must_annotate_take_a_run(monkeypatch):
     cell = Cell.model_construct(teacher_key="a teacher")
     step = Synthesise.model_construct(cell=cell)
-    planned = SimpleNamespace(schedule=SimpleNamespace(steps=[step]))
+    planned = SimpleNamespace(plan=None, schedule=SimpleNamespace(fits_of_first_size=lambda _plan: (step,)))
     monkeypatch.setattr("cxrbench.benchmark.reader_study.make.prepare", lambda *_: planned)
     with pytest.raises(InputError, match=r"lsgan makes films without annotations.*cxrbench run --provider lsgan"):
         films_only(Request(provider="lsgan"))

@@ -10,8 +10,11 @@ from cxrbench.benchmark.cli import so_far
 from cxrbench.benchmark.cli.display import Watcher
 from cxrbench.benchmark.cli.working import watched
 from cxrbench.benchmark.contracts.task import ArmName
+from cxrbench.benchmark.progress import Progress
+from cxrbench.benchmark.reader_study.make import films_only
 from cxrbench.benchmark.runs.request import Request, prepare
 from cxrbench.benchmark.runs.schedule import headline_of
+from cxrbench.benchmark.speed.cost_table import SEEDS, prepare_subject
 
 TOYS = Path(__file__).parents[1] / "toys"
 
@@ -43,6 +46,13 @@ def test_what_ranks_is_done_first_after_real():
     assert places[:4] == [("full", "real"), ("tiny", "real")] * 2
     assert {size for size, _ in places[4:12]} == {"tiny"} and {size for size, _ in places[12:]} == {"full"}
     assert [arm for _, arm in places[4:8]] == ["synthetic", "finetune"] * 2
+
+
+def test_a_study_and_a_cost_table_look_at_the_largest_size_whatever_is_done_first():
+    largest = [step.cell.slot.size for step in prepare_subject(toy(), Progress()).jobs]
+    assert set(largest) == {"full"} and len(largest) == SEEDS
+    (films,) = films_only(toy()).schedule.steps
+    assert films.cell.slot.size == "full"
 
 
 def test_films_without_the_size_by_which_a_task_ranks_have_their_first_size():
