@@ -25,6 +25,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import AfterValidator, Field, ValidationError
 
 from ..benchmark import digest
+from ..benchmark.contracts.fitted_elsewhere import seen_besides
 from ..benchmark.results.folder import too_large
 from ..benchmark.results.rows import SCHEMA as RESULTS_SCHEMA
 from ..benchmark.results.rows import CellRow, Results, Status
@@ -162,6 +163,9 @@ class EntryRun:
         found, reasons = self.results, []
         if found.provider.rest:
             reasons.append("a control: it is given real training films outside of the size")
+        where = None if found.headline is None else found.headline[0]
+        if seen := seen_besides(row.sentence for row in found.checks if row.size == where):
+            reasons.append(seen)
         if found.seeds != list(range(len(found.seeds))):
             reasons.append(f"its seeds are not 0 to {len(found.seeds) - 1}: a choice of seeds is not ranked")
         if len(found.seeds) < RANKED_SEEDS:

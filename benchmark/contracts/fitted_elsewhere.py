@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
 from ..data.copies import originals
@@ -11,7 +11,7 @@ from ..data.dataset import Dataset
 
 NOT_DECLARED = "training data not declared"
 SEEN = "gain and worth include what it has seen of them"
-BESIDES = re.compile(rf"fitted on [\d,]+ real films besides the [\d,]+ that this arm has: {SEEN}")
+_BESIDES = re.compile(rf"fitted on [\d,]+ real films besides the [\d,]+ that this arm has: {SEEN}")
 """What `said_of` notices, wherever it is told."""
 
 
@@ -27,3 +27,9 @@ def said_of(ids: Sequence[str] | None, train: Dataset) -> dict[str, int | str]:
     if others:
         facts["noticed"] = f"fitted on {others:,} real films besides the {len(mine):,} that this arm has: {SEEN}"
     return facts
+
+
+def seen_besides(sentences: Iterable[str]) -> str:
+    """What the first of these sentences says of real films that a generator has seen besides its arm's; empty where none
+    does."""
+    return next((match[0] for one in sentences if (match := _BESIDES.search(one))), "")

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..contracts.fitted_elsewhere import BESIDES
+from ..contracts.fitted_elsewhere import seen_besides
 from ..contracts.task import ArmName
 from ..data.sizes import FULL
 from ..results.gains import GainRow, PlaceboCurve, WorthRow
@@ -109,9 +109,9 @@ def headline_sentences(results: Results) -> list[str]:
 def _seen_besides(results: Results, size: str) -> list[str]:
     """What a generator that was fitted elsewhere has seen beyond the real films of a size, for which copies of these are no
     placebo."""
-    said = [match for row in results.checks if row.size == size and (match := BESIDES.search(row.sentence))]
+    said = seen_besides(row.sentence for row in results.checks if row.size == size)
     most = "" if size == FULL else f" (--sizes {FULL} has the most)"
-    return [f"{results.provider.title}: {match[0]}{most}" for match in said[:1]]
+    return [f"{results.provider.title}: {said}{most}"] if said else []
 
 
 def without_command(sentence: str) -> str:

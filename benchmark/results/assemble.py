@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..contracts.fitted_elsewhere import BESIDES
+from ..contracts.fitted_elsewhere import seen_besides
 from ..contracts.task import ArmName, Slot
 from ..data.copies import originals
 from ..data.dataset import is_phantom
@@ -311,7 +311,7 @@ def check_words(name: str, value: Any) -> tuple[str, str, bool]:
             True,
         )
     said = _plain_words(value)
-    return words(name), said, BESIDES.search(said) is not None
+    return words(name), said, seen_besides([said]) != ""
 
 
 def _plain_words(value: Any) -> str:

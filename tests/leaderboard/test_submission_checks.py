@@ -15,13 +15,14 @@ from PIL import Image
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.results.assemble import assemble
 from cxrbench.benchmark.results.folder import load_run, write_results
+from cxrbench.benchmark.results.rows import CheckRow
 from cxrbench.benchmark.runs.store import Level as StoreLevel
 from cxrbench.benchmark.runs.store import Store
 from cxrbench.leaderboard import checks as package
 from cxrbench.leaderboard.attempts import from_entry
 from cxrbench.leaderboard.checks import Level, check_entry, checks
 from cxrbench.leaderboard.checks.subject import films_at_hand, installed_task
-from cxrbench.leaderboard.entry import load_entries, load_entry, strays
+from cxrbench.leaderboard.entry import EntryRun, load_entries, load_entry, strays
 from cxrbench.leaderboard.example import example_files
 from cxrbench.leaderboard.pack import CURVE_ROWS, new_entry, pack, seal
 from cxrbench.leaderboard.pictures import check_png
@@ -306,6 +307,21 @@ def test_a_control_that_is_given_other_real_films_is_shown_without_a_rank_and_by
     assert given.unranked == (reason,)
     (attempt,) = from_entry(replace(entry, runs=(given,)))
     assert attempt.title == f"{entry.name} (given other real films)" and reason in attempt.unranked
+
+
+def test_what_was_fitted_on_more_real_films_than_its_arm_has_is_shown_without_a_rank(pack_system):
+    entry = load_entry(pack_system(seeds=5))
+    run = entry.runs[0]
+    assert run.results.headline is not None
+    reason = "fitted on 84 real films besides the 34 that this arm has: gain and worth include what it has seen of them"
+
+    def told(size: str) -> EntryRun:
+        row = CheckRow(size=size, fold="", seed=0, name="noticed", sentence=f"it was {reason}", alarm=True)
+        return replace(run, results=run.results.model_copy(update={"checks": [row]}))
+
+    here = told(run.results.headline[0])
+    assert here.unranked == (reason,) and told("another").unranked == ()
+    assert reason in from_entry(replace(entry, runs=(here,)))[0].unranked
 
 
 def test_a_placebo_that_was_not_planned_at_some_seed_is_missing(pack_system):
