@@ -103,7 +103,7 @@ def _gain_columns(board: Board) -> Columns:
         hint = "trainings that scored far below the others: kept in the mean, named here"
         found.append(Column("failed", "Failed", failed, hint, text=True))
     if board.arm != SYNTHETIC and alone in board.places:
-        hint = f"gain of synthetic films alone over copies alone{where}, shown, not ranked"
+        hint = f"gain of synthetic films alone over copies alone{_at(where)}: shown, not ranked"
         found.append(Column("alone", f"SYNTHETIC gain{where}", gain_at(board, *alone), hint))
         if board.ruler(SYNTHETIC) is not None:
             found.append(Column("alone-worth", "SYNTHETIC worth", worth_at(*alone), "alone, in real films"))
@@ -194,10 +194,15 @@ def fidelity_columns(board: Board) -> Columns:
 # ----------------------------------------------------------------------------------------------- cells of a standing
 
 
+def _at(where: str) -> str:
+    """` at 31`, in a sentence."""
+    return where.replace(", ", " at ")
+
+
 def gain_hint(board: Board) -> str:
     """What the gain that ranks is, in a line."""
     metric, where = board.protocol.primary, _where(board, board.size)
-    return f"{metric.label} of {board.arm.upper()} minus that of its copies{where}, paired by seed, 95 % interval"
+    return f"{metric.label} of {board.arm.upper()} minus that of its copies{_at(where)}: paired by seed, 95 % interval"
 
 
 def gain_of(board: Board) -> Callable[[Standing], Cell]:

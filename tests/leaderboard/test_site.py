@@ -321,6 +321,14 @@ def test_unranked_entries_say_why_and_labels_are_not_hidden(site):
     assert "2 seeds, 5 needed" in text and "lsgan (labels by teacher)" in text
 
 
+def test_what_the_columns_say_can_be_read_without_a_mouse(site):
+    for page in (page_of(site, "phantom"), site / "cost.html"):
+        text = page.read_text(encoding="utf-8")
+        hints = dict(reversed(found) for found in re.findall(r'<th scope="col"[^>]* title="([^"]*)"[^>]*>([^<]*)<', text))
+        told = re.findall(r"<dt>([^<]*)</dt><dd>([^<]*)</dd>", text.partition("What the columns say</summary>")[2])
+        assert hints and dict(told) == hints
+
+
 def test_a_provider_page_says_of_further_sets_that_nobody_has_computed_them_again(site):
     text = (site / "providers" / "three_stage.html").read_text(encoding="utf-8")
     section = text.partition("Fidelity, further films, groups")[2]
