@@ -18,7 +18,7 @@ from .data_summary import larger_presets, print_json, print_summary, summary_of
 from .held_back import add_hold_back
 from .kept_data import accept, verify
 from .kermany import add_kermany
-from .options import AllowPartial, DrawnFold, DrawnSplit, DrawSeed, Force, Json, Originals, Resolution
+from .options import AllowPartial, DrawnFold, DrawSeed, Force, Json, Originals, Resolution
 from .public_sets import add_public_sets
 
 if TYPE_CHECKING:
@@ -174,7 +174,13 @@ def import_manifest_(
     split_values: Annotated[
         str, typer.Option(help="What words of the column split mean: holdout=test,blank=train; or none.")
     ] = "",
-    split: DrawnSplit = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Part train and test by patient: patients:0.5 trains on half of them, trained_on:FILE on those of whom a "
+            "trained generator has seen a film (its id on a line of the file)."
+        ),
+    ] = None,
     fold: DrawnFold = None,
     seed: DrawSeed = 0,
     keep: Annotated[str, typer.Option(help="Further columns to take over: view,age.")] = "",

@@ -103,14 +103,16 @@ def too_few(films: int, taken: Sequence[tuple[Slot, int]]) -> str:
 
 
 def _not_known(films: Dataset, learnt_from: Sequence[str], data: Dataset) -> tuple[str, ...]:
-    """What to say of ids of trained_on.txt that are no case of the data; of all of them, how those of the data look."""
+    """What to say of ids of trained_on.txt that are no case of the data; where none is, how those of the data look; and that
+    all are known."""
     from ..runs.leaks import of_no_case, refuse_named
 
     said = of_no_case(learnt_from, data)
     try:
         refuse_named("", films, learnt_from, (), data)
     except ProviderError:  # some are known
-        return said
+        count = len(dict.fromkeys(learnt_from))
+        return said or (f"trained_on: {films_in_words(count)} of {data.info.name}; none of them may be tested",)
     if not said:
         return ()
     one = f"ids of {data.info.name} look like {data.ids[0]}"

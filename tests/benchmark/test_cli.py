@@ -113,7 +113,7 @@ def test_a_dry_run_says_which_device_is_not_here(tmp_path):
     assert "would stop" not in cxrbench(*TOY, "--dry-run", cwd=tmp_path).stderr
 
 
-@pytest.mark.parametrize(("learnt_from", "code"), [("images/PHLN002.png", 2), ("nonsense", 0)])
+@pytest.mark.parametrize(("learnt_from", "code"), [("images/PHLN002.png", 2), ("nonsense", 0), ("PHLN001", 0)])
 def test_a_dry_run_refuses_a_leak_as_the_run_does_and_names_ids_of_no_case(tmp_path, learnt_from, code):
     folder = tmp_path / "films"
     for place in ("images", "masks/left_lung", "masks/right_lung"):
@@ -127,8 +127,9 @@ def test_a_dry_run_refuses_a_leak_as_the_run_does_and_names_ids_of_no_case(tmp_p
     said = " ".join(done.stderr.split())
     assert done.returncode == code, said
     assert ("refused (leak): fitted on 1 films of the test set phantom: PHLN002" in said) == (code == 2)
-    assert ("trained_on: 1 id of no case of phantom, so not checked: nonsense" in said) == (code == 0)
-    assert ("no leak can be seen by them: ids of phantom look like PHL" in said) == (code == 0)
+    assert ("trained_on: 1 id of no case of phantom, so not checked: nonsense" in said) == (learnt_from == "nonsense")
+    assert ("no leak can be seen by them: ids of phantom look like PHL" in said) == (learnt_from == "nonsense")
+    assert ("trained_on: 1 film of phantom; none of them may be tested" in said) == (learnt_from == "PHLN001")
 
 
 def test_a_folder_with_copies_of_test_films_is_refused_though_it_names_none(tmp_path):

@@ -252,7 +252,11 @@ def test_columns_to_keep_are_taken_over(folder):
             "line 2: column 'finding_Mass' must be 0 or 1, found 'yes'",
         ),
         ("path,fold\nimages/a.png,one\n", {}, "column 'fold' must hold whole numbers from 0, found 'one'"),
-        ("path\nimages/a.png\n", {"split": "half"}, "--split must look like patients:0.5, found 'half'"),
+        (
+            "path\nimages/a.png\n",
+            {"split": "half"},
+            "--split must look like patients:0.5 or trained_on:FILE, found 'half'",
+        ),
         (
             "path,patient,split\nimages/a.png,p,train\nimages/b.png,p,test\n",
             {},

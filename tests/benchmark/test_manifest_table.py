@@ -127,6 +127,40 @@ def test_parts_drawn_without_any_patient_are_refused_unless_each_film_is_a_perso
     assert set(_read(path, split="patients:0.5", patient_from="id").cases["split"]) == {"train", "test"}
 
 
+def test_what_a_trained_generator_has_seen_trains_with_all_films_of_those_patients(films):
+    path = _table(
+        films, "path,patient", *(f"images/{name}.png,{who}" for name, who in zip("abcde", "11223", strict=True))
+    )
+    seen = films / "trained_on.txt"
+    seen.write_text("\ufeffimages/A.PNG\n\n'c'\nzebra\na\n", encoding="utf-8")
+    read = _read(path, split=f"trained_on:{seen}")
+    assert list(read.cases["split"]) == ["train"] * 4 + ["test"]
+    assert "2 patients of whom trained_on.txt names a film train (4 films), the other 1 test (1 film)" in _said(read)
+    assert "trained_on.txt: 1 of 4 lines are no film here, the first: zebra" in _said(read)
+    done = CliRunner().invoke(app, ["import", "manifest", str(path), "--split", f"trained_on:{seen}", "--name", "seen"])
+    assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"1\n2\n", "expected the ids of films, one a line, such as a; found '1'"),
+        (b"\n", "found an empty file"),
+        (b"a\nc\ne\n", "names a film of every patient (3), so that nobody is left to test"),
+        (b"\xff\xfe\x00", "cannot be read (no text in UTF-8)"),
+        (None, "cannot be read (No such file or directory)"),
+    ],
+)
+def test_a_list_of_what_was_seen_that_parts_nothing_is_one_line(films, text, words):
+    path = _table(
+        films, "path,patient", *(f"images/{name}.png,{who}" for name, who in zip("abcde", "11223", strict=True))
+    )
+    seen = films / "trained_on.txt"
+    if text is not None:
+        seen.write_bytes(text)
+    assert words in _error(path, split=f"trained_on:{seen}")
+
+
 def test_given_parts_beside_a_near_name_are_refused_since_nobody_could_check_them(films):
     path = _table(films, "path,subject_id,split", "images/a.png,7,train", "images/b.png,7,test")
     assert "a column 'split' needs a column 'patient'" in _error(path)

@@ -324,7 +324,9 @@ def test_unranked_entries_say_why_and_labels_are_not_hidden(site):
 def test_what_the_columns_say_can_be_read_without_a_mouse(site):
     for page in (page_of(site, "phantom"), site / "cost.html"):
         text = page.read_text(encoding="utf-8")
-        hints = dict(reversed(found) for found in re.findall(r'<th scope="col"[^>]* title="([^"]*)"[^>]*>([^<]*)<', text))
+        hints = dict(
+            reversed(found) for found in re.findall(r'<th scope="col"[^>]* title="([^"]*)"[^>]*>([^<]*)<', text)
+        )
         told = re.findall(r"<dt>([^<]*)</dt><dd>([^<]*)</dd>", text.partition("What the columns say</summary>")[2])
         assert hints and dict(told) == hints
 

@@ -49,7 +49,7 @@ class ManifestOptions:
     split_values: Mapping[str, str] = field(default_factory=dict)
     """What further words of the column split mean: {"holdout": "test"}; "blank" is no word at all."""
     split: str | None = None
-    """"patients:0.5": half of the patients, drawn by seed, train."""
+    """"patients:0.5": half of the patients, drawn by seed, train; "trained_on:FILE": those of whom the file names a film."""
     fold: str | None = None
     """"patients:3": three folds of patients, drawn by seed."""
     seed: int = 0

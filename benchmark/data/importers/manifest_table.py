@@ -18,6 +18,7 @@ from .manifest_columns import FINDING, Columns, checked_ids, film_id
 from .manifest_files import absent, missing_files
 from .manifest_folder import table_of_folder
 from .manifest_options import FIELD, ManifestOptions
+from .manifest_split import split_asked, split_of
 
 _FLAGS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 _UNCERTAIN = ("-1", "-1.0")
@@ -55,7 +56,7 @@ def read_manifest(path: Path, options: ManifestOptions) -> Manifest:
     if not path.exists():
         raise absent(path)
     columns = Columns(table_of_folder(path, options) if path.is_dir() else read_table(path), options)
-    share, folds = _drawn("split", options.split), _drawn("fold", options.fold)
+    split, folds = split_asked(options.split), _drawn("fold", options.fold)
     left_out = _leave_out(columns)
     findings = _findings(columns)
     ids = checked_ids(_ids(columns), columns.table.places, path)
@@ -65,7 +66,7 @@ def read_manifest(path: Path, options: ManifestOptions) -> Manifest:
     if error := missing_files(films, masks, columns.root, columns.table.places):
         raise error  # before anything is drawn of films that are not there
     values: dict[str, list[object]] = {"id": list(ids), "patient": list(patients)}
-    for name, parts in (("split", _split(columns, patients, share)), ("fold", _folds(columns, patients, folds))):
+    for name, parts in (("split", _split(columns, ids, patients, split)), ("fold", _folds(columns, patients, folds))):
         if parts is not None:
             if not options.allow_shared_patients:
                 _check_patients(name, patients, parts, columns.remarks)
@@ -244,9 +245,13 @@ def _flags(columns: Columns, name: str) -> list[int]:
     return flags
 
 
-def _split(columns: Columns, patients: Sequence[str], share: float | None) -> list[object] | None:
-    if share is not None:
-        return list(splits.patient_split(patients, share, columns.options.seed))
+def _split(
+    columns: Columns, ids: Sequence[str], patients: Sequence[str], asked: float | Path | None
+) -> list[object] | None:
+    if asked is not None:
+        drawn, said = split_of(asked, ids, patients, columns.options.seed)
+        columns.remarks += said
+        return drawn
     if not columns.has("split"):
         if columns.options.split_values:
             raise InputError("manifest: --split-values is for a column 'split', and there is none")
@@ -284,9 +289,7 @@ def _drawn(option: str, text: str | None) -> float | None:
             return float(number)
     except ValueError:
         pass
-    raise InputError(
-        f"manifest: --{option} must look like patients:{'0.5' if option == 'split' else '3'}, found {text!r}"
-    )
+    raise InputError(f"manifest: --{option} must look like patients:3, found {text!r}")
 
 
 def _check_patients(column: str, patients: Sequence[str], parts: Sequence[object], remarks: Sequence[str]) -> None:
