@@ -19,9 +19,10 @@ from ...benchmark.metrics.changes import Changes
 from ...benchmark.runs.record import Record
 from ..arms import is_shared, label_of
 from ..entry import EntryRun
+from ..untrusted import Refused
 from .finding import Finding, Level
 from .outline import Outline, apart, outline
-from .subject import Protocol, Subject, place, slot_of
+from .subject import KEPT_BYTES, Protocol, Subject, place, slot_of
 
 NAME = "beside_real"
 RECOMPUTES = True
@@ -97,6 +98,7 @@ class _Beside:
     def __init__(self, subject: Subject, run: EntryRun, protocol: Protocol) -> None:
         self.subject, self.run, self.protocol = subject, run, protocol
         self.outlines = Outlines(subject, run, protocol)
+        self.held = _are_held(run)
 
     def found(self) -> Iterator[tuple[Record, str]]:
         """Cells, and what is odd: once for two arms of two sizes."""
@@ -129,6 +131,8 @@ class _Beside:
     def _changes(self, mine: Record, other: Record, *, here: bool) -> Changes | None:
         """How the predictions of a cell differ from those of another; None where that is not asked, or not told."""
         if not here:
+            if not self.held:
+                return None
             share = self.outlines.apart(mine, other) if is_shared(label_of(other.cell)) else None
             if share is None or share > NEAR:
                 return None
@@ -139,6 +143,16 @@ class _Beside:
         except Exception:  # as above
             return None
         return found if found is not None and found.statements else None
+
+
+def _are_held(run: EntryRun) -> bool:
+    """Whether all predictions of a run can be at hand at once; else each pair would read two of them again."""
+    homes = {home.folder: home for home in run.homes.values()}.values()
+    try:
+        sizes = [home.unpacked(key for key, one in run.homes.items() if one.folder == home.folder) for home in homes]
+    except Refused:
+        return False  # `cells` says why
+    return sum(sizes) <= KEPT_BYTES
 
 
 def _odd(found: Changes | None, mine: Record, other: Record) -> str:

@@ -10,6 +10,7 @@ import pytest
 from cxrbench.benchmark.contracts.task import Predictions
 from cxrbench.benchmark.metrics.changes import Changes, label_changes, rank_changes
 from cxrbench.benchmark.metrics.precision import Detections, FilmBoxes
+from cxrbench.leaderboard import checks
 from cxrbench.leaderboard.checks import check_entry
 from cxrbench.leaderboard.checks.outline import BOXES, MAPS, SCORES, apart, outline
 from cxrbench.leaderboard.entry import load_entry
@@ -159,6 +160,15 @@ def test_maps_are_apart_by_their_organs_alone():
     assert distance(MAPS, [said(labels=one)], [said(labels=other)]) == 2 / 21
     nothing = [said(labels=np.zeros_like(one))]
     assert distance(MAPS, nothing, nothing) is None  # two models that learnt nothing
+
+
+def test_of_large_maps_a_part_is_compared(monkeypatch):
+    one = np.random.default_rng(0).integers(0, 2, (4, 64, 64)).astype(np.uint8)
+    other = np.where(np.random.default_rng(1).random(one.shape) < 0.1, 2, one)
+    whole = distance(MAPS, [said(labels=one)], [said(labels=other)])
+    monkeypatch.setattr(checks.outline, "MOST", 2048)
+    assert outline(said(labels=one)).values.size == 2048
+    assert distance(MAPS, [said(labels=one)], [said(labels=other)]) == pytest.approx(whole, rel=0.15)
 
 
 def test_boxes_that_are_pushed_a_little_are_no_other_boxes():
