@@ -39,7 +39,7 @@ BOXES = Form("of the surest boxes", 0.4)
 
 @dataclass(frozen=True)
 class Outline:
-    """What is compared of a cell's predictions. `values`: pixels of label maps (N, P), 0 for no organ; ranks (N, F), centred,
+    """What is compared of a cell's predictions. `values`: pixels of label maps (N, P), 0 for no organ; ranks (N, F) around 0
     with squares that sum to 1, 0 where all are the same; or the surest box (N, F, 4) of each finding, NaN where there is
     none."""
 
