@@ -28,6 +28,7 @@ from .job import Describe, Fitting, Job, Order, Step, Synthesise, Train
 from .own_store import OwnStore
 from .record import Failure
 from .store import Level, Store
+from .told import says_too_much
 
 _stopped = threading.Event()
 _STEPS = (Synthesise, Fitting, Train)
@@ -181,9 +182,17 @@ def _run_step(step: Step, time_limit: float | None) -> Outcome:
         if not changed:
             if outcome.error and not takes_more(step.work.store):
                 _stopped.set()
-            return outcome
+            return outcome if outcome.error else _heard(step, outcome)
         forget(step)
     return _failed(step, changed, input_error=True)
+
+
+def _heard(step: Step, outcome: Outcome) -> Outcome:
+    """The outcome of a step that ended well, unless its provider says more of itself than a record holds."""
+    if not (words := says_too_much(step)):
+        return outcome
+    forget(step)
+    return _failed(step, words)
 
 
 def run_chains(

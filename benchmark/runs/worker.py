@@ -75,7 +75,7 @@ def main() -> None:
     try:
         outcome = {"ok": perform(order.job, progress), "loaded": sorted(loaded(since=before))}
     except Exception as error:
-        outcome = _failure(error)
+        outcome = _failure(order.job, error)
     try:
         write_text(order.outcome, json.dumps(outcome))
     except CxrbenchError as error:
@@ -83,13 +83,19 @@ def main() -> None:
         sys.exit(UNSAID)
 
 
-def _failure(error: Exception) -> dict[str, Any]:
+def _failure(job: Job, error: Exception) -> dict[str, Any]:
     """The outcome of a job that failed; a disk that took nothing more is not blamed on the provider."""
     detail = traceback.format_exc()[-MOST_DETAIL:].encode("utf-8", "replace").decode()
     if line := trouble(error):
         return {"error": line, "detail": detail, "input": True}
     if isinstance(error, CxrbenchError):
         return {"error": one_line(error), "detail": "", "input": type(error).__name__ == "InputError"}
+    if isinstance(error, ValueError) and "surrogates not allowed" in str(error):
+        who = f"provider {job.name}: " if job.name else ""
+        words = (
+            "a text that was given (an id, a figure, a name) holds half a character (a surrogate), which no file keeps"
+        )
+        return {"error": f"{who}{words}", "detail": detail, "input": False}
     return {"error": one_line(f"{type(error).__name__}: {one_line(error)}"), "detail": detail, "input": False}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -173,6 +174,23 @@ def test_an_error_is_one_line_that_can_be_shown_and_kept(provider):
     failure = prepared.store.failure(cell.key)
     assert failure is not None and len(failure.model_dump_json()) < 40_000
     assert not prepared.store.sound(Level.RECORDS, cell.key)
+
+
+@pytest.mark.parametrize(
+    ("provider", "words"),
+    [
+        ("SaysMuch", r"facts\(\) and trained_on\(\) said 20,\d{3},\d{3} bytes of themselves"),
+        ("NamesMuch", r"facts\(\) and trained_on\(\) said 20,\d{3},\d{3} bytes of themselves"),
+        ("SaysEscapes", r"gave a text with what cannot be shown .*: red line$"),
+        ("SaysHalf", r"holds half a character"),
+        ("WeightsOfEscapes", r"weights_used .* cannot be shown .*: red$"),
+    ],
+)
+def test_what_a_provider_says_of_itself_is_short_and_can_be_shown(provider, words):
+    prepared, errors = run(provider)
+    assert errors and all(re.search(f"^provider {provider}: .*{words}", error) for error in errors)
+    kept = sum(path.stat().st_size for path in prepared.store.root.rglob("*") if path.is_file())
+    assert kept < 1 << 20 and not list((prepared.store.root / "synthetic").glob("??/[!.]*"))
 
 
 @pytest.mark.parametrize(

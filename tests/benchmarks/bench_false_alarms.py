@@ -5,7 +5,8 @@
 One row for each run of each entry of a folder: findings by level (those of the entry as a whole in each of its rows); of
 all pairs of cells that should be trainings of their own, the least share of predictions that differ; of the changes to a
 shared cell that are few, the largest share that is right; the most of an error that the lower bound of an arm's
-improvement takes away; and the share of its device's peak that its costs need. Nothing here passes or fails.
+improvement takes away; and the share of its device's peak that its costs need. Before these, of all pairs of an own cell
+with any other: how far apart they are at the least (`checks.outline`). Nothing here passes or fails.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ import numpy as np
 from cxrbench.benchmark.contracts.task import ArmName
 from cxrbench.leaderboard.arms import REAL, is_shared, label_of, parsed, placebo_of
 from cxrbench.leaderboard.checks import check_entry, improbable, timings
-from cxrbench.leaderboard.checks.beside_real import LEAST, MOSTLY_RIGHT, is_judged, pairs
+from cxrbench.leaderboard.checks.beside_real import LEAST, MOSTLY_RIGHT, Outlines, all_pairs, is_judged, pairs
 from cxrbench.leaderboard.checks.finding import Level
+from cxrbench.leaderboard.checks.outline import BOXES, MAPS
 from cxrbench.leaderboard.checks.subject import Sources, Subject, slot_of
 from cxrbench.leaderboard.entry import EntryRun, load_entries
 
@@ -30,6 +32,7 @@ HEAD = (
     "board",
     "errors",
     "reviews",
+    f"apart from any other cell (review below {MAPS.least:.1%} {MAPS.words}, {BOXES.least:.0%} {BOXES.words})",
     "pairs of cells",
     f"differ in at least (review below {LEAST:.1%})",
     f"of few changes right (review from {MOSTLY_RIGHT:.0%})",
@@ -53,6 +56,16 @@ def beside(subject: Subject, run: EntryRun) -> tuple[int, float, float | None]:
         if is_shared(label_of(other.cell)) and is_judged(found):
             right.append(found.right / found.judged)
     return count, least, max(right, default=None)
+
+
+def nearest(subject: Subject, run: EntryRun) -> str:
+    """How far apart an own cell and any other are at the least, in words."""
+    protocol = subject.protocol(run)
+    assert protocol is not None
+    outlines = Outlines(subject, run, protocol)
+    shares = (outlines.apart(mine, other) for mine, other in all_pairs(run))
+    least = min((share for share in shares if share is not None), default=None)
+    return "not told" if least is None else f"{least:.1%}"
 
 
 def taken(run: EntryRun) -> Iterator[tuple[str, float]]:
@@ -92,6 +105,7 @@ def rows(folder: Path) -> Iterator[tuple[str, ...]]:
                 f"{run.results.task.name}, {run.results.data.name}",
                 str(levels[Level.ERROR]),
                 str(levels[Level.REVIEW]),
+                nearest(subject, run),
                 str(count),
                 f"{least:.2%}",
                 "none" if right is None else f"{right:.0%}",

@@ -223,6 +223,7 @@ def test_what_runs_a_cell_moves_all_keys_and_what_plans_and_starts_it_none(moved
             "fitting",
             "further",
             "few_films",
+            "told",
         )
     } & set(moved)
 

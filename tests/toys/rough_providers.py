@@ -92,6 +92,41 @@ class RaisesMuch(Copies):
         raise RuntimeError("\x1b[31mred\x1b[0m\r\n\udc80half\x07" + "long " * (4 << 20) + "\nthe end")
 
 
+class SaysMuch(Copies):
+    """Has 20 MB of words for a record."""
+
+    def facts(self) -> dict[str, float | int | str]:
+        return {"note": "long " * (4 << 20)}
+
+
+class NamesMuch(Copies):
+    """Has learnt from a case with an id of 20 MB."""
+
+    def trained_on(self) -> list[str]:
+        return ["x" * (20 << 20)]
+
+
+class SaysEscapes(Copies):
+    """Would clear the screen of whoever reads its record."""
+
+    def facts(self) -> dict[str, float | int | str]:
+        return {"mood": "\x1b[2J\x1b[31mred\nline"}
+
+
+class SaysHalf(Copies):
+    """Says half a character."""
+
+    def facts(self) -> dict[str, float | int | str]:
+        return {"mood": "\udc80half"}
+
+
+class WeightsOfEscapes(Copies):
+    """Names its initial weights in red."""
+
+    def rough(self, train: Dataset) -> None:
+        self.weights_used = "\x1b[31mred"
+
+
 class CannotSay(Copies):
     """Raises an error that cannot be shown."""
 
