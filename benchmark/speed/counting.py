@@ -47,7 +47,7 @@ CYCLE = 5
 """Steps of a provider's: generators are updated every second or fifth step."""
 FILMS = 16
 """Films that are drawn."""
-MOST_PIXELS = 10**9
+MOST_PIXELS = 10**8
 """Of films and masks together: of more, fits are counted on a few films."""
 FEW = 32
 """So many."""
