@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -78,6 +79,9 @@ def without_memory(mode: FakeTensorMode | None = None) -> Iterator[None]:
     with ExitStack() as stack:
         for name, value in border.items():
             stack.enter_context(patch.object(FakeTensor, name, value))
+        stack.enter_context(patch.object(nn.Module, "to", lambda network, *_, **__: network))  # all is on one device
+        stack.enter_context(warnings.catch_warnings())
+        warnings.filterwarnings("ignore", message="Accessing the data pointer of FakeTensor")  # copies of networks
         stack.enter_context(mode or FakeTensorMode(allow_non_fake_inputs=True))
         yield
 
