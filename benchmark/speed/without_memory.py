@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -80,10 +79,16 @@ def without_memory(mode: FakeTensorMode | None = None) -> Iterator[None]:
         for name, value in border.items():
             stack.enter_context(patch.object(FakeTensor, name, value))
         stack.enter_context(patch.object(nn.Module, "to", lambda network, *_, **__: network))  # all is on one device
-        stack.enter_context(warnings.catch_warnings())
-        warnings.filterwarnings("ignore", message="Accessing the data pointer of FakeTensor")  # copies of networks
+        stack.enter_context(patch.object(Tensor, "__deepcopy__", _copied))
         stack.enter_context(mode or FakeTensorMode(allow_non_fake_inputs=True))
         yield
+
+
+def _copied(tensor: Tensor, memo: dict[int, Any]) -> Tensor:
+    """A copy of a tensor that may have no memory: PyTorch's own would copy its storage."""
+    made = tensor.detach().clone().requires_grad_(tensor.requires_grad)
+    memo[id(tensor)] = made
+    return made
 
 
 @dataclass

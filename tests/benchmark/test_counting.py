@@ -52,6 +52,7 @@ class Line(Recipe):
 
     def __init__(self) -> None:
         self.layer = nn.Linear(WIDE, WIDE, bias=False)
+        self.layer.register_buffer("kept", torch.zeros(3))
 
     def networks(self):
         return {"layer": self.layer}
@@ -147,6 +148,7 @@ class Two(OneLine):
         train(first, RowNumbers(len(train_films)), steps=10, seed=seed)
         torch.empty(1 << 45) + 1
         second = Line()
+        second.layer = copy.deepcopy(first.layer)  # as a running mean of a network is made
         train(second, RowNumbers(len(train_films)), steps=len(train_films) * 7, seed=seed)
         self.layer = copy.deepcopy(second.layer)
         self.known = {"first": first.layer, "layer": self.layer}
