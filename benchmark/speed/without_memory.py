@@ -117,11 +117,9 @@ class Once:
                 return tree_map_only(_Shape, lambda one: torch.empty(one.shape, dtype=one.dtype), shapes)
             self.held.peak = now
             given = forward(*args, **named)
-            known[key] = (
-                self.counter.get_total_flops() - flops,
-                self.held.peak - now,
-                tree_map_only(Tensor, _shape, given),
-            )
+            out = sum(one.nbytes for one in tree_leaves(given) if isinstance(one, Tensor))
+            most = self.held.peak - self.held.now + out  # without what stays: weights are there the next time
+            known[key] = (self.counter.get_total_flops() - flops, most, tree_map_only(Tensor, _shape, given))
             self.held.peak = max(peak, self.held.peak)
             return given
 
