@@ -2,16 +2,17 @@
 
 Networks and films are real; from the first step of a training on, every operation gives tensors without memory
 (`FakeTensorMode`), so that a step that no machine could hold is counted in seconds. Such tensors have no values: where an
-operation depends on them, the step is done for real.
+operation depends on them, the step is done for real. What a fit does after its first training has no memory either (it
+encodes all films, say), and a network that draws films is asked once for each shape of its input. Of films that need much
+memory before a training begins a few are taken; the number of steps is that of all of them at a small side.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-import weakref
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,19 +21,11 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch._subclasses.fake_tensor import (
-    DataDependentOutputException,
-    DynamicOutputShapeException,
-    FakeTensor,
-    FakeTensorMode,
-)
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
 
 from ..contracts.task import Arm, ArmName, Slot, Task
 from ..data.copies import copies
-from ..data.dataset import Dataset, load_dataset
+from ..data.dataset import Dataset, load_dataset, scaled
 from ..home import home
 from ..processes import answer
 from ..progress import Progress
@@ -41,6 +34,7 @@ from ..runs.steps import provider_of, task_of, training_set
 from ..training.observer import Observer, watched_by
 from .counted import Count, CountAsk, TrainingCount
 from .probe import FlopCounter
+from .without_memory import Held, Once, without_memory
 
 if TYPE_CHECKING:
     from torch import nn
@@ -53,71 +47,14 @@ CYCLE = 5
 """Steps of a provider's: generators are updated every second or fifth step."""
 FILMS = 16
 """Films that are drawn."""
+MOST_PIXELS = 10**8
+"""Of films and masks together: of more, fits are counted on a few films."""
+FEW = 32
+"""So many."""
+LEAST_SIDE = 128
+"""Pixels that films have at the least where their fit is only asked for its number of steps."""
 COMPARED = "compared_steps"
 """The setting of generators with a sampler that says which numbers of its steps are compared."""
-
-
-class Held(TorchDispatchMode):
-    """Counts operations, and the bytes of all storages that they make, for as long as something holds these."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = self.peak = self.operations = 0
-        self.known: set[int] = set()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        given = func(*args, **(kwargs or {}))
-        self.operations += 1
-        for one in tree_leaves(given):
-            if isinstance(one, Tensor):
-                self._see(one)
-        return given
-
-    def _see(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
-        place, size = storage._cdata, storage.nbytes()
-        if place in self.known:
-            return
-        self.known.add(place)
-        self.now += size
-        self.peak = max(self.peak, self.now)
-        weakref.finalize(storage, self._forget, place, size)
-
-    def _forget(self, place: int, size: int) -> None:
-        self.known.discard(place)
-        self.now -= size
-
-
-@contextmanager
-def without_memory() -> Iterator[None]:
-    """Operations give tensors without memory. Where Python asks for values, arrays and places are zero, and numbers one (of
-    the levels of noise of a sampler, say, none is the last)."""
-
-    def zeros(tensor: Tensor) -> np.ndarray:
-        kind = tensor.dtype if tensor.dtype != torch.bfloat16 else torch.float32
-        return np.zeros(tuple(tensor.shape), dtype=str(kind).removeprefix("torch."))
-
-    def listed(tensor: Tensor) -> Any:
-        return (np.ones_like(zeros(tensor)) if tensor.is_floating_point() else zeros(tensor)).tolist()
-
-    def number(tensor: Tensor) -> bool | int | float:
-        if tensor.dtype == torch.bool:
-            return False
-        return 1.0 if tensor.is_floating_point() else 1
-
-    border: dict[str, Callable[[Tensor], Any]] = {
-        "numpy": zeros,
-        "tolist": listed,
-        "item": number,
-        "__float__": lambda tensor: float(number(tensor)),
-        "__int__": lambda tensor: int(number(tensor)),
-        "__bool__": lambda tensor: False,
-    }
-    with ExitStack() as stack:
-        for name, value in border.items():
-            stack.enter_context(patch.object(FakeTensor, name, value))
-        stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
-        yield
 
 
 @dataclass
@@ -137,10 +74,12 @@ class Seen:
 class Counter(Observer):
     """Counts the first steps of every training."""
 
-    def __init__(self, *, fake: bool, most_steps: int | None) -> None:
-        self.fake, self.most_steps = fake, most_steps
+    def __init__(self, *, fake: bool, most_steps: int | None, onwards: FakeTensorMode | None = None) -> None:
+        self.fake, self.most_steps, self.onwards = fake, most_steps, onwards
+        """`onwards`: from the first training until `close` all is in this mode, also what lies between trainings."""
         self.every: list[Seen] = []
-        self.stack = ExitStack()
+        self.stack, self.outer = ExitStack(), ExitStack()
+        self.began = False
 
     def planned(self, steps: int, batch_size: Callable[[int], int], *, float32: bool) -> None:
         seen = Seen(steps, reduced=not float32)
@@ -150,8 +89,9 @@ class Counter(Observer):
 
     def begins(self, steps: int, device: torch.device) -> None:
         self.stack = ExitStack()
-        if self.fake:
-            self.stack.enter_context(without_memory())
+        if self.fake and not (self.onwards and self.began):
+            (self.outer if self.onwards else self.stack).enter_context(without_memory(self.onwards))
+        self.began = True
         self.held = self.stack.enter_context(Held())
         self.flops = self.stack.enter_context(FlopCounter())
         self.before = (0.0, 0)
@@ -166,6 +106,11 @@ class Counter(Observer):
     def ends(self, networks: Mapping[str, nn.Module], history: History) -> None:
         self.every[-1].peak = self.held.peak + sum(map(_bytes, networks.values()))
         self.stack.close()
+
+    def close(self) -> None:
+        """Tensors have memory again."""
+        self.stack.close()
+        self.outer.close()
 
 
 def _bytes(network: nn.Module) -> int:
@@ -190,18 +135,23 @@ def _training(name: str, seen: Seen, counted: int) -> TrainingCount:
     )
 
 
-def _watched(run: Callable[[], object], *, most_steps: int | None, real: bool) -> tuple[list[Seen], str]:
-    """What is seen of trainings on tensors without memory, or else, where allowed, on `real` ones: (trainings, how)."""
-    for how in ("fake", "real") if real else ("fake",):
-        counter = Counter(fake=how == "fake", most_steps=most_steps)
+def _watched(
+    run: Callable[[], object], *, most_steps: int | None, real: bool, onwards: FakeTensorMode | None = None
+) -> tuple[list[Seen], str]:
+    """What is seen of trainings on tensors without memory, or else, where allowed, on `real` ones: (trainings, how).
+    `onwards` (`Counter`) is tried first, where given."""
+    ways = [("fake", onwards)] * (onwards is not None) + [("fake", None)] + [("real", None)] * real
+    for how, further in ways:
+        counter = Counter(fake=how == "fake", most_steps=most_steps, onwards=further)
         try:
             with watched_by(counter):
                 run()
             return counter.every, how
         except (DataDependentOutputException, DynamicOutputShapeException, RuntimeError):
-            counter.stack.close()
-            if how == "real" or not real:
+            if (how, further) == ways[-1]:
                 raise
+        finally:
+            counter.close()
     return [], ""
 
 
@@ -218,26 +168,34 @@ def fit_count(
 ) -> Count:
     """Of a provider with these settings on a training set, and of sampling `films` films for a test at a resolution."""
     cls, side = plugin.load(), train.resolution
-    made: list[Any] = []
+    made, mode = list[Any](), FakeTensorMode(allow_non_fake_inputs=True)
 
-    def fitted(one: Any) -> None:
+    def fitted(one: Any, data: Dataset) -> None:
         made.append(plugin.make(without_comparisons(one), device="cpu"))
-        made[-1].fit(train, seed=0, progress=Progress())
+        made[-1].fit(data, seed=0, progress=Progress())
+
+    def watched(one: Any, data: Dataset, most_steps: int | None) -> tuple[list[Seen], str]:
+        return _watched(partial(fitted, one, data), most_steps=most_steps, real=real, onwards=mode)
 
     grows = cls.shorter(settings, CYCLE, side=side) != cls.shorter(
         settings, CYCLE
     )  # then this says how long it is alone
-    every, how = _watched(lambda: fitted(settings), most_steps=1 if grows else CYCLE, real=real)
     smoked = cls.smoke(settings, CYCLE, side=side)
-    if every and grows:
+    if grows:
+        whole = watched(settings, train, 1)[0]
+        every, how = watched(smoked, train, None) if whole else ([], "")
+    elif _pixels(train) > MOST_PIXELS:
+        whole = watched(settings, _smaller(train), 1)[0]
+        every, how = watched(settings, _few(train), CYCLE)
+    else:
+        every, how = watched(settings, train, CYCLE)
         whole = every
-        every, how = _watched(lambda: fitted(smoked), most_steps=None, real=real)
-        for seen, one in zip(every, whole, strict=True):
-            seen.steps, seen.films = one.steps, one.films
+    for seen, one in zip(every, whole, strict=True):
+        seen.steps, seen.films = one.steps, one.films
     made[-1].settings = smoked
     names = list(made[-1].histories())
     names = names if len(names) == len(every) else [f"training {number + 1}" for number in range(len(every))]
-    flops, peak = _sampled(made[-1]) if every else (0.0, 0)
+    flops, peak = _sampled(made[-1], mode) if every else (0.0, 0)
     return Count(
         trainings=tuple(_training(name, seen, CYCLE) for name, seen in zip(names, every, strict=True)),
         sampling_flops=flops,
@@ -245,6 +203,23 @@ def fit_count(
         host_bytes=_host(train) + films * resolution**2 * (2 if train.masks is not None else 1),
         how=how or "fake",
     )
+
+
+def _pixels(films: Dataset) -> int:
+    return len(films) * films.resolution**2 * (1 + (len(films.organs) if films.masks is not None else 0))
+
+
+def _few(films: Dataset) -> Dataset:
+    """A few films, evenly spread over all of them."""
+    return films.select(np.linspace(0, len(films) - 1, min(len(films), FEW)).astype(np.int64))
+
+
+def _smaller(films: Dataset) -> Dataset:
+    """All films, every so many of their pixels."""
+    by = next((by for by in (8, 4, 2) if films.resolution % by == 0 and films.resolution // by >= LEAST_SIDE), 1)
+    info, boxes = scaled(films.info, films.boxes, films.resolution // by)
+    images, masks = (None if one is None else np.asarray(one[:, ::by, ::by]) for one in (films.images, films.masks))
+    return Dataset(info=info, images=images, cases=films.cases, masks=masks, boxes=boxes)
 
 
 def without_comparisons(settings: Any) -> Any:
@@ -259,12 +234,17 @@ def without_comparisons(settings: Any) -> Any:
     return replace(settings, **inner)
 
 
-def _sampled(provider: Any) -> tuple[float, int]:
+def _sampled(provider: Any, mode: FakeTensorMode) -> tuple[float, int]:
     """FLOPs a film and the most bytes of drawing a few films."""
-    with without_memory(), Held() as held, FlopCounter() as flops:
+    networks = provider.networks()
+    with ExitStack() as stack:
+        stack.enter_context(without_memory(mode))
+        once = Once(stack.enter_context(Held()), stack.enter_context(FlopCounter()))
+        for network in networks.values():
+            stack.enter_context(patch.object(network, "forward", once.of(network)))
         drawn = sum(len(batch.images) for batch in provider.sample(FILMS, seed=0))
-    weights = sum(_bytes(network) for network in provider.networks().values())
-    return flops.get_total_flops() / max(1, drawn), held.peak + weights
+    flops = once.counter.get_total_flops() + once.flops
+    return flops / max(1, drawn), once.held.peak + sum(map(_bytes, networks.values()))
 
 
 def count_cell(ask: CountAsk) -> Count:

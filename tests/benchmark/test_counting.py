@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.errors import InputError, ProviderError
 from cxrbench.benchmark.registry import PROVIDERS, plugins
 from cxrbench.benchmark.runs.request import Request, prepare
-from cxrbench.benchmark.speed import forecast
+from cxrbench.benchmark.speed import counting, forecast
+from cxrbench.benchmark.speed import without_memory as without_memory_module
 from cxrbench.benchmark.speed.counted import (
     CHIPS,
     OPERATION_SECONDS,
@@ -31,9 +33,11 @@ from cxrbench.benchmark.speed.counted import (
     chip_of,
     seconds_on,
 )
-from cxrbench.benchmark.speed.counting import Counter, Held, fit_count, without_comparisons, without_memory
+from cxrbench.benchmark.speed.counting import Counter, fit_count, without_comparisons
 from cxrbench.benchmark.speed.forecast import Device, Stage, refuse_before_it_starts, refuse_what_cannot_fit
 from cxrbench.benchmark.speed.here import PROCESSOR_SHARE, memory_of
+from cxrbench.benchmark.speed.probe import FlopCounter
+from cxrbench.benchmark.speed.without_memory import Held, Once, without_memory
 from cxrbench.benchmark.training.loop import train
 from cxrbench.benchmark.training.observer import watched_by
 from cxrbench.benchmark.training.recipe import Recipe, RowNumbers
@@ -48,6 +52,7 @@ class Line(Recipe):
 
     def __init__(self) -> None:
         self.layer = nn.Linear(WIDE, WIDE, bias=False)
+        self.layer.register_buffer("kept", torch.zeros(3))
 
     def networks(self):
         return {"layer": self.layer}
@@ -133,6 +138,77 @@ def test_what_no_machine_could_hold_is_counted():
         assert held_for_a_while.shape == (1 << 40,)
         del held_for_a_while
     assert torch.ones(2).sum().item() == 2  # and tensors are as before
+
+
+class Two(OneLine):
+    """Two trainings, with work between them that no machine could hold, and films of fifty calls of a network."""
+
+    def fit(self, train_films, *, seed, progress):
+        first = Line()
+        train(first, RowNumbers(len(train_films)), steps=10, seed=seed)
+        torch.empty(1 << 45) + 1
+        second = Line()
+        second.layer = copy.deepcopy(first.layer)  # as a running mean of a network is made
+        train(second, RowNumbers(len(train_films)), steps=len(train_films) * 7, seed=seed)
+        self.layer = copy.deepcopy(second.layer)
+        self.known = {"first": first.layer, "layer": self.layer}
+
+    def networks(self):
+        return self.known
+
+    @torch.no_grad()
+    def sample(self, n, *, seed):
+        for _ in range(n):
+            row = torch.zeros(1, WIDE)
+            for _ in range(50):
+                row = self.layer(row)
+            yield Batch(images=np.tile(row.numpy()[:, None, None, :4], (1, 1, 4, 1)))
+
+
+class FoundTwo(Found):
+    """Stands for its plugin."""
+
+    def load(self):
+        return Two
+
+    def make(self, settings, *, device):
+        return Two(settings, device=device)
+
+
+def test_what_lies_between_two_trainings_needs_no_memory():
+    found = fit_count(FoundTwo(), Two.presets["quick"], films(), 3, 4, real=False)
+    assert found.how == "fake" and [one.steps for one in found.trainings] == [10, 140]
+    assert {one.step_flops for one in found.trainings} == {4 * BATCH * WIDE * WIDE}
+    assert torch.ones(2).sum().item() == 2
+
+
+def test_a_network_that_is_asked_again_is_done_once_and_counts_each_time(monkeypatch):
+    once = fit_count(FoundTwo(), Two.presets["quick"], films(), 3, 4, real=False)
+    assert once.sampling_flops == 50 * 2 * WIDE * WIDE
+    monkeypatch.setattr(without_memory_module.Once, "of", lambda self, network: network.forward)
+    assert fit_count(FoundTwo(), Two.presets["quick"], films(), 3, 4, real=False) == once
+
+
+def test_a_network_that_is_asked_again_is_not_computed_again():
+    layer, done = nn.Linear(WIDE, WIDE), list[int]()
+    forward = layer.forward
+    layer.forward = lambda rows: done.append(len(rows)) or forward(rows)
+    with without_memory(), Held() as held, FlopCounter() as counter, torch.no_grad():
+        once = Once(held, counter)
+        asked = once.of(layer)
+        shapes = [asked(torch.zeros(count, WIDE)).shape for count in (3, 5, 3, 3)]
+    assert done == [3, 5] and shapes == [(count, WIDE) for count in (3, 5, 3, 3)]
+    assert once.flops == 2 * 3 * 2 * WIDE * WIDE
+
+
+def test_a_fit_on_many_pixels_is_counted_on_a_few_films_with_the_steps_of_all(monkeypatch):
+    whole = fit_count(FoundTwo(), Two.presets["quick"], films(100), 3, 4, real=False)
+    seen = list[int]()
+    few = counting._few
+    monkeypatch.setattr(counting, "_few", lambda data: seen.append(len(few(data))) or few(data))
+    monkeypatch.setattr(counting, "MOST_PIXELS", 100)
+    assert fit_count(FoundTwo(), Two.presets["quick"], films(100), 3, 4, real=False) == whole
+    assert seen == [32] and whole.trainings[1].steps == 700
 
 
 @dataclass(frozen=True)

@@ -48,11 +48,19 @@ CHECKS = Path(__file__).parents[2] / "leaderboard" / "counted.json"
 SHOWN = ("h100", "rtx4090")
 
 
+SIDE = 64
+"""Pixels of the films of which training sets are made; what is copied and turned there takes long with more."""
+
+
 @cache
-def films_of(name: str, side: int) -> Dataset:
-    """The films of a set at a side, as pixels of a small one that are repeated: no count depends on what they show, and
-    to resize some thousand films with masks takes longer than to count."""
-    films = find_dataset(SMALL.get(name, name), 64, Progress())
+def films_of(name: str) -> Dataset:
+    """The films of a set, small."""
+    return find_dataset(SMALL.get(name, name), SIDE, Progress())
+
+
+def enlarged(films: Dataset, side: int) -> Dataset:
+    """Films at a side, as their pixels repeated: no count depends on what they show, and to resize some thousand films with
+    masks takes longer than to count."""
     places = np.arange(side) * films.resolution // side
     info, boxes = scaled(films.info, films.boxes, side)
 
@@ -86,14 +94,13 @@ def count_one(kind: str, name: str, preset: str) -> Count:
     plugin, on = of_fit(name) if kind == "fit" else (plugins(TASKS)[name], name)
     cls = plugins(TASKS)[on].load()
     task: Task = cls(cls.presets[preset])
-    data = films_of(task.default_data, task.settings.resolution)
-    fit_data = films_of(task.default_data, task.settings.fit_resolution)
-    slot = slot_of(task, data, ArmName.REAL)
-    train = task.training_set(fit_data, slot)
+    small, side = films_of(task.default_data), task.settings.resolution
+    slot = slot_of(task, small, ArmName.REAL)
+    train = task.training_set(small, slot)
     if kind == "fit":
-        count = task.synthetic_count(data, slot)
-        return fit_count(plugin, plugin.load().presets[preset], train, count, task.settings.resolution)
-    return cell_count(task, data, slot, train.resized(task.settings.resolution), 0)
+        films, count = enlarged(train, task.settings.fit_resolution), task.synthetic_count(small, slot)
+        return fit_count(plugin, plugin.load().presets[preset], films, count, side)
+    return cell_count(task, enlarged(small, side), slot, enlarged(train, side), 0)
 
 
 def wanted(names: list[str]) -> list[tuple[str, str, str]]:
@@ -167,7 +174,8 @@ training may stop earlier), steps, and the most bytes that a step or a draw of f
 gradients, state of the optimiser, activations and what operations give, in float32 (under bfloat16 less), with 15 %
 for the allocator (stated, not measured). Host: films and masks of the training set, and synthetic films. Fits are
 counted on the task's own phantom (`nih_classification`: one of 500 films), REAL cells on its full size. Not counted:
-FLOPs of validation and test, lung regions.
+FLOPs of validation and test, lung regions, and the bytes of the training films where a fit keeps them on the device
+(`edm_pair` at `paper`: films and maps of distances as float32, 18.7 GB).
 
 Where a length is passes over the films (`paper` of the VAEs and LSGANs), the steps and FLOPs are those of the 500 films:
 a pass over all NIH films is 1,217 batches, where it is 6 here. Draws by Heun's method count the last step, half of one, as
