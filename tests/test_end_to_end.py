@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,7 @@ def test_the_number_and_order_of_jobs_change_no_bit(tmp_path):
     """Two jobs at a time against one, in two homes: every case score of every cell that both have is equal, to the last
     bit. The second has one size alone, so that its cells come in another order too."""
     first = short_run(tmp_path, tmp_path / "a", "a_out", "--jobs", "2")
+    shutil.copytree(tmp_path / "a" / "datasets", tmp_path / "b" / "datasets")  # the same films, drawn once
     second = short_run(tmp_path, tmp_path / "b", "b_out", "--jobs", "1", "--sizes", "tiny")
     assert [row for row in first["table"] if row["size"] == "tiny"] == second["table"] != []
     columns = ["size", "arm", "seed", "case", "structure", "metric"]
@@ -54,8 +56,8 @@ def test_the_number_and_order_of_jobs_change_no_bit(tmp_path):
 REAL = pytest.mark.real_data
 
 
-@pytest.fixture
-def kermany(tmp_path) -> Path:
+@pytest.fixture(scope="module")
+def kermany(tmp_path_factory) -> Path:
     """A home with the 247 real films in it."""
     place = os.environ.get("CXRBENCH_REAL_DATA")
     if not place or not Path(place).is_dir():
@@ -63,9 +65,10 @@ def kermany(tmp_path) -> Path:
     source = Path(place) / "kermany_lungs" / "metadata.csv"
     names = ["--columns", "id=stem,patient=person", "--path", "images/{stem}.png", "--mask", "masks/{stem}.png"]
     organs = ["--organs", "left_lung=1,right_lung=2", "--name", "kermany"]
-    done = cxrbench("data", "import", "manifest", str(source), *names, *organs, cwd=tmp_path, home=tmp_path / "home")
+    home = tmp_path_factory.mktemp("kermany")
+    done = cxrbench("data", "import", "manifest", str(source), *names, *organs, cwd=home, home=home)
     assert done.returncode == 0, done.stderr
-    return tmp_path / "home"
+    return home
 
 
 @REAL

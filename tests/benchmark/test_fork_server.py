@@ -32,6 +32,11 @@ def main():
 '''
 
 
+@pytest.fixture(autouse=True)
+def one_server():
+    """Here a run ends its own server, as it does outside the tests."""
+
+
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("programs")
