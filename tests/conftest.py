@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 
 from cxrbench.benchmark.cli import main
+from cxrbench.benchmark.data.dataset import load_dataset
+from cxrbench.benchmark.data.phantom import boxes_like, hard, nih_like
 from cxrbench.benchmark.data.phantom import dataset as phantom
 from cxrbench.benchmark.data.phantom.cohort import salt_in_use
 from cxrbench.benchmark.data.phantom.jsrt_like import jsrt_like, jsrt_like_ids
@@ -34,11 +36,13 @@ def home(tmp_path_factory, monkeypatch):
     return folder
 
 
-@pytest.fixture(autouse=True)
-def one_server(monkeypatch):
-    """The server that forks the processes of steps stays for the next test, which does not change our code; a run ends its
-    own (`test_fork_server`), and that of a command ends with it."""
-    monkeypatch.setattr(chains, "close_idle", lambda: None)
+@pytest.fixture(scope="session", autouse=True)
+def one_server() -> Iterator[None]:
+    """The server that forks the processes of steps stays for the next run, since no test changes our code. Elsewhere a run
+    ends its own (`test_fork_server`)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chains, "close_idle", lambda: None)
+        yield
 
 
 @cache
@@ -50,9 +54,16 @@ def films_of(resolution: int):
     return ids, images, masks
 
 
-@pytest.fixture(autouse=True)
-def drawn_once(monkeypatch):
-    """What draws the phantom for a home takes the films of this process (`films_of`)."""
+@pytest.fixture(scope="session")
+def drawings(tmp_path_factory) -> Path:
+    """Where the other phantoms lie, for all processes of tests."""
+    own = tmp_path_factory.getbasetemp()
+    return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "drawings"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def drawn_once(drawings) -> Iterator[None]:
+    """What draws a phantom for a home takes films that were drawn before."""
 
     def drawn(resolution, progress):
         if salt_in_use():
@@ -61,7 +72,18 @@ def drawn_once(monkeypatch):
             progress(name)
         return films_of(resolution)
 
-    monkeypatch.setattr(phantom, "jsrt_like", drawn)
+    def kept(name, resolution, code, draw):
+        def taken():
+            folder = drawings / f"{name}-{resolution}-{code}"
+            return load_dataset(folder) if folder.is_dir() else draw().save(folder)
+
+        return phantom.kept(name, resolution, code, draw if salt_in_use() else taken)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(phantom, "jsrt_like", drawn)
+        for module in (boxes_like, hard, nih_like):
+            patch.setattr(module, "kept", kept)
+        yield
 
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
