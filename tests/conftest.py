@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from cxrbench.benchmark.cli import main
@@ -24,6 +25,8 @@ from cxrbench.benchmark.data.phantom import dataset as phantom
 from cxrbench.benchmark.data.phantom.cohort import salt_in_use
 from cxrbench.benchmark.data.phantom.jsrt_like import jsrt_like, jsrt_like_ids
 from cxrbench.benchmark.runs import chains
+from cxrbench.leaderboard.checks.subject import Subject
+from cxrbench.leaderboard.entry import EntryRun
 
 from .browser import Browser
 
@@ -84,6 +87,23 @@ def drawn_once(drawings) -> Iterator[None]:
         for module in (boxes_like, hard, nih_like):
             patch.setattr(module, "kept", kept)
         yield
+
+
+_scored: dict[tuple[Path, str], pd.DataFrame] = {}
+
+
+@pytest.fixture
+def scored_once(monkeypatch) -> None:
+    """A cell of the committed entries is scored once in a process of tests: entries share theirs."""
+    whole = Subject._find_scores
+
+    def found(subject: Subject, run: EntryRun, key: str) -> pd.DataFrame:
+        place = (run.homes[key].folder.resolve(), key)
+        if place not in _scored:
+            _scored[place] = whole(subject, run, key)
+        return _scored[place].copy()
+
+    monkeypatch.setattr(Subject, "_find_scores", found)
 
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

@@ -172,8 +172,8 @@ def running(words: list[str], folder: Path) -> Iterator[None]:
         one.wait(30)
 
 
-ITS_OWN = ("leaderboard", "submission")
-"""Commands that set limits for their process."""
+TRAIN = ("run", "curve")
+"""Commands whose steps have processes of their own: they are called in this one (`here`)."""
 
 
 def run(block: Block, folder: Path, here: Command) -> None:
@@ -181,7 +181,7 @@ def run(block: Block, folder: Path, here: Command) -> None:
     if (name := block.options.get("needs")) and not (folder / name).exists():
         (folder / name).symlink_to(TREE / name)
     for words in block.commands():
-        if words[0] == "cxrbench" and words[1] not in ITS_OWN:
+        if words[0] == "cxrbench" and words[1] in TRAIN:
             done = here(*words[1:], cwd=folder)
         else:
             done = subprocess.run(
