@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import os
 import resource
+import struct
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,6 +120,15 @@ def apart(reader: str, path: Path) -> tuple[str, str]:
             print(f"{seconds:6.2f} s {most:6} MB  {reader:10} {path.parent.name}/{path.name}  {said[:80]!r}", file=file)
     what, words = json.loads(said) if said else ("died", str(os.waitstatus_to_exitcode(status)))
     return what, words
+
+
+def zeros(length: int) -> bytes:
+    """So many zeros as zlib packs them: a megabyte is packed once, and stands there as often as it is needed."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    block = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    rest = packer.compress(bytes(length % (1 << 20))) + packer.flush()
+    check = struct.pack(">I", (length % 65521) << 16 | 1)  # Adler-32
+    return b"\x78\xda" + (length >> 20) * block + rest + check
 
 
 Case = tuple[str, str, Callable[[Path], None]]

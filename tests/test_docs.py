@@ -22,6 +22,7 @@ import cxrbench
 from cxrbench.benchmark.contracts.task import ArmName
 from cxrbench.benchmark.report.glossary import METRICS, glossary
 
+from .conftest import Command
 from .doc_commands import Block, blocks, unmarked
 
 TREE = Path(__file__).parents[1]
@@ -134,7 +135,8 @@ def place(tmp_path_factory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
-def test_the_commands_of_a_tutorial_run(page, place):
+def test_the_commands_of_a_tutorial_run(page, place, monkeypatch, here):
+    monkeypatch.setenv("CXRBENCH_HOME", str(place / "home"))
     with ExitStack() as started:
         for block in blocks(page):
             folder = place / (block.place if block.kind in ("run", "start") else str(Path(block.place).parent))
@@ -145,9 +147,9 @@ def test_the_commands_of_a_tutorial_run(page, place):
                 assert (place / block.place).read_text(encoding="utf-8") == block.text
             elif block.kind == "start":
                 for words in block.commands():
-                    started.enter_context(running(words, folder, place))
+                    started.enter_context(running(words, folder))
             else:
-                run(block, folder, place)
+                run(block, folder, here)
 
 
 def by_python(words: list[str]) -> list[str]:
@@ -157,13 +159,10 @@ def by_python(words: list[str]) -> list[str]:
 
 
 @contextmanager
-def running(words: list[str], folder: Path, place: Path) -> Iterator[None]:
+def running(words: list[str], folder: Path) -> Iterator[None]:
     """A program that runs beside the page, and is ended with all that it started."""
-    environment = os.environ | {"CXRBENCH_HOME": str(place / "home")}
     with (folder / "started.log").open("ab") as log:
-        one = subprocess.Popen(
-            by_python(words), cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
-        )
+        one = subprocess.Popen(by_python(words), cwd=folder, stdout=log, stderr=log, start_new_session=True)
     try:
         yield
         assert one.poll() is None, (folder / "started.log").read_text(encoding="utf-8")
@@ -173,20 +172,21 @@ def running(words: list[str], folder: Path, place: Path) -> Iterator[None]:
         one.wait(30)
 
 
-def run(block: Block, folder: Path, place: Path) -> None:
+TRAIN = ("run", "curve")
+"""Commands whose steps have processes of their own: they are called in this one (`here`)."""
+
+
+def run(block: Block, folder: Path, here: Command) -> None:
     """The lines of a block, one after the other."""
     if (name := block.options.get("needs")) and not (folder / name).exists():
         (folder / name).symlink_to(TREE / name)
     for words in block.commands():
-        done = subprocess.run(
-            by_python(words),
-            cwd=folder,
-            env=os.environ | {"CXRBENCH_HOME": str(place / "home")},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=1800,
-        )
+        if words[0] == "cxrbench" and words[1] in TRAIN:
+            done = here(*words[1:], cwd=folder)
+        else:
+            done = subprocess.run(
+                by_python(words), cwd=folder, capture_output=True, text=True, check=False, timeout=1800
+            )
         assert done.returncode == int(block.options.get("rc", 0)), f"{words}: {done.stdout}{done.stderr}"
 
 

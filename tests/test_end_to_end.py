@@ -6,13 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from cxrbench.benchmark.results.folder import load_scores
 
-CXRBENCH = [sys.executable, "-m", "cxrbench.benchmark.cli"]
 SHORT = ["task.steps=6", "task.check_every=2", "task.synthetic=24"]
 SIZES = {
     "full": ("synthetic", "finetune"),
@@ -23,24 +23,29 @@ SIZES = {
 CELLS = {(size, arm) for size, arms in SIZES.items() for arm in ("real", *arms, *(f"placebo_{one}" for one in arms))}
 
 
-def cxrbench(*arguments: str, cwd: Path, home: Path) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"CXRBENCH_HOME": str(home)}
-    command = [*CXRBENCH, *arguments, "--device", "cpu"] if arguments[0] == "run" else [*CXRBENCH, *arguments]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+@pytest.fixture
+def run(monkeypatch, tmp_path, here) -> Callable[..., dict]:
+    """`cxrbench run` in a home, on a processor: the results that it has written."""
+
+    def results(*arguments: str, home: Path, out: str = "out") -> dict:
+        monkeypatch.setenv("CXRBENCH_HOME", str(home))
+        done = here("run", *arguments, "--device", "cpu", "--out", out)
+        assert done.returncode == 0, done.stderr
+        return json.loads((tmp_path / out / "results.json").read_text())
+
+    return results
 
 
-def short_run(cwd: Path, home: Path, out: str, *arguments: str) -> dict:
-    options = [word for pair in SHORT for word in ("--set", pair)]
-    done = cxrbench("run", "--provider", "classical", *options, "--out", out, *arguments, cwd=cwd, home=home)
-    assert done.returncode == 0, done.stderr
-    return json.loads((cwd / out / "results.json").read_text())
+def options(*pairs: str) -> list[str]:
+    return [word for pair in pairs for word in ("--set", pair)]
 
 
-def test_the_number_and_order_of_jobs_change_no_bit(tmp_path):
+def test_the_number_and_order_of_jobs_change_no_bit(tmp_path, run):
     """Two jobs at a time against one, in two homes: every case score of every cell that both have is equal, to the last
     bit. The second has one size alone, so that its cells come in another order too."""
-    first = short_run(tmp_path, tmp_path / "a", "a_out", "--jobs", "2")
-    second = short_run(tmp_path, tmp_path / "b", "b_out", "--jobs", "1", "--sizes", "tiny")
+    short = ["--provider", "classical", *options(*SHORT)]
+    first = run(*short, "--jobs", "2", home=tmp_path / "a", out="a_out")
+    second = run(*short, "--jobs", "1", "--sizes", "tiny", home=tmp_path / "b", out="b_out")
     assert [row for row in first["table"] if row["size"] == "tiny"] == second["table"] != []
     columns = ["size", "arm", "seed", "case", "structure", "metric"]
     a, b = (load_scores(tmp_path / out).sort_values(columns, ignore_index=True) for out in ("a_out", "b_out"))
@@ -54,8 +59,8 @@ def test_the_number_and_order_of_jobs_change_no_bit(tmp_path):
 REAL = pytest.mark.real_data
 
 
-@pytest.fixture
-def kermany(tmp_path) -> Path:
+@pytest.fixture(scope="module")
+def kermany(tmp_path_factory) -> Path:
     """A home with the 247 real films in it."""
     place = os.environ.get("CXRBENCH_REAL_DATA")
     if not place or not Path(place).is_dir():
@@ -63,17 +68,18 @@ def kermany(tmp_path) -> Path:
     source = Path(place) / "kermany_lungs" / "metadata.csv"
     names = ["--columns", "id=stem,patient=person", "--path", "images/{stem}.png", "--mask", "masks/{stem}.png"]
     organs = ["--organs", "left_lung=1,right_lung=2", "--name", "kermany"]
-    done = cxrbench("data", "import", "manifest", str(source), *names, *organs, cwd=tmp_path, home=tmp_path / "home")
+    home = tmp_path_factory.mktemp("kermany")
+    words = ["-m", "cxrbench.benchmark.cli", "data", "import", "manifest", str(source), *names, *organs]
+    environment = os.environ | {"CXRBENCH_HOME": str(home)}
+    done = subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return tmp_path / "home"
+    return home
 
 
 @REAL
-def test_real_films_reach_a_pooled_dice_of_90_percent_for_both_lungs(tmp_path, kermany):
-    arguments = ["--provider", "copy_train", "--data", "kermany", "--arms", "real", "--sizes", "full", "--out", "out"]
-    done = cxrbench("run", *arguments, cwd=tmp_path, home=kermany)
-    assert done.returncode == 0, done.stderr
-    table = json.loads((tmp_path / "out" / "results.json").read_text())["table"]
+def test_real_films_reach_a_pooled_dice_of_90_percent_for_both_lungs(kermany, run):
+    words = ["--provider", "copy_train", "--data", "kermany", "--arms", "real", "--sizes", "full"]
+    table = run(*words, home=kermany)["table"]
     full = {
         row["structure"]: row["value"]
         for row in table
@@ -84,14 +90,10 @@ def test_real_films_reach_a_pooled_dice_of_90_percent_for_both_lungs(tmp_path, k
 
 
 @REAL
-def test_three_stage_runs_on_real_films_from_end_to_end(tmp_path, kermany):
+def test_three_stage_runs_on_real_films_from_end_to_end(kermany, run):
     """Every arm and size, with trainings of a few steps: what is learnt is not the claim here, that it runs is. The dots are
     trained whole: whether hardly trained ones show every organ is luck."""
-    short = [*SHORT, "labels.steps=20", "films.steps=5"]
-    options = [word for pair in short for word in ("--set", pair)]
-    arguments = ["run", "--provider", "three_stage", "--data", "kermany", *options, "--out", "out"]
-    done = cxrbench(*arguments, cwd=tmp_path, home=kermany)
-    assert done.returncode == 0, done.stderr
-    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    short = options(*SHORT, "labels.steps=20", "films.steps=5")
+    results = run("--provider", "three_stage", "--data", "kermany", *short, home=kermany)
     states = {(cell["size"], cell["arm"]): cell["status"] for cell in results["cells"]}
     assert set(states.values()) == {"done"} and set(states) == CELLS

@@ -61,8 +61,8 @@ def test_json_prints_json_alone(tmp_path):
     assert len(list((tmp_path / "runs").iterdir())) == 1
 
 
-def test_a_dry_run_shows_the_cells_and_does_nothing(tmp_path, home):
-    done = cxrbench(*TOY, "--dry-run", "--json", cwd=tmp_path)
+def test_a_dry_run_shows_the_cells_and_does_nothing(tmp_path, home, here):
+    done = here(*TOY, "--dry-run", "--json")
     plan = json.loads(done.stdout)
     assert len(plan["steps"]) == 12 and plan["expected_seconds"] > 0
     assert "power  one seed allows no claim about the generator (use --seeds 5)" in done.stderr
@@ -78,14 +78,14 @@ def test_a_dry_run_shows_the_cells_and_does_nothing(tmp_path, home):
         ("real,synthetic", ""),
     ],
 )
-def test_what_cannot_be_told_for_want_of_an_arm_is_said_before_the_work(tmp_path, arms, said):
-    done = cxrbench(*TOY, "--arms", arms, "--dry-run", cwd=tmp_path)
+def test_what_cannot_be_told_for_want_of_an_arm_is_said_before_the_work(arms, said, here):
+    done = here(*TOY, "--arms", arms, "--dry-run")
     assert done.returncode == 0, done.stderr
     assert said in done.stderr and done.stderr.count("note   ") == bool(said)
 
 
-def test_a_dry_run_says_that_a_worth_needs_a_curve_and_how_it_is_made(tmp_path):
-    done = cxrbench(*TOY, "--dry-run", cwd=tmp_path)
+def test_a_dry_run_says_that_a_worth_needs_a_curve_and_how_it_is_made(here):
+    done = here(*TOY, "--dry-run")
     assert "worth  needs a curve of copies of these films" in done.stderr and "\ncxrbench curve --task" in done.stderr
 
 
@@ -104,17 +104,17 @@ def test_a_dry_run_has_a_line_for_all_seeds_and_folds_of_a_size_and_arm():
     ]
 
 
-def test_a_dry_run_says_which_device_is_not_here(tmp_path):
+def test_a_dry_run_says_which_device_is_not_here(here):
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
-    done = cxrbench(*TOY, "--dry-run", "--device", "cuda", cwd=tmp_path)
+    done = here(*TOY, "--dry-run", "--device", "cuda")
     assert done.returncode == 0
     assert "note   a run would stop here: device cuda: this machine has no CUDA device" in done.stderr
-    assert "would stop" not in cxrbench(*TOY, "--dry-run", cwd=tmp_path).stderr
+    assert "would stop" not in here(*TOY, "--dry-run").stderr
 
 
 @pytest.mark.parametrize(("learnt_from", "code"), [("images/PHLN002.png", 2), ("nonsense", 0), ("PHLN001", 0)])
-def test_a_dry_run_refuses_a_leak_as_the_run_does_and_names_ids_of_no_case(tmp_path, learnt_from, code):
+def test_a_dry_run_refuses_a_leak_as_the_run_does_and_names_ids_of_no_case(tmp_path, learnt_from, code, here):
     folder = tmp_path / "films"
     for place in ("images", "masks/left_lung", "masks/right_lung"):
         (folder / place).mkdir(parents=True)
@@ -123,7 +123,7 @@ def test_a_dry_run_refuses_a_leak_as_the_run_does_and_names_ids_of_no_case(tmp_p
     (folder / "trained_on.txt").write_text(f"{learnt_from}\n")
     arguments = [*TOY, "--dry-run"]
     arguments[2] = f"folder:{folder}"
-    done = cxrbench(*arguments, cwd=tmp_path)
+    done = here(*arguments)
     said = " ".join(done.stderr.split())
     assert done.returncode == code, said
     assert ("refused (leak): fitted on 1 films of the test set phantom: PHLN002" in said) == (code == 2)
@@ -132,7 +132,7 @@ def test_a_dry_run_refuses_a_leak_as_the_run_does_and_names_ids_of_no_case(tmp_p
     assert ("trained_on: 1 film of phantom; none of them may be tested" in said) == (learnt_from != "nonsense")
 
 
-def test_a_folder_with_copies_of_test_films_is_refused_though_it_names_none(tmp_path):
+def test_a_folder_with_copies_of_test_films_is_refused_though_it_names_none(tmp_path, here):
     films = find_dataset("phantom", 32, Progress())
     folder = tmp_path / "films"
     for place in ("images", "masks/left_lung", "masks/right_lung"):
@@ -144,7 +144,7 @@ def test_a_folder_with_copies_of_test_films_is_refused_though_it_names_none(tmp_
             Image.fromarray(np.eye(32, dtype=np.uint8) * 255).save(folder / "masks" / organ / f"{number}.png")
     arguments = [*TOY, "--dry-run"]
     arguments[2] = f"folder:{folder}"
-    done = cxrbench(*arguments, cwd=tmp_path)
+    done = here(*arguments)
     said = " ".join(done.stderr.split())
     assert (
         done.returncode == 2 and "refused (leak): 8 of its 8 films are copies of films of the test set phantom" in said
@@ -158,14 +158,14 @@ def test_a_folder_with_fewer_films_than_are_taken_is_refused_before_the_work_and
     assert too_few(4, [(full, 6), (full, 6), (tiny, 3)]) == "it has 4 films, and synthetic at full takes 6, each once"
 
 
-def test_a_dry_run_refuses_a_folder_of_too_few_films(tmp_path):
+def test_a_dry_run_refuses_a_folder_of_too_few_films(tmp_path, here):
     folder = tmp_path / "films"
     for place in ("images", "masks/left_lung", "masks/right_lung"):
         (folder / place).mkdir(parents=True)
         Image.fromarray(np.eye(32, dtype=np.uint8) * 255).save(folder / place / "0.png")
     arguments = [*TOY, "--dry-run"]
     arguments[2] = f"folder:{folder}"
-    done = cxrbench(*arguments, cwd=tmp_path)
+    done = here(*arguments)
     said = " ".join(done.stderr.split())
     assert done.returncode == 2, said
     assert (
@@ -173,24 +173,24 @@ def test_a_dry_run_refuses_a_folder_of_too_few_films(tmp_path):
     )
 
 
-def test_a_folder_of_films_without_masks_is_refused_before_anything_is_trained(tmp_path):
+def test_a_folder_of_films_without_masks_is_refused_before_anything_is_trained(tmp_path, here):
     folder = tmp_path / "films"
     folder.mkdir()
     for number in range(8):
         Image.fromarray(np.eye(32, k=number, dtype=np.uint8) * 255).save(folder / f"{number}.png")
     arguments = [*TOY, "--dry-run"]
     arguments[2] = f"folder:{folder}"
-    done = cxrbench(*arguments, cwd=tmp_path)
+    done = here(*arguments)
     said = " ".join(done.stderr.split())
     assert done.returncode == 2, said
     assert "its films have no masks, which toy needs: put them beside the films (masks/left_lung/)" in said
     assert "--label-by teacher" in said
 
 
-def test_failed_cells_are_shown_and_the_exit_code_is_1(tmp_path):
+def test_failed_cells_are_shown_and_the_exit_code_is_1(tmp_path, here):
     arguments = [*TOY]
     arguments[2] = PROVIDER.replace(":Toy", ":WrongShape")
-    done = cxrbench(*arguments, "--out", "out", cwd=tmp_path)
+    done = here(*arguments, "--out", "out")
     assert done.returncode == 1
     assert "masks of shape (8, 4, 32, 32), expected (8, 5, 32, 32)" in done.stderr
     assert "4 of 10 cells are missing" in done.stderr
@@ -216,8 +216,8 @@ def test_failed_cells_are_shown_and_the_exit_code_is_1(tmp_path):
         (["data", "show", "nowhere"], "unknown dataset 'nowhere'"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(arguments, message, tmp_path):
-    done = cxrbench(*arguments, cwd=tmp_path)
+def test_bad_input_is_one_line_and_exit_code_2(arguments, message, tmp_path, here):
+    done = here(*arguments)
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert done.returncode == 2, done.stderr
     assert len(errors) == 1 and re.search(message, errors[0]), done.stderr
@@ -259,9 +259,9 @@ class NoTask:
         ("NoTask", "expected a class derived from cxrbench's Task, found the class NoTask"),
     ],
 )
-def test_what_is_no_task_is_one_line(tmp_path, name, said):
+def test_what_is_no_task_is_one_line(tmp_path, name, said, here):
     (tmp_path / "mine.py").write_text(TASKS)
-    done = cxrbench("run", "--provider", "noise", "--task", f"{tmp_path / 'mine.py'}:{name}", cwd=tmp_path)
+    done = here("run", "--provider", "noise", "--task", f"{tmp_path / 'mine.py'}:{name}")
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     assert said in done.stderr
 
@@ -285,8 +285,8 @@ def test_a_full_disk_is_one_line(tmp_path):
     assert "error: cannot write" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_ctrl_c_leaves_a_store_that_resumes(tmp_path):
-    slow = [*CXRBENCH, *TOY, "--set", "task.seconds=5", "--jobs", "1"]
+def test_ctrl_c_leaves_a_store_that_resumes(tmp_path, here):
+    slow = [*CXRBENCH, *TOY, "--set", "task.seconds=1", "--jobs", "1"]
     process = subprocess.Popen(
         slow,
         cwd=tmp_path,
@@ -306,18 +306,18 @@ def test_ctrl_c_leaves_a_store_that_resumes(tmp_path):
     said = "".join(until_started) + rest
     assert process.returncode == 130, said
     assert "interrupted" in said and "Traceback" not in said
-    again = cxrbench(*TOY, "--set", "task.seconds=5", "--out", "out", cwd=tmp_path)
+    again = here(*TOY, "--set", "task.seconds=1", "--out", "out")
     assert again.returncode == 0, again.stderr
 
 
-def test_a_curve_is_trained_by_processes_of_their_own_and_a_run_takes_it(tmp_path):
+def test_a_curve_is_trained_by_processes_of_their_own_and_a_run_takes_it(tmp_path, here):
     chests().save(tmp_path / "films")
     films = ("--data", str(tmp_path / "films"))
     words = ["curve", *TOY[3:], *films, "--sizes", "full,2", "--seeds", "2", "--json"]
-    done = cxrbench(*words, cwd=tmp_path)
+    done = here(*words)
     assert done.returncode == 0, done.stderr
     assert {point["films"] for point in json.loads(done.stdout)["points"]} == {16, 2}
-    run = cxrbench(*TOY, *films, "--seeds", "2", "--out", "out", cwd=tmp_path)
+    run = here(*TOY, *films, "--seeds", "2", "--out", "out")
     assert run.returncode == 0, run.stderr
     assert "(2 in the store)" in run.stderr  # the placebos of the full size
     assert "curve: in the store, 2 seeds, chests" in run.stdout
@@ -329,12 +329,12 @@ BROKEN = {
 }
 
 
-def test_check_passes_a_good_provider_and_names_what_a_bad_one_breaks(tmp_path):
-    good = cxrbench("check", PROVIDER, "--json", cwd=tmp_path)
+def test_check_passes_a_good_provider_and_names_what_a_bad_one_breaks(here):
+    good = here("check", PROVIDER, "--json")
     assert good.returncode == 0, good.stderr
     assert all(row["holds"] for row in json.loads(good.stdout))
     for name, broken in BROKEN.items():
-        bad = cxrbench("check", PROVIDER.replace(":Toy", f":{name}"), "--json", cwd=tmp_path)
+        bad = here("check", PROVIDER.replace(":Toy", f":{name}"), "--json")
         assert bad.returncode == 1
         assert [row["claim"] for row in json.loads(bad.stdout) if not row["holds"]] == broken
 

@@ -16,6 +16,7 @@ import pytest
 from cxrbench.benchmark import fork_server
 from cxrbench.benchmark.fork_server import ForkServer, borrowed, close_idle, loaded
 from cxrbench.benchmark.processes import Apart, Ended, carried
+from cxrbench.benchmark.runs import chains
 from cxrbench.benchmark.runs.request import Request, execute, prepare
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="servers that fork are for Linux")
@@ -30,6 +31,12 @@ KEPT = []
 def main():
     exec(compile(sys.stdin.readline().replace(";;", "\\n"), "order", "exec"), {"KEPT": KEPT})
 '''
+
+
+@pytest.fixture(autouse=True)
+def own_server(monkeypatch):
+    """Here a run ends its own server, as it does outside the tests."""
+    monkeypatch.setattr(chains, "close_idle", close_idle)
 
 
 @pytest.fixture(scope="module")

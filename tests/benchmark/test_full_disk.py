@@ -9,8 +9,10 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -58,22 +60,7 @@ def command(*arguments: str, folder: Path, **options) -> subprocess.CompletedPro
     return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, **options)
 
 
-def run_toy(folder: Path, **options) -> subprocess.CompletedProcess[str]:
-    return command(
-        "run",
-        "--provider",
-        PROVIDER,
-        "--task",
-        TASK,
-        "--device",
-        "cpu",
-        "--jobs",
-        "1",
-        "--arms",
-        *ARMS,
-        folder=folder,
-        **options,
-    )
+TOY = ("run", "--provider", PROVIDER, "--task", TASK, "--device", "cpu", "--jobs", "1", "--arms", *ARMS)
 
 
 def error_lines(done: subprocess.CompletedProcess[str]) -> list[str]:
@@ -149,11 +136,12 @@ def test_room_is_tried(tmp_path, monkeypatch):
 INJECT = """
 import os, tempfile
 from pathlib import Path
-code, place = int(os.environ["FULL_CODE"]), os.environ["FULL_PLACE"]
 def full(path):
-    if any(one in str(path) for one in place.split(";")):
+    place = os.environ.get("CXRBENCH_FULL_PLACE", "")
+    if place and any(one in str(path) for one in place.split(";")):
+        code = int(os.environ["CXRBENCH_FULL_CODE"])
         raise OSError(code, os.strerror(code), str(path))
-made, text, content, unlink = tempfile.mkdtemp, Path.write_text, Path.write_bytes, Path.open
+made, text, content = tempfile.mkdtemp, Path.write_text, Path.write_bytes
 def mkdtemp(suffix=None, prefix=None, dir=None):
     full(dir)
     return made(suffix, prefix, dir)
@@ -165,7 +153,30 @@ def write_bytes(self, *a, **k):
     return content(self, *a, **k)
 tempfile.mkdtemp, Path.write_text, Path.write_bytes = mkdtemp, write_text, write_bytes
 """
-"""Put into every process of a run by the name `sitecustomize`."""
+"""Put into this process, and into every process of its runs by the name `sitecustomize`."""
+
+
+@pytest.fixture(scope="module")
+def injected(tmp_path_factory) -> str:
+    """A PYTHONPATH that injects."""
+    folder = tmp_path_factory.mktemp("inject")
+    (folder / "sitecustomize.py").write_text(INJECT)
+    return os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
+
+
+@pytest.fixture
+def fill(injected, monkeypatch) -> Callable[..., None]:
+    """Say where nothing can be written from now on, and why."""
+    monkeypatch.setenv("PYTHONPATH", injected)
+    for owner, name in ((tempfile, "mkdtemp"), (Path, "write_text"), (Path, "write_bytes")):
+        monkeypatch.setattr(owner, name, getattr(owner, name))  # to have it back
+    exec(INJECT, {})
+
+    def filled(place: str, code: int = errno.ENOSPC) -> None:
+        monkeypatch.setenv("CXRBENCH_FULL_PLACE", place)
+        monkeypatch.setenv("CXRBENCH_FULL_CODE", str(code))
+
+    return filled
 
 
 @pytest.mark.parametrize(
@@ -180,39 +191,36 @@ tempfile.mkdtemp, Path.write_text, Path.write_bytes = mkdtemp, write_text, write
     ],
 )
 def test_a_full_disk_at_each_kind_of_write_is_one_line_and_the_run_goes_on_later(
-    home, tmp_path, undisturbed, place, code
+    home, undisturbed, here, fill, place, code
 ):
-    (tmp_path / "inject").mkdir()
-    (tmp_path / "inject" / "sitecustomize.py").write_text(INJECT)
-    paths = os.pathsep.join(filter(None, (str(tmp_path / "inject"), os.environ.get("PYTHONPATH"))))
-    full = os.environ | {"PYTHONPATH": paths, "FULL_PLACE": place, "FULL_CODE": str(code)}
-    done = run_toy(tmp_path, env=full)
+    fill(place, code)
+    done = here(*TOY)
     assert any(os.strerror(code) in line for line in error_lines(done))
     found = tables(home)
     assert {key: undisturbed[key] for key in found} == found
-    done = run_toy(tmp_path)
+    fill("")
+    done = here(*TOY)
     assert done.returncode == 0, done.stderr
     assert tables(home) == undisturbed
 
 
-def test_what_only_helps_may_fail_to_be_written(home, tmp_path, undisturbed):
-    (tmp_path / "sitecustomize.py").write_text(INJECT)
-    paths = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
-    full = {"PYTHONPATH": paths, "FULL_PLACE": "timings.json;/progress/;/verified/", "FULL_CODE": str(errno.ENOSPC)}
-    done = run_toy(tmp_path, env=os.environ | full)
+def test_what_only_helps_may_fail_to_be_written(home, undisturbed, here, fill):
+    fill("timings.json;/progress/;/verified/")
+    done = here(*TOY)
     assert done.returncode == 0, done.stderr
     assert tables(home) == undisturbed and list((home / "verified").glob("*")) == []
 
 
-def test_a_limit_of_file_sizes_breaks_writes_in_their_middle(home, tmp_path, undisturbed):
+def test_a_limit_of_file_sizes_breaks_writes_in_their_middle(home, tmp_path, undisturbed, here):
     phantom_dataset(32)
     limit = 10_000  # bytes: below the films, above the outcome of a step
-    done = run_toy(tmp_path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    limited = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (limit, limit))
+    done = command(*TOY, folder=tmp_path, preexec_fn=limited)
     assert any("File too large" in line or "requested and" in line for line in error_lines(done))
     found = tables(home)
     assert {key: undisturbed[key] for key in found} == found
     assert list((home / "store").glob("*/??/.*")) == [], "no draft is left"
-    done = run_toy(tmp_path)
+    done = here(*TOY)
     assert done.returncode == 0, done.stderr
     assert tables(home) == undisturbed
 
@@ -378,18 +386,18 @@ def small_disk(tmp_path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(place)], check=False)
 
 
-def test_a_run_on_a_small_disk_goes_on_when_it_has_grown(small_disk, tmp_path, monkeypatch, undisturbed):
+def test_a_run_on_a_small_disk_goes_on_when_it_has_grown(small_disk, tmp_path, monkeypatch, undisturbed, here):
     monkeypatch.setenv("CXRBENCH_HOME", str(small_disk))
     phantom_dataset(32)
-    error_lines(run_toy(tmp_path))
+    error_lines(command(*TOY, folder=tmp_path))
     found = tables(small_disk)
     assert {key: undisturbed[key] for key in found} == found and len(found) < len(undisturbed)
     subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
-    done = run_toy(tmp_path)
+    done = here(*TOY)
     assert done.returncode == 0, done.stderr
     assert tables(small_disk) == undisturbed
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    done = run_toy(tmp_path)
+    done = here(*TOY)
     assert done.returncode == 0, "nothing is to be done, and nothing to be written but the run's folder"
 
 

@@ -20,8 +20,10 @@ from cxrbench.benchmark.report import text_tables as tables
 from cxrbench.benchmark.report import words as wording
 from cxrbench.benchmark.report.comparison import Run, compare
 from cxrbench.benchmark.report.comparison_words import in_words
-from cxrbench.benchmark.report.write import write_run
+from cxrbench.benchmark.report.write import write_numbers, write_run
 from cxrbench.benchmark.results.assemble import assemble
+from cxrbench.benchmark.results.finished import Harvest
+from cxrbench.benchmark.results.folder import write_results
 from cxrbench.benchmark.runs.store import Level
 
 ONE_ORGAN = {"organs": ("lungs",), "arms": ("real", "mixed", "synthetic"), "sizes": ("full", "tiny")}
@@ -266,7 +268,8 @@ def test_tests_over_folds_are_in_the_csv_the_legend_and_the_page(folded, tmp_pat
 def test_two_runs_are_compared_over_folds_too(folded, tmp_path):
     made = folded()
     results = assemble(made.plan, made.store, [])
-    write_run(tmp_path / "a", results, made.plan, made.store)
+    write_numbers(tmp_path / "a", Harvest(made.plan, made.store))
+    write_results(tmp_path / "a", results)
     better = made.store
     for cell in made.plan.cells:
         if cell.slot.arm.value == "synthetic":
@@ -274,7 +277,8 @@ def test_two_runs_are_compared_over_folds_too(folded, tmp_path):
             scores = better.scores(cell.key)
             scores["value"] += np.where(scores["metric"] == "dsc", FOLD_LEVEL[cell.slot.fold], 0.0)
             scores.to_parquet(path, index=False)
-    write_run(tmp_path / "b", assemble(made.plan, made.store, []), made.plan, made.store)
+    write_numbers(tmp_path / "b", Harvest(made.plan, made.store))
+    write_results(tmp_path / "b", assemble(made.plan, made.store, []))
     found = compare(Run.open(tmp_path / "a"), Run.open(tmp_path / "b"))
     row = next(row for row in found.rows if (row.size, row.metric) == ("full", "dsc"))
     assert row.folds_n == 3

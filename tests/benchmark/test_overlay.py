@@ -15,8 +15,10 @@ from cxrbench.benchmark.cli.program import app
 from cxrbench.benchmark.errors import InputError
 from cxrbench.benchmark.report.comparison import Run
 from cxrbench.benchmark.report.overlay import labels, overlay
-from cxrbench.benchmark.report.write import write_run
+from cxrbench.benchmark.report.write import write_numbers
 from cxrbench.benchmark.results.assemble import assemble
+from cxrbench.benchmark.results.finished import Harvest
+from cxrbench.benchmark.results.folder import write_results
 from cxrbench.benchmark.runs.record import Curve
 from cxrbench.benchmark.runs.store import FIT, Level
 
@@ -40,7 +42,8 @@ def runs(fabricate: Any, tmp_path: Path) -> list[Path]:
         results = assemble(made.plan, made.store, [])
         provider = results.provider.model_copy(update={"settings": {"beta": beta, "side": 64, "deep": {"steps": 3}}})
         folder = tmp_path / "runs" / f"beta{beta}"
-        write_run(folder, results.model_copy(update={"provider": provider}), made.plan, made.store)
+        write_numbers(folder, Harvest(made.plan, made.store))
+        write_results(folder, results.model_copy(update={"provider": provider}))
         folders.append(folder)
     return folders
 

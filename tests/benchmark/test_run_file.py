@@ -106,27 +106,27 @@ def test_init_refuses_what_no_run_could_use_and_writes_nothing(tmp_path, monkeyp
     assert not list(tmp_path.iterdir())
 
 
-def test_the_way_from_init_to_a_latex_table(tmp_path):
+def test_the_way_from_init_to_a_latex_table(tmp_path, here):
     """Options count more than the file; a second init refuses to replace it."""
     first = cxrbench(*f"init --provider {PROVIDER} --task {TASK} --seeds 2 --set task.films=6".split(), cwd=tmp_path)
     assert first.returncode == 0, first.stderr
-    again = cxrbench("init", "--provider", "noise", cwd=tmp_path)
+    again = here("init", "--provider", "noise")
     assert again.returncode == 2 and "use --force" in again.stderr
     words = ["run", "cxrbench.toml", "--device", "cpu", "--arms", "real", "--latex", "tables/mine.tex", "--out", "out"]
-    done = cxrbench(*words, cwd=tmp_path)
+    done = here(*words)
     assert done.returncode == 0, done.stderr
     assert "seeds 0 to 1" in done.stderr and "latex  tables/mine.tex" in done.stderr
     assert (tmp_path / "tables/mine.tex").read_bytes() == (
         tmp_path / "out/tables/table.tex"
     ).read_bytes()  # without a gain
-    again = cxrbench("report", "out", "--latex", "again.tex", cwd=tmp_path)
+    again = here("report", "out", "--latex", "again.tex")
     assert again.returncode == 0, again.stderr
     assert (tmp_path / "again.tex").read_bytes() == (tmp_path / "tables/mine.tex").read_bytes()
-    two = cxrbench("report", "out", "--latex", "again.tex", "--format", "md", cwd=tmp_path)
+    two = here("report", "out", "--latex", "again.tex", "--format", "md")
     assert two.returncode == 2 and "leave out --format" in two.stderr
     asked = (
         f"run --provider {PROVIDER} --task {TASK} --data phantom --seeds 2 --set task.films=6 --arms real --device cpu"
     )
-    assert "nothing to do" in cxrbench(*asked.split(), "--dry-run", cwd=tmp_path).stderr
-    bare = cxrbench("run", cwd=tmp_path)
+    assert "nothing to do" in here(*asked.split(), "--dry-run").stderr
+    bare = here("run")
     assert bare.returncode == 2 and "name a provider" in bare.stderr

@@ -17,16 +17,22 @@ from cxrbench.benchmark.results.written import WRITTEN, changed_files, not_as_wr
 from cxrbench.benchmark.runs.store import Store
 
 
-@pytest.fixture
-def made(fabricate: Any) -> Any:
-    return fabricate(seeds=(0, 1))
+@pytest.fixture(scope="module")
+def made(fabricate_once: Any) -> Any:
+    return fabricate_once(seeds=(0, 1))
 
 
-@pytest.fixture
-def run(made: Any, tmp_path: Path) -> Path:
-    folder = tmp_path / "run"
+@pytest.fixture(scope="module")
+def written(made: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("written") / "run"
     write_run(folder, assemble(made.plan, made.store, ["cxrbench", "run"]), made.plan, made.store)
     return folder
+
+
+@pytest.fixture
+def run(written: Path, tmp_path: Path) -> Path:
+    """A copy of the run's folder to change."""
+    return Path(shutil.copytree(written, tmp_path / "run"))
 
 
 def change(folder: Path, *parts: str, digests: bool = True) -> None:
@@ -102,7 +108,7 @@ def test_a_report_of_changed_numbers_warns_and_does_not_make_them_the_runs_own(
 def test_a_whole_run_whose_films_are_gone_is_shown_without_them(run, made, tmp_path):
     results = assemble(made.plan, made.store, ["cxrbench", "run"])
     assert len(list((run / "figures/films").glob("full-synthetic-*.png"))) > 0
-    shutil.rmtree(made.store.root / "synthetic")
-    write_run(tmp_path / "again", results, made.plan, made.store)
+    store = Store(shutil.copytree(made.store.root, tmp_path / "store", ignore=shutil.ignore_patterns("synthetic")))
+    write_run(tmp_path / "again", results, made.plan, store)
     assert load_run(tmp_path / "again") == results and (tmp_path / "again/report.html").is_file()
     assert list((tmp_path / "again/figures/films").glob("full-synthetic-*.png")) == []

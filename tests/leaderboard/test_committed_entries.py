@@ -28,7 +28,7 @@ MOST_BYTES = 32_000_000
 
 
 @pytest.mark.parametrize("folder", entry_folders(ENTRIES), ids=lambda folder: folder.name)
-def test_a_committed_entry_passes(folder):
+def test_a_committed_entry_passes(folder, scored_once):
     verdict = check_entry(folder)
     assert [str(finding) for finding in verdict.findings if not verdict.passed] == []
 

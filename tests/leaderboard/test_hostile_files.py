@@ -21,7 +21,7 @@ import pytest
 
 from cxrbench.leaderboard.pack import new_entry
 
-from ..hostile import Case, outcomes_of, refused
+from ..hostile import Case, outcomes_of, refused, zeros
 from . import taken_apart as apart
 
 MIB = 1 << 20
@@ -191,12 +191,8 @@ def streamed(length: int) -> bytes:
     return found + packer.flush()
 
 
-@cache
 def deflated(length: int) -> bytes:
-    packer, found = zlib.compressobj(9, zlib.DEFLATED, -15), b""
-    for _ in range(length >> 24):
-        found += packer.compress(bytes(1 << 24))
-    return found + packer.flush()
+    return zeros(length)[2:-4]  # without what zlib has around it
 
 
 CASES["npz: 1.3 GB of bzip2 that say 100 bytes"] = (
@@ -292,7 +288,7 @@ def png(width: int, height: int, *chunks: bytes, depth: int = 8, colour: int = 0
 
 
 def packed(length: int) -> bytes:
-    return chunk(b"IDAT", zlib.compress(bytes(length), 9))
+    return chunk(b"IDAT", zeros(length))
 
 
 PICTURES: dict[str, bytes] = {
@@ -301,12 +297,8 @@ PICTURES: dict[str, bytes] = {
     "400 MB behind 16 pixels": png(4, 4, packed(400 * MIB)),
     "40,000 empty chunks": png(4, 4, *[chunk(b"IDAT", b"")] * 40_000),
     "a text of 400 KB": png(4, 4, chunk(b"tEXt", b"a\0" + b"x" * 400_000), packed(20)),
-    "a text that unpacks to 400 MB": png(
-        4, 4, chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(400 * MIB), 9)), packed(20)
-    ),
-    "a profile that unpacks to 400 MB": png(
-        4, 4, chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(400 * MIB), 9)), packed(20)
-    ),
+    "a text that unpacks to 400 MB": png(4, 4, chunk(b"zTXt", b"a\0\0" + zeros(400 * MIB)), packed(20)),
+    "a profile that unpacks to 400 MB": png(4, 4, chunk(b"iCCP", b"a\0\0" + zeros(400 * MIB)), packed(20)),
     "no pixels": png(4, 4),
     "no size": png(0, 0, packed(20)),
     "a chunk of 4 GB": png(4, 4)[:33] + b"\xff\xff\xff\xffIDAT",

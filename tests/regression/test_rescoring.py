@@ -18,7 +18,7 @@ TREE = Path(__file__).parents[2]
 LITTLE = 1 + 1e-5
 
 
-def test_the_kept_numbers_are_what_the_committed_predictions_give():
+def test_the_kept_numbers_are_what_the_committed_predictions_give(scored_once):
     """Of all reproduced entries; an entry without numbers, or numbers without their entry, are red too."""
     verdicts = rescore(TREE / "tests" / "regression", TREE / "submissions")
     assert [line for verdict in verdicts if not verdict.passed for line in verdict.lines()] == []
