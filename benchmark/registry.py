@@ -118,7 +118,9 @@ class Plugin:
         try:
             module = _module_of_file(self.file) if self.file is not None else importlib.import_module(self.module)
             if not self.attribute or not hasattr(module, self.attribute):
-                raise InputError(f"{self.source()} has no class '{self.attribute}'")
+                raise InputError(
+                    f"{self.source()} has no class '{self.attribute}'{_classes_there(module, self.attribute)}"
+                )
             return getattr(module, self.attribute)
         except CxrbenchError:
             raise
@@ -129,6 +131,17 @@ class Plugin:
         """An instance with the given settings."""
         cls = self.load()
         return cls(self.argument, settings, **options) if self.argument else cls(settings, **options)
+
+
+def _classes_there(module: Any, name: str) -> str:
+    """What to say of the classes of a module that lacks the one of this name: the nearest, else all of its own."""
+    here = [one for one, it in vars(module).items() if isinstance(it, type) and it.__module__ == module.__name__]
+    own = {one.casefold(): one for one in sorted(here) if not one.startswith("_")}
+    if not own:
+        return ", nor any other"
+    if near := difflib.get_close_matches(name.casefold(), own, n=1):
+        return f"; did you mean {own[near[0]]}?"
+    return f"; it has {', '.join(own.values())}"
 
 
 def _origin(module: str) -> Path | None:

@@ -42,8 +42,8 @@ def look_at_folder(prepared: Prepared, file: IO[str]) -> None:
     from ..contracts.external import films_of_folder
     from ..contracts.label_by import LabelBy
     from ..contracts.pictures import read_trained_on
+    from ..data.copy_pairs import copy_pairs, pairs_in_words
     from ..data.dataset import Annotation
-    from ..data.first_copy import first_copy
     from ..data.near_copies import count_copies
     from ..runs.job import Synthesise
     from ..runs.leaks import refuse_named
@@ -79,11 +79,10 @@ def look_at_folder(prepared: Prepared, file: IO[str]) -> None:
             raise InputError(str(error)) from None
         shown = films.resized(test.resolution).images
         if copies := count_copies(shown, test.images):
-            pair = first_copy(shown, test.images)
-            first = "" if pair is None else f" (the first: {films.ids[pair[0]]} is {test.ids[pair[1]]})"
+            pairs = pairs_in_words(copy_pairs(shown, test.images), films.ids, test.ids)
             raise InputError(
                 f"provider {plugin.name}: refused (leak): {copies} of its {len(films)} films are copies of films of "
-                f"the test set {test.info.name}, by hash and pixels{first}; a folder is to hold films that were made "
+                f"the test set {test.info.name}, by hash and pixels: {pairs}; a folder is to hold films that were made "
                 "without them: where the generator saw films of the test set, import the real ones again with those "
                 "patients in the split train; to take the copies out of the folder does not mend it"
             )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...benchmark.data.phantom.versions import newest_of
-from ...benchmark.results.rows import CellRow, Status
+from ...benchmark.results.rows import CellRow, Results, Status
 from ...benchmark.runs.plan import key_of
 from ...benchmark.runs.record import DataIdentity, Record, TaskIdentity
 from ...benchmark.settings import keyed
@@ -17,7 +17,7 @@ from ..films import older, version_said
 from ..untrusted import Refused, shown
 from .finding import Finding, Level
 from .justified import unjustified
-from .subject import Subject, place, task_of
+from .subject import Sources, Subject, place, task_of
 
 NAME = "cells"
 RECOMPUTES = False
@@ -30,7 +30,7 @@ def check(subject: Subject) -> Iterator[Finding]:
         yield Finding(Level.ERROR, NAME, "", "two runs stand on one board; keep one")
     for run in subject.entry.runs:
         said = run.results
-        errors, lost = [*_protocol(subject, run), *_plan(run)], _lost(subject, run)
+        errors, lost = [*not_the_protocol(run.results, subject.sources), *_plan(run)], _lost(subject, run)
         elsewhere = f", nor in {SHARED}/{board_name(said.task.name, said.data.name, said.preset)} beside the entry"
         for row in run.results.cells:
             record = run.records.get(row.key)
@@ -51,28 +51,27 @@ def check(subject: Subject) -> Iterator[Finding]:
         yield from (Finding(Level.NOTE, NAME, run.path.name, f"shown without a rank: {words}") for words in reasons)
 
 
-def _protocol(subject: Subject, run: EntryRun) -> Iterator[str]:
-    """Whether the task is installed, of this version, with the settings of the preset."""
-    said = run.results.task
-    if run.results.provider.kept:
+def not_the_protocol(results: Results, sources: Sources) -> Iterator[str]:
+    """What of a run is not as its task's protocol has it: the task is not installed, is of another version, or has other
+    settings than at the preset."""
+    said = results.task
+    if results.provider.kept:
         yield "its fits were ended by a person's eye; an entry's are what its code makes of a seed"
-    cls = subject.sources.task(said.name)
+    cls = sources.task(said.name)
     if cls is None:
         yield f"there is no task {shown(said.name)} in this version of cxrbench"
     elif said.version != cls.version:
-        films = version_said(run.results.data)
-        words = (
-            f", on films of {older(films)}" if films is not None and films < newest_of(run.results.data.name) else ""
-        )
+        films = version_said(results.data)
+        words = f", on films of {older(films)}" if films is not None and films < newest_of(results.data.name) else ""
         yield f"protocol version {said.version} of {said.name}{words}; this cxrbench has version {cls.version}: run it again"
-    elif run.results.preset not in cls.presets:
-        yield f"{said.name} has no preset {shown(run.results.preset)}"
+    elif results.preset not in cls.presets:
+        yield f"{said.name} has no preset {shown(results.preset)}"
     else:
-        expected = keyed(task_of(cls, run.results).settings)
+        expected = keyed(task_of(cls, results).settings)
         for key in sorted(expected.keys() | said.settings.keys()):
             if expected.get(key) != said.settings.get(key):
                 yield (
-                    f"setting {shown(key)} is {shown(said.settings.get(key))}, at preset {run.results.preset} it is "
+                    f"setting {shown(key)} is {shown(said.settings.get(key))}, at preset {results.preset} it is "
                     f"{shown(expected.get(key))}; numbers of other settings cannot be ranked"
                 )
 

@@ -34,7 +34,7 @@ def new(
     from ..pack import new_entry
 
     folder = new_entry(name, directory)
-    tell(f"{folder / 'submission.toml'}: fill it in, then")
+    tell(f"{folder / 'submission.toml'} and README.md beside it: put your own words in place of the example's, then")
     tell(f"cxrbench run --provider FILE.py:CLASS --seeds 5 --entry {name} --out RUN_FOLDER")
     tell(f"cxrbench submission pack RUN_FOLDER --name {name}{_option(directory)}")
 
@@ -55,8 +55,14 @@ def pack(
     """Put a finished run into an entry, DIR/NAME/runs/TASK-DATA-PRESET: results, records and predictions, no weights."""
     from ...benchmark.results.folder import load_run
     from ...benchmark.runs.own_store import home_store
+    from ..checks.cells import not_the_protocol
+    from ..checks.subject import Sources
+    from ..entry import README, SUBMISSION, read_submission
+    from ..example import placeholders
     from ..pack import pack as pack_run
 
+    for words in not_the_protocol(load_run(run), Sources()):
+        tell(f"note   the check will refuse this run: {words}")
     folder = pack_run(run, name, directory, home_store(), share=share, samples=samples)
     files = [path for path in folder.rglob("*") if path.is_file()]
     size = sum(path.stat().st_size for path in files)
@@ -66,6 +72,11 @@ def pack(
             f"note   it holds the id of every test film of {data.name} and what the models said of it: hand it on only "
             "where that may be shown"
         )
+    readme = folder / README
+    text = readme.read_text(encoding="utf-8", errors="replace") if readme.is_file() else None
+    if left := placeholders(read_submission(folder / SUBMISSION), text):
+        words = f"{folder / SUBMISSION} and {README} have the example's words still ({', '.join(left)})"
+        tell(f"note   {words}: the check refuses them beside results, so change them first")
     tell(f"cxrbench submission check {folder}")
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cxrbench.benchmark.data.copy_pairs import copy_pairs, pairs_in_words
 from cxrbench.benchmark.data.dataset import Dataset, DatasetInfo
 from cxrbench.benchmark.data.near_copies import count_copies, near_copies, nearest_distances
 
@@ -51,3 +52,12 @@ def test_a_copy_is_known_by_hash_and_pixels_although_a_little_noise_was_added(fi
     noisy = np.clip(films[:20] + noise, 0, 255).astype(np.uint8)
     assert count_copies(noisy, films) == 20
     assert count_copies(255 - films[:20], films) == 0
+
+
+def test_every_copy_is_named_with_the_film_it_is_of_and_of_many_the_first_eight(films):
+    mixed = np.concatenate([films[100:105], films[20:30]])
+    pairs = copy_pairs(mixed, films[:50])
+    assert pairs == [(5 + number, 20 + number) for number in range(10)]
+    ours, theirs = [f"s{number}" for number in range(15)], [f"r{number}" for number in range(50)]
+    assert pairs_in_words(pairs[:2], ours, theirs) == "s5 is r20, s6 is r21"
+    assert pairs_in_words(pairs, ours, theirs).endswith(", s12 is r27 and 2 more")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,22 @@ def test_a_spec_that_names_nothing_is_one_line(spec, message):
 def test_a_file_without_the_class_says_so():
     with pytest.raises(InputError, match="has no class 'Blur'"):
         find_provider(f"{TOYS / 'toy_providers.py'}:Blur").load()
+
+
+def test_a_file_without_the_class_names_the_nearest_else_those_that_it_has(tmp_path):
+    path = tmp_path / "mine_and_yours.py"
+    path.write_text("from pathlib import Path\n\nclass Mine: ...\nclass Yours: ...\nclass _Part: ...\n")
+    for name, said in (
+        ("mine", "did you mean Mine?"),
+        ("Yuors", "did you mean Yours?"),
+        ("Path_", "it has Mine, Yours"),
+    ):
+        with pytest.raises(InputError, match=f"has no class '{name}'; {re.escape(said)}$"):
+            find_provider(f"{path}:{name}").load()
+    empty = tmp_path / "without.py"
+    empty.write_text("from pathlib import Path\n")
+    with pytest.raises(InputError, match=r"has no class 'Mine', nor any other$"):
+        find_provider(f"{empty}:Mine").load()
 
 
 def test_a_file_that_cannot_be_imported_says_why(tmp_path):

@@ -21,6 +21,7 @@ from cxrbench.benchmark.runs.store import Store
 from cxrbench.leaderboard import checks as package
 from cxrbench.leaderboard.attempts import from_entry
 from cxrbench.leaderboard.checks import Level, check_entry, checks
+from cxrbench.leaderboard.checks.cells import not_the_protocol
 from cxrbench.leaderboard.checks.subject import films_at_hand, installed_task
 from cxrbench.leaderboard.entry import EntryRun, load_entries, load_entry, strays
 from cxrbench.leaderboard.example import example_files
@@ -100,6 +101,15 @@ def test_a_packed_entry_has_what_the_run_had(made_run, tmp_path):
         assert kept.ids == stored.ids and np.array_equal(kept.arrays["labels"], stored.arrays["labels"])
         assert kept.arrays["labels"].dtype == np.uint8
         assert (run.homes[key].scores(key).to_numpy() == made.store.scores(key).to_numpy()).all()
+
+
+def test_settings_that_are_not_those_of_the_preset_are_told_of_a_run_as_of_an_entry(made_run, tmp_path, sources):
+    results = load_run(made_run(tmp_path).run)
+    assert list(not_the_protocol(results, sources)) == []
+    settings = results.task.settings | {"resolution": 32}
+    other = results.model_copy(update={"task": results.task.model_copy(update={"settings": settings})})
+    (said,) = not_the_protocol(other, sources)
+    assert said.startswith("setting resolution is 32, at preset quick it is 16; ")
 
 
 def test_a_packed_command_says_nothing_of_the_machine(made_run, tmp_path):

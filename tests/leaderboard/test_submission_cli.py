@@ -76,7 +76,10 @@ def test_pack_takes_the_run_from_the_home_store(made_run, tmp_path, monkeypatch)
     words = ["submission", "pack", str(made.run), "--name", "my_gan", "--dir", str(tmp_path / "submissions")]
     result = runner.invoke(app, words)
     assert result.exit_code == 0 and "submission check" in result.stdout
-    assert "it holds the id of every test film" in " ".join(result.stdout.split()), "its films are no phantom"
+    said = " ".join(result.stdout.split())
+    assert "it holds the id of every test film" in said, "its films are no phantom"
+    assert "the check will refuse this run: there is no task squares" in said, "it is not installed"
+    assert "have the example's words still (description, authors, contact, command, code, paper, README.md)" in said
     assert (tmp_path / "submissions" / "my_gan" / "digests.json").is_file()
 
 

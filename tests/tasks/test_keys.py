@@ -130,7 +130,7 @@ SILENT = (
         "benchmark/data/overview.py",
         "benchmark/data/contact_sheet.py",
         "benchmark/data/finding_lists.py",
-        "benchmark/data/first_copy.py",
+        "benchmark/data/copy_pairs.py",
         "benchmark/data/people.py",
         "benchmark/data/reading",
         "benchmark/data/remarks.py",
