@@ -115,9 +115,9 @@ class _Beside:
             if words := _odd(changes, mine, other) or self._alike(mine, other):
                 told.add(pair)
                 yield mine, words
-        for pair, several in seeds.items():
-            if pair not in told and _made(together := _sum([one for _, one in several])):
-                yield several[0][0], _words_of_right(together, f"{pair[3]} over {len(several)} seeds")
+        for places, several in seeds.items():
+            if places not in told and _made(together := _sum([one for _, one in several])):
+                yield several[0][0], _words_of_right(together, f"{places[3]} over {len(several)} seeds")
 
     def _alike(self, mine: Record, other: Record) -> str:
         one, share = self.outlines.of(mine), self.outlines.apart(mine, other)
