@@ -76,7 +76,7 @@ QUICK = LDMMasksSettings(
         compared_steps=(4, 8, 18),
     ),
 )
-# For one GPU and less than an hour at 256 pixels (counted, not measured).
+# Meant for one GPU and an hour at 256 pixels (not measured).
 STANDARD = LDMMasksSettings(
     labels=flow_maps.STANDARD.labels,
     autoencoder=AutoencoderSettings(
@@ -91,7 +91,7 @@ STANDARD = LDMMasksSettings(
     ),
     diffusion=EDMSettings(
         unet=UNetSettings(channels=(128, 256, 384), res_blocks=2, attention=(False, False, True)),
-        steps=20_000,
+        steps=24_000,
         batch_size=32,
         decay=True,
         average_films=100_000.0,
