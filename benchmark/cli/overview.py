@@ -22,12 +22,18 @@ _COUNTS = ("synthetic", "synthetic_most")
 
 
 def print_overview(
-    films: Dataset, file: IO[str] | None = None, *, remarks: bool = False, noticed: Sequence[str] = ()
+    films: Dataset,
+    file: IO[str] | None = None,
+    *,
+    remarks: bool = False,
+    noticed: Sequence[str] = (),
+    of_patients: bool = True,
 ) -> None:
-    """Print what films were understood as and, with `remarks`, what was noticed when they were read, and what else was."""
+    """Print what films were understood as and, with `remarks`, what was noticed when they were read, and what else was.
+    of_patients: False for generated films."""
     from ..data.overview import overview
 
-    lines: Iterable[Sequence[str]] = overview(films)
+    lines: Iterable[Sequence[str]] = overview(films, of_patients=of_patients)
     if remarks:
         lines = [*lines, *(("noticed", remark) for remark in (*films.info.remarks, *noticed))]
     made = table(("", "understood"), left=2)
@@ -63,7 +69,8 @@ def look_at_folder(prepared: Prepared, file: IO[str]) -> None:
         learnt_from = read_trained_on(folder)
     except ProviderError as error:
         raise InputError(f"provider {plugin.name}: {error}") from None
-    print_overview(films, file, remarks=True, noticed=_not_known(films, learnt_from, plan.data))
+    noticed = _not_known(films, learnt_from, plan.data)
+    print_overview(films, file, remarks=True, noticed=noticed, of_patients=False)
     if plan.provider.label_by == LabelBy.NATIVE and (needed := plan.task.needs) not in films.annotations:
         organ = plan.data.organs[0] if plan.data.organs else "ORGAN"
         where = {Annotation.MASKS: f"masks/{organ}/", Annotation.LABELS: "labels.csv", Annotation.BOXES: "boxes.csv"}
