@@ -89,7 +89,9 @@ def test_a_dry_run_says_that_a_worth_needs_a_curve_and_how_it_is_made(tmp_path):
     done = cxrbench(*TOY, "--dry-run", cwd=tmp_path)
     said = " ".join(done.stderr.split())
     assert "worth needs a curve of copies of these films" in said and "\ncxrbench curve --task" in done.stderr
-    assert "once for all providers, with 5 seeds, since fewer allow no claim: cxrbench curve" in said, "one is asked for"
+    assert "once for all providers, with 5 seeds, since fewer allow no claim: cxrbench curve" in said, (
+        "one is asked for"
+    )
 
 
 def test_a_dry_run_has_a_line_for_all_seeds_and_folds_of_a_size_and_arm():
