@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -22,12 +23,18 @@ _COUNTS = ("synthetic", "synthetic_most")
 
 
 def print_overview(
-    films: Dataset, file: IO[str] | None = None, *, remarks: bool = False, noticed: Sequence[str] = ()
+    films: Dataset,
+    file: IO[str] | None = None,
+    *,
+    remarks: bool = False,
+    noticed: Sequence[str] = (),
+    of_patients: bool = True,
 ) -> None:
-    """Print what films were understood as and, with `remarks`, what was noticed when they were read, and what else was."""
+    """Print what films were understood as and, with `remarks`, what was noticed when they were read, and what else was.
+    of_patients: False for generated films."""
     from ..data.overview import overview
 
-    lines: Iterable[Sequence[str]] = overview(films)
+    lines: Iterable[Sequence[str]] = overview(films, of_patients=of_patients)
     if remarks:
         lines = [*lines, *(("noticed", remark) for remark in (*films.info.remarks, *noticed))]
     made = table(("", "understood"), left=2)
@@ -63,8 +70,14 @@ def look_at_folder(prepared: Prepared, file: IO[str]) -> None:
         learnt_from = read_trained_on(folder)
     except ProviderError as error:
         raise InputError(f"provider {plugin.name}: {error}") from None
-    print_overview(films, file, remarks=True, noticed=_not_known(films, learnt_from, plan.data))
+    noticed = _not_known(films, learnt_from, plan.data)
+    print_overview(films, file, remarks=True, noticed=noticed, of_patients=False)
     if plan.provider.label_by == LabelBy.NATIVE and (needed := plan.task.needs) not in films.annotations:
+        if needed == Annotation.MASKS and (both := _folder_with_masks(folder, plugin.spec, plan.data)):
+            raise InputError(
+                f"provider {plugin.name}: its films have no masks, which {plan.task.name} needs, and masks lie one folder "
+                f"up: name the folder that holds both (--provider {both})"
+            )
         organ = plan.data.organs[0] if plan.data.organs else "ORGAN"
         where = {Annotation.MASKS: f"masks/{organ}/", Annotation.LABELS: "labels.csv", Annotation.BOXES: "boxes.csv"}
         raise InputError(
@@ -116,6 +129,20 @@ def _not_known(films: Dataset, learnt_from: Sequence[str], data: Dataset) -> tup
         return ()
     one = f"ids of {data.info.name} look like {data.ids[0]}"
     return (*said, f"trained_on: none of its ids is known, so no leak can be seen by them: {one}")
+
+
+def _folder_with_masks(folder: Path, spec: str, data: Dataset) -> str:
+    """The provider that is meant where a folder is the films of one that has masks beside them; empty where it is none."""
+    from ..contracts.picture_folders import IMAGES, mask_root
+
+    if folder.name not in IMAGES:
+        return ""
+    try:
+        root, _ = mask_root(folder.parent, data.organs, lambda name: False)
+    except ProviderError:
+        return ""
+    asked = spec.removeprefix(SCHEME)
+    return "" if root is None else shlex.quote(f"{SCHEME}{os.path.normpath(os.path.join(asked, os.pardir))}")
 
 
 def _by_templates(folder: Path) -> str:

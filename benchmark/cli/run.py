@@ -211,6 +211,7 @@ def _show_foresight(prepared: Prepared) -> None:
     from ..report.foresight import foresight
     from ..results.curve import curve_words, find_curve
     from ..runs.smoke import is_smoke
+    from ..significance.paired_tests import MIN_SEEDS
 
     plan = prepared.plan
     if is_smoke(plan.preset):
@@ -219,9 +220,9 @@ def _show_foresight(prepared: Prepared) -> None:
     power = foresight(plan.task, found, len(plan.seeds), makes)
     say(f"power  {power}")
     if found is None and makes and shlex.join(makes) not in power:
-        say(
-            f"worth  needs a curve of copies of these films; this makes it, once for all providers:\n{shlex.join(makes)}"
-        )
+        few = f", with {MIN_SEEDS} seeds, since fewer allow no claim" if len(plan.seeds) < MIN_SEEDS else ""
+        said = f"needs a curve of copies of these films; this makes it, once for all providers{few}:"
+        say(f"worth  {said}\n{shlex.join(makes)}")
 
 
 def _show_missing(device: str) -> None:

@@ -14,16 +14,17 @@ LOOKED_AT = 2000
 MUCH = 0.6  # an organ that covers more than this is its background
 
 
-def overview(films: Dataset) -> list[tuple[str, str]]:
-    """(what, what was found), a line each."""
+def overview(films: Dataset, *, of_patients: bool = True) -> list[tuple[str, str]]:
+    """(what, what was found), a line each. of_patients: False for generated films, which are of nobody."""
     rows = np.unique(np.linspace(0, len(films) - 1, min(LOOKED_AT, len(films))).round().astype(int))
     looked = films if len(rows) == len(films) else films.select(rows)
     patients = films.cases["patient"].value_counts()
     per_patient = (
         f"{int(patients.min())} to {int(patients.max())}" if patients.min() < patients.max() else patients.max()
     )
+    whose = f" of {len(patients)} patients ({per_patient} a patient)" if of_patients else ""
     lines = [
-        ("films", f"{len(films)} of {len(patients)} patients ({per_patient} a patient)"),
+        ("films", f"{len(films)}{whose}"),
         ("pixels", f"{films.resolution} x {films.resolution}"),
         ("grey levels", _grey(looked.images)),
     ]

@@ -105,7 +105,7 @@ def _numbers(results: Results) -> dict[str, Any]:
             *wording.without_real(results),
             *wording.marks(results),
             *wording.fold_sentences(results),
-            *results.task.remarks,
+            *wording.further_remarks(results),
             *wording.kept_larger(results.data),
         ],
         "said": gain_words.headline_sentences(results),

@@ -8,7 +8,19 @@ from collections.abc import Sequence
 
 from ..contracts.task import ArmName
 from ..metrics.scores import AVERAGE
-from ..results.rows import CellRow, CheckRow, CostRow, DataInfo, MetricInfo, Results, SeedRow, Status, TaskInfo, words
+from ..results.rows import (
+    FILMS_APART,
+    CellRow,
+    CheckRow,
+    CostRow,
+    DataInfo,
+    MetricInfo,
+    Results,
+    SeedRow,
+    Status,
+    TaskInfo,
+    words,
+)
 
 NUMBER = re.compile(r"(?<![\w.])-?\d++(?:\.\d++)?+(?:e[-+]?\d++)?+(?![\w.]*\w)")  # not those of names, not "1st"
 NEGATIVE = re.compile(r"(?<![\w.)-])-(?=\d)|(?<=\de)-(?=\d)")  # not the hyphens of names
@@ -144,6 +156,7 @@ def marks(results: Results) -> list[str]:
             f"stars are those of the papers, for trained models and not for generators: against REAL on the same {cases} "
             f"{rule.unit}: ** p < 0.01, * p < 0.05 ({rule.marks})"
         )
+        lines += [said for said in results.task.remarks if FILMS_APART in said]
     untaught = dict.fromkeys((row.arm, row.structure) for row in results.untaught)
     for arm in dict.fromkeys(arm for arm, _ in untaught):
         names = ", ".join(words(structure) for one, structure in untaught if one == arm)
@@ -151,6 +164,12 @@ def marks(results: Results) -> list[str]:
     if len(results.seeds) > 1:
         lines.append(f"numbers are means over {len(results.seeds)} seeds; ± is the deviation over seeds")
     return [*lines, *results.from_scratch]
+
+
+def further_remarks(results: Results) -> list[str]:
+    """What the task says of a run, without what `marks` has said."""
+    said = marks(results)
+    return [remark for remark in results.task.remarks if remark not in said]
 
 
 def seeds_words(seeds: Sequence[int]) -> str:
@@ -198,7 +217,7 @@ def meaning(results: Results) -> list[str]:
         *marks(results),
         *intervals(results),
         *fold_sentences(results),
-        *results.task.remarks,
+        *further_remarks(results),
         *kept_larger(results.data),
     ]
 

@@ -29,6 +29,7 @@ from .curve import FoundCurve
 from .finished import Harvest
 from .gains import CurveRow
 from .rows import (
+    FILMS_APART,
     CellRow,
     CheckRow,
     CostRow,
@@ -131,8 +132,8 @@ def films_of_patients(plan: Plan) -> list[str]:
     if patients >= films:
         return []
     return [
-        f"{plan.data.info.name} has {films:,} films of {patients:,} patients: tests and stars over films take each film for "
-        "itself, which makes their p too small; tests over seeds do not"
+        f"{plan.data.info.name} has {films:,} films of {patients:,} patients: {FILMS_APART}, which makes their p too small; "
+        "tests over seeds do not"
     ]
 
 

@@ -5,6 +5,7 @@ Files are written whole, `results.json` last: a folder that has one is whole.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,11 +69,22 @@ def load_run(folder: Path) -> Results:
     if not path.is_file():
         if (folder / SUBMISSION).is_file():
             raise _of_an_entry(folder)
-        raise InputError(f"{folder}: no {RESULTS} here; expected the folder of a finished `cxrbench run`")
+        meant = f" (did you mean {near}?)" if (near := _nearest_run(folder)) is not None else ""
+        raise InputError(f"{folder}: no {RESULTS} here{meant}; expected the folder of a finished `cxrbench run`")
     found = _json(path, Results, SCHEMA)
     if problem := too_large(found):
         raise InputError(f"{path} {problem}; no run of this cxrbench writes that")
     return found
+
+
+def _nearest_run(folder: Path) -> Path | None:
+    """The folder of a run beside one that is not there, called nearly as it is; None where there is none."""
+    try:
+        there = [] if folder.exists() else [one.name for one in folder.parent.iterdir() if (one / RESULTS).is_file()]
+    except OSError:
+        return None
+    near = difflib.get_close_matches(folder.name, there, n=1)
+    return folder.with_name(near[0]) if near else None
 
 
 def in_an_entry(folder: Path) -> bool:

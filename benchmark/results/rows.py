@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ..significance.rules import PairingRule
 
 SCHEMA = 1
+FILMS_APART = "tests and stars over films take each film for itself"
+"""In the remark of a run on several films a patient."""
 
 
 class Status(StrEnum):

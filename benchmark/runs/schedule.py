@@ -35,7 +35,7 @@ class Schedule:
         while the rest is done; then long chains."""
         chains = _Builder(plan, store).chains()
         timings = Timings.read(home() / "timings.json")
-        expected = {step.key: _expected(step, plan, timings) for chain in chains for step in chain}
+        expected = {step.key: expected_of(step, plan, timings) for chain in chains for step in chain}
         return cls(chains, expected)
 
     @property
@@ -171,21 +171,33 @@ def _other_arm(cell: Cell, key: str, arm: ArmName) -> Cell:
     return Cell(key=key, identity=cell.identity.model_copy(update={"arm": arm.value, "provider": None}))
 
 
-def timing_name(step: Step) -> str:
-    """Under which name the duration of a step is remembered."""
+def timing_name(step: Step, steps: int = 0) -> str:
+    """Under which name the duration of a step is remembered. `steps`: as if its training had so many."""
     cell, provider = step.cell.identity, ""
     if step.cell.synthetic_key is not None and cell.provider is not None:
         provider = f"{cell.provider.name}/{cell.provider.label_by}"
-    return "/".join(
-        (step.kind, provider, cell.task.name, cell.data.name, cell.preset, cell.size, step.cell.arm, cell.device)
-    )
+    words = [step.kind, provider, cell.task.name, cell.data.name, cell.preset, cell.size, step.cell.arm, cell.device]
+    if isinstance(step, Train) and (steps := steps or _whole(cell.task.settings.get("steps"))):
+        words.append(f"{steps} steps")
+    return "/".join(words)
 
 
-def _expected(step: Step, plan: Plan, timings: Timings) -> float | None:
-    reference = plan.task.reference_seconds
+def expected_of(step: Step, plan: Plan, timings: Timings) -> float | None:
+    """Seconds; of a training of other steps than at its preset their share of what those take, unless it is remembered."""
     if isinstance(step, Synthesise) and plan.generator is not None:
-        reference = plan.generator.reference_seconds
-    return timings.expect(timing_name(step), reference, plan.preset)
+        return timings.expect(timing_name(step), plan.generator.reference_seconds, plan.preset)
+    reference, name = plan.task.reference_seconds, timing_name(step)
+    preset = plan.task.presets.get(plan.preset)
+    asked, usual = (_whole(getattr(one, "steps", 0)) for one in (plan.task.settings, preset))
+    if name in timings.seconds or asked == usual or not (asked and usual):
+        return timings.expect(name, reference, plan.preset)
+    whole = timings.expect(timing_name(step, usual), reference, plan.preset)
+    return None if whole is None else whole * asked / usual
+
+
+def _whole(steps: object) -> int:
+    """A number of steps; 0 for a task that counts otherwise."""
+    return steps if isinstance(steps, int) else 0
 
 
 def remember(steps: Sequence[Step], store: Store) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -86,7 +87,11 @@ def test_what_cannot_be_told_for_want_of_an_arm_is_said_before_the_work(arms, sa
 
 def test_a_dry_run_says_that_a_worth_needs_a_curve_and_how_it_is_made(here):
     done = here(*TOY, "--dry-run")
-    assert "worth  needs a curve of copies of these films" in done.stderr and "\ncxrbench curve --task" in done.stderr
+    said = " ".join(done.stderr.split())
+    assert "worth needs a curve of copies of these films" in said and "\ncxrbench curve --task" in done.stderr
+    assert "once for all providers, with 5 seeds, since fewer allow no claim: cxrbench curve" in said, (
+        "one is asked for"
+    )
 
 
 def test_a_dry_run_has_a_line_for_all_seeds_and_folds_of_a_size_and_arm():
@@ -175,17 +180,22 @@ def test_a_dry_run_refuses_a_folder_of_too_few_films(tmp_path, here):
 
 
 def test_a_folder_of_films_without_masks_is_refused_before_anything_is_trained(tmp_path, here):
-    folder = tmp_path / "films"
-    folder.mkdir()
+    folder, masks = tmp_path / "made" / "films", tmp_path / "made" / "masks"
+    folder.mkdir(parents=True)
     for number in range(8):
         Image.fromarray(np.eye(32, k=number, dtype=np.uint8) * 255).save(folder / f"{number}.png")
     arguments = [*TOY, "--dry-run"]
-    arguments[2] = f"folder:{folder}"
+    arguments[2] = "folder:made/films"
     done = here(*arguments)
     said = " ".join(done.stderr.split())
     assert done.returncode == 2, said
     assert "its films have no masks, which toy needs: put them beside the films (masks/left_lung/)" in said
     assert "--label-by teacher" in said
+    shutil.copytree(folder, masks)
+    done = here(*arguments)
+    said = " ".join(done.stderr.split())
+    assert done.returncode == 2, said
+    assert "masks lie one folder up: name the folder that holds both (--provider folder:made)" in said
 
 
 def test_failed_cells_are_shown_and_the_exit_code_is_1(tmp_path, here):

@@ -85,6 +85,7 @@ def test_the_overview_shows_grey_levels_coverage_sides_and_what_to_look_at():
     masks[0] = 0
     made = films(np.repeat(random(1), 4, axis=0), masks, ("left_lung", "right_lung"))
     lines = dict(overview(made))
+    assert lines["films"].startswith("4 of ") and dict(overview(made, of_patients=False))["films"] == "4"
     assert lines["left_lung"] == "covers 11.7 % (0.0 to 15.6 %), empty in 1 films"
     assert lines["orientation"] == "left_lung on the right side of the picture in 3 of 3 films"
     assert lines["look at"] == "4 of 4 films are copies of one another"

@@ -390,6 +390,19 @@ def test_a_folder_without_results_is_one_clear_line(tmp_path):
         load_run(tmp_path)
 
 
+def test_of_a_folder_that_is_not_there_the_nearest_run_is_named(tmp_path):
+    for name in ("results", "result_of_nothing"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "results" / "results.json").write_text("{}", encoding="utf-8")
+    for name in ("result", "resluts"):
+        with pytest.raises(
+            InputError, match=f"no results.json here \\(did you mean {tmp_path / 'results'}\\?\\); expected"
+        ):
+            load_run(tmp_path / name)
+    with pytest.raises(InputError, match=r"no results.json here; expected"):
+        load_run(tmp_path / "other")
+
+
 def test_the_films_of_a_report_are_a_figure_real_above_synthetic_ones(fabricate, tmp_path):
     folder = tmp_path / "run"
     results = written(fabricate, folder, **SMALL)

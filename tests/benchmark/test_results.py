@@ -13,6 +13,7 @@ from scipy import stats
 
 from cxrbench.benchmark.data.augmentation import paper_augmentation
 from cxrbench.benchmark.metrics.scores import case_scores
+from cxrbench.benchmark.report.words import legend
 from cxrbench.benchmark.results.assemble import Harvest, assemble, check_words
 from cxrbench.benchmark.results.rows import Results, Status
 from cxrbench.benchmark.runs.store import Level
@@ -241,9 +242,12 @@ def test_tests_over_films_say_that_they_take_the_films_of_a_patient_apart(fabric
     assert not any("patients" in said for said in assemble(made.plan, made.store, []).task.remarks)
     cases = made.plan.data.cases.assign(patient=[f"p{row // 4}" for row in range(len(made.plan.data))])
     several = replace(made.plan, data=replace(made.plan.data, cases=cases))
-    said = assemble(several, made.store, []).task.remarks[-1]
+    results = assemble(several, made.store, [])
+    said = results.task.remarks[-1]
     assert said.startswith(
         "tiny films has 16 films of 4 patients: tests and stars over films take each film for itself"
     )
+    shown = legend(results)
+    assert shown.count(said) == 1 and shown[shown.index(said) - 1].startswith("stars are those of the papers"), shown
     unknown = replace(made.plan, data=replace(made.plan.data, cases=cases.drop(columns="patient")))
     assert not any("patients" in said for said in assemble(unknown, made.store, []).task.remarks)

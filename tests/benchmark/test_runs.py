@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import joblib
 import numpy as np
@@ -23,9 +24,11 @@ from cxrbench.benchmark.data.phantom.dataset import phantom_dataset
 from cxrbench.benchmark.errors import CxrbenchError, InputError
 from cxrbench.benchmark.runs.chains import Outcome
 from cxrbench.benchmark.runs.cluster import await_workers, minded, on_workers
+from cxrbench.benchmark.runs.job import Train
 from cxrbench.benchmark.runs.request import Prepared, Request, execute, prepare
-from cxrbench.benchmark.runs.schedule import remember
+from cxrbench.benchmark.runs.schedule import expected_of, remember, timing_name
 from cxrbench.benchmark.runs.store import Level
+from cxrbench.benchmark.runs.timings import Timings
 
 TOYS = Path(__file__).parents[1] / "toys"
 TASK = f"{TOYS / 'toy_task.py'}:ToyTask"
@@ -244,6 +247,27 @@ def test_durations_are_remembered_for_the_next_estimate():
     later = prepare(toy(seeds=2))
     expected = [later.schedule.expected[step.key] for step in later.left if step.kind == "cell"]
     assert all(seconds is not None and seconds < 1.0 for seconds in expected)
+
+
+def test_a_training_of_other_steps_than_the_preset_is_expected_to_take_their_share(tmp_path):
+    step = next(step for step in prepare(toy()).left if isinstance(step, Train))
+    timings = Timings(tmp_path / "timings.json")
+
+    def of(steps: int) -> tuple[Train, SimpleNamespace]:
+        identity = step.cell.identity
+        task = identity.task.model_copy(update={"settings": {"steps": steps}})
+        cell = step.cell.model_copy(update={"identity": identity.model_copy(update={"task": task})})
+        presets = {"quick": SimpleNamespace(steps=600)}
+        said = SimpleNamespace(
+            settings=SimpleNamespace(steps=steps), presets=presets, reference_seconds={"quick": 20.0}
+        )
+        return step.model_copy(update={"cell": cell}), SimpleNamespace(task=said, preset="quick")
+
+    assert [expected_of(*of(steps), timings) for steps in (600, 150)] == [20.0, 5.0]
+    timings.add(timing_name(of(600)[0]), 80.0)
+    assert [expected_of(*of(steps), timings) for steps in (600, 150)] == [80.0, 20.0]
+    timings.add(timing_name(of(150)[0]), 24.0)
+    assert [expected_of(*of(steps), timings) for steps in (600, 150)] == [80.0, 24.0]
 
 
 @pytest.mark.parametrize(
